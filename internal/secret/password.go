@@ -1,0 +1,329 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
+)
+
+var (
+	// ErrBusy: more passwords wait to be hashed than this machine can hash soon. Answer 503 with Retry-After.
+	ErrBusy = errors.New("secret: too many passwords are being checked")
+	// ErrTooLong: the password has more than MaxPasswordChars characters.
+	ErrTooLong = errors.New("secret: the password is too long")
+	// ErrBadHash: a stored hash is malformed, of a kind that is not known here, or asks for more work than any honest
+	// hash does. Treat it as a wrong password, and log it.
+	ErrBadHash = errors.New("secret: a stored password hash cannot be used")
+)
+
+// MaxPasswordChars bounds a password, in characters, before anything is computed from it.
+const MaxPasswordChars = 256
+
+// Kinds of hash for PasswordConfig.Kind.
+const (
+	Argon2id = "argon2id"
+	Bcrypt   = "bcrypt"
+)
+
+const (
+	saltBytes   = 16
+	sumBytes    = 32
+	bcryptInput = 72 // bcrypt ignores everything behind it
+	// longest a caller waits for a slot; well under the server's write timeout, so that ErrBusy still reaches the browser
+	maxWait = 5 * time.Second
+	// waiting callers a slot: argon2id clears them in about 1.5 s
+	queuePerSlot = 64
+)
+
+// PasswordConfig says how passwords are hashed. The zero value is the default of the product.
+type PasswordConfig struct {
+	Kind       string       // Argon2id (default) or Bcrypt
+	Argon2     Argon2Params // default: 19 MiB, 2 passes, 1 lane (OWASP)
+	BcryptCost int          // default 12
+	// Peppers are secrets outside the database that go into every hash, newest first: the first is used, all verify.
+	Peppers [][]byte
+	Slots   int // passwords hashed at once; default: one less than there are cores, at least 1
+	Queue   int // callers that may wait for a slot; default 64 a slot
+}
+
+// Passwords hashes and checks passwords. Work is done in a fixed number of slots, so that neither the memory nor the
+// processors can be taken up by people signing in: at most Slots hashes (each Argon2.MemoryKiB) are in work. That
+// memory cannot be reused from one hash to the next, because golang.org/x/crypto/argon2 allocates it inside; the garbage
+// collector, which such an allocation triggers by itself, frees it.
+//
+// Passwords are put in Unicode normal form C first: the same text typed on two systems is the same password.
+type Passwords struct {
+	kind    string
+	argon   Argon2Params
+	cost    int
+	peppers []pepper
+	dummy   encodedHash
+
+	slots   chan struct{}
+	waiting atomic.Int64
+	queue   int64
+}
+
+type pepper struct {
+	id  string
+	key []byte
+}
+
+// NewPasswords returns a Passwords for c, or an error if c asks for a kind that does not exist or for work outside the
+// bounds that a stored hash is held to.
+func NewPasswords(c PasswordConfig) (*Passwords, error) {
+	p := &Passwords{kind: c.Kind, argon: c.Argon2, cost: c.BcryptCost, queue: int64(c.Queue)}
+	if p.kind == "" {
+		p.kind = Argon2id
+	}
+	if p.argon == (Argon2Params{}) {
+		p.argon = Argon2Params{MemoryKiB: 19 * 1024, Time: 2, Threads: 1}
+	}
+	if p.cost == 0 {
+		p.cost = 12
+	}
+	if p.kind != Argon2id && p.kind != Bcrypt {
+		return nil, fmt.Errorf("secret: password hash %q, want %s or %s", p.kind, Argon2id, Bcrypt)
+	}
+	if err := p.argon.check(); err != nil {
+		return nil, err
+	}
+	if p.cost < bcrypt.MinCost || p.cost > maxBcryptCost {
+		return nil, fmt.Errorf("secret: bcrypt cost %d, want %d to %d", p.cost, bcrypt.MinCost, maxBcryptCost)
+	}
+	for _, key := range c.Peppers {
+		if len(key) == 0 {
+			return nil, errors.New("secret: a pepper is empty")
+		}
+		p.peppers = append(p.peppers, pepper{id: PepperID(key), key: slices.Clone(key)})
+	}
+	slots := c.Slots
+	if slots <= 0 {
+		slots = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if p.queue <= 0 {
+		p.queue = int64(queuePerSlot * slots)
+	}
+	p.slots = make(chan struct{}, slots)
+	p.dummy = p.newHash("")
+	p.dummy.sum = Random(sumBytes)
+	p.dummy.bcrypt = dummyBcrypt(p.cost)
+	return p, nil
+}
+
+// PepperID returns the id that hashes made with pepper carry. It costs as much as a password hash: a pepper may be
+// weak, and its id must not be an easier way to guess it than the hashes beside it.
+func PepperID(pepper []byte) string {
+	id := argon2.IDKey(pepper, []byte("sallyport pepper id"), 2, 19*1024, 1, keyIDBytes)
+	return base64.RawURLEncoding.EncodeToString(id)
+}
+
+// Hash returns password as a PHC string for storing. It fails with ErrTooLong, or with ErrBusy when there is no slot
+// in time or ctx ends first.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	text, ok := normalize(password)
+	if !ok {
+		return "", ErrTooLong
+	}
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+
+	e := p.newHash(p.prehashFor(text))
+	input, _ := p.input(e, text) // the pepper is one of ours
+	if e.kind == Argon2id {
+		e.salt = Random(saltBytes)
+		e.sum = e.argon.sum(input, e.salt, sumBytes)
+		return e.String(), nil
+	}
+	sum, err := bcrypt.GenerateFromPassword(input, p.cost)
+	if err != nil {
+		return "", fmt.Errorf("secret: bcrypt: %w", err)
+	}
+	e.bcrypt = string(sum)
+	return e.String(), nil
+}
+
+// Verify reports whether password is the one that encoded was made from, and whether encoded should be replaced by a
+// new Hash because kind, parameters or pepper are not today's. A password that is too long is a wrong one. A hash that
+// cannot be used (ErrBadHash) costs as much as one that can, so that time tells nothing about an account. ErrBusy as
+// for Hash.
+func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
+	text, fits := normalize(password)
+	if !fits {
+		return false, false, nil
+	}
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer release()
+
+	e, err := parseHash(encoded)
+	if err != nil {
+		p.compare(p.dummy, text)
+		return false, false, err
+	}
+	input, err := p.input(e, text)
+	if err != nil {
+		p.compare(p.dummy, text)
+		return false, false, err
+	}
+	if e.kind == Bcrypt && !fitsBcrypt(input) {
+		// Not the password of this hash, since Hash marks those as prehashed; bcrypt itself would look at the first
+		// 72 bytes only and agree.
+		p.compare(p.dummy, text)
+		return false, false, nil
+	}
+	if !e.matches(input) {
+		return false, false, nil
+	}
+	return true, p.outdated(e, text), nil
+}
+
+// VerifyNone costs what Verify costs for a hash of today's kind, for a person who does not exist or has no password.
+// It fails with ErrBusy only.
+func (p *Passwords) VerifyNone(ctx context.Context, password string) error {
+	text, fits := normalize(password)
+	if !fits {
+		return nil
+	}
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	p.compare(p.dummy, text)
+	return nil
+}
+
+// compare does the work of a comparison whose outcome nobody needs.
+func (p *Passwords) compare(e encodedHash, text string) {
+	input, err := p.input(e, text)
+	if err != nil || e.kind == Bcrypt && !fitsBcrypt(input) {
+		input = []byte(text[:min(len(text), bcryptInput)])
+	}
+	e.matches(input)
+}
+
+// newHash is today's kind of hash without its result.
+func (p *Passwords) newHash(prehash string) encodedHash {
+	return encodedHash{prehash: prehash, kind: p.kind, argon: p.argon, cost: p.cost, salt: make([]byte, saltBytes)}
+}
+
+func (p *Passwords) outdated(e encodedHash, text string) bool {
+	if e.kind != p.kind || e.prehash != p.prehashFor(text) {
+		return true
+	}
+	if e.kind == Bcrypt {
+		return e.cost != p.cost
+	}
+	return e.argon != p.argon || len(e.salt) != saltBytes || len(e.sum) != sumBytes
+}
+
+// prehashFor says how text is prepared for a new hash: not at all, with a pepper, or, so that bcrypt sees all of a
+// password that is long or contains NUL, with a key that is public. (That key still keeps the result apart from plain
+// SHA-512 hashes that leaked elsewhere.)
+func (p *Passwords) prehashFor(text string) string {
+	switch {
+	case len(p.peppers) > 0:
+		return p.peppers[0].id
+	case p.kind == Bcrypt && !fitsBcrypt([]byte(text)):
+		return publicPrehash
+	}
+	return ""
+}
+
+// input returns what goes into the hash function for e: text itself, or base64(HMAC-SHA512(key, text)) as Flask-Security
+// has it. bcrypt gets the first 72 of those 88 characters (432 bits), which is what it makes of them everywhere.
+func (p *Passwords) input(e encodedHash, text string) ([]byte, error) {
+	var key []byte
+	switch e.prehash {
+	case "":
+		return []byte(text), nil
+	case publicPrehash:
+		key = []byte("sallyport prehash for bcrypt")
+	default:
+		i := slices.IndexFunc(p.peppers, func(k pepper) bool { return k.id == e.prehash })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: pepper %s is not configured", ErrBadHash, e.prehash)
+		}
+		key = p.peppers[i].key
+	}
+	mac := hmac.New(sha512.New, key)
+	mac.Write([]byte(text))
+	out := base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+	if e.kind == Bcrypt {
+		out = out[:bcryptInput]
+	}
+	return out, nil
+}
+
+// fitsBcrypt reports whether bcrypt sees all of input. It repeats the input with NUL between, so that "a" and
+// "a\x00a" are the same to it.
+func fitsBcrypt(input []byte) bool {
+	return len(input) <= bcryptInput && bytes.IndexByte(input, 0) < 0
+}
+
+// normalize returns password in normal form C, and false if it is too long. The first check keeps megabytes away from
+// the normalization; decomposed text has several code points a character.
+func normalize(password string) (string, bool) {
+	if len(password) > 16*MaxPasswordChars {
+		return "", false
+	}
+	text := norm.NFC.String(password)
+	return text, utf8.RuneCountInString(text) <= MaxPasswordChars
+}
+
+// acquire waits for a slot, in order of arrival, and returns the function that gives it back.
+func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
+	release = func() { <-p.slots }
+	select {
+	case p.slots <- struct{}{}:
+		return release, nil
+	default:
+	}
+	if p.waiting.Add(1) > p.queue {
+		p.waiting.Add(-1)
+		return nil, ErrBusy
+	}
+	defer p.waiting.Add(-1)
+	timeout := time.NewTimer(maxWait)
+	defer timeout.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		return release, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	case <-timeout.C:
+		return nil, ErrBusy
+	}
+}
+
+// dummyBcrypt returns a hash of that cost that no password is known for. Its characters need not be secret: the result
+// of comparing with it is never used.
+func dummyBcrypt(cost int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "$2a$%02d$", cost)
+	for range bcryptTail {
+		b.WriteByte(bcryptAlphabet[rand.IntN(len(bcryptAlphabet))])
+	}
+	return b.String()
+}
