@@ -1,0 +1,72 @@
+package templates
+
+import "fmt"
+
+// Sample is a page with data, to test and to look at.
+type Sample struct {
+	Name string
+	Page Page
+}
+
+// Samples returns every page with usual, longest and emptiest data. Tests and
+// the gallery of screenshots use it; the server does not.
+func Samples() []Sample {
+	bob := Account{Name: "Bob Builder", Email: "bob@acme-corp.com"}
+	flow, csrf := "bQ3v0yqkU5r1x2m8n4p6s7t9w0z1a2b3c4d5e6f7g8h", "ZmFrZS1jc3JmLXRva2Vu"
+	policy, tos := "https://portal.acme.example/privacy", "https://portal.acme.example/terms"
+	request := "5b1f9b3e-6c1d-4a54-9f0e-2f7f3f1f9b11"
+	return []Sample{
+		{"login", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", CancelURL: "/login/cancel?flow=" + flow, PolicyURI: policy, TosURI: tos}},
+		{"login-error", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Error: "That email and password do not match. Check both and try again.", CancelURL: "/"}},
+		{"login-notice", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Notice: "Acme Portal asks you to sign in again.", CancelURL: "/"}},
+		{"login-plain", Login{CSRF: csrf}},
+		{"login-long", Login{Flow: flow, CSRF: csrf, AppName: longName, Email: longEmail, Error: "Too many attempts for this account. Wait 10 minutes, then try again.", Notice: "Your session ended because it was used from another network. Sign in again to go on.", CancelURL: "/", PolicyURI: policy, TosURI: tos}},
+		{"login-empty", Login{}},
+		{"org", ChooseOrganization{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Organizations: []Organization{
+			{"acme-corp", "Acme Corp", "Owner"}, {"tech-startup", "Tech Startup", "Admin"}, {"globex", "Globex", "Member"},
+		}, LastUsed: true, CancelURL: "/"}},
+		{"org-many", ChooseOrganization{Flow: flow, CSRF: csrf, AppName: longName, Organizations: manyOrganizations(), LastUsed: true, CancelURL: "/"}},
+		{"org-search", ChooseOrganization{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Organizations: manyOrganizations(), Query: "zebra", CancelURL: "/"}},
+		{"org-empty", ChooseOrganization{}},
+		{"consent", Consent{Flow: flow, CSRF: csrf, AppName: "Acme Portal", RedirectHost: "portal.acme.example", OrganizationName: "Acme Corp", Account: bob, SwitchAction: "/login/switch?flow=" + flow,
+			Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "org"}, {Name: "offline_access"}}, RememberUntil: "21 May 2027", PolicyURI: policy, TosURI: tos}},
+		{"consent-more", Consent{Flow: flow, CSRF: csrf, AppName: "Acme Reports", RedirectHost: "reports.acme.example", Account: Account{Email: "bob@acme-corp.com"}, SwitchAction: "/login/switch",
+			Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, GrantedCount: 4, RememberUntil: "21 May 2027", FirstParty: true}},
+		{"consent-long", Consent{Flow: flow, CSRF: csrf, AppName: longName, RedirectHost: longHost, OrganizationName: longName, Account: Account{Name: longName, Email: longEmail}, SwitchAction: "/login/switch",
+			Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "phone"}, {Name: "address"}, {Name: "offline_access"}, {Name: "org:acme-corp"}, {Name: "orgs"}, {Name: "roles"},
+				{Name: "https://api.acme-corp.example/very/long/scope/identifier/that/has/no/sentence.readwrite.all"}},
+			GrantedCount: 1, RememberUntil: "30 September 2027", PolicyURI: policy, TosURI: tos}},
+		{"consent-empty", Consent{}},
+		{"error", Error{Code: "invalid_redirect_uri", RequestID: request, Developer: "redirect_uri https://portal.acme.example/callback2 is not one of the client's.\nclient_id acme-portal-001"}},
+		{"error-back", Error{Code: "flow_elsewhere", RequestID: request, BackURL: "https://portal.acme.example", BackLabel: "Back to Acme Portal"}},
+		{"error-long", Error{Code: "not_a_member", RequestID: request, Developer: longHost + longHost, BackURL: "/", BackLabel: "Back to " + longName}},
+		{"error-empty", Error{}},
+		{"logout", Logout{CSRF: csrf, Hidden: map[string]string{"state": "af0ifjsldkj", "client_id": "acme-portal-001"}, AppName: "Acme Portal", Account: bob}},
+		{"logout-long", Logout{CSRF: csrf, AppName: longName, Account: Account{longName, longEmail}}},
+		{"logout-empty", Logout{}},
+		{"signedout", SignedOut{AppName: "Acme Portal", BackURL: "https://portal.acme.example"}},
+		{"signedout-empty", SignedOut{}},
+		{"formpost", FormPost{Action: "https://portal.acme.example/callback", Params: map[string]string{"code": "sp_ac_example", "state": "af0ifjsldkj", "iss": "https://id.acme.example"}, AppName: "Acme Portal"}},
+		{"formpost-empty", FormPost{}},
+		{"home", Home{Issuer: "https://id.acme.example"}},
+		{"home-account", Home{Issuer: "https://id.acme.example", Account: bob, CSRF: csrf}},
+		{"home-development", Home{Issuer: "http://localhost:5000", NoAdministrator: true}},
+		{"home-empty", Home{}},
+	}
+}
+
+// The longest data that is still believable.
+const (
+	longName  = "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz & Sons International Holdings (Europe) Limited"
+	longEmail = "maximiliana.konstantinopolitanischer.dudelsackpfeifenmachergeselle+newsletter@mail.department.acme-corporation.example"
+	longHost  = "accounts.google.com.sign-in.customer-portal-with-a-very-long-name.eu-central-1.acme-corporation.example"
+)
+
+func manyOrganizations() []Organization {
+	roles := []string{"Owner", "Admin", "Member", "Guest"}
+	many := []Organization{{"long", longName, "Member"}, {"shalom", "חברת שלום בע״מ", "Admin"}}
+	for i := range 12 {
+		many = append(many, Organization{fmt.Sprintf("org-%d", i), fmt.Sprintf("Organization %d", i+1), roles[i%len(roles)]})
+	}
+	return many
+}

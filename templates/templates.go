@@ -1,0 +1,145 @@
+// Package templates is the face of the product: every page a person meets, as
+// one Go struct (its contract) and one HTML file, in one layout.
+//
+// A page is rendered whole into memory, so that a fault never leaves half a
+// page behind, and the caller writes status and headers:
+//
+//	html, err := t.Render(templates.Login{AppName: "Acme Portal", CSRF: token})
+//
+// Promises that hold for all pages, whatever the data:
+//
+//   - They work without JavaScript, and hold no inline script, style, event
+//     handler or style attribute, so that a content security policy of 'self'
+//     is enough. Nothing is requested from another origin.
+//   - Every value is escaped for its place. Links lead to http, https or a path
+//     of this server; anything else (javascript:, data:) is left out.
+//   - Names that others chose are stripped of control and direction-override
+//     characters, isolated, and shortened in the middle; the host a person
+//     will be sent to is always shown whole.
+//   - Element ids and names are stable: tests and password managers use them.
+package templates
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// DefaultName is the product's name where an operator gives none.
+const DefaultName = "Sallyport"
+
+// Brand is how an installation presents itself. The zero value is Sallyport.
+type Brand struct {
+	Name         string // as people say it; DefaultName if empty
+	Logo         string // a path on this server ("/…") or a data:image/…;base64 URL (PNG, JPEG, WebP, GIF, SVG); empty for a plain mark
+	Color        string // the accent, "#rgb" or "#rrggbb"; empty for the default
+	SupportEmail string // shown in the small print; may be empty
+}
+
+// Templates holds every page, parsed, and the static files they use. It never
+// changes after New and may be used by many goroutines.
+type Templates struct {
+	brand  Brand
+	logo   template.URL
+	pages  map[string]*template.Template
+	static *static
+}
+
+// Page is one of this package's page structs.
+type Page interface {
+	// page names the HTML file and gives the title.
+	page() (file, title string)
+}
+
+//go:embed html/*.html
+var htmlFiles embed.FS
+
+// New parses all pages and prepares the static files for a brand. It fails if
+// the brand's colour or logo cannot be used; the error says what would do.
+func New(brand Brand) (*Templates, error) {
+	if brand.Name == "" {
+		brand.Name = DefaultName
+	}
+	accent, err := newAccent(brand.Color)
+	if err != nil {
+		return nil, err
+	}
+	t := &Templates{brand: brand, logo: logo(brand.Logo)}
+	if brand.Logo != "" && t.logo == "" {
+		return nil, fmt.Errorf("brand logo: want a path on this server (/…) or a data:image/…;base64 URL, so that no page asks another server for it")
+	}
+	if t.static, err = newStatic(accent); err != nil {
+		return nil, err
+	}
+	if t.pages, err = parse(t.static); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// shared are the files whose definitions every page may use.
+var shared = []string{"html/layout.html", "html/parts.html", "html/icons.html"}
+
+func parse(s *static) (map[string]*template.Template, error) {
+	base, err := template.New("layout").Funcs(template.FuncMap{
+		"asset":   s.url,
+		"link":    link,
+		"name":    func(s string) text { return shorten(s, 40) },
+		"email":   func(s string) text { return shorten(s, 34) },
+		"initial": initial,
+		"hue":     hue,
+		"logo":    logo,
+		"lines":   lines,
+	}).ParseFS(htmlFiles, shared...)
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Glob(htmlFiles, "html/*.html")
+	if err != nil {
+		return nil, err
+	}
+	pages := make(map[string]*template.Template)
+	for _, file := range files {
+		copied, err := base.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if copied, err = copied.ParseFS(htmlFiles, file); err != nil {
+			return nil, err
+		}
+		pages[strings.TrimSuffix(path.Base(file), ".html")] = copied
+	}
+	return pages, nil
+}
+
+// view is what the layout sees: the page's struct and what surrounds it.
+type view struct {
+	Brand Brand
+	Logo  template.URL
+	Title string
+	Name  string
+	Page  Page
+}
+
+// Render returns the whole HTML document of a page, UTF-8. An error is a fault
+// of this package, never of the data.
+func (t *Templates) Render(page Page) ([]byte, error) {
+	file, title := page.page()
+	tmpl, ok := t.pages[file]
+	if !ok {
+		return nil, fmt.Errorf("render %T: no html/%s.html", page, file)
+	}
+	if title == "" {
+		title = t.brand.Name
+	}
+	var b bytes.Buffer
+	v := view{Brand: t.brand, Logo: t.logo, Title: clean(title), Name: file, Page: page}
+	if err := tmpl.ExecuteTemplate(&b, "layout", v); err != nil {
+		return nil, fmt.Errorf("render %T: %w", page, err)
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,90 @@
+package templates
+
+import "strings"
+
+// sentence is what a page says about a scope.
+type sentence struct{ sentence, icon string }
+
+// scopes are the sentences of the consent page for scopes that this product
+// defines. "It" is the app, named above the list.
+var scopes = map[string]sentence{
+	"openid":         {"Sign you in and recognise you when you come back", "user"},
+	"profile":        {"See your name, picture and other profile details", "card"},
+	"email":          {"See your email address", "mail"},
+	"phone":          {"See your phone number", "phone"},
+	"address":        {"See your postal address", "pin"},
+	"offline_access": {"Keep this access while you are away", "clock"},
+	"org":            {"See your role in the organization you act for", "building"},
+	"orgs":           {"See every organization you belong to, and your role in each", "buildings"},
+	"roles":          {"See your roles on this platform", "shield"},
+}
+
+// ScopeSentence returns what the consent page says for a scope of OpenID
+// Connect or of this product (org:<slug> included). ok is false for others:
+// their sentence comes from the resource that defines them.
+func ScopeSentence(scope string) (text string, ok bool) {
+	known := scopeText(scope)
+	return known.sentence, known.sentence != ""
+}
+
+func scopeText(scope string) sentence {
+	if strings.HasPrefix(scope, "org:") {
+		scope = "org"
+	}
+	return scopes[scope]
+}
+
+// failure is what an error page says: a first sentence that never changes, so
+// that tests and support can match it, and what to do.
+type failure struct{ sentence, advice string }
+
+const (
+	tellApp   = "Nothing is lost, and there is nothing for you to put right here. Go back to the app and try again. If it happens again, tell the people who run the app, and give them the request id."
+	tryAgain  = "Nothing is lost. Wait a moment, then try again."
+	startOver = "Nothing is lost. Go back to the app and sign in again from there."
+)
+
+var failures = map[string]failure{
+	// Mistakes of the app, found before anybody may be sent back to it.
+	"invalid_request":                  {"The app sent a request that is not valid.", tellApp},
+	"unknown_client":                   {"This app is not registered here.", tellApp},
+	"invalid_redirect_uri":             {"The redirect address is not registered for this app.", tellApp},
+	"missing_redirect_uri":             {"The redirect address is missing from the request.", tellApp},
+	"missing_response_type":            {"The response type is missing from the request.", tellApp},
+	"missing_nonce":                    {"The nonce is missing from the request.", tellApp},
+	"invalid_request_uri":              {"The request address is not valid or has expired.", tellApp},
+	"invalid_id_token_hint":            {"The ID token hint is not valid.", tellApp},
+	"invalid_post_logout_redirect_uri": {"The address to return to after signing out is not registered for this app.", "You are still signed in. Go back to the app and try again. If it happens again, tell the people who run the app, and give them the request id."},
+
+	// Answers to a person.
+	"access_denied":   {"Access was refused.", "Nothing was shared with the app. Go back to it if you want to try again."},
+	"not_a_member":    {"This account cannot sign in to this app.", "The app belongs to an organization that this account is not a member of. Ask the organization for an invitation, or sign in with another account."},
+	"flow_expired":    {"This sign-in took too long and has expired.", startOver},
+	"flow_elsewhere":  {"This sign-in was started in another browser. Please start again.", startOver},
+	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
+	"csrf":            {"This page is out of date.", "Nothing was changed. Go back, reload the page, and send it again. If it happens again, allow cookies for this site."},
+
+	// The web's own.
+	"not_found":               {"This page does not exist.", "Check the address, or go back to where you came from."},
+	"method_not_allowed":      {"This address does not work that way.", "Go back and try again from the page before."},
+	"too_many_requests":       {"There were too many attempts.", tryAgain},
+	"payload_too_large":       {"What was sent is too large.", "Nothing was changed. Send less, and try again."},
+	"misdirected_request":     {"This server does not answer for that address.", "Check the address for a typing mistake."},
+	"server_error":            {"Something went wrong on our side.", "Nothing you did caused it, and it has been recorded. Try again in a moment. If it happens again, give us the request id."},
+	"temporarily_unavailable": {"This service cannot answer right now.", tryAgain},
+}
+
+// ErrorText returns the fixed first sentence of an error code and the advice
+// below it. ok is false for a code without one; pages then show server_error's.
+func ErrorText(code string) (first, advice string, ok bool) {
+	f, ok := failures[code]
+	return f.sentence, f.advice, ok
+}
+
+func errorText(code string) (first, advice string) {
+	f, ok := failures[code]
+	if !ok {
+		f = failures["server_error"]
+	}
+	return f.sentence, f.advice
+}
