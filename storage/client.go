@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+)
+
+// Client is a registered OAuth 2.0 client application. A *Client that came out
+// of the Registry is shared and must not be changed.
+type Client struct {
+	ID           string // client_id
+	Organization uuid.UUID
+	Metadata     Metadata
+	// ManagedBy is "file" for a client that clients.yaml owns, else "".
+	ManagedBy  string
+	Secrets    []ClientSecret
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	LastUsedAt time.Time
+	DisabledAt time.Time
+	DeletedAt  time.Time
+}
+
+// Metadata is a client's registration: the names of RFC 7591 and of OpenID
+// Connect Registration 1.0, and ours.
+type Metadata struct {
+	ClientName                  string          `json:"client_name,omitempty"`
+	ClientURI                   string          `json:"client_uri,omitempty"`
+	LogoURI                     string          `json:"logo_uri,omitempty"`
+	PolicyURI                   string          `json:"policy_uri,omitempty"`
+	TosURI                      string          `json:"tos_uri,omitempty"`
+	Contacts                    []string        `json:"contacts,omitempty"`
+	ApplicationType             string          `json:"application_type,omitempty"` // web or native
+	RedirectURIs                []string        `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs      []string        `json:"post_logout_redirect_uris,omitempty"`
+	InitiateLoginURI            string          `json:"initiate_login_uri,omitempty"`
+	GrantTypes                  []string        `json:"grant_types,omitempty"`
+	ResponseTypes               []string        `json:"response_types,omitempty"`
+	Scope                       string          `json:"scope,omitempty"`
+	TokenEndpointAuthMethod     string          `json:"token_endpoint_auth_method,omitempty"`
+	TokenEndpointAuthSigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	JWKS                        json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI                     string          `json:"jwks_uri,omitempty"`
+	IDTokenSignedResponseAlg    string          `json:"id_token_signed_response_alg,omitempty"`
+	UserinfoSignedResponseAlg   string          `json:"userinfo_signed_response_alg,omitempty"`
+	RequestObjectSigningAlg     string          `json:"request_object_signing_alg,omitempty"`
+	RequireSignedRequestObject  bool            `json:"require_signed_request_object,omitempty"`
+	RequirePushedRequests       bool            `json:"require_pushed_authorization_requests,omitempty"`
+	DefaultMaxAge               *int64          `json:"default_max_age,omitempty"` // seconds
+	DefaultACRValues            []string        `json:"default_acr_values,omitempty"`
+
+	SkipConsent       bool     `json:"skip_consent,omitempty"`
+	AccessTokenFormat string   `json:"access_token_format,omitempty"` // opaque (default) or jwt
+	RequirePKCE       bool     `json:"require_pkce,omitempty"`
+	ClaimsInIDToken   bool     `json:"claims_in_id_token,omitempty"`
+	WebOrigins        []string `json:"web_origins,omitempty"`
+	Management        bool     `json:"management,omitempty"`
+}
+
+// ClientSecret is a secret of a confidential client: a MAC of a generated one
+// under a key of the installation, or a PHC string until its first use.
+type ClientSecret struct {
+	ID         uuid.UUID
+	KeyID      string
+	MAC        []byte
+	PHC        string
+	Weak       bool
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	LastUsedAt time.Time
+}
+
+// Active reports whether the client may take part in anything.
+func (c *Client) Active() bool { return c.DisabledAt.IsZero() && c.DeletedAt.IsZero() }
+
+// Public reports whether the client cannot keep a secret (RFC 6749, section 2.1).
+func (c *Client) Public() bool { return c.Metadata.TokenEndpointAuthMethod == "none" }
+
+// Native reports a native application (RFC 8252), whose loopback redirects match any port.
+func (c *Client) Native() bool { return c.Metadata.ApplicationType == "native" }
+
+// Name is what people are shown.
+func (c *Client) Name() string {
+	if c.Metadata.ClientName != "" {
+		return c.Metadata.ClientName
+	}
+	return c.ID
+}
+
+const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at`
+
+func (c *Client) dest() []any {
+	return []any{&c.ID, optional[uuid.UUID]{&c.Organization}, document{&c.Metadata}, &c.ManagedBy,
+		instant{&c.CreatedAt}, instant{&c.UpdatedAt}, instant{&c.LastUsedAt}, instant{&c.DisabledAt}, instant{&c.DeletedAt}}
+}
+
+// Client returns the client with its secrets, disabled ones and tombstones too;
+// ErrNotFound if there never was one. Requests ask the Registry instead.
+func (s *Store) Client(ctx context.Context, clientID string) (*Client, error) {
+	var c Client
+	found := false
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var k ClientSecret
+		found = true
+		if err := r.Scan(append(c.dest(), k.dest()...)...); err != nil {
+			return err
+		}
+		if k.ID != uuid.Nil {
+			c.Secrets = append(c.Secrets, k)
+		}
+		return nil
+	}, `SELECT `+clientColumns+`, `+clientSecretColumns+`
+		FROM clients c LEFT JOIN client_secrets k ON k.client_id = c.id WHERE c.id = ? ORDER BY k.created_at DESC`, clientID)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fault("read a client", err)
+	}
+	return &c, nil
+}
+
+const clientSecretColumns = `k.id, k.key_id, k.mac, k.phc, k.weak, k.created_at, k.expires_at, k.last_used_at`
+
+func (k *ClientSecret) dest() []any {
+	return []any{optional[uuid.UUID]{&k.ID}, optional[string]{&k.KeyID}, &k.MAC, optional[string]{&k.PHC}, optional[bool]{&k.Weak},
+		instant{&k.CreatedAt}, instant{&k.ExpiresAt}, instant{&k.LastUsedAt}}
+}
+
+// Resource is a resource server (RFC 8707): its identifier is the aud of tokens
+// that carry its scopes.
+type Resource struct {
+	Identifier string
+	Name       string
+	ManagedBy  string
+	// Scopes maps a scope to the sentence the consent page shows for it.
+	Scopes map[string]string
+	// ServedBy are the clients that act as this resource and may introspect its tokens.
+	ServedBy  []string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Resources returns all resources, ordered by identifier.
+func (s *Store) Resources(ctx context.Context) ([]Resource, error) {
+	var all []Resource
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		res := Resource{Scopes: map[string]string{}}
+		defer func() { all = append(all, res) }()
+		return r.Scan(&res.Identifier, &res.Name, &res.ManagedBy, instant{&res.CreatedAt}, instant{&res.UpdatedAt})
+	}, `SELECT identifier, name, managed_by, created_at, updated_at FROM resources ORDER BY identifier`)
+	if err != nil {
+		return nil, fault("read the resources", err)
+	}
+	find := func(identifier string) *Resource {
+		i := slices.IndexFunc(all, func(r Resource) bool { return r.Identifier == identifier })
+		if i < 0 { // added between the two statements; the next version has it
+			return &Resource{Scopes: map[string]string{}}
+		}
+		return &all[i]
+	}
+	err = s.rows(ctx, func(r *sqlx.Rows) error {
+		var resource, name, sentence, server string
+		if err := r.Scan(&resource, &name, &sentence, &server); err != nil {
+			return err
+		}
+		res := find(resource)
+		if name != "" {
+			res.Scopes[name] = sentence
+		} else {
+			res.ServedBy = append(res.ServedBy, server)
+		}
+		return nil
+	}, `SELECT resource, name, sentence, '' AS client_id FROM resource_scopes
+		UNION ALL SELECT resource, '', '', client_id FROM resource_servers ORDER BY 1, 2, 4`)
+	return all, fault("read the scopes of resources", err)
+}

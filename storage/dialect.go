@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lib/pq"
+	"modernc.org/sqlite"
+)
+
+// Engine names a database engine. Every difference between the two that is not
+// a second SQL literal beside the first is in this file.
+type Engine string
+
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// connectors returns how to open the writer and the reader of url. PostgreSQL
+// has one pool for both.
+func connectors(rawURL string) (engine Engine, writer, reader driver.Connector, err error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return "", nil, nil, fmt.Errorf("a database URL is sqlite://PATH or postgres://…, this one has no scheme")
+	}
+	switch scheme {
+	case "postgres", "postgresql":
+		c, err := pq.NewConnector(rawURL)
+		if err != nil {
+			return "", nil, nil, fmt.Errorf("the PostgreSQL URL cannot be read: %w", err)
+		}
+		return Postgres, c, nil, nil
+	case "sqlite":
+		path, err := filepath.Abs(rest)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return "", nil, nil, fmt.Errorf("the folder of the SQLite file: %w", err)
+		}
+		// Created here so that the mode is ours: the file holds people's data.
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return "", nil, nil, fmt.Errorf("the SQLite file: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return "", nil, nil, err
+		}
+		return SQLite, sqliteConnector(path, false), sqliteConnector(path, true), nil
+	}
+	return "", nil, nil, fmt.Errorf("a database URL is sqlite://PATH or postgres://…, not %s://", scheme)
+}
+
+// sqliteConnector opens path with write-ahead logging and synchronous=FULL: what
+// was acknowledged survives a power cut. Transactions of the writer take the
+// write lock when they begin, so none fails half-way for want of it.
+func sqliteConnector(path string, readOnly bool) driver.Connector {
+	q := url.Values{"_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"temp_store(MEMORY)", "cache_size(-8000)", "mmap_size(134217728)",
+	}}
+	if readOnly {
+		q["_pragma"] = append(q["_pragma"], "query_only(1)")
+	} else {
+		q.Set("_txlock", "immediate")
+	}
+	return dsnConnector{file: path, dsn: "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode(), driver: &sqlite.Driver{}}
+}
+
+// dsnConnector opens a data source name with a driver that has no connector of its own.
+type dsnConnector struct {
+	file   string
+	dsn    string
+	driver driver.Driver
+}
+
+func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c dsnConnector) Driver() driver.Driver                        { return c.driver }
+
+// size sets the pools: as many idle connections as open ones, so that none is
+// opened anew under load. SQLite has one writer by nature.
+func size(engine Engine, writer, reader *sql.DB, conns int) {
+	if engine == SQLite {
+		writer.SetMaxOpenConns(1)
+		reader.SetMaxOpenConns(conns)
+		reader.SetMaxIdleConns(conns)
+		return
+	}
+	writer.SetMaxOpenConns(conns)
+	writer.SetMaxIdleConns(conns)
+}
+
+// membershipsJSON is a scalar subquery: the live organizations of users row u as
+// a JSON array of {id, slug, name, roles}, ordered by slug.
+func (e Engine) membershipsJSON() string {
+	if e == Postgres {
+		return `(SELECT CAST(json_agg(json_build_object('id', o2.id, 'slug', o2.slug, 'name', o2.name, 'roles', json_build_array(m2.role)) ORDER BY o2.slug) AS text)
+			FROM memberships m2 JOIN organizations o2 ON o2.id = m2.organization_id WHERE m2.user_id = u.id AND o2.deleted_at IS NULL)`
+	}
+	return `(SELECT json_group_array(json_object('id', o2.id, 'slug', o2.slug, 'name', o2.name, 'roles', json_array(m2.role)) ORDER BY o2.slug)
+			FROM memberships m2 JOIN organizations o2 ON o2.id = m2.organization_id WHERE m2.user_id = u.id AND o2.deleted_at IS NULL)`
+}
+
+// casts are placeholders for a SELECT list. PostgreSQL cannot infer their types
+// there; SQLite has no such types and needs none.
+func (e Engine) casts(types ...string) string {
+	var b strings.Builder
+	for i, t := range types {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if e == Postgres {
+			b.WriteString("CAST(? AS " + t + ")")
+		} else {
+			b.WriteByte('?')
+		}
+	}
+	return b.String()
+}

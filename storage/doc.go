@@ -1,0 +1,26 @@
+// Package storage keeps everything Sallyport remembers: one Store over two
+// engines, an embedded SQLite file or PostgreSQL, with the same behaviour.
+//
+// The vocabulary of the whole program lives here (User, Organization, Client,
+// Flow, Grant, …): one noun a file, the struct first, then its SQL.
+//
+// # Rules
+//
+//   - Times go in and come out as time.Time in UTC with whole microseconds; the
+//     caller's clock is a parameter, never SQL now(). Columns hold microseconds
+//     since the epoch; NULL is the zero time.
+//   - Codes, tokens and session tokens are stored as secret.Hash, never in clear.
+//   - Single use is one guarded statement and its count: ErrSpent tells the loser.
+//     Rows that were used stay until they expire, so that a replay is recognised.
+//   - A change and its Event are written by the same statement or transaction.
+//   - On PostgreSQL a method of the hot paths (the code and token endpoints, the
+//     sign-in) is one round trip, where need be a data-modifying CTE; on SQLite
+//     it is a transaction on the one writer connection. dialect.go holds every
+//     other difference.
+//   - Nothing is deleted on a request's path. Sweep removes expired rows in batches.
+//
+// # Errors
+//
+// ErrNotFound, ErrExists, ErrSpent, ErrConflict and ErrUnavailable, wrapped with
+// the operation; anything else is a fault of the program or the database.
+package storage

@@ -1,0 +1,284 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Config says what a Store opens.
+type Config struct {
+	// URL is sqlite://PATH or postgres://….
+	URL string
+	// Conns bounds the pool; 0 chooses by the number of processors.
+	Conns int
+	// Now is the node's clock; nil is the system's.
+	Now func() time.Time
+	// Wrap, if set, goes around every connection, for counting round trips.
+	Wrap func(driver.Connector) driver.Connector
+}
+
+// Store is the database. It is safe for concurrent use.
+type Store struct {
+	engine Engine
+	writer *sqlx.DB
+	reader *sqlx.DB // the writer again on PostgreSQL
+	path   string   // of the SQLite file
+	now    func() time.Time
+
+	mu    sync.RWMutex
+	stmts map[prepared]*sqlx.Stmt
+}
+
+type prepared struct {
+	db    *sqlx.DB
+	query string
+}
+
+// Open opens the database without touching its schema; see Migrate.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	engine, w, r, err := connectors(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	wrap := c.Wrap
+	if wrap == nil {
+		wrap = func(c driver.Connector) driver.Connector { return c }
+	}
+	s := &Store{engine: engine, now: c.Now, stmts: map[prepared]*sqlx.Stmt{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if d, ok := w.(dsnConnector); ok {
+		s.path = d.file
+	}
+	conns := c.Conns
+	if conns == 0 {
+		conns = max(8, 4*runtime.NumCPU())
+	}
+	// The driver names choose sqlx's placeholder style, nothing else.
+	if engine == Postgres {
+		s.writer = sqlx.NewDb(sql.OpenDB(wrap(w)), "postgres")
+		s.reader = s.writer
+	} else {
+		s.writer = sqlx.NewDb(sql.OpenDB(wrap(w)), "sqlite3")
+		s.reader = sqlx.NewDb(sql.OpenDB(wrap(r)), "sqlite3")
+	}
+	size(engine, s.writer.DB, s.reader.DB, conns)
+	if err := s.writer.PingContext(ctx); err != nil {
+		_ = s.Close()
+		return nil, fault("open the database", err)
+	}
+	return s, nil
+}
+
+// Engine tells which engine this is.
+func (s *Store) Engine() Engine { return s.engine }
+
+// Close closes all connections.
+func (s *Store) Close() error {
+	if s.reader == s.writer {
+		return s.writer.Close()
+	}
+	return errors.Join(s.reader.Close(), s.writer.Close())
+}
+
+// Ping asks the database for its clock and returns it; ErrUnavailable if there is no answer.
+func (s *Store) Ping(ctx context.Context) (time.Time, error) {
+	q := `SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)`
+	if s.engine == SQLite {
+		q = `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
+	}
+	var t time.Time
+	err := s.row(ctx, q).Scan(instant{&t})
+	return t, fault("ping", err)
+}
+
+// clock is the node's time as the database keeps it.
+func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// stmt prepares query once for each pool; database/sql prepares it again on
+// connections that have not seen it.
+func (s *Store) stmt(ctx context.Context, db *sqlx.DB, query string) (*sqlx.Stmt, error) {
+	k := prepared{db, query}
+	s.mu.RLock()
+	st := s.stmts[k]
+	s.mu.RUnlock()
+	if st != nil {
+		return st, nil
+	}
+	st, err := db.PreparexContext(ctx, db.Rebind(query))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if won := s.stmts[k]; won != nil {
+		_ = st.Close()
+		return won, nil
+	}
+	s.stmts[k] = st
+	return st, nil
+}
+
+// result is a row or the error that kept it away.
+type result struct {
+	row *sqlx.Row
+	err error
+}
+
+func (r result) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	return r.row.Scan(dest...)
+}
+
+// row reads one row from the reader.
+func (s *Store) row(ctx context.Context, query string, args ...any) result {
+	st, err := s.stmt(ctx, s.reader, query)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{row: st.QueryRowxContext(ctx, args...)}
+}
+
+// rowW reads one row from the writer: for statements that change something and answer.
+func (s *Store) rowW(ctx context.Context, query string, args ...any) result {
+	st, err := s.stmt(ctx, s.writer, query)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{row: st.QueryRowxContext(ctx, args...)}
+}
+
+// rows calls each for every row that the reader finds; each scans it.
+func (s *Store) rows(ctx context.Context, each func(*sqlx.Rows) error, query string, args ...any) error {
+	st, err := s.stmt(ctx, s.reader, query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryxContext(ctx, args...)
+	return scanAll(rows, err, each)
+}
+
+func scanAll(rows *sqlx.Rows, err error, each func(*sqlx.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// exec changes something and returns how many rows it touched.
+func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	st, err := s.stmt(ctx, s.writer, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// tx is a transaction on the writer.
+type tx struct {
+	s      *Store
+	tx     *sqlx.Tx
+	missed []string // statements to prepare once the connection is free again
+}
+
+func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	st, err := t.stmt(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (t *tx) row(ctx context.Context, query string, args ...any) result {
+	st, err := t.stmt(ctx, query)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{row: st.QueryRowxContext(ctx, args...)}
+}
+
+func (t *tx) rows(ctx context.Context, each func(*sqlx.Rows) error, query string, args ...any) error {
+	st, err := t.stmt(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryxContext(ctx, args...)
+	return scanAll(rows, err, each)
+}
+
+// stmt is the prepared query inside t. The one SQLite writer is busy with t, so
+// what was not prepared before is remembered and prepared after it.
+func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
+	t.s.mu.RLock()
+	st := t.s.stmts[prepared{t.s.writer, query}]
+	t.s.mu.RUnlock()
+	if st != nil {
+		return t.tx.StmtxContext(ctx, st), nil
+	}
+	if t.s.engine == SQLite {
+		t.missed = append(t.missed, query)
+		return t.tx.PreparexContext(ctx, t.tx.Rebind(query))
+	}
+	st, err := t.s.stmt(ctx, t.s.writer, query)
+	if err != nil {
+		return nil, err
+	}
+	return t.tx.StmtxContext(ctx, st), nil
+}
+
+// inTx runs fn in one transaction and commits. It runs again when PostgreSQL
+// says that the transaction lost to another; fn must bear that.
+func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
+	for try := 0; ; try++ {
+		err := s.once(ctx, fn)
+		if err == nil || try == 4 || !retryable(err) {
+			return err
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, fn func(*tx) error) error {
+	begun, err := s.writer.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	t := &tx{s: s, tx: begun}
+	if err := fn(t); err != nil {
+		if rbErr := begun.Rollback(); rbErr != nil && !errors.Is(rbErr, sql.ErrTxDone) {
+			return fmt.Errorf("%w (and the rollback: %v)", err, rbErr)
+		}
+		return err
+	}
+	if err := begun.Commit(); err != nil {
+		return err
+	}
+	for _, q := range t.missed {
+		_, _ = s.stmt(ctx, s.writer, q) // the next transaction tries again
+	}
+	return nil
+}
