@@ -22,12 +22,13 @@ type Flow struct {
 	PushedHash  secret.Hash
 	BrowserHash secret.Hash // zero until a browser has taken the flow
 	Address     string      // the network it came from, to bound anonymous flows
-	// RequestedAt is when the request first arrived: prompt=login and max_age are measured from it.
-	RequestedAt time.Time
+	RequestedAt time.Time   // when the request first arrived
 	ExpiresAt   time.Time
-	// UserID and SignedInAt tell who answered the sign-in page within this flow, and when.
-	UserID     uuid.UUID
-	SignedInAt time.Time
+	// UserID is who is signed in in this browser; nil for an anonymous flow.
+	UserID uuid.UUID
+	// SignInAfter: an auth_time before it does not count for this flow. It carries
+	// prompt=login, max_age and "not you?"; zero accepts any live session.
+	SignInAfter time.Time
 	// OrganizationID is what the person picked; nil before.
 	OrganizationID uuid.UUID
 	// Consent is the answer given within this flow; nil before.
@@ -49,11 +50,11 @@ func (c *FlowConsent) Covers(user, organization uuid.UUID, scopes []string) bool
 		!slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 
-const flowColumns = `f.id_hash, f.client_id, f.request, f.pushed_hash, f.browser_hash, f.address, f.requested_at, f.expires_at, f.user_id, f.signed_in_at, f.organization_id, f.consent, f.spent_at`
+const flowColumns = `f.id_hash, f.client_id, f.request, f.pushed_hash, f.browser_hash, f.address, f.requested_at, f.expires_at, f.user_id, f.sign_in_after, f.organization_id, f.consent, f.spent_at`
 
 func (f *Flow) dest() []any {
 	return []any{&f.IDHash, &f.ClientID, document{&f.Request}, &f.PushedHash, &f.BrowserHash, &f.Address, instant{&f.RequestedAt}, instant{&f.ExpiresAt},
-		optional[uuid.UUID]{&f.UserID}, instant{&f.SignedInAt}, optional[uuid.UUID]{&f.OrganizationID}, document{&f.Consent}, instant{&f.SpentAt}}
+		optional[uuid.UUID]{&f.UserID}, instant{&f.SignInAfter}, optional[uuid.UUID]{&f.OrganizationID}, document{&f.Consent}, instant{&f.SpentAt}}
 }
 
 // CreateFlow stores a flow. limit bounds the unanswered flows of one address;
@@ -63,10 +64,10 @@ func (s *Store) CreateFlow(ctx context.Context, f *Flow, limit int) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, `INSERT INTO flows (id_hash, client_id, request, pushed_hash, browser_hash, address, requested_at, expires_at)
-		SELECT `+s.engine.casts("bytea", "text", "text", "bytea", "bytea", "text", "bigint", "bigint")+`
+	n, err := s.exec(ctx, `INSERT INTO flows (id_hash, client_id, request, pushed_hash, browser_hash, address, requested_at, expires_at, user_id, sign_in_after)
+		SELECT `+s.engine.casts("bytea", "text", "text", "bytea", "bytea", "text", "bigint", "bigint", "uuid", "bigint")+`
 		WHERE (SELECT count(*) FROM (SELECT 1 FROM flows WHERE address = ? AND spent_at IS NULL AND user_id IS NULL AND expires_at > ? LIMIT ?) AS pending) < ?`,
-		f.IDHash, f.ClientID, string(request), f.PushedHash, f.BrowserHash, f.Address, usec(f.RequestedAt), usec(f.ExpiresAt),
+		f.IDHash, f.ClientID, string(request), f.PushedHash, f.BrowserHash, f.Address, usec(f.RequestedAt), usec(f.ExpiresAt), id(f.UserID), usec(f.SignInAfter),
 		f.Address, usec(f.RequestedAt), limit, limit)
 	if err == nil && n == 0 {
 		err = ErrConflict
@@ -113,4 +114,15 @@ func (s *Store) SpendFlow(ctx context.Context, idHash secret.Hash) error {
 		err = ErrSpent
 	}
 	return fault("end a flow", err)
+}
+
+// AskAgain makes a live flow ask who the person is once more: "not you?".
+func (s *Store) AskAgain(ctx context.Context, idHash, browser secret.Hash) error {
+	now := usec(s.clock())
+	n, err := s.exec(ctx, `UPDATE flows SET sign_in_after = ?, organization_id = NULL, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
+		now, idHash, browser, now)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return fault("ask a flow again", err)
 }

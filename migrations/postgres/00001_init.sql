@@ -138,7 +138,7 @@ CREATE TABLE flows (
     requested_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     user_id uuid,
-    signed_in_at bigint,
+    sign_in_after bigint,
     organization_id uuid,
     consent text NOT NULL DEFAULT '',
     spent_at bigint

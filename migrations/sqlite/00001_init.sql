@@ -138,7 +138,7 @@ CREATE TABLE flows (
     requested_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     user_id TEXT,
-    signed_in_at INTEGER,
+    sign_in_after INTEGER,
     organization_id TEXT,
     consent TEXT NOT NULL DEFAULT '',
     spent_at INTEGER

@@ -1,0 +1,53 @@
+package storage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Journey is an authorization request as the pages on the way to a code see it:
+// what was asked, by which client, and how far this browser has come. Package
+// provider makes it; a Step looks at it and tells whether it is still owed.
+type Journey struct {
+	// Flow is the request. It is stored only when a step is pending: IDHash is
+	// zero before.
+	Flow   *Flow
+	Client *Client
+	// Visit is who is signed in; nil if nobody.
+	Visit *Visit
+
+	// Scopes are the known scopes asked for, in their order, without duplicates.
+	Scopes      []string
+	Prompt      []string
+	LoginHint   string
+	RedirectURI string
+
+	// NeedsOrganization: the token will name an organization. Organization and
+	// Role are set once it is determined; else Choices holds what to pick from.
+	NeedsOrganization bool
+	Organization      *Organization
+	Role              string
+	Choices           []Choice
+	// Consent is what is remembered for client and organization; nil if nothing.
+	Consent *Consent
+
+	Now time.Time
+}
+
+// Prompted reports whether the request has this prompt value (OpenID Connect Core 1.0, section 3.1.2.1).
+func (j *Journey) Prompted(value string) bool { return slices.Contains(j.Prompt, value) }
+
+// OrganizationID is the nil UUID while, or if, there is none.
+func (j *Journey) OrganizationID() uuid.UUID {
+	if j.Organization == nil {
+		return uuid.Nil
+	}
+	return j.Organization.ID
+}
+
+// SignedIn reports whether a person is signed in recently enough for this flow.
+func (j *Journey) SignedIn() bool {
+	return j.Visit != nil && !j.Visit.Session.AuthTime.Before(j.Flow.SignInAfter)
+}
