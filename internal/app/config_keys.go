@@ -1,0 +1,244 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// setting is one row of the configuration: what it is called, what it means,
+// and how its text becomes part of a [Config].
+type setting struct {
+	key       string
+	aliases   []string // bare environment names accepted as well
+	def       string   // default
+	devDef    string   // default in development and testing, where it differs
+	secret    bool     // never shown
+	holdsURL  bool     // shown without its password
+	example   string   // a right value, for faults and .env.example
+	help      string   // for .env.example; lines end in \n
+	notYet    bool     // checked, but used by features of a later release
+	defInText string   // how .env.example words the default when it is no literal
+	apply     func(c *Config, text string) error
+}
+
+// fallback is the text that stands when nobody gave one.
+func (s setting) fallback(c *Config, values map[string]value) string {
+	switch {
+	case s.key == "ENV":
+		return string(c.Env)
+	case s.key == "ISSUER":
+		return issuerText(values)
+	case s.devDef != "" && c.Env != Production:
+		return s.devDef
+	}
+	return s.def
+}
+
+func (s setting) sampleText() string { return s.key + "=" + s.example }
+
+// sample is a right line for a shell's environment.
+func (s setting) sample() string {
+	if s.example == "" {
+		return envPrefix + s.key + "_FILE=/run/secrets/" + strings.ToLower(s.key)
+	}
+	return envPrefix + s.sampleText()
+}
+
+// settingFor finds a row by its key; unknown keys are a mistake of this package.
+func settingFor(key string) setting {
+	rows := settings()
+	i := slices.IndexFunc(rows, func(s setting) bool { return s.key == key })
+	return rows[i]
+}
+
+// settings lists every key there is, in the order of .env.example.
+func settings() []setting {
+	return slices.Concat(serverSettings(), storeSettings(), secretSettings(), peopleSettings(),
+		networkSettings(), brandSettings(), mailSettings(), upstreamSettings())
+}
+
+func serverSettings() []setting {
+	return []setting{
+		{key: "ENV", aliases: []string{"FLASK_ENV"}, example: "production",
+			defInText: "development while ISSUER and LISTEN are both loopback, else production",
+			help:      "production, development, or testing (development without banners).\nDevelopment is refused anywhere but on loopback.",
+			apply: func(_ *Config, text string) error {
+				return oneOf(text, "production", "development", "testing")
+			}},
+		{key: "ISSUER", aliases: []string{"OIDC_ISSUER_URL"}, example: "https://id.example.com",
+			defInText: "http://localhost:5000 (the port follows LISTEN)",
+			help:      "The address people and applications see: scheme://host[:port] and nothing\nafter it. It is part of every token, so choose it once. Requests for another\nhost are refused.",
+			apply:     func(c *Config, text string) (err error) { c.Issuer, err = parseIssuer(text); return }},
+		{key: "LISTEN", aliases: []string{"PORT"}, def: "127.0.0.1:5000", example: "0.0.0.0:5000",
+			help:  "host:port to serve on. PORT gives the port alone.",
+			apply: func(c *Config, text string) (err error) { c.Listen, err = parseListen(text); return }},
+		{key: "TLS_CERT", example: "/etc/sallyport/tls.crt", help: "PEM files for built-in TLS. Without them a proxy in front speaks https.",
+			apply: func(c *Config, text string) error { c.TLSCert = text; return fileExists(text) }},
+		{key: "TLS_KEY", example: "/etc/sallyport/tls.key",
+			apply: func(c *Config, text string) error { c.TLSKey = text; return fileExists(text) }},
+		{key: "ADMIN_LISTEN", def: "127.0.0.1:5002", example: "127.0.0.1:5002",
+			help:  "host:port of /metrics, /healthz, /readyz and profiles. Keep it private.",
+			apply: func(c *Config, text string) (err error) { c.AdminListen, err = parseListen(text); return }},
+		{key: "LOG_LEVEL", aliases: []string{"LOG_LEVEL"}, def: "info", example: "debug", help: "debug, info, warn or error.",
+			apply: func(c *Config, text string) (err error) { c.LogLevel, err = parseLevel(text); return }},
+		{key: "LOG_FORMAT", example: "json", defInText: "text on a terminal, else json", help: "text or json; one line a record.",
+			apply: func(c *Config, text string) error { c.LogFormat = text; return oneOfOrEmpty(text, "text", "json") }},
+	}
+}
+
+func storeSettings() []setting {
+	return []setting{
+		{key: "DATABASE_URL", aliases: []string{"DATABASE_URL"}, def: "sqlite://./data/sallyport.db", holdsURL: true,
+			example: "postgres://sallyport@db.example.com/sallyport?sslmode=verify-full",
+			help:    "sqlite://PATH, or postgres://USER:PASSWORD@HOST[,HOST…]/NAME. Without sslmode\nit is require, and disable on loopback.",
+			apply:   func(c *Config, text string) (err error) { c.DatabaseURL, err = parseDatabaseURL(text); return }},
+		{key: "POSTGRES_USER", aliases: []string{"POSTGRES_USER"}, example: "sallyport", help: "Fill in what DATABASE_URL leaves out.", apply: accept},
+		{key: "POSTGRES_PASSWORD", aliases: []string{"POSTGRES_PASSWORD"}, secret: true, apply: accept},
+		{key: "MIGRATE", def: "on", example: "off", help: "on: serve brings the schema up to date when it starts.",
+			apply: func(c *Config, text string) (err error) { c.Migrate, err = parseBool(text); return }},
+		{key: "REDIS_URL", aliases: []string{"REDIS_URL", "REDIS_SESSION"}, holdsURL: true, example: "rediss://:PASSWORD@redis.example.com:6379/0",
+			defInText: "none", help: "redis:// or rediss://; with +cluster or +sentinel for those\n(redis+sentinel://HOST,HOST/MASTER). A cache: the database stays the truth.",
+			apply: func(c *Config, text string) (err error) { c.RedisURL, err = parseRedisURL(text); return }},
+	}
+}
+
+func secretSettings() []setting {
+	keys := func(into func(c *Config) *[][]byte) func(c *Config, text string) error {
+		return func(c *Config, text string) (err error) { *into(c), err = parseKeys(text); return }
+	}
+	const inData = "generated into ./data in development; production refuses to start without"
+	return []setting{
+		{key: "SECRET_KEY", aliases: []string{"SECRET_KEY"}, secret: true, example: "$(openssl rand -base64 32)", defInText: inData,
+			help:  "Signs sessions, forms and cursors. At least 32 random bytes as base64, hex, or\nplain text of 32 characters and more. A list, comma separated: the first is\nused, all are accepted; so put the new key in front to rotate.",
+			apply: keys(func(c *Config) *[][]byte { return &c.SecretKeys })},
+		{key: "ENCRYPTION_KEY", aliases: []string{"ENCRYPTION_KEY"}, secret: true, example: "$(openssl rand -base64 32)", defInText: inData,
+			help:  "Seals private keys and secrets in the database. Same form. Keep a copy apart\nfrom the database: without it they cannot be opened.",
+			apply: keys(func(c *Config) *[][]byte { return &c.EncryptionKeys })},
+		{key: "CA_ENCRYPTION_KEY", aliases: []string{"CA_ENCRYPTION_KEY"}, secret: true, example: "$(openssl rand -base64 32)",
+			defInText: "ENCRYPTION_KEY in development; production refuses to start without",
+			help:      "Seals SAML and certificate-authority keys. Same form.",
+			apply:     keys(func(c *Config) *[][]byte { return &c.CAEncryptionKeys })},
+		{key: "PASSWORD_HASHER", def: "argon2id", example: "bcrypt",
+			help:  "argon2id (19 MiB, 2 passes, 1 lane) or bcrypt. Hashes of the other kind still\nverify and are replaced when their owner signs in.",
+			apply: func(c *Config, text string) error { c.PasswordHasher = text; return oneOf(text, "argon2id", "bcrypt") }},
+		{key: "BCRYPT_LOG_ROUNDS", aliases: []string{"BCRYPT_LOG_ROUNDS"}, def: "12", example: "12", help: "Cost of bcrypt, 4 to 31; at least 12 in production.",
+			apply: func(c *Config, text string) (err error) { c.BcryptCost, err = parseInt(text, 4, 31); return }},
+		{key: "PASSWORD_PEPPER", aliases: []string{"SECURITY_PASSWORD_SALT"}, secret: true, example: "$(openssl rand -hex 32)", defInText: "none",
+			help:  "Mixed into passwords before they are hashed, as Flask-Security does. Whoever\nsets it must keep it: nobody can sign in without it.",
+			apply: func(c *Config, text string) error { c.PasswordPepper = text; return nil }},
+		{key: "PASSWORD_MIN_LENGTH", aliases: []string{"SECURITY_PASSWORD_LENGTH_MIN"}, def: "8", example: "12", help: "Characters, 8 to 64.",
+			apply: func(c *Config, text string) (err error) { c.PasswordMinLength, err = parseInt(text, 8, 64); return }},
+	}
+}
+
+func peopleSettings() []setting {
+	return []setting{
+		{key: "SESSION_LIFETIME", aliases: []string{"PERMANENT_SESSION_LIFETIME"}, def: "86400", example: "86400", help: "Seconds until a browser must sign in again.",
+			apply: func(c *Config, text string) (err error) {
+				c.SessionLifetime, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
+				return
+			}},
+		{key: "SESSION_IDLE", def: "7200", example: "7200", help: "Seconds without a visit after which it must as well.",
+			apply: func(c *Config, text string) (err error) {
+				c.SessionIdle, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
+				return
+			}},
+		{key: "SESSION_PROTECTION", def: "strong", example: "basic",
+			help: "strong: a session ends when its browser and system, or its network, change.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
+			apply: func(c *Config, text string) error {
+				c.SessionProtection = text
+				return oneOf(text, "strong", "basic", "off")
+			}},
+		{key: "REGISTRATION", aliases: []string{"SECURITY_REGISTERABLE"}, def: "true", example: "invite", notYet: true, help: "Who may register: true (anybody), invite, false.",
+			apply: func(c *Config, text string) (err error) { c.later.registration, err = parseRegistration(text); return }},
+		{key: "CONFIRM_EMAIL", aliases: []string{"SECURITY_CONFIRMABLE"}, def: "true", devDef: "false", example: "true", notYet: true,
+			defInText: "true; false in development", help: "Prove an address before an account can be used.",
+			apply: func(c *Config, text string) (err error) { c.later.confirmEmail, err = parseBool(text); return }},
+		{key: "RECOVERY", aliases: []string{"SECURITY_RECOVERABLE"}, def: "true", example: "true", notYet: true, help: "Offer to reset a forgotten password by mail.",
+			apply: func(c *Config, text string) (err error) { c.later.recovery, err = parseBool(text); return }},
+		{key: "PERSONAL_ORG", def: "uninvited", example: "never", notYet: true, help: "Who gets an organization of their own at first sign-in: always, uninvited, never.",
+			apply: func(_ *Config, text string) error { return oneOf(text, "always", "uninvited", "never") }},
+		{key: "RECOVERY_CODES", def: "3", example: "10", notYet: true, help: "How many recovery codes a person gets, 1 to 20.",
+			apply: func(_ *Config, text string) error { _, err := parseInt(text, 1, 20); return err }},
+	}
+}
+
+func networkSettings() []setting {
+	return []setting{
+		{key: "TRUSTED_PROXIES", example: "10.0.0.0/8,192.168.0.0/16", defInText: "none", help: "Networks of the proxies whose X-Forwarded-* headers are believed.",
+			apply: func(c *Config, text string) (err error) { c.TrustedProxies, err = parseNetworks(text); return }},
+		{key: "OUTBOUND_ALLOW", devDef: "127.0.0.0/8,::1/128", example: "10.20.0.0/16", defInText: "none; loopback in development",
+			help:  "Networks that fetches of keys and metadata may reach besides public addresses.",
+			apply: func(c *Config, text string) (err error) { c.OutboundAllow, err = parseNetworks(text); return }},
+		{key: "CORS_ORIGINS", aliases: []string{"CORS_ORIGINS"}, example: "https://console.example.com", notYet: true, defInText: "none",
+			help: "Origins that may call the JSON API from a browser, comma separated.", apply: checkOrigins},
+	}
+}
+
+func brandSettings() []setting {
+	return []setting{
+		{key: "BRAND_NAME", def: "Sallyport", example: "Acme ID", help: "How every page and mail calls this service.",
+			apply: func(c *Config, text string) error { c.BrandName = text; return atMost(text, 60) }},
+		{key: "BRAND_LOGO", example: "/etc/sallyport/logo.svg", defInText: "the product's mark", help: "An image file (SVG or PNG).",
+			apply: func(c *Config, text string) error { c.BrandLogo = text; return fileExists(text) }},
+		{key: "BRAND_COLOR", example: "#0a6e5c", defInText: "the product's accent", help: "#rrggbb. The colour of text on it is worked out, so that it stays readable.",
+			apply: func(c *Config, text string) (err error) { c.BrandColor, err = parseColor(text); return }},
+		{key: "SUPPORT_EMAIL", example: "help@example.com", defInText: "none", help: "Shown where a person needs help.",
+			apply: func(c *Config, text string) error { c.SupportEmail = text; return checkAddress(text) }},
+	}
+}
+
+func mailSettings() []setting {
+	row := func(key, def, example, help string, check func(c *Config, text string) error) setting {
+		s := setting{key: key, def: def, example: example, help: help, notYet: true, apply: check}
+		if strings.HasPrefix(key, "MAIL_") {
+			s.aliases = []string{key}
+		}
+		s.secret = strings.HasSuffix(key, "_API_KEY") || strings.HasSuffix(key, "_PASSWORD")
+		return s
+	}
+	provider := row("MAIL_PROVIDER", "", "smtp", "outbox (a page in development), smtp, mailgun or sendgrid. Production needs a\nreal one unless REGISTRATION, RECOVERY and CONFIRM_EMAIL are false.",
+		func(c *Config, text string) error {
+			c.later.mailProvider = text
+			return oneOfOrEmpty(text, "outbox", "smtp", "mailgun", "sendgrid")
+		})
+	provider.devDef, provider.defInText = "outbox", "outbox in development"
+	return []setting{
+		provider,
+		row("MAIL_DEFAULT_SENDER", "", "Acme <id@example.com>", "Who mails come from.", func(_ *Config, text string) error { return checkAddress(text) }),
+		row("MAIL_SERVER", "", "smtp.example.com", "For smtp.", accept),
+		row("MAIL_PORT", "587", "587", "", func(_ *Config, text string) error { _, err := parseInt(text, 1, 65535); return err }),
+		row("MAIL_USE_TLS", "true", "true", "", func(_ *Config, text string) error { _, err := parseBool(text); return err }),
+		row("MAIL_USERNAME", "", "id@example.com", "", accept),
+		row("MAIL_PASSWORD", "", "", "", accept),
+		row("MAILGUN_DOMAIN", "", "mg.example.com", "For mailgun.", accept),
+		row("MAILGUN_API_KEY", "", "", "", accept),
+		row("MAILGUN_BASE_URL", "", "https://api.eu.mailgun.net", "", checkURL),
+		row("SENDGRID_API_KEY", "", "", "For sendgrid.", accept),
+		row("SENDGRID_BASE_URL", "", "https://api.eu.sendgrid.com", "", checkURL),
+	}
+}
+
+func upstreamSettings() []setting {
+	var rows []setting
+	for _, p := range []struct{ prefix, name string }{{"GOOGLE", "Google"}, {"GITHUB", "GitHub"}, {"MICROSOFT", "Microsoft"}} {
+		row := func(suffix, def, example, help string, check func(c *Config, text string) error) {
+			key := p.prefix + suffix
+			rows = append(rows, setting{key: key, aliases: []string{key}, def: def, example: example, help: help,
+				notYet: true, secret: strings.HasSuffix(key, "_SECRET"), apply: check})
+		}
+		row("_AUTH_ENABLED", "false", "true", fmt.Sprintf("Offer sign-in with %s.", p.name),
+			func(_ *Config, text string) error { _, err := parseBool(text); return err })
+		row("_OAUTH_CLIENT_ID", "", "1234567890", "", accept)
+		row("_OAUTH_CLIENT_SECRET", "", "", "", accept)
+		if p.prefix == "MICROSOFT" {
+			row("_TENANT", "", "common", "", accept)
+		}
+	}
+	return rows
+}
+
+// accept takes any text: for keys that another one uses.
+func accept(*Config, string) error { return nil }
