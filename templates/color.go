@@ -56,11 +56,11 @@ func newAccent(color string) (accents, error) {
 		edge: brand.towards(black, edgeContrast, surfaceLight),
 		ink:  brand.towards(black, textContrast, surfaceLight, canvasLight),
 	}
-	fill := brand.towards(white, edgeContrast, surfaceDark)
+	fill := brand.lighter(edgeContrast, surfaceDark)
 	dark := accent{
 		fill: fill,
 		edge: fill,
-		ink:  brand.towards(white, textContrast, surfaceDark, canvasDark),
+		ink:  brand.lighter(textContrast, surfaceDark, canvasDark),
 	}
 	for _, a := range []*accent{&light, &dark} {
 		// Black or white always reaches 4.58: sqrt(21) is the worst case.
@@ -115,8 +115,8 @@ func (c rgb) mix(other rgb, share float64) rgb {
 	return m
 }
 
-// towards returns the colour nearest to c, on the way to black or white, that
-// has at least the given contrast with every background.
+// towards returns the colour nearest to c, on the way to end, that has at least
+// the given contrast with every background; end if none has.
 func (c rgb) towards(end rgb, least float64, backgrounds ...rgb) rgb {
 	for step := 0.0; step < 1; step += 0.02 {
 		mixed, ok := c.mix(end, step), true
@@ -128,6 +128,22 @@ func (c rgb) towards(end rgb, least float64, backgrounds ...rgb) rgb {
 		}
 	}
 	return end
+}
+
+// lighter returns the brand's colour made light enough: first at full strength
+// of the same hue, which keeps it a colour, then towards white.
+func (c rgb) lighter(least float64, backgrounds ...rgb) rgb {
+	top := float64(max(c[0], c[1], c[2], 1))
+	var full rgb
+	for i, v := range c {
+		full[i] = uint8(float64(v) / top * 255)
+	}
+	for _, b := range backgrounds {
+		if contrast(full, b) < least {
+			return full.towards(white, least, backgrounds...)
+		}
+	}
+	return c.towards(full, least, backgrounds...)
 }
 
 // contrast is the ratio of WCAG 2.2, 1 to 21.

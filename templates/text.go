@@ -8,8 +8,8 @@ type sentence struct{ sentence, icon string }
 // scopes are the sentences of the consent page for scopes that this product
 // defines. "It" is the app, named above the list.
 var scopes = map[string]sentence{
-	"openid":         {"Sign you in and recognise you when you come back", "user"},
-	"profile":        {"See your name, picture and other profile details", "card"},
+	"openid":         {"Sign you in, and know you when you come back", "user"},
+	"profile":        {"See your name, picture and profile", "card"},
 	"email":          {"See your email address", "mail"},
 	"phone":          {"See your phone number", "phone"},
 	"address":        {"See your postal address", "pin"},
