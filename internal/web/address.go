@@ -1,0 +1,135 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// maxForwardedHops bounds the work on X-Forwarded-For; no honest chain is near it.
+const maxForwardedHops = 16
+
+func peerAddr(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}
+
+func (web *Web) isTrusted(addr netip.Addr) bool {
+	for _, p := range web.trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// clientAddr walks X-Forwarded-For from the right, from proxy to proxy, and stops at the first address that is not a
+// trusted proxy's: what stands left of it was written by strangers. An entry that is no address ends the walk too.
+func (web *Web) clientAddr(r *http.Request, trusted bool) netip.Addr {
+	addr := peerAddr(r)
+	if !trusted {
+		return addr
+	}
+	lines := r.Header["X-Forwarded-For"]
+	hops := 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		rest := lines[i]
+		for more := true; more; {
+			var entry string
+			rest, entry, more = cutLast(rest)
+			next, ok := parseHop(entry)
+			if hops++; !ok || hops > maxForwardedHops {
+				return addr
+			}
+			if addr = next; !web.isTrusted(addr) {
+				return addr
+			}
+		}
+	}
+	return addr
+}
+
+// cutLast splits "a, b, c" into "a, b" and "c".
+func cutLast(list string) (rest, last string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	if i < 0 {
+		return "", strings.TrimSpace(list), false
+	}
+	return list[:i], strings.TrimSpace(list[i+1:]), true
+}
+
+// parseHop reads an address, with a port or without, as proxies write them.
+func parseHop(s string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = withPort.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+func schemeOf(r *http.Request, trusted bool) string {
+	if trusted {
+		_, proto, _ := cutLast(r.Header.Get("X-Forwarded-Proto"))
+		if proto == "https" || proto == "http" {
+			return proto
+		}
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// useForwardedHost puts the Host that a trusted proxy was asked for in the place of the one it asked us for. It is
+// compared with the issuer's and never used to build anything.
+func useForwardedHost(r *http.Request) {
+	if _, host, _ := cutLast(r.Header.Get("X-Forwarded-Host")); host != "" {
+		r.Host = host
+	}
+}
+
+// isOurs reports whether the request is for the issuer's host.
+func (web *Web) isOurs(r *http.Request) bool {
+	host := r.Host
+	return host == web.host ||
+		strings.EqualFold(strings.TrimSuffix(host, web.defaultPort), web.host) ||
+		web.anyHost[r.URL.Path]
+}
+
+// isPlainPath reports whether a path has one spelling only: nothing encoded that need not be, no empty or dot segment.
+// None of ours needs more, and a path that two programs read differently is how checks in front are gone around.
+func isPlainPath(r *http.Request) bool {
+	path := r.URL.Path
+	if path == "" || path[0] != '/' || r.URL.RawPath != "" {
+		return false
+	}
+	for i := range len(path) {
+		c := path[i]
+		if c < 0x20 || c == 0x7f || c == '\\' {
+			return false
+		}
+		if c == '/' && i+1 < len(path) && (path[i+1] == '/' || path[i+1] == '.' && isDotSegment(path[i+1:])) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDotSegment(s string) bool {
+	segment, _, _ := strings.Cut(s, "/")
+	return segment == "." || segment == ".."
+}

@@ -1,0 +1,87 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	csp        = "Content-Security-Policy"
+	formAction = "form-action 'self'"
+)
+
+// securityHeaders are sent with every response, whatever it is. A handler that serves public bytes sets its own
+// Cache-Control. Keys are in canonical form; the slices have no spare room, so that adding to one copies it.
+func securityHeaders(https bool) http.Header {
+	h := http.Header{
+		// Nothing of another origin, nothing inline; logos are files of ours or data: URLs.
+		csp: {"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " + formAction +
+			"; frame-ancestors 'none'; base-uri 'none'"},
+		"X-Frame-Options":            {"DENY"},
+		"X-Content-Type-Options":     {"nosniff"},
+		"Referrer-Policy":            {"no-referrer"}, // URLs hold codes and flow ids
+		"Permissions-Policy":         {"camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
+		"Cross-Origin-Opener-Policy": {"same-origin"},
+		"Cache-Control":              {"no-store"},
+	}
+	if https {
+		h["Strict-Transport-Security"] = []string{"max-age=31536000"}
+	}
+	return h
+}
+
+// AllowFormAction lets the forms of this page lead to uri, a redirect URI that was validated before. Chromium and Safari
+// hold every redirect after a form's POST against form-action, so without this the button on the consent page could not
+// end at the app. Web origins are named exactly; for a custom scheme the scheme is all there is.
+func AllowFormAction(w http.ResponseWriter, uri string) {
+	source, ok := cspSource(uri)
+	if !ok {
+		return
+	}
+	h := w.Header()
+	policy := h.Get(csp)
+	if strings.Contains(policy+";", " "+source+";") {
+		return
+	}
+	h.Set(csp, strings.Replace(policy, formAction, formAction+" "+source, 1))
+}
+
+// cspSource returns the source expression (CSP level 3 section 2.3.1) for the origin of uri. It refuses anything that
+// could end the directive or add another source.
+func cspSource(uri string) (string, bool) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme == "" {
+		return "", false
+	}
+	switch u.Scheme { // lower case by url.Parse, and of letters, digits, "+", "-" and "."
+	case "javascript", "data", "blob", "filesystem", "vbscript", "file", "about":
+		return "", false
+	case "http", "https":
+	default:
+		return u.Scheme + ":", true
+	}
+	host, port := u.Hostname(), u.Port()
+	switch {
+	case host == "":
+		return "", false
+	case strings.Contains(host, ":"):
+		host = "*" // the grammar has no IPv6 addresses; the port still narrows it
+	case strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != "":
+		return "", false
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host, true
+}
+
+// Popup keeps the connection to the window that opened this one, for the routes on the way to an app's code: an app may
+// show them in a popup window and wait there for the answer. A single response on the way without it cuts the
+// connection for good.
+func Popup(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Del("Cross-Origin-Opener-Policy")
+		h.ServeHTTP(w, r)
+	})
+}
