@@ -1,12 +1,28 @@
 package templates
 
 import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 )
 
-func newTemplates(t *testing.T) *Templates {
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func newTemplates(t *testing.T, brand Brand) *Templates {
 	t.Helper()
-	tmpl, err := New(Brand{SupportEmail: "help@acme.example"})
+	tmpl, err := New(brand)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,9 +38,313 @@ func render(t *testing.T, tmpl *Templates, page Page) string {
 	return string(got)
 }
 
-func TestEverySampleRenders(t *testing.T) {
-	tmpl := newTemplates(t)
+// elements returns all elements of a document in order.
+func elements(t *testing.T, document string) []*html.Node {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*html.Node
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func attr(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// zeroPages is one empty struct of each kind.
+func zeroPages() []Page {
+	return []Page{Login{}, ChooseOrganization{}, Consent{}, Error{}, Logout{}, SignedOut{}, FormPost{}, Home{}}
+}
+
+// filledPages has the same string in every string, also in lists and maps.
+func filledPages(s string) []Page {
+	var filled []Page
+	for _, p := range zeroPages() {
+		v := reflect.New(reflect.TypeOf(p)).Elem()
+		fill(v, s)
+		filled = append(filled, v.Interface().(Page))
+	}
+	return filled
+}
+
+func fill(v reflect.Value, s string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(s)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(3)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), s)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), searchFrom+1, searchFrom+1))
+		for i := range v.Len() {
+			fill(v.Index(i), s)
+		}
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{s: s}))
+	}
+}
+
+// everyPage is all there is to check a rule on.
+func everyPage() []Page {
+	pages := append(zeroPages(), filledPages("/value")...)
 	for _, s := range Samples() {
-		render(t, tmpl, s.Page)
+		pages = append(pages, s.Page)
+	}
+	return pages
+}
+
+// Content-Security-Policy: 'self' is enough, and no page asks another server.
+func TestPagesHoldNothingInlineAndAskNoOtherServer(t *testing.T) {
+	tmpl := newTemplates(t, Brand{SupportEmail: "help@acme.example", Logo: "/logo.svg"})
+	for _, page := range everyPage() {
+		for _, n := range elements(t, render(t, tmpl, page)) {
+			src := attr(n, "src")
+			if n.Data == "link" {
+				src = attr(n, "href")
+			}
+			if n.Data == "style" || n.Data == "script" && (n.FirstChild != nil || src == "") {
+				t.Errorf("%T: inline <%s>", page, n.Data)
+			}
+			if src != "" && !localPath(src) {
+				t.Errorf("%T: <%s> asks for %s", page, n.Data, src)
+			}
+			for _, a := range n.Attr {
+				if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
+					t.Errorf("%T: <%s %s>", page, n.Data, a.Key)
+				}
+			}
+		}
+	}
+}
+
+// Only form_post leads to another site, which has no use for our token.
+func TestEveryPostingFormCarriesItsCSRFField(t *testing.T) {
+	tmpl := newTemplates(t, Brand{})
+	for _, page := range everyPage() {
+		for _, n := range elements(t, render(t, tmpl, page)) {
+			if n.Data != "form" || attr(n, "method") != "post" || attr(n, "id") == "form-post" {
+				continue
+			}
+			found := false
+			for field := range n.Descendants() {
+				found = found || attr(field, "name") == "csrf" && attr(field, "type") == "hidden"
+			}
+			if !found {
+				t.Errorf("%T: a form to %s without csrf", page, attr(n, "action"))
+			}
+		}
+	}
+}
+
+// Whoever registers a client or an organization, and whoever makes a link,
+// chooses strings on these pages.
+func TestHostileValuesStayText(t *testing.T) {
+	tmpl := newTemplates(t, Brand{Name: `<script>alert(1)</script>`, SupportEmail: `"><script>alert(1)</script>`})
+	for _, payload := range []string{
+		`"><script>alert(1)</script>`,
+		`'><img src=x onerror=alert(1)>`,
+		`"></form><form action=https://evil.example>`,
+		`</title></bdi><svg/onload=alert(1)>`,
+		`javascript:alert(1)`,
+		`JaVaScRiPt:alert(1)`,
+		"java\tscript:alert(1)",
+		` javascript:alert(1)`,
+		`data:text/html,<script>alert(1)</script>`,
+		`vbscript:x`,
+		`//evil.example`,
+		`/\evil.example`,
+		`{{.CSRF}}`,
+	} {
+		for _, page := range filledPages(payload) {
+			got := render(t, tmpl, page)
+			if strings.Contains(got, "ZgotmplZ") {
+				t.Errorf("%T with %q: a value in a place it must not reach", page, payload)
+			}
+			checkHarmless(t, page, payload, got)
+		}
+	}
+}
+
+func checkHarmless(t *testing.T, page Page, payload, got string) {
+	t.Helper()
+	for _, n := range elements(t, got) {
+		if n.Data == "script" && !strings.HasPrefix(attr(n, "src"), "/static/") {
+			t.Errorf("%T with %q: a script from outside", page, payload)
+		}
+		if n.Data == "img" || n.Data == "svg" && attr(n, "viewbox") == "" && attr(n, "viewBox") == "" {
+			t.Errorf("%T with %q: a foreign <%s>", page, payload, n.Data)
+		}
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Key, "on") {
+				t.Errorf("%T with %q: <%s %s>", page, payload, n.Data, a.Key)
+			}
+			if !slices.Contains([]string{"href", "src", "action", "formaction"}, a.Key) || a.Val == "" {
+				continue
+			}
+			if !localPath(a.Val) && !strings.HasPrefix(a.Val, "mailto:") {
+				t.Errorf("%T with %q: <%s %s=%q>", page, payload, n.Data, a.Key, a.Val)
+			}
+		}
+	}
+}
+
+// Password managers and people's own tests rely on these ids and names.
+func TestElementsKeepTheirIdsAndNames(t *testing.T) {
+	tmpl := newTemplates(t, Brand{})
+	samples := make(map[string]Page)
+	for _, s := range Samples() {
+		samples[s.Name] = s.Page
+	}
+	for _, tt := range []struct {
+		sample string
+		want   []string
+	}{
+		{"login", []string{
+			`form id="login" method="post"`, `input id="email" name="email"`, `autocomplete="username webauthn"`,
+			`input id="password" name="password"`, `autocomplete="current-password"`, `id="login-submit"`, `id="cancel"`}},
+		{"org", []string{`name="organization" value="acme-corp"`, `name="organization" value="tech-startup"`}},
+		{"org-many", []string{`input id="q" name="q" type="search"`}},
+		{"consent", []string{
+			`id="allow" name="answer" value="allow"`, `id="deny" name="answer" value="deny"`,
+			`input id="remember" name="remember" type="checkbox" value="on" checked`, `data-scope="openid"`,
+			`<strong dir="ltr">portal.acme.example</strong>`}},
+		{"error", []string{
+			`<main class="card" id="error" data-error="invalid_redirect_uri">`, `id="request-id"`, `<details id="developer">`,
+			`The redirect address is not registered for this app.`}},
+		{"error-back", []string{`id="back" href="https://portal.acme.example"`}},
+		{"logout", []string{`id="logout-yes" name="answer" value="yes"`, `id="logout-no" name="answer" value="no"`, `name="state" value="af0ifjsldkj"`}},
+		{"signedout", []string{`<main class="card" id="signed-out">`}},
+		{"formpost", []string{`<form id="form-post" method="post" action="https://portal.acme.example/callback">`, `name="code" value="sp_ac_example"`, `id="continue"`}},
+	} {
+		got := render(t, tmpl, samples[tt.sample])
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: got no %s", tt.sample, want)
+			}
+		}
+	}
+}
+
+var assetHash = regexp.MustCompile(`(/static/[a-z]+)\.[0-9a-f]{12}\.`)
+
+func TestPagesLookAsBefore(t *testing.T) {
+	tmpl := newTemplates(t, Brand{SupportEmail: "help@acme.example"})
+	for _, s := range Samples() {
+		file := filepath.Join("testdata", s.Name+".html")
+		got := assetHash.ReplaceAllString(render(t, tmpl, s.Page), "$1.HASH.")
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v; run go test ./templates -update", err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got); if it is meant, run go test ./templates -update:\n%s", s.Name, diff)
+		}
+	}
+}
+
+// product.md allows 60 KB compressed; a page with everything it links to.
+func TestPagesAreSmall(t *testing.T) {
+	tmpl := newTemplates(t, Brand{})
+	for _, s := range Samples() {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		page := render(t, tmpl, s.Page)
+		w.Write([]byte(page))
+		for _, url := range regexp.MustCompile(`/static/[^"]+`).FindAllString(page, -1) {
+			answer := httptest.NewRecorder()
+			tmpl.Static().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, url, nil))
+			if answer.Code != http.StatusOK {
+				t.Fatalf("%s: GET %s: got %d", s.Name, url, answer.Code)
+			}
+			w.Write(answer.Body.Bytes())
+		}
+		w.Close()
+		if b.Len() > 60_000 {
+			t.Errorf("%s: got %d bytes compressed, want at most 60000", s.Name, b.Len())
+		}
+	}
+}
+
+func TestBrandIsOnEveryPage(t *testing.T) {
+	tmpl := newTemplates(t, Brand{Name: "Globex ID", Logo: "/brand/logo.png", SupportEmail: "help@globex.example"})
+	for _, page := range zeroPages() {
+		got := render(t, tmpl, page)
+		for _, want := range []string{"Globex ID", `src="/brand/logo.png"`, `href="mailto:help@globex.example"`} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%T: got no %s", page, want)
+			}
+		}
+	}
+}
+
+func TestUnusableBrandsAreRefused(t *testing.T) {
+	for _, brand := range []Brand{
+		{Color: "teal"}, {Color: "#12345"}, {Color: "0b6b5d"}, {Color: "#0b6b5d;}body{display:none"},
+		{Logo: "https://cdn.example/logo.png"}, {Logo: "//cdn.example/logo.png"}, {Logo: "javascript:alert(1)"}, {Logo: "data:text/html;base64,AAAA"},
+	} {
+		if _, err := New(brand); err == nil {
+			t.Errorf("New(%+v): got no error", brand)
+		}
+	}
+}
+
+func TestOrganizationsAreFoundByNameAndSlug(t *testing.T) {
+	page := ChooseOrganization{Organizations: []Organization{{Slug: "acme-corp", Name: "Acme"}, {Slug: "uk", Name: "Ångström Ltd"}}}
+	for query, want := range map[string]int{"": 2, " ": 2, "acme": 1, "CORP": 1, "ång": 1, "ÅNG": 1, "zebra": 0} {
+		page.Query = query
+		if got := len(page.Found()); got != want {
+			t.Errorf("query %q: got %d organizations, want %d", query, got, want)
+		}
+	}
+}
+
+func TestEveryFailureHasItsOwnFixedSentence(t *testing.T) {
+	seen := make(map[string]string)
+	for code := range failures {
+		first, advice, ok := ErrorText(code)
+		if !ok || first == "" || advice == "" {
+			t.Errorf("%s: got %q, %q, %v", code, first, advice, ok)
+		}
+		if other := seen[first]; other != "" {
+			t.Errorf("%s and %s say the same: tests and support could not tell them apart", code, other)
+		}
+		seen[first] = code
+		// A browser that shows the source, or a pattern over it, must find it verbatim.
+		if strings.ContainsAny(first, `'"<>&`) {
+			t.Errorf("%s: %q would be escaped", code, first)
+		}
+	}
+}
+
+func TestScopesOfThisProductHaveSentences(t *testing.T) {
+	for _, scope := range []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "org:acme-corp", "orgs", "roles"} {
+		if text, ok := ScopeSentence(scope); !ok || text == "" {
+			t.Errorf("ScopeSentence(%q): got %q, %v", scope, text, ok)
+		}
+	}
+	if text, ok := ScopeSentence("api:read"); ok {
+		t.Errorf("ScopeSentence(api:read): got %q, want none: its resource says what it means", text)
 	}
 }
