@@ -93,6 +93,7 @@ func size(engine Engine, writer, reader *sql.DB, conns int) {
 		reader.SetMaxIdleConns(conns)
 		return
 	}
+	conns = max(2, conns) // Migrate holds its lock on one and works on another
 	writer.SetMaxOpenConns(conns)
 	writer.SetMaxIdleConns(conns)
 }
