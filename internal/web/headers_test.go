@@ -1,0 +1,96 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestFormActionNamesTheAppExactly(t *testing.T) {
+	tests := []struct{ uri, want string }{
+		{"https://portal.acme.example/callback?x=1", "'self' https://portal.acme.example"},
+		{"https://portal.acme.example:8443/cb", "'self' https://portal.acme.example:8443"},
+		{"http://localhost:5001/callback", "'self' http://localhost:5001"},
+		{"http://127.0.0.1:53211/callback", "'self' http://127.0.0.1:53211"},
+		{"http://[::1]:53211/callback", "'self' http://*:53211"},
+		{"com.acme.mobile:/callback", "'self' com.acme.mobile:"},
+		{"com.acme.mobile://callback", "'self' com.acme.mobile:"},
+		// Nothing that runs, and nothing that ends the directive or names another source.
+		{"javascript:alert(1)", "'self'"}, {"JavaScript:alert(1)", "'self'"}, {"data:text/html,x", "'self'"},
+		{"https://a;script-src *", "'self'"}, {"https://a b", "'self'"}, {"https://a,b/", "'self'"}, {"https://*/", "'self'"},
+		{"https://grüße.example/", "'self'"}, {"https:///x", "'self'"}, {"/relative", "'self'"}, {"", "'self'"},
+	}
+	for _, test := range tests {
+		w := httptest.NewRecorder()
+		w.Header()[csp] = securityHeaders(true)[csp]
+		AllowFormAction(w, test.uri)
+		AllowFormAction(w, test.uri)
+		want := "; form-action " + test.want + "; frame-ancestors 'none';"
+		if got := w.Header().Get(csp); !strings.Contains(got, want) || strings.Count(got, ";") != 6 {
+			t.Errorf("AllowFormAction(%q): %s, want %s", test.uri, got, want)
+		}
+	}
+}
+
+func TestPopupsKeepTheirOpener(t *testing.T) {
+	tw := newWeb(t)
+	rt := tw.NewRouter()
+	rt.Handle("/login", Popup(tw.Handle(func(http.ResponseWriter, *http.Request) error { return &Error{Status: 400} })), "GET")
+	if got := do(rt, request("GET", "/login")).Header().Values("Cross-Origin-Opener-Policy"); len(got) != 0 {
+		t.Errorf("Cross-Origin-Opener-Policy = %q on an error page in the journey", got)
+	}
+}
+
+func TestAnyOriginIsWithoutCredentials(t *testing.T) {
+	tw := newWeb(t)
+	rt := tw.NewRouter()
+	rt.Handle("/jwks", AnyOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("{}")) })), "GET", "OPTIONS")
+	w := do(rt, request("GET", "/jwks", "Origin", "https://evil.example"))
+	if got := w.Header().Get("Access-Control-Allow-Origin"); got != "*" || w.Header().Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("GET: Access-Control-Allow-Origin %q, credentials %q", got, w.Header().Get("Access-Control-Allow-Credentials"))
+	}
+	w = do(rt, request("OPTIONS", "/jwks", "Origin", "https://evil.example", "Access-Control-Request-Method", "GET",
+		"Access-Control-Request-Headers", "x-anything"))
+	if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "*" || w.Header().Get("Access-Control-Allow-Headers") != "x-anything" {
+		t.Errorf("preflight: %d %v", w.Code, w.Header())
+	}
+	if w := do(rt, request("OPTIONS", "/jwks")); w.Code != 204 || w.Body.Len() != 0 {
+		t.Errorf("OPTIONS without a preflight: %d %s", w.Code, w.Body)
+	}
+}
+
+// A preflight passes for any client's origin; the answer only for the origin of the client that the request is of.
+func TestClientOrigins(t *testing.T) {
+	tw := newWeb(t)
+	rt := tw.NewRouter()
+	known := func(_ *http.Request, origin string) bool { return strings.HasSuffix(origin, ".app.example") }
+	rt.Handle("/token", ClientOrigins(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		AllowOrigin(w, r, func(origin string) bool { return origin == "https://one.app.example" })
+		w.Write([]byte("token"))
+	}), known, "POST"), "POST", "OPTIONS")
+
+	for origin, want := range map[string]bool{
+		"https://one.app.example": true, "https://two.app.example": true, "https://evil.example": false, "null": false,
+	} {
+		w := do(rt, request("OPTIONS", "/token", "Origin", origin, "Access-Control-Request-Method", "POST",
+			"Access-Control-Request-Headers", "authorization"))
+		if got := w.Header().Get("Access-Control-Allow-Origin") == origin; got != want || strings.Contains(w.Body.String(), "token") {
+			t.Errorf("preflight from %s: %v, want %v", origin, w.Header(), want)
+		}
+		if w.Header().Get("Access-Control-Allow-Credentials") != "" {
+			t.Error("preflight allows credentials")
+		}
+		w = do(rt, request("POST", "/token", "Origin", origin))
+		if got := w.Header().Get("Access-Control-Allow-Origin"); (got != "") != (origin == "https://one.app.example") {
+			t.Errorf("answer to %s: Access-Control-Allow-Origin %q", origin, got)
+		}
+		if got := w.Header().Get("Vary"); got != "Origin" {
+			t.Errorf("Vary = %q, want Origin: a cache would mix clients up", got)
+		}
+	}
+	w := do(rt, request("OPTIONS", "/token", "Origin", "https://one.app.example", "Access-Control-Request-Method", "DELETE"))
+	if got := w.Header().Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("preflight for DELETE passes for %q", got)
+	}
+}

@@ -1,0 +1,164 @@
+package web
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// HT-07: 405 says what there is; HEAD is part of GET; nothing overrides the method.
+func TestMethods(t *testing.T) {
+	rt := newWeb(t).router()
+	tests := []struct {
+		method, path string
+		want         int
+		allow        string
+	}{
+		{"GET", "/page", 200, ""}, {"HEAD", "/page", 200, ""}, {"POST", "/page", 200, ""},
+		{"PUT", "/page", 405, "GET, HEAD, POST"}, {"TRACE", "/page", 405, "GET, HEAD, POST"},
+		{"OPTIONS", "/json", 405, "GET, HEAD"}, {"POST", "/json", 405, "GET, HEAD"}, {"BREW", "/json", 405, "GET, HEAD"},
+		{"GET", "/none", 404, ""},
+	}
+	for _, test := range tests {
+		w := do(rt, request(test.method, test.path, "X-HTTP-Method-Override", "GET"))
+		if w.Code != test.want || w.Header().Get("Allow") != test.allow {
+			t.Errorf("%s %s = %d, Allow %q, want %d, %q", test.method, test.path, w.Code, w.Header().Get("Allow"), test.want, test.allow)
+		}
+	}
+}
+
+func TestRefusalsOfTheEdgeSuitWhoAsks(t *testing.T) {
+	rt := newWeb(t).router()
+	browser := do(rt, request("GET", "/none", "Accept", "text/html,application/xhtml+xml"))
+	if !strings.Contains(browser.Body.String(), `data-error="not_found"`) {
+		t.Errorf("browser: %s", browser.Body)
+	}
+	machine := do(rt, request("GET", "/none", "Accept", "*/*"))
+	if got := strings.TrimSpace(machine.Body.String()); got != `{"error":"not_found"}` {
+		t.Errorf("machine: %s", got)
+	}
+}
+
+// IN-06: one spelling a path, and no redirect to a cleaned one.
+func TestPathsThatCouldBeReadTwoWaysAreNotFound(t *testing.T) {
+	server := httptest.NewServer(newWeb(t).router())
+	defer server.Close()
+	for path, want := range map[string]int{
+		"/page": 200, "/page?x=//..%2f": 200, "/things/a.b-c_d~e": 200, "/things/...": 200, "/things/.hidden": 200,
+		"//page": 404, "/page/": 404, "/./page": 404, "/x/../page": 404, "/page/.": 404, "/page/..": 404, "/../page": 404,
+		"/things/a/b": 404, "/things/a%2Fb": 404, "/things/a%5Cb": 404, `/things/a\b`: 404, "/things/%00": 404,
+		"/things/a%0Ab": 404, "/%70age": 404, "/%2e/page": 404, "/things/%2e%2e": 404, "/page%2F": 404, "/things/": 404,
+		"/things//": 404, "/PAGE": 404, "/page;x": 404, "*": 404,
+	} {
+		if got := raw(t, server, "GET "+path+" HTTP/1.1\r\nHost: id.example\r\n\r\n"); got != want {
+			t.Errorf("GET %s = %d, want %d", path, got, want)
+		}
+	}
+}
+
+// HT-01: only the issuer's host is answered.
+func TestForeignHostsAreMisdirected(t *testing.T) {
+	tw := newWeb(t, func(c *Config) { c.AnyHost = []string{"/json"} })
+	server := httptest.NewUnstartedServer(tw.router())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.Start()
+	defer server.Close()
+	const get = "GET /page HTTP/1.1\r\n"
+	for head, want := range map[string]int{
+		get + "Host: id.example\r\n":                                   200,
+		get + "Host: ID.Example\r\n":                                   200,
+		get + "Host: id.example:443\r\n":                               200,
+		get + "Host: id.example:80\r\n":                                421,
+		get + "Host: id.example.\r\n":                                  421,
+		get + "Host: evil.example\r\n":                                 421,
+		get + "Host: id.example.evil.example\r\n":                      421,
+		get + "Host: id.example@evil.example\r\n":                      400,
+		get + "Host: 127.0.0.1\r\n":                                    421,
+		get + "Host:\r\n":                                              421,
+		get + "Host: id.example\r\nHost: evil.example\r\n":             400,
+		get + "Host: id.example\r\n evil.example\r\n":                  400,
+		get + "Host: id.example\x00\r\n":                               400,
+		get + "Host: evil.example\r\nX-Forwarded-Host: id.example\r\n": 421,
+		get: 400,
+		"GET http://evil.example/page HTTP/1.1\r\nHost: id.example\r\n":  421,
+		"GET https://id.example/page HTTP/1.1\r\nHost: evil.example\r\n": 200, // RFC 9112 section 3.2.2: the target counts
+		"CONNECT evil.example:443 HTTP/1.1\r\nHost: id.example\r\n":      421,
+		"GET /json HTTP/1.1\r\nHost: 10.1.2.3:5000\r\n":                  200, // a health check
+	} {
+		if got := raw(t, server, head+"\r\n"); got != want {
+			t.Errorf("%q = %d, want %d", head, got, want)
+		}
+	}
+	w := do(tw.router(), func() *http.Request { r := request("GET", "/page"); r.Host = "evil.example"; return r }())
+	if !strings.Contains(w.Body.String(), "misdirected_request") {
+		t.Errorf("421 says %s", w.Body)
+	}
+}
+
+// raw sends bytes that no client would write and returns the status.
+func raw(t *testing.T, server *httptest.Server, head string) int {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, head)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%q: %v", head, err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestRoutingTwiceIsAMistake(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("GET /page was routed twice")
+		}
+	}()
+	rt := newWeb(t).router()
+	rt.Handle("/page", http.NotFoundHandler(), "GET")
+}
+
+// HT-05
+func TestServerHasLimits(t *testing.T) {
+	s := NewServer("127.0.0.1:0", http.NotFoundHandler())
+	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.WriteTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
+		t.Errorf("a limit is missing: %+v", s)
+	}
+}
+
+// What the edge costs: the discovery document's whole budget is 30 µs.
+func BenchmarkEdge(b *testing.B) {
+	tw := newWeb(b, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(discard{}, nil)) })
+	rt := tw.NewRouter()
+	for i := range 30 {
+		rt.Handle(fmt.Sprintf("/oauth2/route%d", i), http.NotFoundHandler(), "GET", "POST")
+	}
+	body := []byte("{}")
+	rt.Handle("/.well-known/openid-configuration", AnyOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write(body)
+	})), "GET", "OPTIONS")
+	r := request("GET", "/.well-known/openid-configuration")
+	b.ReportAllocs()
+	for b.Loop() {
+		rt.ServeHTTP(&nullWriter{header: http.Header{}}, r)
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+type nullWriter struct{ header http.Header }
+
+func (w *nullWriter) Header() http.Header         { return w.header }
+func (w *nullWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *nullWriter) WriteHeader(int)             {}
