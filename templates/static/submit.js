@@ -1,5 +1,15 @@
 // A form is sent once: its button says what happens and takes no second press.
 // The button is not disabled, or its name and value would be missing.
+const patience = 10_000; // milliseconds until one may try again on a page that is still here
+
+const release = (form) => {
+  delete form.dataset.sent;
+  for (const button of form.querySelectorAll("[aria-disabled]")) {
+    button.removeAttribute("aria-disabled");
+    if (button.dataset.label) button.textContent = button.dataset.label;
+  }
+};
+
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) {
@@ -7,23 +17,16 @@ for (const form of document.querySelectorAll("form[method=post]")) {
       return;
     }
     form.dataset.sent = "yes";
+    setTimeout(() => release(form), patience);
     const button = event.submitter;
     if (!button) return;
     button.setAttribute("aria-disabled", "true");
     if (button.dataset.busy) {
-      button.dataset.label = button.textContent;
+      button.dataset.label ??= button.textContent;
       button.textContent = button.dataset.busy;
     }
   });
 }
 
 // Coming back by the back button finds the page as it was left.
-addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) {
-    delete form.dataset.sent;
-    for (const button of form.querySelectorAll("[aria-disabled]")) {
-      button.removeAttribute("aria-disabled");
-      if (button.dataset.label) button.textContent = button.dataset.label;
-    }
-  }
-});
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
