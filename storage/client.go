@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"slices"
 	"time"
 
@@ -90,6 +91,25 @@ func (c *Client) Name() string {
 		return c.Metadata.ClientName
 	}
 	return c.ID
+}
+
+// Origins are the browser origins the client may call protocol endpoints from:
+// those of its https and loopback redirect URIs, and its web_origins.
+func (c *Client) Origins() []string {
+	origins := slices.Clone(c.Metadata.WebOrigins)
+	for _, raw := range c.Metadata.RedirectURIs {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		host := u.Hostname()
+		loopback := host == "localhost" || host == "127.0.0.1" || host == "::1"
+		if u.Scheme == "https" || (u.Scheme == "http" && loopback) {
+			origins = append(origins, u.Scheme+"://"+u.Host)
+		}
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins)
 }
 
 const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at`

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/jmoiron/sqlx"
 )
 
 // pollInterval is how long a process may act on a registration that another has changed.
@@ -23,8 +26,9 @@ type Registry struct {
 	version atomic.Int64
 	clients *expirable.LRU[string, cached]
 
-	mu        sync.Mutex
-	resources atomic.Pointer[resourceSet]
+	mu      sync.Mutex
+	scopes  atomic.Pointer[ScopeIndex]
+	origins atomic.Pointer[originSet]
 }
 
 // cached is a client, or nil for a client_id that nobody has. Unknown ids are
@@ -34,10 +38,25 @@ type cached struct {
 	client  *Client
 }
 
-type resourceSet struct {
-	version int64
-	all     []Resource
+// ScopeIndex answers what the scopes of all resource servers mean. It is immutable.
+type ScopeIndex struct {
+	version   int64
+	resources []Resource
+	audience  map[string][]string // scope → identifiers of the resources that define it
 }
+
+// Audience are the resources that define scope, nil if none does.
+func (x *ScopeIndex) Audience(scope string) []string { return x.audience[scope] }
+
+// Serves reports whether a client acts as one of the resources in audience.
+func (x *ScopeIndex) Serves(clientID string, audience []string) bool {
+	return slices.ContainsFunc(x.resources, func(r Resource) bool {
+		return slices.Contains(audience, r.Identifier) && slices.Contains(r.ServedBy, clientID)
+	})
+}
+
+// Scopes are all scopes that resources define, sorted.
+func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audience)) }
 
 // NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
 func NewRegistry(store *Store, log *slog.Logger) *Registry {
@@ -70,21 +89,68 @@ func (r *Registry) Client(ctx context.Context, clientID string) (*Client, error)
 
 // Resources returns all resource servers. The slice is shared.
 func (r *Registry) Resources(ctx context.Context) ([]Resource, error) {
-	if set := r.resources.Load(); set != nil && set.version == r.version.Load() {
-		return set.all, nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	version := r.version.Load()
-	if set := r.resources.Load(); set != nil && set.version == version {
-		return set.all, nil
-	}
-	all, err := r.store.Resources(ctx)
+	x, err := r.Scopes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.resources.Store(&resourceSet{version, all})
-	return all, nil
+	return x.resources, nil
+}
+
+// Scopes returns the index of all resources' scopes.
+func (r *Registry) Scopes(ctx context.Context) (*ScopeIndex, error) {
+	if x := r.scopes.Load(); x != nil && x.version == r.version.Load() {
+		return x, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	x := &ScopeIndex{version: r.version.Load(), audience: map[string][]string{}}
+	if won := r.scopes.Load(); won != nil && won.version == x.version {
+		return won, nil
+	}
+	var err error
+	if x.resources, err = r.store.Resources(ctx); err != nil {
+		return nil, err
+	}
+	for _, res := range x.resources {
+		for scope := range res.Scopes {
+			x.audience[scope] = append(x.audience[scope], res.Identifier)
+		}
+	}
+	r.scopes.Store(x)
+	return x, nil
+}
+
+type originSet struct {
+	version int64
+	known   map[string]bool
+}
+
+// KnownOrigin reports whether a browser origin belongs to any enabled client.
+func (r *Registry) KnownOrigin(ctx context.Context, origin string) (bool, error) {
+	if set := r.origins.Load(); set != nil && set.version == r.version.Load() {
+		return set.known[origin], nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set := &originSet{version: r.version.Load(), known: map[string]bool{}}
+	if won := r.origins.Load(); won != nil && won.version == set.version {
+		return won.known[origin], nil
+	}
+	err := r.store.rows(ctx, func(row *sqlx.Rows) error {
+		var c Client
+		if err := row.Scan(document{&c.Metadata}); err != nil {
+			return err
+		}
+		for _, o := range c.Origins() {
+			set.known[o] = true
+		}
+		return nil
+	}, `SELECT metadata FROM clients WHERE disabled_at IS NULL AND deleted_at IS NULL`)
+	if err != nil {
+		return false, fault("read the origins of clients", err)
+	}
+	r.origins.Store(set)
+	return set.known[origin], nil
 }
 
 // Refresh reads the version row once; everything older is forgotten.

@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// Grant is one authorization a person gave a client. It owns its code and its
+// tokens: they work only as long as it does, so that revoking is one update.
+type Grant struct {
+	ID             uuid.UUID
+	UserID         uuid.UUID
+	ClientID       string
+	OrganizationID uuid.UUID // the one organization its tokens name; nil for none
+	SessionID      uuid.UUID // the browser session it was made in: the sid
+	// Offline: offline_access was granted, so it outlives its session.
+	Offline  bool
+	Scopes   []string
+	Audience []string
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	// Claims is the validated claims parameter (OpenID Connect Core 1.0, section 5.5) as JSON; "" if none.
+	Claims    string
+	CreatedAt time.Time
+	// ExpiresAt is absolute: no refresh moves it.
+	ExpiresAt time.Time
+	RevokedAt time.Time
+}
+
+const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.revoked_at`
+
+func (g *Grant) dest() []any {
+	return []any{optional[uuid.UUID]{&g.ID}, optional[uuid.UUID]{&g.UserID}, optional[string]{&g.ClientID}, optional[uuid.UUID]{&g.OrganizationID},
+		optional[uuid.UUID]{&g.SessionID}, optional[bool]{&g.Offline}, list{&g.Scopes}, list{&g.Audience}, instant{&g.AuthTime}, optional[string]{&g.ACR},
+		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt}}
+}
+
+// Authorization is a grant with the present state of all it depends on, read in
+// one statement. Claims are made from it, so they are never older than the request.
+type Authorization struct {
+	Grant Grant
+	User  User
+	// Organization and Role are what the grant's organization and the person's
+	// place in it are now; Organization is nil if the grant names none.
+	Organization *Organization
+	Role         string
+	// Memberships is a JSON array of the person's organizations, read only for
+	// access tokens with the scope "orgs".
+	Memberships string
+
+	clientDisabledAt, clientDeletedAt time.Time
+	session                           Session
+}
+
+// Dead says why nothing may be done with the grant any more, "" while it lives:
+// it was revoked or expired, its client or person is disabled or gone, the person
+// left its organization, or its session ended and it was not for offline use.
+func (a *Authorization) Dead(now time.Time) string {
+	switch {
+	case a.Grant.ID == uuid.Nil:
+		return "no such grant"
+	case !a.Grant.RevokedAt.IsZero():
+		return "the grant was revoked"
+	case !now.Before(a.Grant.ExpiresAt):
+		return "the grant has expired"
+	case !a.clientDisabledAt.IsZero() || !a.clientDeletedAt.IsZero():
+		return "the client is disabled"
+	case !a.User.Active():
+		return "the person is disabled"
+	case a.Grant.OrganizationID != uuid.Nil && (a.Organization == nil || a.Role == ""):
+		return "the person is not in the organization any more"
+	case !a.Grant.Offline && a.Grant.SessionID != uuid.Nil && !a.session.Live(now):
+		return "the session has ended"
+	}
+	return ""
+}
+
+// authorizationColumns and authorizationJoins belong together; the query gives g
+// (grants) and names the client by c.
+const authorizationColumns = grantColumns + `, ` + userColumns + `, ` + organizationColumns + `, m.role, c.disabled_at, c.deleted_at, s.id, s.expires_at, s.idle_expires_at, s.ended_at`
+
+const authorizationJoins = `
+		LEFT JOIN users u ON u.id = g.user_id
+		LEFT JOIN organizations o ON o.id = g.organization_id AND o.deleted_at IS NULL
+		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
+		LEFT JOIN sessions s ON s.id = g.session_id`
+
+// scan reads a row of own columns followed by authorizationColumns and more.
+func (a *Authorization) scan(row interface{ Scan(...any) error }, own []any, more ...any) error {
+	var o Organization
+	dest := append(append(own, a.Grant.dest()...), a.User.dest()...)
+	dest = append(append(dest, o.dest()...), optional[string]{&a.Role}, instant{&a.clientDisabledAt}, instant{&a.clientDeletedAt},
+		optional[uuid.UUID]{&a.session.ID}, instant{&a.session.ExpiresAt}, instant{&a.session.IdleExpiresAt}, instant{&a.session.EndedAt})
+	if err := row.Scan(append(dest, more...)...); err != nil {
+		return err
+	}
+	if o.ID != uuid.Nil {
+		a.Organization = &o
+	}
+	return nil
+}
+
+// Grant returns a grant by id, dead ones too, and whether the JWT with the hashed
+// id jti was revoked before its time.
+func (s *Store) Grant(ctx context.Context, grantID uuid.UUID, jti secret.Hash) (*Authorization, bool, error) {
+	var a Authorization
+	var revoked bool
+	err := a.scan(s.row(ctx, `SELECT `+authorizationColumns+`, CASE WHEN g.scopes LIKE '%orgs%' THEN `+s.engine.membershipsJSON()+` END,
+			EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
+		FROM grants g JOIN clients c ON c.id = g.client_id`+authorizationJoins+` WHERE g.id = ?`, jti, id(grantID)),
+		nil, optional[string]{&a.Memberships}, &revoked)
+	if err != nil {
+		return nil, false, fault("read a grant", err)
+	}
+	return &a, revoked, nil
+}
+
+// RevokeGrant ends a grant with all its tokens and writes the event. Revoking it
+// again changes nothing and writes nothing.
+func (s *Store) RevokeGrant(ctx context.Context, grantID uuid.UUID, reason string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE id = ? AND revoked_at IS NULL`,
+			usec(s.clock()), reason, id(grantID))
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("revoke a grant", err)
+}
+
+// TouchGrants records when grants were last used, in one transaction.
+func (s *Store) TouchGrants(ctx context.Context, used map[uuid.UUID]time.Time) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		for grant, at := range used {
+			if _, err := t.exec(ctx, `UPDATE grants SET last_used_at = ? WHERE id = ?`, usec(at), id(grant)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fault("touch grants", err)
+}
+
+// UserGrants returns the live grants of a person, newest first.
+func (s *Store) UserGrants(ctx context.Context, userID uuid.UUID) ([]Grant, error) {
+	var all []Grant
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var g Grant
+		defer func() { all = append(all, g) }()
+		return r.Scan(g.dest()...)
+	}, `SELECT `+grantColumns+` FROM grants g WHERE g.user_id = ? AND g.revoked_at IS NULL AND g.expires_at > ? ORDER BY g.created_at DESC`,
+		id(userID), usec(s.clock()))
+	return all, fault("read the grants of a person", err)
+}

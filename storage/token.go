@@ -1,0 +1,223 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// AccessToken is an opaque access token. JWT access tokens have no row: those of
+// a person are checked by their grant, those of a client end with exp.
+type AccessToken struct {
+	Hash     secret.Hash
+	GrantID  uuid.UUID // nil for the client_credentials grant
+	ClientID string
+	// OrganizationID is set for the client_credentials grant; else the grant tells.
+	OrganizationID uuid.UUID
+	Scopes         []string
+	Audience       []string
+	CreatedAt      time.Time
+	ExpiresAt      time.Time
+	RevokedAt      time.Time
+}
+
+// RefreshToken is one link of a grant's chain. Its successor is derived from the
+// token itself and Salt, so that a repeat within the grace period gets the same one.
+type RefreshToken struct {
+	Hash      secret.Hash
+	GrantID   uuid.UUID
+	ClientID  string
+	Salt      []byte
+	CreatedAt time.Time
+	ExpiresAt time.Time // idle: a token that is not used by then is dead
+	SpentAt   time.Time
+	// SuccessorHash is the next link once this one is spent; SuccessorSpent tells
+	// whether that one was used too.
+	SuccessorHash  secret.Hash
+	SuccessorSpent bool
+}
+
+const insertAccessToken = `INSERT INTO access_tokens (hash, grant_id, client_id, organization_id, scopes, audience, created_at, expires_at)`
+const insertRefreshToken = `INSERT INTO refresh_tokens (hash, grant_id, client_id, salt, created_at, expires_at)`
+
+func (t *AccessToken) args() []any {
+	return []any{t.Hash, id(t.GrantID), t.ClientID, id(t.OrganizationID), words(t.Scopes), words(t.Audience), usec(t.CreatedAt), usec(t.ExpiresAt)}
+}
+
+func (t *RefreshToken) args() []any {
+	return []any{t.Hash, id(t.GrantID), t.ClientID, t.Salt, usec(t.CreatedAt), usec(t.ExpiresAt)}
+}
+
+// CreateClientToken stores an access token of the client_credentials grant.
+// ErrSpent if the client was disabled since it was read.
+func (s *Store) CreateClientToken(ctx context.Context, at *AccessToken) error {
+	n, err := s.exec(ctx, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+		FROM clients WHERE id = ? AND disabled_at IS NULL AND deleted_at IS NULL`, append(at.args(), at.ClientID)...)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return fault("store a client's token", err)
+}
+
+// AccessToken returns an access token with its authorization, expired and revoked
+// ones too. The authorization of a client_credentials token has a zero Grant and
+// tells only about client and organization.
+func (s *Store) AccessToken(ctx context.Context, hash secret.Hash) (*AccessToken, *Authorization, error) {
+	var t AccessToken
+	var a Authorization
+	own := []any{&t.Hash, optional[uuid.UUID]{&t.GrantID}, &t.ClientID, optional[uuid.UUID]{&t.OrganizationID}, list{&t.Scopes}, list{&t.Audience},
+		instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.RevokedAt}}
+	err := a.scan(s.row(ctx, `SELECT t.hash, t.grant_id, t.client_id, t.organization_id, t.scopes, t.audience, t.created_at, t.expires_at, t.revoked_at,
+			`+authorizationColumns+`, CASE WHEN t.scopes LIKE '%orgs%' THEN `+s.engine.membershipsJSON()+` END
+		FROM access_tokens t LEFT JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id
+		LEFT JOIN users u ON u.id = g.user_id
+		LEFT JOIN organizations o ON o.id = COALESCE(g.organization_id, t.organization_id) AND o.deleted_at IS NULL
+		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
+		LEFT JOIN sessions s ON s.id = g.session_id
+		WHERE t.hash = ?`, hash), own, optional[string]{&a.Memberships})
+	if err != nil {
+		return nil, nil, fault("read an access token", err)
+	}
+	return &t, &a, nil
+}
+
+// Dead says why the token does not work any more, "" while it does.
+func (t *AccessToken) Dead(a *Authorization, now time.Time) string {
+	switch {
+	case !t.RevokedAt.IsZero():
+		return "the token was revoked"
+	case !now.Before(t.ExpiresAt):
+		return "the token has expired"
+	case t.GrantID != uuid.Nil:
+		return a.Dead(now)
+	case !a.clientDisabledAt.IsZero() || !a.clientDeletedAt.IsZero():
+		return "the client is disabled"
+	case t.OrganizationID != uuid.Nil && a.Organization == nil:
+		return "the organization is gone"
+	}
+	return ""
+}
+
+// ClientToken tells about a client_credentials JWT: what client and organization
+// are now, and whether its hashed id was revoked.
+func (s *Store) ClientToken(ctx context.Context, clientID string, jti secret.Hash) (*Authorization, bool, error) {
+	var a Authorization
+	var o Organization
+	var revoked bool
+	err := s.row(ctx, `SELECT c.disabled_at, c.deleted_at, `+organizationColumns+`, EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
+		FROM clients c LEFT JOIN organizations o ON o.id = c.organization_id AND o.deleted_at IS NULL WHERE c.id = ?`, jti, clientID).
+		Scan(append(append([]any{instant{&a.clientDisabledAt}, instant{&a.clientDeletedAt}}, o.dest()...), &revoked)...)
+	if err != nil {
+		return nil, false, fault("read a client's token", err)
+	}
+	if o.ID != uuid.Nil {
+		a.Organization = &o
+	}
+	return &a, revoked, nil
+}
+
+// ClientActive reports whether the client of the authorization may still act.
+func (a *Authorization) ClientActive() bool {
+	return a.clientDisabledAt.IsZero() && a.clientDeletedAt.IsZero()
+}
+
+// RefreshToken returns a refresh token with its authorization, spent and expired ones too.
+func (s *Store) RefreshToken(ctx context.Context, hash secret.Hash) (*RefreshToken, *Authorization, error) {
+	var t RefreshToken
+	var a Authorization
+	own := []any{&t.Hash, &t.GrantID, &t.ClientID, &t.Salt, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.SpentAt}, &t.SuccessorHash, &t.SuccessorSpent}
+	err := a.scan(s.row(ctx, `SELECT t.hash, t.grant_id, t.client_id, t.salt, t.created_at, t.expires_at, t.spent_at, t.successor_hash, n.spent_at IS NOT NULL,
+			`+authorizationColumns+`
+		FROM refresh_tokens t LEFT JOIN refresh_tokens n ON n.hash = t.successor_hash
+		JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id`+authorizationJoins+` WHERE t.hash = ?`, hash), own)
+	if err != nil {
+		return nil, nil, fault("read a refresh token", err)
+	}
+	return &t, &a, nil
+}
+
+// Rotate spends a refresh token and stores its successor and a new access token,
+// all or nothing. ErrSpent for everybody but the first, and when token or grant
+// are not valid any more.
+func (s *Store) Rotate(ctx context.Context, in Redemption) error {
+	now := usec(s.clock())
+	if s.engine == Postgres {
+		args := append([]any{now, in.Refresh.Hash, in.Hash, in.ClientID, now}, in.tokenArgs()...)
+		return s.redeem(ctx, "rotate a refresh token", rotatePostgres, args)
+	}
+	return fault("rotate a refresh token", s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ?`,
+			now, in.Refresh.Hash, in.Hash, in.ClientID, now)
+		if err != nil || n == 0 {
+			return spentUnless(err)
+		}
+		return t.insertTokens(ctx, in)
+	}))
+}
+
+const rotatePostgres = `WITH
+	spent AS (UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ? RETURNING grant_id),
+	live AS (SELECT g.id FROM grants g JOIN spent ON spent.grant_id = g.id WHERE g.revoked_at IS NULL),
+	` + issuedPostgres
+
+// RepeatAccess stores an access token for a refresh that is answered a second
+// time, as long as the successor that goes with it is unspent; ErrSpent otherwise.
+func (s *Store) RepeatAccess(ctx context.Context, at *AccessToken, successor secret.Hash) error {
+	n, err := s.exec(ctx, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+		FROM refresh_tokens n JOIN grants g ON g.id = n.grant_id WHERE n.hash = ? AND n.spent_at IS NULL AND g.revoked_at IS NULL`, append(at.args(), successor)...)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return fault("repeat a refresh", err)
+}
+
+// RevokeAccessToken ends one access token of this client and writes the event
+// with the person and organization filled in. Tokens of others, unknown and dead
+// ones change nothing and are no error (RFC 7009, section 2.2).
+func (s *Store) RevokeAccessToken(ctx context.Context, hash secret.Hash, clientID string, e *Event) error {
+	return s.revoke(ctx, `UPDATE access_tokens SET revoked_at = ? WHERE hash = ? AND client_id = ? AND revoked_at IS NULL RETURNING grant_id`,
+		[]any{usec(s.clock()), hash, clientID}, e)
+}
+
+// RevokeRefreshToken ends the grant of a refresh token of this client, with all
+// its tokens; otherwise like RevokeAccessToken.
+func (s *Store) RevokeRefreshToken(ctx context.Context, hash secret.Hash, clientID string, e *Event) error {
+	return s.revoke(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = 'revoked by the client'
+		WHERE id = (SELECT t.grant_id FROM refresh_tokens t WHERE t.hash = ? AND t.client_id = ?) AND revoked_at IS NULL RETURNING id AS grant_id`,
+		[]any{usec(s.clock()), hash, clientID}, e)
+}
+
+// revoke runs an update that returns the grant_id concerned, and writes the event
+// only if it changed something: one round trip on PostgreSQL.
+func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event) error {
+	event, err := e.args(s.clock())
+	if err != nil {
+		return err
+	}
+	if s.engine == Postgres {
+		_, err := s.exec(ctx, `WITH hit AS (`+update+`), ev (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12) AS (`+selectEvent+`)
+			INSERT INTO audit_events (`+eventColumns+`)
+			SELECT ev.c1, ev.c2, ev.c3, COALESCE(ev.c4, g.organization_id), ev.c5, COALESCE(ev.c6, g.user_id), ev.c7, ev.c8, ev.c9, ev.c10, ev.c11, ev.c12
+			FROM hit CROSS JOIN ev LEFT JOIN grants g ON g.id = hit.grant_id`, append(args, event...)...)
+		return fault("revoke a token", err)
+	}
+	err = s.inTx(ctx, func(t *tx) error {
+		var grantID uuid.UUID
+		err := t.row(ctx, update, args...).Scan(optional[uuid.UUID]{&grantID})
+		if classify(err) == ErrNotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = t.row(ctx, `SELECT organization_id, user_id FROM grants WHERE id = ?`, id(grantID)).
+			Scan(optional[uuid.UUID]{&e.Organization}, optional[uuid.UUID]{&e.User})
+		if err != nil && classify(err) != ErrNotFound {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("revoke a token", err)
+}
