@@ -17,7 +17,7 @@ var (
 )
 
 // The surfaces that text and buttons lie on; the same values as --surface and
-// --canvas in sallyport.css, whose test compares them.
+// --canvas in css/tokens.css; a test compares them.
 var (
 	surfaceLight = rgb{0xff, 0xff, 0xff}
 	canvasLight  = rgb{0xf5, 0xf6, 0xf8}

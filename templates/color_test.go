@@ -62,7 +62,7 @@ func TestAnyBrandColorIsReadable(t *testing.T) {
 }
 
 func TestNeutralColorsOfTheStylesheetAreReadable(t *testing.T) {
-	css, err := staticFiles.ReadFile("static/" + stylesheet)
+	css, err := staticFiles.ReadFile("css/tokens.css")
 	if err != nil {
 		t.Fatal(err)
 	}

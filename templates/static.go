@@ -12,11 +12,14 @@ import (
 	"time"
 )
 
-//go:embed static
+//go:embed static css
 var staticFiles embed.FS
 
-// stylesheet is the one the brand's accents are written into.
+// stylesheet is the one that every page links to: the brand's accents and the
+// files of the css folder in this order.
 const stylesheet = "sallyport.css"
+
+var sheets = []string{"css/tokens.css", "css/frame.css", "css/controls.css", "css/content.css"}
 
 // contentTypes are the kinds of file that are served; no guessing by content.
 var contentTypes = map[string]string{
@@ -44,17 +47,27 @@ func newStatic(a accents) (*static, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch path.Ext(e.Name()) {
-		case ".css":
-			content = append([]byte(a.css()), content...)
-		case ".svg":
+		if path.Ext(e.Name()) == ".svg" {
 			// A picture in a tab cannot read the page's custom properties.
 			content = bytes.ReplaceAll(content, []byte(defaultColor), []byte(a.light.fill.String()))
 		}
-		sum := sha256.Sum256(content)
-		s.files[e.Name()] = asset{content, hex.EncodeToString(sum[:6])}
+		s.add(e.Name(), content)
 	}
+	css := []byte(a.css())
+	for _, name := range sheets {
+		content, err := staticFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		css = append(css, content...)
+	}
+	s.add(stylesheet, css)
 	return s, nil
+}
+
+func (s *static) add(name string, content []byte) {
+	sum := sha256.Sum256(content)
+	s.files[name] = asset{content, hex.EncodeToString(sum[:6])}
 }
 
 // url is where a file of the static folder is served.

@@ -61,7 +61,7 @@ func initial(s string) string {
 	return "·"
 }
 
-// hue picks one of the tile colours (hue-0 to hue-5 in sallyport.css), the same
+// hue picks one of the tile colours (hue-0 to hue-5 in css/content.css), the same
 // one for the same name.
 func hue(s string) uint32 {
 	h := fnv.New32a()
