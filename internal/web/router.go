@@ -25,15 +25,17 @@ func (web *Web) NewRouter() *Router {
 	return &Router{web: web, mux: m, routes: make(map[string]*route)}
 }
 
-// Handle answers methods at path with h. A path may have variables, "/clients/{id}", each of one segment; see [Var].
-// GET includes HEAD. Other methods get 405 with Allow. A method given twice for a path is a mistake of the wiring and
+// Handle answers methods at path with h. A path may have variables, "/clients/{id}", each of one segment; see [Var]. A
+// path without variables goes before one with them. GET includes HEAD. Other methods get 405 with Allow. A method given twice for a path is a mistake of the wiring and
 // panics.
 func (rt *Router) Handle(path string, h http.Handler, methods ...string) {
 	t, ok := rt.routes[path]
 	if !ok {
 		t = &route{web: rt.web, template: path, handlers: make(map[string]http.Handler)}
 		rt.routes[path] = t
-		rt.mux.Handle(path, t)
+		if t.hasVars = strings.Contains(path, "{"); t.hasVars {
+			rt.mux.Handle(path, t)
+		}
 	}
 	for _, method := range methods {
 		t.add(method, h)
@@ -54,17 +56,26 @@ func (rt *Router) Paths() map[string][]string {
 
 // ServeHTTP answers a request.
 func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rt.web.serve(w, r, rt.mux)
+	rt.web.serve(w, r, rt.find(r))
+}
+
+// find looks a path without variables up, which all protocol endpoints are: mux tries one regular expression a route.
+func (rt *Router) find(r *http.Request) http.Handler {
+	if t, ok := rt.routes[r.URL.Path]; ok && !t.hasVars {
+		return t
+	}
+	return rt.mux
 }
 
 // Var returns a variable of the route's path.
 func Var(r *http.Request, name string) string { return mux.Vars(r)[name] }
 
-// route is one path with its methods. mux finds the path, the method is found here: mux forgets which methods a path
-// has by the time it could say so in Allow.
+// route is one path with its methods. The method is found here and not by mux, which forgets what methods a path has by
+// the time it could say so in Allow.
 type route struct {
 	web      *Web
 	template string
+	hasVars  bool
 	handlers map[string]http.Handler
 	methods  []string
 	allow    string

@@ -117,6 +117,12 @@ func raw(t *testing.T, server *httptest.Server, head string) int {
 	return resp.StatusCode
 }
 
+func TestTemplatesAreNoPaths(t *testing.T) {
+	if w := do(newWeb(t).router(), request("GET", "/things/%7Bid%7D")); w.Body.String() != "{id}" {
+		t.Errorf("GET /things/{id} = %d %q, want the variable to be {id}", w.Code, w.Body)
+	}
+}
+
 func TestRoutingTwiceIsAMistake(t *testing.T) {
 	defer func() {
 		if recover() == nil {
