@@ -1,0 +1,43 @@
+# Two commands do everything: `make demo` (go run ./cmd/sallyport demo) and
+# `make test`. Each target below is one line that can be run by hand.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TARGETS ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check fuzz bench screenshots release
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: ## the server in development, on http://localhost:5000
+	go run ./cmd/sallyport serve
+
+demo: ## the server with sample data and a sample relying party
+	go run ./cmd/sallyport demo
+
+test: ## everything that must hold; starts its own PostgreSQL, Redis and browser
+	@.ci/run
+
+check: ## the same without the race detector and fuzzing
+	@.ci/run quick
+
+fuzz: ## every fuzz target for a few seconds
+	@.ci/run fuzz
+
+bench: ## every benchmark, on both engines
+	@.ci/with-services go test -run '^$$' -bench . -benchmem ./...
+
+screenshots: ## every page as people see it, into ./screenshots
+	@SALLYPORT_TEST_SCREENSHOTS="$(CURDIR)/screenshots" .ci/with-services go test -count=1 -run Screenshots ./...
+
+release: ## static binaries for every platform, with checksums, into ./dist
+	@rm -rf dist && mkdir dist
+	@for target in $(TARGETS); do \
+		os=$${target%/*} arch=$${target#*/} suffix=; \
+		if [ $$os = windows ]; then suffix=.exe; fi; \
+		echo "$$target"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' \
+			-o dist/sallyport-$$os-$$arch$$suffix ./cmd/sallyport || exit 1; \
+	done
+	@cd dist && sha256sum * > SHA256SUMS
