@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -317,13 +316,12 @@ func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// dummyBcrypt returns a hash of that cost that no password is known for. Its characters need not be secret: the result
-// of comparing with it is never used.
+// dummyBcrypt returns a hash of that cost that no password is known for.
 func dummyBcrypt(cost int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$2a$%02d$", cost)
-	for range bcryptTail {
-		b.WriteByte(bcryptAlphabet[rand.IntN(len(bcryptAlphabet))])
+	for _, r := range Random(bcryptTail) {
+		b.WriteByte(bcryptAlphabet[int(r)%len(bcryptAlphabet)])
 	}
 	return b.String()
 }

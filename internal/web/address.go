@@ -102,12 +102,17 @@ func useForwardedHost(r *http.Request) {
 	}
 }
 
-// isOurs reports whether the request is for the issuer's host.
+// isOurs reports whether the request is for the issuer's host, and then gives r.Host the issuer's spelling, which is
+// also that of Origin.
 func (web *Web) isOurs(r *http.Request) bool {
-	host := r.Host
-	return host == web.host ||
-		strings.EqualFold(strings.TrimSuffix(host, web.defaultPort), web.host) ||
-		web.anyHost[r.URL.Path]
+	if r.Host == web.host {
+		return true
+	}
+	if strings.EqualFold(strings.TrimSuffix(r.Host, web.defaultPort), web.host) {
+		r.Host = web.host
+		return true
+	}
+	return web.anyHost[r.URL.Path]
 }
 
 // isPlainPath reports whether a path has one spelling only: nothing encoded that need not be, no empty or dot segment.

@@ -28,7 +28,7 @@ func ClientOrigins(h http.Handler, allowed func(r *http.Request, origin string) 
 	c := cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) { return allowed(r, origin), nil },
 		AllowedMethods:             methods,
-		AllowedHeaders:             []string{"Authorization", "Content-Type", "DPoP"},
+		AllowedHeaders:             []string{"Authorization", "Content-Type"},
 		MaxAge:                     preflightSeconds,
 	})
 	return answerOptions(c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -162,7 +162,7 @@ func (web *Web) finish(x *exchange, r *http.Request, start time.Time) {
 		web.observe(x.route, method, x.status, took)
 	}
 	level := slog.LevelInfo
-	if x.status >= 500 {
+	if x.status >= 500 || x.err != nil && x.status < 400 { // the second: it failed after it had begun to answer
 		level = slog.LevelError
 	}
 	ctx := r.Context()

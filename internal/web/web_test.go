@@ -175,6 +175,18 @@ func TestErrorsBecomeResponses(t *testing.T) {
 	}
 }
 
+// Somebody who closed the window is no fault of the server.
+func TestCallersWhoLeaveAreNoFault(t *testing.T) {
+	tw := newWeb(t)
+	page, _ := tw.failing(fmt.Errorf("select: %w", context.Canceled))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	do(page, request("GET", "/fail").WithContext(ctx))
+	if line := tw.log.String(); !strings.Contains(line, `"level":"INFO"`) || !strings.Contains(line, `"status":499`) {
+		t.Errorf("log = %s", line)
+	}
+}
+
 func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 	tw := newWeb(t)
 	rt := tw.NewRouter()
@@ -208,6 +220,23 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 			t.Error("GET /late: a response that was cut off looks complete")
 		}
 		resp.Body.Close()
+	}
+}
+
+// Too late for a response, but not for the log.
+func TestAnErrorAfterTheAnswerIsLogged(t *testing.T) {
+	tw := newWeb(t)
+	rt := tw.NewRouter()
+	rt.Handle("/x", tw.Handle(func(w http.ResponseWriter, _ *http.Request) error {
+		io.WriteString(w, "answer")
+		return errors.New("cleanup failed")
+	}), "GET")
+	w := do(rt, request("GET", "/x"))
+	if w.Code != 200 || w.Body.String() != "answer" {
+		t.Errorf("GET = %d %q, want the answer alone", w.Code, w.Body)
+	}
+	if line := tw.log.String(); !strings.Contains(line, `"level":"ERROR"`) || !strings.Contains(line, "cleanup failed") {
+		t.Errorf("log = %s", line)
 	}
 }
 
@@ -334,6 +363,11 @@ func TestForgedRequestsAreRefused(t *testing.T) {
 		if test.want == 403 && !strings.Contains(w.Body.String(), `data-error="csrf"`) {
 			t.Errorf("%s: %s: the page does not say csrf", test.header, test.value)
 		}
+	}
+	port := request("POST", "/act", "Origin", issuer)
+	port.Host = "ID.example:443"
+	if w := do(rt, port); w.Code != 200 {
+		t.Errorf("our own origin, asked with the default port = %d, want 200", w.Code)
 	}
 	// A modern browser that says null is a sandboxed frame of another site.
 	if w := do(rt, request("POST", "/act", "Sec-Fetch-Site", "cross-site", "Origin", "null")); w.Code != 403 {
