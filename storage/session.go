@@ -1,6 +1,11 @@
 package storage
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,4 +47,222 @@ func (s *Session) dest() []any {
 // Live reports whether the session still signs anybody in at now.
 func (s *Session) Live(now time.Time) bool {
 	return s.ID != uuid.Nil && s.EndedAt.IsZero() && now.Before(s.ExpiresAt) && now.Before(s.IdleExpiresAt)
+}
+
+// SignIn is a person who has just proven who they are in a browser.
+type SignIn struct {
+	// Session is the row as it will be if the browser had none of this person:
+	// a new ID and always a new TokenHash.
+	Session Session
+	// Browser is the hash of the token that the browser came with; zero if none.
+	Browser secret.Hash
+	// PasswordHash is the stored hash that was verified. If it is not the
+	// person's any more, a change of password has overtaken this sign-in.
+	PasswordHash string
+	RequestID    string
+	// Personal goes into the events: address, browser.
+	Personal map[string]string
+}
+
+// SignedIn tells what became of a sign-in.
+type SignedIn struct {
+	ID      uuid.UUID // the sid
+	Renewed bool      // the same person signed in again: the sid is the old one
+}
+
+// The reasons of an end, in sessions.end_reason and in the event.
+const (
+	EndSignOut    = "sign_out"
+	EndReplaced   = "replaced"   // somebody else signed in in this browser, or the session had run out
+	EndProtection = "protection" // the browser or the network changed
+)
+
+// SignIn makes the browser's session one of this person under a new token: the
+// row that was there if it is theirs and live, so that the sid is stable, else a
+// new one, and the one that was there ends with its grants that are not offline.
+// Unfinished flows of the browser follow to the new token; what another person
+// had picked or answered in them is dropped. ErrConflict if the person may not
+// sign in (any more) or the password is another now: then nothing has happened.
+func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
+	now := s.clock()
+	// The nil UUID in the facts stands for the sid, which only the statement knows.
+	started := &Event{Type: "session.created", Actor: in.Session.UserID, User: in.Session.UserID, RequestID: in.RequestID, Personal: in.Personal,
+		Facts: map[string]any{"session": uuid.Nil, "acr": in.Session.ACR, "amr": in.Session.AMR}}
+	ended := &Event{Type: "session.ended", RequestID: in.RequestID, Facts: map[string]any{"session": uuid.Nil, "reason": EndReplaced}}
+	startedArgs, err := started.args(now)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	endedArgs, err := ended.args(now)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	var out SignedIn
+	if s.engine == Postgres {
+		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs)
+	} else {
+		err = s.inTx(ctx, func(t *tx) error {
+			out, err = t.signIn(ctx, in, usec(now), startedArgs, endedArgs)
+			return err
+		})
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrConflict
+	}
+	return out, fault("sign in", err)
+}
+
+// sessionRenewable: theirs and live, as a condition on a row of sessions: token_hash, user_id, now, now.
+const sessionRenewable = `token_hash = ? AND user_id = ? AND ended_at IS NULL AND expires_at > ? AND idle_expires_at > ?`
+
+// signInPostgres is one round trip. The row lock of allowed makes a change of
+// password that is under way finish first, so that it ends this session too or
+// this sign-in sees the new hash.
+func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
+	n := &in.Session
+	args := []any{id(n.UserID), in.PasswordHash,
+		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
+		in.Browser, id(n.UserID), now, now,
+		now, EndReplaced, in.Browser, id(n.UserID), now, now,
+		now, EndReplaced,
+		id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.CreatedAt), usec(n.LastSeenAt),
+		usec(n.IdleExpiresAt), usec(n.ExpiresAt),
+		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
+	args = append(append(args, ended...), started...)
+	err = s.rowW(ctx, `WITH allowed AS (
+			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
+			WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL FOR SHARE
+		), renewed AS (
+			UPDATE sessions SET token_hash = ?, auth_time = ?, acr = ?, amr = ?, browser = ?, network4 = ?, network6 = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = ?
+			WHERE `+sessionRenewable+` AND EXISTS (SELECT 1 FROM allowed) RETURNING id
+		), ended AS (
+			UPDATE sessions SET ended_at = ?, end_reason = ?
+			WHERE token_hash = ? AND ended_at IS NULL AND NOT (user_id = ? AND expires_at > ? AND idle_expires_at > ?) AND EXISTS (SELECT 1 FROM allowed)
+			RETURNING id, user_id
+		), revoked AS (
+			UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id IN (SELECT id FROM ended) AND NOT offline AND revoked_at IS NULL
+		), created AS (
+			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at)
+			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint")+`
+			FROM allowed WHERE NOT EXISTS (SELECT 1 FROM renewed) RETURNING id
+		), moved AS (
+			UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
+			WHERE browser_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM allowed)
+		), now_in AS (
+			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
+		), end_event AS (`+endedEvent+`), start_event AS (
+			INSERT INTO audit_events (`+eventColumns+`)
+			SELECT CAST(? AS uuid), CAST(? AS bigint), CASE WHEN renewed THEN 'session.renewed' ELSE CAST(? AS text) END, CAST(? AS uuid), CAST(? AS uuid), CAST(? AS uuid),
+				CAST(? AS text), CAST(? AS text), `+sidInFacts+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
+		) SELECT id, renewed FROM now_in`, args...).Scan(&out.ID, &out.Renewed)
+	return out, err
+}
+
+// sidInFacts puts a row's id in the place of the nil UUID in an event's facts.
+const sidInFacts = `replace(CAST(? AS text), '00000000-0000-0000-0000-000000000000', CAST(id AS text))`
+
+// endedEvent writes the event of each row of ended (id, user_id). It takes the
+// arguments of (*Event).args; a person it leaves out is the session's own.
+const endedEvent = `INSERT INTO audit_events (` + eventColumns + `)
+			SELECT CAST(? AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid), COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
+				CAST(? AS text), CAST(? AS text), ` + sidInFacts + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
+
+// signIn is signInPostgres in steps, for SQLite.
+func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
+	n := &in.Session
+	var one int
+	if err := t.row(ctx, `SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id
+		WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL`, id(n.UserID), in.PasswordHash).Scan(&one); err != nil {
+		return out, err
+	}
+	err = t.row(ctx, `UPDATE sessions SET token_hash = ?, auth_time = ?, acr = ?, amr = ?, browser = ?, network4 = ?, network6 = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = ?
+		WHERE `+sessionRenewable+` RETURNING id`,
+		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
+		in.Browser, id(n.UserID), now, now).Scan(&out.ID)
+	out.Renewed = err == nil
+	if errors.Is(err, sql.ErrNoRows) {
+		out.ID = n.ID
+		if _, err := t.endSession(ctx, in.Browser, EndReplaced, now, ended); err != nil {
+			return out, err
+		}
+		_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
+			usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt))
+	}
+	if err != nil {
+		return out, err
+	}
+	if _, err := t.exec(ctx, `UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
+		WHERE browser_hash = ? AND spent_at IS NULL`, n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser); err != nil {
+		return out, err
+	}
+	if out.Renewed {
+		started[2] = "session.renewed"
+	}
+	started[8] = strings.ReplaceAll(started[8].(string), uuid.Nil.String(), out.ID.String())
+	_, err = t.exec(ctx, insertEvent, started...)
+	return out, err
+}
+
+// EndSession ends the browser's live session with its grants that are not
+// offline, and tells whether there was one: ending it again changes nothing and
+// writes nothing. Offline grants outlive the browser session by definition.
+func (s *Store) EndSession(ctx context.Context, browser secret.Hash, reason, requestID string) (bool, error) {
+	e := &Event{Type: "session.ended", RequestID: requestID, Facts: map[string]any{"session": uuid.Nil, "reason": reason}}
+	now := s.clock()
+	args, err := e.args(now)
+	if err != nil {
+		return false, err
+	}
+	var n int64
+	if s.engine == Postgres {
+		n, err = s.exec(ctx, `WITH ended AS (
+				UPDATE sessions SET ended_at = ?, end_reason = ? WHERE token_hash = ? AND ended_at IS NULL RETURNING id, user_id
+			), revoked AS (
+				UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id IN (SELECT id FROM ended) AND NOT offline AND revoked_at IS NULL
+			) `+endedEvent, append([]any{usec(now), reason, browser, usec(now), reason}, args...)...)
+		return n > 0, fault("end a session", err)
+	}
+	err = s.inTx(ctx, func(t *tx) error { n, err = t.endSession(ctx, browser, reason, usec(now), args); return err })
+	return n > 0, fault("end a session", err)
+}
+
+func (t *tx) endSession(ctx context.Context, browser secret.Hash, reason string, now any, event []any) (int64, error) {
+	var sid, user uuid.UUID
+	err := t.row(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE token_hash = ? AND ended_at IS NULL RETURNING id, user_id`,
+		now, reason, browser).Scan(&sid, &user)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ? AND NOT offline AND revoked_at IS NULL`,
+		now, reason, id(sid)); err != nil {
+		return 0, err
+	}
+	event = slices.Clone(event)
+	event[4], event[5] = id(user), id(user)
+	event[8] = strings.ReplaceAll(event[8].(string), uuid.Nil.String(), sid.String())
+	return t.exec(ctx, insertEvent, event...)
+}
+
+// RecordNetwork notes the first network of the other address family that a live
+// session is used from. Only empty ones are filled in.
+func (s *Store) RecordNetwork(ctx context.Context, sid uuid.UUID, network4, network6 string) error {
+	_, err := s.exec(ctx, `UPDATE sessions SET network4 = CASE WHEN network4 = '' THEN ? ELSE network4 END, network6 = CASE WHEN network6 = '' THEN ? ELSE network6 END
+		WHERE id = ? AND ended_at IS NULL`, network4, network6, id(sid))
+	return fault("record a network", err)
+}
+
+// Session returns the live session of a browser, without its person; ErrNotFound if there is none.
+func (s *Store) Session(ctx context.Context, browser secret.Hash) (*Session, error) {
+	var row Session
+	now := usec(s.clock())
+	err := s.row(ctx, `SELECT `+sessionColumns+` FROM sessions s WHERE s.token_hash = ? AND s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?`,
+		browser, now, now).Scan(row.dest()...)
+	if err != nil {
+		return nil, fault("read a session", err)
+	}
+	return &row, nil
 }

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"github.com/mileusna/useragent"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Standing is what SESSION_PROTECTION makes of a session.
+type Standing int
+
+const (
+	// SignedOut: the session has been ended; nobody is signed in any more.
+	SignedOut Standing = iota
+	// Stale: it is used from elsewhere; sensitive acts need a fresh sign-in.
+	Stale
+	// Good: it is used from where it was made.
+	Good
+)
+
+// Check holds the visit's session against the browser and network of the request.
+// Under strong protection a session that is used from another browser or network
+// is ended with its grants that are not offline: the caller must go on as if
+// nobody were signed in. It costs nothing as long as nothing has changed.
+func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error) {
+	if m.protection == Off {
+		return Good, nil
+	}
+	s := &visit.Session
+	network4, network6 := networks(m.address(r))
+	if browserName(r.UserAgent()) != s.Browser || moved(s.Network4, network4) || moved(s.Network6, network6) {
+		if m.protection == Basic {
+			return Stale, nil
+		}
+		return SignedOut, m.cookies.end(r.Context(), s.TokenHash, ending{storage.EndProtection, m.requestID(r.Context())})
+	}
+	// A device with both families uses now one, now the other; the first of each counts.
+	if network4 != "" && s.Network4 == "" || network6 != "" && s.Network6 == "" {
+		if err := m.store.RecordNetwork(r.Context(), s.ID, network4, network6); err != nil {
+			return SignedOut, err
+		}
+	}
+	return Good, nil
+}
+
+func moved(recorded, current string) bool {
+	return recorded != "" && current != "" && recorded != current
+}
+
+// networks returns the /24 of an IPv4 address or the /56 of an IPv6 one: what
+// stays while a provider hands out new addresses.
+func networks(addr netip.Addr) (network4, network6 string) {
+	addr = addr.Unmap().WithZone("")
+	switch {
+	case addr.Is4():
+		return netip.PrefixFrom(addr, 24).Masked().String(), ""
+	case addr.Is6():
+		return "", netip.PrefixFrom(addr, 56).Masked().String()
+	}
+	return "", ""
+}
+
+// browserName is family and operating system without versions, "Firefox on
+// Linux": what stays over updates, and what people recognise in a list.
+func browserName(userAgent string) string {
+	ua := useragent.Parse(userAgent[:min(len(userAgent), 512)])
+	return plain(ua.Name, "Unknown browser") + " on " + plain(ua.OS, "unknown system")
+}
+
+// plain keeps what a browser claims about itself short and printable.
+func plain(s, fallback string) string {
+	s = strings.Map(func(c rune) rune {
+		if c > unicode.MaxASCII || !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, s)
+	if s == "" {
+		return fallback
+	}
+	return s[:min(len(s), 40)]
+}

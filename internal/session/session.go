@@ -1,0 +1,196 @@
+// Package session keeps who is signed in in a browser.
+//
+// # The cookie
+//
+// A browser has one cookie, __Host-sp_browser (sp_browser on plain http in
+// development): a token of 256 random bits, Lax, HttpOnly, for this host only.
+// Before anybody signs in it is anonymous: no row, but flows are bound to its
+// hash and form tokens are made from it. Signing in always gives a new token,
+// under which unfinished flows follow, so a token that somebody planted before is
+// worth nothing after (session fixation).
+//
+//	provider   Browser → storage.Visit (one statement) → Check
+//	pages      Ensure, CSRFToken → VerifyCSRF → SignIn, SignOut
+//
+// # States
+//
+//	none ──Ensure──▶ anonymous ──SignIn──▶ signed in ──SignIn, same person──▶ signed in, same sid, new token
+//	                     ▲                   │    └──SignIn, another person──▶ a new session; the old one ends
+//	                     └──── SignOut, Check, run out, ended elsewhere ───┘
+//
+// # Where it is kept
+//
+// Through gorilla/sessions: cookies is its Store. A row of storage.Session is the
+// truth and every decision reads it, joined with the person. If Redis is given,
+// redisstore holds a copy under the hash of the token; it answers only what may
+// be wrong without harm (Glance), so that whatever Redis says or loses signs
+// nobody in or out.
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The values of SESSION_PROTECTION.
+const (
+	Strong = "strong" // another browser or network ends the session
+	Basic  = "basic"  // it makes the session stale
+	Off    = "off"
+)
+
+// touchInterval is how often at most a session's last use is written.
+const touchInterval = time.Minute
+
+// Config is what a Manager needs.
+type Config struct {
+	Store      *storage.Store
+	Keys       *secret.Keyring
+	Secure     bool          // the issuer is https
+	Lifetime   time.Duration // from the last sign-in
+	Idle       time.Duration // from the last use
+	Protection string        // Strong, Basic or Off
+	// Address tells where a request comes from, RequestID which one it is.
+	Address   func(*http.Request) netip.Addr
+	RequestID func(context.Context) string
+	Redis     redis.UniversalClient // may be nil
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// Manager is safe for use by several goroutines.
+type Manager struct {
+	cookies    *cookies
+	csrf       secret.Subkeys
+	store      *storage.Store
+	lifetime   time.Duration
+	idle       time.Duration
+	protection string
+	address    func(*http.Request) netip.Addr
+	requestID  func(context.Context) string
+	now        func() time.Time
+}
+
+// New returns a Manager for c, or an error that says what c lacks.
+func New(c Config) (*Manager, error) {
+	switch {
+	case c.Store == nil || c.Keys == nil || c.Address == nil || c.RequestID == nil || c.Logger == nil || c.Now == nil:
+		return nil, fmt.Errorf("session: store, keys, address, request id, logger and clock are needed")
+	case c.Lifetime <= 0 || c.Idle <= 0:
+		return nil, fmt.Errorf("session: lifetime %v and idle time %v must be positive", c.Lifetime, c.Idle)
+	case c.Protection != Strong && c.Protection != Basic && c.Protection != Off:
+		return nil, fmt.Errorf("session: protection %q, want %s, %s or %s", c.Protection, Strong, Basic, Off)
+	}
+	return &Manager{
+		cookies:    newCookies(c),
+		csrf:       c.Keys.Subkeys("csrf"),
+		store:      c.Store,
+		lifetime:   c.Lifetime,
+		idle:       c.Idle,
+		protection: c.Protection,
+		address:    c.Address,
+		requestID:  c.RequestID,
+		now:        func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+	}, nil
+}
+
+// Browser returns the hash of the browser's token, zero if it has none, a
+// malformed one, or several that differ. It asks no database: whether anybody is
+// signed in is what storage.Visit says. After Ensure, SignIn or SignOut in the
+// same request it is the new one.
+func (m *Manager) Browser(r *http.Request) secret.Hash {
+	return tokenHash(m.cookies.get(r).ID)
+}
+
+// Ensure returns the browser's hash, and gives an anonymous token to a browser
+// that has none.
+func (m *Manager) Ensure(w http.ResponseWriter, r *http.Request) (secret.Hash, error) {
+	s := m.cookies.get(r)
+	if s.ID == "" {
+		if err := s.Save(r, w); err != nil {
+			return secret.Hash{}, err
+		}
+	}
+	return tokenHash(s.ID), nil
+}
+
+// SignIn is who has just proven to be in front of a browser, and how.
+type SignIn struct {
+	User         uuid.UUID
+	PasswordHash string // as stored when it was verified
+	ACR          string
+	AMR          []string // RFC 8176
+}
+
+// SignIn signs the person in under a new token. If they were signed in here
+// already, the session stays (sid) and is renewed; anybody else's ends.
+// storage.ErrConflict if the person was disabled or the password changed meanwhile.
+func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) error {
+	now := m.now()
+	network4, network6 := networks(m.address(r))
+	row := storage.Session{
+		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
+		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
+		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), now.Add(m.lifetime)), ExpiresAt: now.Add(m.lifetime),
+	}
+	s := m.cookies.get(r)
+	s.Values[startKey] = &storage.SignIn{
+		Session: row, PasswordHash: in.PasswordHash, RequestID: m.requestID(r.Context()),
+		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
+	}
+	return s.Save(r, w)
+}
+
+// SignOut ends the browser's session, if it has one, with its grants that are
+// not offline, and takes the cookie away.
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
+	s := m.cookies.get(r)
+	s.Values[endKey] = ending{storage.EndSignOut, m.requestID(r.Context())}
+	s.Options.MaxAge = -1
+	return s.Save(r, w)
+}
+
+// Glance tells whether somebody seems to be signed in, from the copy in Redis if
+// there is one. It may be wrong either way: use it for what a page says beside
+// the point, never to let anybody do or see anything.
+func (m *Manager) Glance(r *http.Request) bool {
+	return m.cookies.glance(r, m.now())
+}
+
+// Touch tells whether a write that happens anyway should move the session's
+// last_seen_at to now and idle_expires_at to idleExpires.
+func (m *Manager) Touch(s *storage.Session) (now, idleExpires time.Time, due bool) {
+	now = m.now()
+	return now, earlier(now.Add(m.idle), s.ExpiresAt), now.Sub(s.LastSeenAt) >= touchInterval
+}
+
+// CSRFToken returns what a form for purpose in this browser carries. It is worth
+// nothing in another browser, for another purpose, or after the next sign-in.
+func (m *Manager) CSRFToken(browser secret.Hash, purpose string) string {
+	mac := m.csrf.MAC(browser[:], []byte(purpose))
+	return base64.RawURLEncoding.EncodeToString(mac[:])
+}
+
+// VerifyCSRF reports whether token is CSRFToken of the same, in constant time. A
+// browser without a token has no valid forms.
+func (m *Manager) VerifyCSRF(browser secret.Hash, purpose, token string) bool {
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	return err == nil && !browser.IsZero() && m.csrf.Verify(mac, browser[:], []byte(purpose))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
