@@ -1,0 +1,182 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Timing of the life cycle; see Config for what can be chosen.
+const (
+	// pollInterval is how soon a node sees what another has changed.
+	pollInterval = 500 * time.Millisecond
+	// skew is how far clocks and caches may be off.
+	skew = time.Minute
+	// seen is how long every node of an installation needs to publish a new key, poll and clock difference included.
+	seen = 4 * time.Second
+	// archiveFor is how long tokens of an archived key are still recognised.
+	archiveFor = 365 * 24 * time.Hour
+)
+
+// Config says where keys are kept and how long they live.
+type Config struct {
+	Store  *storage.Store
+	Sealer *secret.Sealer
+	// Now is the node's clock.
+	Now func() time.Time
+	Log *slog.Logger
+	// RotateEvery is the age at which the successor of an active key is to sign. 0: 90 days.
+	RotateEvery time.Duration
+	// JWKSMaxAge is how long relying parties may cache the published set: its Cache-Control max-age. 0: 5 min.
+	JWKSMaxAge time.Duration
+	// TokenLifetime is the longest lifetime of a signed token that somebody verifies with the published set. 0: 1 h.
+	TokenLifetime time.Duration
+}
+
+// Keyset is this process's copy of the signing keys. It is safe for concurrent
+// use once Load has returned nil.
+type Keyset struct {
+	Config
+	now atomic.Pointer[snapshot]
+	// mu serialises reading, so that an older answer never replaces a newer one.
+	mu sync.Mutex
+}
+
+// New returns a Keyset without keys; Load reads or makes them.
+func New(c Config) *Keyset {
+	if c.RotateEvery == 0 {
+		c.RotateEvery = 90 * 24 * time.Hour
+	}
+	if c.JWKSMaxAge == 0 {
+		c.JWKSMaxAge = 5 * time.Minute
+	}
+	if c.TokenLifetime == 0 {
+		c.TokenLifetime = time.Hour
+	}
+	return &Keyset{Config: c}
+}
+
+// Load reads the keys, and makes those that a new installation lacks. They sign
+// at once: nobody has cached a set without them. Nodes that start together agree.
+// It fails if a key that signs, or will, does not open under the ENCRYPTION_KEY.
+func (k *Keyset) Load(ctx context.Context) error {
+	if err := k.reload(ctx); err != nil {
+		return err
+	}
+	missing := k.now.Load().missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	errs := make([]error, len(missing))
+	var wg sync.WaitGroup
+	for i, alg := range missing {
+		wg.Go(func() {
+			_, errs[i] = k.add(ctx, alg, time.Time{}, &storage.Event{})
+			if errors.Is(errs[i], storage.ErrExists) {
+				errs[i] = nil // another node was first; its key is read below
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := k.reload(ctx); err != nil {
+		return err
+	}
+	if still := k.now.Load().missing(); len(still) > 0 {
+		return fmt.Errorf("there is no active signing key for %v", still)
+	}
+	return nil
+}
+
+// reload reads all keys from the database.
+func (k *Keyset) reload(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rows, version, err := k.Store.SigningKeys(ctx)
+	if err != nil {
+		return err
+	}
+	next, err := k.build(rows, version, k.now.Load())
+	if err != nil {
+		return err
+	}
+	k.now.Store(next)
+	return nil
+}
+
+// Refresh reads the version row, and the keys if they have changed.
+func (k *Keyset) Refresh(ctx context.Context) error {
+	version, err := k.Store.Version(ctx, storage.VersionKeys)
+	if err != nil {
+		return err
+	}
+	if s := k.now.Load(); s != nil && s.version == version {
+		return nil
+	}
+	return k.reload(ctx)
+}
+
+// Run keeps the keys true, and takes those steps of their lives that have come
+// due, until ctx ends.
+func (k *Keyset) Run(ctx context.Context) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := k.Refresh(ctx)
+		if err == nil {
+			err = k.Advance(ctx)
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			k.Log.Error("signing keys cannot be kept up to date; the last known ones stay in use", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// Key is what may be told about a signing key.
+type Key struct {
+	KID         string           `json:"kid"`
+	Alg         string           `json:"alg"`
+	Generation  int64            `json:"generation"`
+	State       storage.KeyState `json:"state"`
+	CreatedAt   time.Time        `json:"created_at"`
+	ActivatesAt time.Time        `json:"activates_at"`
+	ActiveAt    time.Time        `json:"active_at,omitzero"`
+	RetiredAt   time.Time        `json:"retired_at,omitzero"`
+	ArchivedAt  time.Time        `json:"archived_at,omitzero"`
+}
+
+// List returns all keys, by algorithm in the order of Algs, newest first.
+func (k *Keyset) List() []Key {
+	var all []Key
+	for _, p := range k.now.Load().pairs {
+		r := p.row
+		all = append(all, Key{r.KID, r.Alg, r.Generation, r.State, r.CreatedAt, r.ActivatesAt, r.ActiveAt, r.RetiredAt, r.ArchivedAt})
+	}
+	return all
+}
+
+// JWKS returns the published set (RFC 7517) as ready bytes, and a strong ETag of
+// them with its quotes. All nodes answer the same bytes. They must not be changed.
+func (k *Keyset) JWKS() (body []byte, etag string) {
+	s := k.now.Load()
+	return s.jwks, s.etag
+}
+
+// Algs returns the algorithms that can sign, the default first. The slice is the caller's.
+func (k *Keyset) Algs() []string { return append([]string(nil), algs...) }

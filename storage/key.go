@@ -1,0 +1,133 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// KeyState is where a signing key is in its life. It only ever moves on.
+type KeyState string
+
+const (
+	KeyPending  KeyState = "pending"  // published, does not sign yet
+	KeyActive   KeyState = "active"   // signs; one for each algorithm
+	KeyRetired  KeyState = "retired"  // published, signs no more
+	KeyArchived KeyState = "archived" // known here only, to recognise old tokens handed back as hints
+)
+
+// SigningKey is one key pair that tokens are signed with. UNIQUE (alg, generation)
+// lets one of several nodes that rotate together win.
+type SigningKey struct {
+	KID        string // RFC 7638 thumbprint
+	Alg        string // RFC 7518 name
+	Generation int64  // from 1, by algorithm
+	State      KeyState
+	Public     []byte // JWK
+	// Sealed is the private JWK. A key that signs no more has none.
+	Sealed    []byte
+	CreatedAt time.Time
+	// ActivatesAt is when a pending key may sign: relying parties must have been able to see it.
+	ActivatesAt time.Time
+	ActiveAt    time.Time
+	RetiredAt   time.Time
+	ArchivedAt  time.Time
+}
+
+const keyColumns = `kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at, retired_at, archived_at`
+
+// SigningKeys returns all keys, by algorithm, newest first, and the version of
+// the versions row they are at least as new as.
+func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, int64, error) {
+	// The version first: a change in between makes the answer newer than its number, never older.
+	version, err := s.Version(ctx, VersionKeys)
+	if err != nil {
+		return nil, 0, err
+	}
+	var keys []SigningKey
+	err = s.rows(ctx, func(r *sqlx.Rows) error {
+		var k SigningKey
+		err := r.Scan(&k.KID, &k.Alg, &k.Generation, &k.State, &k.Public, &k.Sealed, instant{&k.CreatedAt}, instant{&k.ActivatesAt},
+			instant{&k.ActiveAt}, instant{&k.RetiredAt}, instant{&k.ArchivedAt})
+		keys = append(keys, k)
+		return err
+	}, `SELECT `+keyColumns+` FROM signing_keys ORDER BY alg, generation DESC`)
+	return keys, version, fault("read the signing keys", err)
+}
+
+// AddSigningKey stores a new key. ErrExists when another node was first to add
+// this generation.
+func (s *Store) AddSigningKey(ctx context.Context, k *SigningKey, e *Event) error {
+	return s.changeKeys(ctx, "add a signing key", e, func(t *tx) (int64, error) {
+		return t.exec(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
+			k.KID, k.Alg, k.Generation, string(k.State), string(k.Public), k.Sealed, usec(k.CreatedAt), usec(k.ActivatesAt), usec(k.ActiveAt))
+	})
+}
+
+// ExpediteSigningKey lets a pending key sign from at, if that is sooner.
+// ErrConflict if the key is not pending or not later.
+func (s *Store) ExpediteSigningKey(ctx context.Context, kid string, at time.Time, e *Event) error {
+	return s.changeKeys(ctx, "expedite a signing key", e, func(t *tx) (int64, error) {
+		return t.exec(ctx, `UPDATE signing_keys SET activates_at = ? WHERE kid = ? AND state = 'pending' AND activates_at > ?`, usec(at), kid, usec(at))
+	})
+}
+
+// ActivateSigningKey makes a pending key the one that signs, and retires the one
+// that did, whose private half is erased: nothing is ever signed with it again.
+// ErrConflict when another node was first or its time has not come.
+func (s *Store) ActivateSigningKey(ctx context.Context, kid string, now time.Time, e *Event) error {
+	return s.changeKeys(ctx, "activate a signing key", e, func(t *tx) (int64, error) {
+		n, err := t.exec(ctx, `UPDATE signing_keys SET state = 'active', active_at = ? WHERE kid = ? AND state = 'pending' AND activates_at <= ?`,
+			usec(now), kid, usec(now))
+		if err != nil || n == 0 {
+			return n, err
+		}
+		_, err = t.exec(ctx, `UPDATE signing_keys SET state = 'retired', retired_at = ?, private_sealed = NULL
+			WHERE state = 'active' AND kid <> ? AND alg = (SELECT alg FROM signing_keys WHERE kid = ?)`, usec(now), kid, kid)
+		return n, err
+	})
+}
+
+// ArchiveSigningKey takes a key that was retired at or before before out of the
+// published set. ErrConflict when another node was first.
+func (s *Store) ArchiveSigningKey(ctx context.Context, kid string, now, before time.Time, e *Event) error {
+	return s.changeKeys(ctx, "archive a signing key", e, func(t *tx) (int64, error) {
+		return t.exec(ctx, `UPDATE signing_keys SET state = 'archived', archived_at = ? WHERE kid = ? AND state = 'retired' AND retired_at <= ?`,
+			usec(now), kid, usec(before))
+	})
+}
+
+// DeleteSigningKey forgets a key that was archived at or before before.
+// ErrConflict when another node was first.
+func (s *Store) DeleteSigningKey(ctx context.Context, kid string, before time.Time, e *Event) error {
+	return s.changeKeys(ctx, "delete a signing key", e, func(t *tx) (int64, error) {
+		return t.exec(ctx, `DELETE FROM signing_keys WHERE kid = ? AND state = 'archived' AND archived_at <= ?`, kid, usec(before))
+	})
+}
+
+// ResealSigningKey replaces a sealed private half. ErrConflict when it is not
+// old any more.
+func (s *Store) ResealSigningKey(ctx context.Context, kid string, old, sealed []byte, e *Event) error {
+	return s.changeKeys(ctx, "reseal a signing key", e, func(t *tx) (int64, error) {
+		return t.exec(ctx, `UPDATE signing_keys SET private_sealed = ? WHERE kid = ? AND private_sealed = ?`, sealed, kid, old)
+	})
+}
+
+// changeKeys commits one guarded change with its event, and tells all nodes. A
+// change that touched no row is ErrConflict and leaves nothing.
+func (s *Store) changeKeys(ctx context.Context, op string, e *Event, change func(*tx) (int64, error)) error {
+	return fault(op, s.inTx(ctx, func(t *tx) error {
+		n, err := change(t)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ErrConflict
+		}
+		if err := t.bump(ctx, VersionKeys); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	}))
+}
