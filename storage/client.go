@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ type Client struct {
 	ID           string // client_id
 	Organization uuid.UUID
 	Metadata     Metadata
-	// ManagedBy is "file" for a client that clients.yaml owns, else "".
+	// ManagedBy is who owns the registration: ManagedByFile, ManagedByFileOnce or "" for people.
 	ManagedBy  string
 	Secrets    []ClientSecret
 	CreatedAt  time.Time
@@ -26,6 +27,15 @@ type Client struct {
 	DisabledAt time.Time
 	DeletedAt  time.Time
 }
+
+// Owners of a registration.
+const (
+	// ManagedByFile: clients.yaml owns it.
+	ManagedByFile = "file"
+	// ManagedByFileOnce: clients.yaml owned it and names it no more, for which it
+	// was disabled. Naming it again enables it; what a person has disabled stays so.
+	ManagedByFileOnce = "file:removed"
+)
 
 // Metadata is a client's registration: the names of RFC 7591 and of OpenID
 // Connect Registration 1.0, and ours.
@@ -63,12 +73,14 @@ type Metadata struct {
 	Management        bool     `json:"management,omitempty"`
 }
 
-// ClientSecret is a secret of a confidential client: a MAC of a generated one
-// under a key of the installation, or a PHC string until its first use.
+// ClientSecret is a secret of a confidential client: a MAC of it under a key of
+// the installation, or a PHC string until its first use.
 type ClientSecret struct {
-	ID         uuid.UUID
-	KeyID      string
-	MAC        []byte
+	ID    uuid.UUID
+	KeyID string
+	MAC   []byte // empty until the first use of a secret that came as a PHC string
+	// PHC is that string. After the first use it is only a fingerprint of it, so
+	// that a clients.yaml that still has the string is seen to agree.
 	PHC        string
 	Weak       bool
 	CreatedAt  time.Time
@@ -152,51 +164,71 @@ func (k *ClientSecret) dest() []any {
 		instant{&k.CreatedAt}, instant{&k.ExpiresAt}, instant{&k.LastUsedAt}}
 }
 
-// Resource is a resource server (RFC 8707): its identifier is the aud of tokens
-// that carry its scopes.
-type Resource struct {
-	Identifier string
-	Name       string
-	ManagedBy  string
-	// Scopes maps a scope to the sentence the consent page shows for it.
-	Scopes map[string]string
-	// ServedBy are the clients that act as this resource and may introspect its tokens.
-	ServedBy  []string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+// ClientQuery says which clients to list.
+type ClientQuery struct {
+	After   string // client_ids after this one
+	Limit   int    // 0 is all of them
+	Deleted bool   // tombstones too
 }
 
-// Resources returns all resources, ordered by identifier.
-func (s *Store) Resources(ctx context.Context) ([]Resource, error) {
-	var all []Resource
+// Clients lists clients with their secrets, in the database's order of client_id.
+func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
+	if q.Limit <= 0 {
+		q.Limit = math.MaxInt32
+	}
+	var all []*Client
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		res := Resource{Scopes: map[string]string{}}
-		defer func() { all = append(all, res) }()
-		return r.Scan(&res.Identifier, &res.Name, &res.ManagedBy, instant{&res.CreatedAt}, instant{&res.UpdatedAt})
-	}, `SELECT identifier, name, managed_by, created_at, updated_at FROM resources ORDER BY identifier`)
-	if err != nil {
-		return nil, fault("read the resources", err)
-	}
-	find := func(identifier string) *Resource {
-		i := slices.IndexFunc(all, func(r Resource) bool { return r.Identifier == identifier })
-		if i < 0 { // added between the two statements; the next version has it
-			return &Resource{Scopes: map[string]string{}}
-		}
-		return &all[i]
-	}
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
-		var resource, name, sentence, server string
-		if err := r.Scan(&resource, &name, &sentence, &server); err != nil {
+		var c Client
+		var k ClientSecret
+		if err := r.Scan(append(c.dest(), k.dest()...)...); err != nil {
 			return err
 		}
-		res := find(resource)
-		if name != "" {
-			res.Scopes[name] = sentence
-		} else {
-			res.ServedBy = append(res.ServedBy, server)
+		if n := len(all); n == 0 || all[n-1].ID != c.ID {
+			all = append(all, &c)
+		}
+		if k.ID != uuid.Nil {
+			last := all[len(all)-1]
+			last.Secrets = append(last.Secrets, k)
 		}
 		return nil
-	}, `SELECT resource, name, sentence, '' AS client_id FROM resource_scopes
-		UNION ALL SELECT resource, '', '', client_id FROM resource_servers ORDER BY 1, 2, 4`)
-	return all, fault("read the scopes of resources", err)
+	}, `SELECT `+clientColumns+`, `+clientSecretColumns+`
+		FROM (SELECT id, organization_id, metadata, managed_by, created_at, updated_at, last_used_at, disabled_at, deleted_at FROM clients WHERE id > ? AND (deleted_at IS NULL OR ? = 1) ORDER BY id LIMIT ?) c
+		LEFT JOIN client_secrets k ON k.client_id = c.id ORDER BY c.id, k.created_at DESC`, q.After, btoi(q.Deleted), q.Limit)
+	return all, fault("list clients", err)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ClientUse is a client that authenticated, and the secret it did so with (nil: none).
+type ClientUse struct {
+	ClientID string
+	SecretID uuid.UUID
+	At       time.Time
+}
+
+// TouchClients records when clients and their secrets were last used, in one
+// transaction. Callers give them in the same order everywhere, so that two nodes
+// do not wait for each other.
+func (s *Store) TouchClients(ctx context.Context, used []ClientUse) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		for _, u := range used {
+			at := usec(u.At)
+			if _, err := t.exec(ctx, `UPDATE clients SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, u.ClientID, at); err != nil {
+				return err
+			}
+			if u.SecretID == uuid.Nil {
+				continue
+			}
+			if _, err := t.exec(ctx, `UPDATE client_secrets SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.SecretID), at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fault("touch clients", err)
 }

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
 )
 
 // Organization is a customer of the installation: a row, not a realm.
@@ -16,26 +18,102 @@ type Organization struct {
 	DeletedAt time.Time
 }
 
-// The roles of a membership, from most to least.
-const (
-	RoleOwner  = "owner"
-	RoleAdmin  = "admin"
-	RoleMember = "member"
-	RoleGuest  = "guest"
-)
-
-// Membership is a person's place in an organization.
-type Membership struct {
-	Organization Organization
-	UserID       uuid.UUID
-	Role         string
-	CreatedAt    time.Time
-}
-
 const organizationColumns = `o.id, o.slug, o.name, o.created_at, o.updated_at, o.deleted_at`
 
 // dest are the scan targets of organizationColumns; they bear the NULLs of a LEFT JOIN.
 func (o *Organization) dest() []any {
 	return []any{optional[uuid.UUID]{&o.ID}, optional[string]{&o.Slug}, optional[string]{&o.Name},
 		instant{&o.CreatedAt}, instant{&o.UpdatedAt}, instant{&o.DeletedAt}}
+}
+
+// NewOrganization is an organization to create.
+type NewOrganization struct {
+	Organization Organization // ID and the times are the caller's choice
+	Owner        uuid.UUID    // its first member; nil for none yet
+	Event        *Event
+}
+
+// CreateOrganizations creates organizations, all or none of them. ErrExists if a
+// slug is or ever was taken.
+func (s *Store) CreateOrganizations(ctx context.Context, all ...*NewOrganization) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		for _, n := range all {
+			if err := t.createOrganization(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fault("create organizations", err)
+}
+
+func (t *tx) createOrganization(ctx context.Context, n *NewOrganization) error {
+	o := &n.Organization
+	if _, err := t.exec(ctx, `INSERT INTO organizations (id, slug, name, created_at, updated_at) VALUES (?, ?, ?, ?, ?)`,
+		id(o.ID), o.Slug, o.Name, usec(o.CreatedAt), usec(o.UpdatedAt)); err != nil {
+		return err
+	}
+	if n.Owner != uuid.Nil {
+		if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)`,
+			id(o.ID), id(n.Owner), RoleOwner, usec(o.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	return t.event(ctx, n.Event)
+}
+
+// Organization returns a live organization.
+func (s *Store) Organization(ctx context.Context, organizationID uuid.UUID) (*Organization, error) {
+	return s.organization(ctx, `SELECT `+organizationColumns+` FROM organizations o WHERE o.id = ? AND o.deleted_at IS NULL`, id(organizationID))
+}
+
+// OrganizationBySlug returns a live organization.
+func (s *Store) OrganizationBySlug(ctx context.Context, slug string) (*Organization, error) {
+	return s.organization(ctx, `SELECT `+organizationColumns+` FROM organizations o WHERE o.slug = ? AND o.deleted_at IS NULL`, slug)
+}
+
+func (s *Store) organization(ctx context.Context, query string, arg any) (*Organization, error) {
+	var o Organization
+	if err := s.row(ctx, query, arg).Scan(o.dest()...); err != nil {
+		return nil, fault("read an organization", err)
+	}
+	return &o, nil
+}
+
+// Organizations returns up to limit live organizations with ids after that one,
+// in order of their creation.
+func (s *Store) Organizations(ctx context.Context, after uuid.UUID, limit int) ([]Organization, error) {
+	var all []Organization
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var o Organization
+		err := r.Scan(o.dest()...)
+		all = append(all, o)
+		return err
+	}, `SELECT `+organizationColumns+` FROM organizations o WHERE o.id > ? AND o.deleted_at IS NULL ORDER BY o.id LIMIT ?`, after.String(), limit)
+	return all, fault("list organizations", err)
+}
+
+// RenameOrganization changes the name people see; the slug never changes.
+func (s *Store) RenameOrganization(ctx context.Context, organizationID uuid.UUID, name string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockOrganization(ctx, organizationID); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE organizations SET name = ? WHERE id = ?`, name, id(organizationID)); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("rename an organization", err)
+}
+
+// lockOrganization takes the row of a live organization until the transaction
+// ends. Whatever takes an owner away holds it, so that two owners who leave at
+// once cannot both count the other.
+func (t *tx) lockOrganization(ctx context.Context, organizationID uuid.UUID) error {
+	n, err := t.exec(ctx, `UPDATE organizations SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(organizationID))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
 }

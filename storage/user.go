@@ -1,10 +1,28 @@
 package storage
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+)
+
+// The platform roles: a superadmin may do everything, an admin reads everything.
+const (
+	RoleSuperadmin    = "superadmin"
+	RolePlatformAdmin = "admin"
+)
+
+// The reasons why a change to a person, a membership or a client ends sessions and grants.
+const (
+	EndPasswordChanged = "password_changed"
+	EndUserDisabled    = "user_disabled"
+	EndUserDeleted     = "user_deleted"
+	EndMemberRemoved   = "member_removed"
+	EndClientDeleted   = "client_deleted"
 )
 
 // User is a person, known to every organization under one sub.
@@ -65,6 +83,266 @@ func (u *User) dest() []any {
 	return []any{optional[uuid.UUID]{&u.ID}, optional[uuid.UUID]{&u.Sub}, optional[string]{&u.Email}, optional[string]{&u.EmailKey},
 		instant{&u.EmailVerifiedAt}, list{&u.PlatformRoles}, document{&u.Profile}, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
 		instant{&u.DisabledAt}, instant{&u.DeletedAt}}
+}
+
+// NewUser is a person to create, with the organizations they belong to from the start.
+type NewUser struct {
+	User User // ID, Sub and the times are the caller's choice
+	// PasswordHash is a PHC string; "" is a person without a password.
+	PasswordHash string
+	// Roles maps organizations to the person's role in each.
+	Roles  map[uuid.UUID]string
+	Events []*Event
+}
+
+// CreateUsers creates people, all or none of them. ErrExists if an address is
+// taken, ErrConflict if an organization does not exist.
+func (s *Store) CreateUsers(ctx context.Context, people ...*NewUser) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		for _, p := range people {
+			if err := t.createUser(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fault("create people", err)
+}
+
+func (t *tx) createUser(ctx context.Context, p *NewUser) error {
+	u := &p.User
+	profile, err := json.Marshal(u.Profile)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile), usec(u.CreatedAt), usec(u.UpdatedAt))
+	if err != nil {
+		return err
+	}
+	if p.PasswordHash != "" {
+		if _, err := t.exec(ctx, `INSERT INTO passwords (user_id, hash, changed_at) VALUES (?, ?, ?)`, id(u.ID), p.PasswordHash, usec(u.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	for organization, role := range p.Roles {
+		if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)`,
+			id(organization), id(u.ID), role, usec(u.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	return t.events(ctx, p.Events)
+}
+
+// User returns a person, disabled ones too; ErrNotFound for tombstones.
+func (s *Store) User(ctx context.Context, userID uuid.UUID) (*User, error) {
+	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = ? AND u.deleted_at IS NULL`, id(userID))
+}
+
+// UserBySub is User by the subject of tokens.
+func (s *Store) UserBySub(ctx context.Context, sub uuid.UUID) (*User, error) {
+	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.sub = ? AND u.deleted_at IS NULL`, id(sub))
+}
+
+// UserByEmail is User by the folded address.
+func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*User, error) {
+	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email_key = ?`, emailKey)
+}
+
+func (s *Store) user(ctx context.Context, query string, arg any) (*User, error) {
+	var u User
+	if err := s.row(ctx, query, arg).Scan(u.dest()...); err != nil {
+		return nil, fault("read a person", err)
+	}
+	return &u, nil
+}
+
+// UserWithPassword returns a person by folded address with their password hash,
+// "" if they have none. Disabled people too: the caller must check, after the
+// work of comparing, so that time tells nothing.
+func (s *Store) UserWithPassword(ctx context.Context, emailKey string) (*User, string, error) {
+	var u User
+	var hash string
+	err := s.row(ctx, `SELECT `+userColumns+`, p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email_key = ?`, emailKey).
+		Scan(append(u.dest(), optional[string]{&hash})...)
+	if err != nil {
+		return nil, "", fault("read a person for signing in", err)
+	}
+	return &u, hash, nil
+}
+
+// Users returns up to limit people with ids after that one, in order of their creation.
+func (s *Store) Users(ctx context.Context, after uuid.UUID, limit int) ([]User, error) {
+	var all []User
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var u User
+		err := r.Scan(u.dest()...)
+		all = append(all, u)
+		return err
+	}, `SELECT `+userColumns+` FROM users u WHERE u.id > ? AND u.deleted_at IS NULL ORDER BY u.id LIMIT ?`, after.String(), limit)
+	return all, fault("list people", err)
+}
+
+// HasSuperadmin reports whether anybody can administer the installation.
+func (s *Store) HasSuperadmin(ctx context.Context) (bool, error) {
+	var n int
+	// The spaces make it a search for a word.
+	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM users WHERE ' ' || platform_roles || ' ' LIKE '% superadmin %'
+		AND disabled_at IS NULL AND deleted_at IS NULL LIMIT 1) AS one`).Scan(&n)
+	return n > 0, fault("look for a superadmin", err)
+}
+
+// SetPassword replaces a person's password, ends their sessions but keep, and
+// revokes all their grants: whoever knew the old one is out.
+func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		now := usec(s.clock())
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO passwords (user_id, hash, changed_at) VALUES (?, ?, ?)
+			ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, id(userID), hash, now); err != nil {
+			return err
+		}
+		if err := t.endAccess(ctx, userID, keep, EndPasswordChanged); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("set a password", err)
+}
+
+// Rehash replaces a password's hash by a better one of the same password. It does
+// nothing when the password was changed meanwhile.
+func (s *Store) Rehash(ctx context.Context, userID uuid.UUID, old, better string) error {
+	_, err := s.exec(ctx, `UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?`, better, id(userID), old)
+	return fault("replace a password hash", err)
+}
+
+// DisableUser shuts a person out: sessions end and grants are revoked. False if
+// they were disabled already; then nothing is written.
+func (s *Store) DisableUser(ctx context.Context, userID uuid.UUID, e *Event) (changed bool, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `UPDATE users SET disabled_at = ? WHERE id = ? AND disabled_at IS NULL`, usec(s.clock()), id(userID))
+		if changed = n > 0; err != nil || !changed {
+			return err
+		}
+		if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDisabled); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return changed, fault("disable a person", err)
+}
+
+// EnableUser lets a disabled person sign in again. False if they were not disabled.
+func (s *Store) EnableUser(ctx context.Context, userID uuid.UUID, e *Event) (changed bool, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `UPDATE users SET disabled_at = NULL WHERE id = ? AND disabled_at IS NOT NULL`, id(userID))
+		if changed = n > 0; err != nil || !changed {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return changed, fault("enable a person", err)
+}
+
+// SetPlatformRole gives (has) or takes a platform role. False if nothing had to change.
+func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role string, has bool, e *Event) (changed bool, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		var roles []string
+		if err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(list{&roles}); err != nil {
+			return err
+		}
+		if changed = slices.Contains(roles, role) != has; !changed {
+			return nil
+		}
+		if has {
+			roles = append(roles, role)
+		} else {
+			roles = slices.DeleteFunc(roles, func(r string) bool { return r == role })
+		}
+		slices.Sort(roles)
+		if _, err := t.exec(ctx, `UPDATE users SET platform_roles = ? WHERE id = ?`, words(roles), id(userID)); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return changed, fault("set a platform role", err)
+}
+
+// DeleteUser makes a person a tombstone: what identifies them is cleared, in the
+// audit log too; the sub stays and is never given out again. Sessions, grants and
+// consents end. ErrConflict if they are the last owner of an organization.
+func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		if err := t.leaveOrganizations(ctx, userID); err != nil {
+			return err
+		}
+		now := usec(s.clock())
+		for _, q := range []struct {
+			query string
+			args  []any
+		}{
+			{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
+			{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
+			{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
+			// The salt goes too: without it the digest in the chain cannot be tried against guesses.
+			{`UPDATE audit_events SET personal = NULL, personal_salt = NULL WHERE user_id = ?`, []any{id(userID)}},
+		} {
+			if _, err := t.exec(ctx, q.query, q.args...); err != nil {
+				return err
+			}
+		}
+		if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("delete a person", err)
+}
+
+// lockUser takes the row of a live person until the transaction ends.
+func (t *tx) lockUser(ctx context.Context, userID uuid.UUID) error {
+	n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(userID))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// endAccess ends the sessions of a person, but keep, and revokes their grants.
+func (t *tx) endAccess(ctx context.Context, userID, keep uuid.UUID, reason string) error {
+	now := usec(t.s.clock())
+	if _, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL`,
+		now, reason, id(userID), keep.String()); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND revoked_at IS NULL`, now, reason, id(userID))
+	return err
+}
+
+// events writes several events within t.
+func (t *tx) events(ctx context.Context, all []*Event) error {
+	for _, e := range all {
+		if err := t.event(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // document scans a column of JSON text; NULL and "" leave the value as it is.

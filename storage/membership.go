@@ -1,0 +1,176 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+)
+
+// The roles of a membership, from most to least.
+const (
+	RoleOwner  = "owner"
+	RoleAdmin  = "admin"
+	RoleMember = "member"
+	RoleGuest  = "guest"
+)
+
+// Membership is a person's place in an organization.
+type Membership struct {
+	Organization Organization
+	UserID       uuid.UUID
+	Role         string
+	CreatedAt    time.Time
+}
+
+// Member is the same place seen from the organization.
+type Member struct {
+	User      User
+	Role      string
+	CreatedAt time.Time
+}
+
+// Memberships returns the live organizations of a person, by slug.
+func (s *Store) Memberships(ctx context.Context, userID uuid.UUID) ([]Membership, error) {
+	var all []Membership
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		m := Membership{UserID: userID}
+		err := r.Scan(append(m.Organization.dest(), &m.Role, instant{&m.CreatedAt})...)
+		all = append(all, m)
+		return err
+	}, `SELECT `+organizationColumns+`, m.role, m.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND o.deleted_at IS NULL ORDER BY o.slug`, id(userID))
+	return all, fault("list the organizations of a person", err)
+}
+
+// Members returns up to limit members whose ids come after that one.
+func (s *Store) Members(ctx context.Context, organizationID, after uuid.UUID, limit int) ([]Member, error) {
+	var all []Member
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var m Member
+		err := r.Scan(append(m.User.dest(), &m.Role, instant{&m.CreatedAt})...)
+		all = append(all, m)
+		return err
+	}, `SELECT `+userColumns+`, m.role, m.created_at FROM memberships m JOIN users u ON u.id = m.user_id
+		WHERE m.organization_id = ? AND u.id > ? AND u.deleted_at IS NULL ORDER BY u.id LIMIT ?`, id(organizationID), after.String(), limit)
+	return all, fault("list members", err)
+}
+
+// Role returns a person's role in a live organization; ErrNotFound if they have none.
+func (s *Store) Role(ctx context.Context, organizationID, userID uuid.UUID) (string, error) {
+	var role string
+	err := s.row(ctx, `SELECT m.role FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.organization_id = ? AND m.user_id = ? AND o.deleted_at IS NULL`, id(organizationID), id(userID)).Scan(&role)
+	return role, fault("read a role", err)
+}
+
+// AddMember gives a live person a place in a live organization. ErrExists if
+// they have one already, whatever the role.
+func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at)
+			SELECT o.id, u.id, `+s.engine.casts("text", "bigint")+` FROM organizations o, users u
+			WHERE o.id = ? AND o.deleted_at IS NULL AND u.id = ? AND u.deleted_at IS NULL`,
+			role, usec(s.clock()), id(organizationID), id(userID))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("add a member", err)
+}
+
+// SetRole changes a member's role. ErrConflict if that would leave the
+// organization without an owner who can act.
+func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockOrganization(ctx, organizationID); err != nil {
+			return err
+		}
+		if role != RoleOwner {
+			if err := t.keepOwner(ctx, organizationID, userID); err != nil {
+				return err
+			}
+		}
+		n, err := t.exec(ctx, `UPDATE memberships SET role = ? WHERE organization_id = ? AND user_id = ?`, role, id(organizationID), id(userID))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("set a role", err)
+}
+
+// RemoveMember takes a person out of an organization and revokes every grant in
+// which they act for it. ErrConflict as for SetRole.
+func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockOrganization(ctx, organizationID); err != nil {
+			return err
+		}
+		if err := t.keepOwner(ctx, organizationID, userID); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `DELETE FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
+			usec(s.clock()), EndMemberRemoved, id(userID), id(organizationID)); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("remove a member", err)
+}
+
+// keepOwner refuses with ErrConflict to let an organization's last owner go.
+// Disabled owners do not count: they could not act. The caller holds the
+// organization's row.
+func (t *tx) keepOwner(ctx context.Context, organizationID, userID uuid.UUID) error {
+	var last int
+	err := t.row(ctx, `SELECT count(*) FROM memberships m WHERE m.organization_id = ? AND m.user_id = ? AND m.role = 'owner'
+		AND NOT EXISTS (SELECT 1 FROM memberships k JOIN users u ON u.id = k.user_id WHERE k.organization_id = m.organization_id
+			AND k.user_id <> m.user_id AND k.role = 'owner' AND u.disabled_at IS NULL AND u.deleted_at IS NULL)`,
+		id(organizationID), id(userID)).Scan(&last)
+	if err == nil && last > 0 {
+		err = ErrConflict
+	}
+	return err
+}
+
+// leaveOrganizations ends all memberships of a person, in the order of the
+// organizations' ids so that two who leave at once do not wait for each other.
+func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID) error {
+	var owned []uuid.UUID
+	err := t.rows(ctx, func(r *sqlx.Rows) error {
+		var o uuid.UUID
+		err := r.Scan(&o)
+		owned = append(owned, o)
+		return err
+	}, `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL ORDER BY o.id`, id(userID))
+	if err != nil {
+		return err
+	}
+	for _, o := range owned {
+		if err := t.lockOrganization(ctx, o); err != nil {
+			return err
+		}
+		if err := t.keepOwner(ctx, o, userID); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(ctx, `DELETE FROM memberships WHERE user_id = ?`, id(userID))
+	return err
+}
