@@ -208,7 +208,7 @@ func TestLifeOfAKey(t *testing.T) {
 func TestNoTokenFailsOverARotation(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		nodes := []*Keyset{i.loaded(t), i.loaded(t)}
-		const step = 10 * time.Second
+		const step = 15 * time.Second
 		type party struct {
 			fetchedAt time.Time
 			set       jose.JSONWebKeySet
@@ -230,8 +230,8 @@ func TestNoTokenFailsOverARotation(t *testing.T) {
 				}
 			}
 		}
-		for n := range int(4 * time.Hour / step) {
-			if n == 30 {
+		for n := range int(3 * time.Hour / step) {
+			if n == 20 {
 				if _, err := nodes[0].Rotate(t.Context(), Rotation{Alg: ES256}); err != nil {
 					t.Fatal(err)
 				}
