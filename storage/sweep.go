@@ -1,0 +1,156 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// How long rows stay after they have expired.
+const (
+	// keepReplayed: a used code or the grant it made is recognised when it comes again.
+	keepReplayed = 24 * time.Hour
+	// keepSkew: nodes whose clocks differ must agree that something was spent or revoked.
+	keepSkew = 5 * time.Minute
+	// keepRefreshed bounds how long a grant can outlive one of its refresh tokens. Looking only at tokens that are
+	// older keeps a sweep from reading those again and again that a live grant holds.
+	keepRefreshed = 90 * 24 * time.Hour
+	keepEnded     = 30 * 24 * time.Hour // sessions and consents, for the account and admin pages
+	keepSent      = 7 * 24 * time.Hour  // outbox
+)
+
+// maxBatch bounds one statement. On SQLite everybody who writes waits for it.
+const (
+	maxBatch       = 1000
+	maxSQLiteBatch = 250
+)
+
+// sweep is a table and which of its rows may go: those with column at or before now - keep.
+type sweep struct {
+	table  string
+	column string
+	keep   time.Duration
+	also   string // takes now
+}
+
+// sweeps come children first.
+var sweeps = []sweep{
+	{table: "flows", column: "expires_at"},
+	{table: "pushed_requests", column: "expires_at"},
+	{table: "codes", column: "expires_at", keep: keepReplayed},
+	{table: "access_tokens", column: "expires_at"},
+	// Spent ones too: as long as the grant lives, reuse must be recognised and end it (RFC 9700 section 4.14.2).
+	{table: "refresh_tokens", column: "expires_at", keep: keepRefreshed,
+		also: ` AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.id = t.grant_id AND g.expires_at > ?)`},
+	{table: "grants", column: "expires_at", keep: keepReplayed},
+	{table: "replay_ids", column: "expires_at", keep: keepSkew},
+	{table: "revoked_tokens", column: "expires_at", keep: keepSkew},
+	{table: "sessions", column: "expires_at", keep: keepEnded},
+	{table: "consents", column: "expires_at", keep: keepEnded},
+	{table: "counters", column: "expires_at"},
+	{table: "outbox", column: "done_at", keep: keepSent},
+}
+
+// query deletes one batch. A PostgreSQL row that changes meanwhile moves, and so
+// escapes; one that another transaction holds is left for the next time.
+func (w sweep) query(e Engine) string {
+	if e == Postgres {
+		return fmt.Sprintf(`DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %[1]s t WHERE t.%s <= ?%s LIMIT ? FOR UPDATE SKIP LOCKED))`, w.table, w.column, w.also)
+	}
+	return fmt.Sprintf(`DELETE FROM %s WHERE rowid IN (SELECT rowid FROM %[1]s t WHERE t.%s <= ?%s LIMIT ?)`, w.table, w.column, w.also)
+}
+
+// Sweep deletes expired rows, at most limit of each table and never more than
+// 1000 in one statement, and returns how many of each went. When one of them is
+// SweepBatch(limit) there may be more.
+func (s *Store) Sweep(ctx context.Context, limit int) (map[string]int64, error) {
+	limit, now, gone := s.SweepBatch(limit), s.clock(), map[string]int64{}
+	for _, w := range sweeps {
+		args := []any{usec(now.Add(-w.keep))}
+		if w.also != "" {
+			args = append(args, usec(now))
+		}
+		n, err := s.exec(ctx, w.query(s.engine), append(args, limit)...)
+		if err != nil {
+			return gone, fault("sweep "+w.table, err)
+		}
+		gone[w.table] = n
+	}
+	return gone, nil
+}
+
+// SweepBatch is the number of rows that Sweep deletes from a table at once when asked for limit.
+func (s *Store) SweepBatch(limit int) int {
+	if s.engine == SQLite {
+		return min(limit, maxSQLiteBatch)
+	}
+	return min(limit, maxBatch)
+}
+
+// Sweeper deletes expired rows in the background. All nodes run one; at any time
+// one of them sweeps.
+type Sweeper struct {
+	Store *Store
+	Log   *slog.Logger
+	// Every is how long it rests in between. 0: 5 minutes.
+	Every time.Duration
+	// Swept, if set, is told how many rows of a table went.
+	Swept func(table string, rows int64)
+}
+
+// Run sweeps until ctx ends. A failure, even a panic, is logged and tried again
+// later, later each time.
+func (w *Sweeper) Run(ctx context.Context) {
+	every := w.Every
+	if every == 0 {
+		every = 5 * time.Minute
+	}
+	holder := uuid.NewString()
+	defer func() { _ = w.Store.Release(context.WithoutCancel(ctx), "sweep", holder) }()
+	for failures := 0; ; {
+		// Jitter, so that nodes that started together do not stay together.
+		rest := time.Duration(float64(every<<min(failures, 5)) * (0.8 + 0.4*rand.Float64()))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rest):
+		}
+		if err := w.round(ctx, holder, every); err == nil {
+			failures = 0
+		} else if ctx.Err() == nil {
+			failures++
+			w.Log.Error("expired rows cannot be swept", "error", err)
+		}
+	}
+}
+
+// round sweeps until there is nothing left, if the lease is to be had.
+func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	for more := true; more; {
+		// Renewed with each batch: sweeping twice does no harm, but serves nobody.
+		if _, mine, err := w.Store.Lease(ctx, "sweep", holder, 2*every+time.Minute); err != nil || !mine {
+			return err
+		}
+		gone, err := w.Store.Sweep(ctx, maxBatch)
+		more = false
+		for table, n := range gone {
+			if w.Swept != nil && n > 0 {
+				w.Swept(table, n)
+			}
+			more = more || n == int64(w.Store.SweepBatch(maxBatch))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// raw writes a row as nothing but a test would.
+func raw(t *testing.T, s *Store, query string, args ...any) {
+	t.Helper()
+	if _, err := s.writer.ExecContext(t.Context(), s.writer.Rebind(query), args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, s *Store, table string) int {
+	t.Helper()
+	var n int
+	if err := s.writer.GetContext(t.Context(), &n, `SELECT count(*) FROM `+table); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// expiring inserts one row that expired (was done, for the outbox) at a time.
+var expiring = map[string]func(t *testing.T, s *Store, at time.Time){
+	"flows": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO flows (id_hash, client_id, request, requested_at, expires_at) VALUES (?, 'c', '{}', 0, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"pushed_requests": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO pushed_requests (hash, client_id, request, created_at, expires_at) VALUES (?, 'c', '{}', 0, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"codes": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO codes (hash, grant_id, client_id, redirect_uri, expires_at) VALUES (?, ?, 'c', '', ?)`, secret.HashOf(uuid.NewString()), uuid.NewString(), usec(at))
+	},
+	"access_tokens": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO access_tokens (hash, client_id, scopes, audience, created_at, expires_at) VALUES (?, 'c', '', '', 0, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"refresh_tokens": func(t *testing.T, s *Store, at time.Time) { refreshToken(t, s, uuid.New(), at) },
+	"grants":         func(t *testing.T, s *Store, at time.Time) { grantUntil(t, s, uuid.New(), at) },
+	"replay_ids": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"revoked_tokens": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO revoked_tokens (hash, expires_at) VALUES (?, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"sessions": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, created_at, last_seen_at, idle_expires_at, expires_at)
+			VALUES (?, ?, ?, 0, '', '', '', 0, 0, 0, ?)`, uuid.NewString(), secret.HashOf(uuid.NewString()), uuid.NewString(), usec(at))
+	},
+	"consents": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO consents (user_id, client_id, organization_id, scopes, granted_at, expires_at) VALUES (?, 'c', ?, '', 0, ?)`, uuid.NewString(), uuid.NewString(), usec(at))
+	},
+	"counters": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO counters (hash, n, expires_at) VALUES (?, 1, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"outbox": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO outbox (id, kind, payload, created_at, available_at, done_at) VALUES (?, 'k', '', 0, 0, ?)`, uuid.NewString(), usec(at))
+	},
+}
+
+func grantUntil(t *testing.T, s *Store, grant uuid.UUID, at time.Time) {
+	t.Helper()
+	raw(t, s, `INSERT INTO grants (id, user_id, client_id, offline, scopes, audience, auth_time, acr, amr, created_at, expires_at)
+		VALUES (?, ?, 'c', ?, '', '', 0, '', '', 0, ?)`, grant.String(), uuid.NewString(), true, usec(at))
+}
+
+func refreshToken(t *testing.T, s *Store, grant uuid.UUID, at time.Time) {
+	t.Helper()
+	raw(t, s, `INSERT INTO refresh_tokens (hash, grant_id, client_id, salt, created_at, expires_at) VALUES (?, ?, 'c', ?, 0, ?)`,
+		secret.HashOf(uuid.NewString()), grant.String(), []byte("salt"), usec(at))
+}
+
+// What was used must be recognised when it comes again, and nothing that still works may go.
+func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
+	keep := map[string]time.Duration{
+		"codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
+		"revoked_tokens": 5 * time.Minute, "sessions": 30 * 24 * time.Hour, "consents": 30 * 24 * time.Hour, "outbox": 7 * 24 * time.Hour,
+	}
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		s.now = func() time.Time { return now }
+		want := map[string]int64{}
+		for table, insert := range expiring {
+			insert(t, s, now.Add(-keep[table]))
+			insert(t, s, now.Add(-keep[table]+time.Microsecond))
+			want[table] = 1
+		}
+		gone, err := s.Sweep(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, gone); diff != "" {
+			t.Errorf("swept (-want +got):\n%s", diff)
+		}
+		for table := range expiring {
+			if n := count(t, s, table); n != 1 {
+				t.Errorf("%s: %d rows are left, want the one that stays", table, n)
+			}
+		}
+	})
+}
+
+// RFC 9700 section 4.14.2: a stolen, spent token ends the grant however old it is.
+func TestSweepKeepsRefreshTokensOfALiveGrant(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		s.now = func() time.Time { return now }
+		live, over := uuid.New(), uuid.New()
+		grantUntil(t, s, live, now.Add(time.Microsecond))
+		grantUntil(t, s, over, now)
+		for _, grant := range []uuid.UUID{live, over} {
+			refreshToken(t, s, grant, now.Add(-365*24*time.Hour))
+		}
+		if _, err := s.Sweep(t.Context(), 100); err != nil {
+			t.Fatal(err)
+		}
+		var left string
+		if err := s.writer.Get(&left, `SELECT CAST(grant_id AS text) FROM refresh_tokens`); err != nil || left != live.String() {
+			t.Errorf("left is the token of %s, %v, want that of the live grant %s", left, err, live)
+		}
+	})
+}
+
+func TestSweepIsBounded(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		for range 7 {
+			expiring["counters"](t, s, time.Unix(1, 0))
+		}
+		for _, want := range []int64{5, 2, 0} {
+			gone, err := s.Sweep(t.Context(), 5)
+			if err != nil || gone["counters"] != want {
+				t.Errorf("swept %d, %v, want %d", gone["counters"], err, want)
+			}
+		}
+		if got := s.SweepBatch(1_000_000); got > maxBatch {
+			t.Errorf("a batch is %d rows, want at most %d", got, maxBatch)
+		}
+	})
+}
+
+// Sweeping goes on after a panic, and more than one batch at a time.
+func TestTheSweeperSurvivesAndFinishes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		batch := s.SweepBatch(maxBatch)
+		tx, err := s.writer.BeginTxx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2*batch + 1 {
+			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO replay_ids (hash, expires_at) VALUES (?, 1)`), secret.HashOf(uuid.NewString())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		total, panicked := int64(0), false
+		w := Sweeper{Store: s, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond, Swept: func(table string, n int64) {
+			total += n
+			if !panicked {
+				panicked = true
+				panic("a fault in the metric")
+			}
+			if total == int64(2*batch+1) {
+				cancel()
+			}
+		}}
+		w.Run(ctx)
+		if total != int64(2*batch+1) {
+			t.Errorf("swept %d, want %d", total, 2*batch+1)
+		}
+	})
+}
