@@ -1,0 +1,452 @@
+package limit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// clock stands still until it is told to move.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
+
+func (c *clock) add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.t = c.t.Add(d) }
+
+// site is an installation with as many nodes as a test makes.
+type site struct {
+	t     *testing.T
+	clock *clock
+	store *storage.Store
+	keys  *secret.Keyring
+	redis *redis.Client
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	c := &clock{t: time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)}
+	store, err := storage.Open(t.Context(), storage.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "test.db"), Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := secret.NewKeyring([][]byte{bytes.Repeat([]byte{1}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &site{t: t, clock: c, store: store, keys: keys}
+}
+
+func (s *site) node() *Guard {
+	s.t.Helper()
+	c := Config{Store: s.store, Keys: s.keys, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.clock.now}
+	if s.redis != nil {
+		c.Redis = s.redis
+	}
+	g, err := New(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+// guess is one attempt from an address with a browser's device cookie; it returns
+// what the server would answer: nil for a comparison that was made.
+func (s *site) guess(g *Guard, account, from, device string, right bool) (cookie string, err error) {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	if device != "" {
+		r.AddCookie(&http.Cookie{Name: "sp_device", Value: device})
+	}
+	a, err := g.Begin(r, account, netip.MustParseAddr(from))
+	if err != nil {
+		return "", err
+	}
+	defer a.End()
+	c, err := s.store.Claimant(s.t.Context(), account, a.Counters())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := a.Allow(s.t.Context(), c.Counters); err != nil {
+		return "", err
+	}
+	if !right {
+		return "", a.Failed(s.t.Context(), uuid.Nil)
+	}
+	w := httptest.NewRecorder()
+	a.Succeeded(s.t.Context(), w)
+	return w.Result().Cookies()[0].Value, nil
+}
+
+// guesses makes wrong guesses from ever new addresses until one is refused, and
+// returns how many were compared and how long to wait.
+func (s *site) guesses(g *Guard, account, device string, most int) (int, time.Duration) {
+	s.t.Helper()
+	for i := range most {
+		_, err := s.guess(g, account, netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}).String(), device, false)
+		if blocked, ok := errors.AsType[*Blocked](err); ok {
+			return i, blocked.RetryAfter
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return most, 0
+}
+
+// LG-03: ten guesses in ten minutes, from however many addresses, on however many nodes.
+func TestAnAccountBearsTenFailuresInTenMinutes(t *testing.T) {
+	s := newSite(t)
+	one, two := s.node(), s.node()
+	if n, _ := s.guesses(one, "bob", "", 6); n != 6 {
+		t.Fatalf("blocked after %d", n)
+	}
+	n, wait := s.guesses(two, "bob", "", 20)
+	if n != 4 || wait != 10*time.Minute {
+		t.Errorf("on another node: %d more, wait %v; want 4 and 10m", n, wait)
+	}
+	if n, _ := s.guesses(one, "bob", "", 1); n != 0 {
+		t.Error("the first node does not know what the second one counted")
+	}
+	if n, _ := s.guesses(one, "alice", "", 1); n != 1 {
+		t.Error("another account is blocked too")
+	}
+	s.clock.add(10*time.Minute - time.Second)
+	if n, _ := s.guesses(two, "bob", "", 1); n != 0 {
+		t.Error("free a second too early")
+	}
+	s.clock.add(time.Second)
+	if n, _ := s.guesses(two, "bob", "", 20); n != 10 {
+		t.Errorf("ten minutes later: %d guesses, want 10", n)
+	}
+}
+
+// LG-03: after a hundred failures without a success, ten an hour.
+func TestPatienceRunsOutAfterAHundred(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	total := 0
+	for range 10 {
+		n, _ := s.guesses(g, "bob", "", 20)
+		total += n
+		s.clock.add(10 * time.Minute)
+	}
+	if total != 100 {
+		t.Fatalf("got %d in the first hundred minutes, want 100", total)
+	}
+	total = 0
+	for range 12 { // two hours
+		n, _ := s.guesses(s.node(), "bob", "", 20)
+		total += n
+		s.clock.add(10 * time.Minute)
+	}
+	if total != 20 {
+		t.Errorf("got %d in the next two hours, want 20", total)
+	}
+	// The owner is not locked out for good, and a success starts over.
+	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err != nil {
+		t.Fatal(err)
+	}
+	total = 0
+	for range 6 {
+		n, _ := s.guesses(g, "bob", "", 20)
+		total += n
+		s.clock.add(10 * time.Minute)
+	}
+	if total != 60 {
+		t.Errorf("after a success: got %d in an hour, want 60", total)
+	}
+}
+
+func TestASuccessForgetsTheAccountsFailuresOnEveryNode(t *testing.T) {
+	s := newSite(t)
+	one, two := s.node(), s.node()
+	s.guesses(one, "bob", "", 9)
+	if _, err := s.guess(two, "bob", "192.0.2.1", "", true); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := s.guesses(one, "bob", "", 20); n != 10 {
+		t.Errorf("got %d, want 10", n)
+	}
+}
+
+// Only failures count: an office behind one address signs in all day.
+func TestAddresses(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	for i := range 300 {
+		if _, err := s.guess(g, string(rune('a'+i%26)), "192.0.2.1", "", true); err != nil {
+			t.Fatalf("success %d: %v", i, err)
+		}
+	}
+	tries := func(from string, most int) int {
+		for i := range most {
+			if _, err := s.guess(g, uuid.NewString(), from, "", false); err != nil {
+				return i
+			}
+		}
+		return most
+	}
+	if n := tries("192.0.2.1", 30); n != 20 {
+		t.Errorf("in a minute: %d, want 20", n)
+	}
+	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err == nil {
+		t.Error("a success gets through while the address is blocked: its failures would tell the right password")
+	}
+	if n := tries("192.0.2.2", 1); n != 1 {
+		t.Error("the neighbour is blocked too")
+	}
+	total := 20
+	for range 10 {
+		s.clock.add(time.Minute)
+		total += tries("192.0.2.1", 30)
+	}
+	if total != 100 {
+		t.Errorf("in an hour: %d, want 100", total)
+	}
+	// A customer's line has a /64 at least, so one address is not one customer.
+	if n := tries("2001:db8:0:1::1", 12) + tries("2001:db8:0:1:ffff::2", 12); n != 20 {
+		t.Errorf("over one /64: %d, want 20", n)
+	}
+	if n := tries("2001:db8:0:2::1", 1); n != 1 {
+		t.Error("the next /64 is blocked too")
+	}
+}
+
+// Strangers cannot lock an owner out of a browser that was used before.
+func TestAKnownBrowserHasABudgetOfItsOwn(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	device, err := s.guess(g, "bob", "192.0.2.1", "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guesses(g, "bob", "", 20)
+	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err == nil {
+		t.Error("an unknown browser gets through")
+	}
+	if _, err := s.guess(s.node(), "bob", "192.0.2.1", device, true); err != nil {
+		t.Errorf("the owner's browser: %v", err)
+	}
+	if n, _ := s.guesses(g, "bob", "", 1); n != 0 {
+		t.Error("the owner's success opened the account to strangers again")
+	}
+	if n, _ := s.guesses(g, "bob", device, 20); n != 10 {
+		t.Errorf("from the known browser: %d guesses, want 10", n)
+	}
+}
+
+// A device cookie is worth nothing for an account it was not made for, or when tampered with.
+func TestDeviceCookies(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	mine, err := s.guess(g, "mallory", "192.0.2.1", "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guesses(g, "bob", "", 20)
+	for name, device := range map[string]string{
+		"another account's": mine,
+		"flipped":           mine[:len(mine)-2] + "AA",
+		"garbage":           "../../x",
+		"huge":              mine + "." + mine + "." + mine + "." + mine,
+		"token alone":       mine[:43],
+	} {
+		if _, err := s.guess(g, "bob", "192.0.2.1", device, true); err == nil {
+			t.Errorf("%s: got through", name)
+		}
+	}
+	both, err := s.guess(g, "alice", "192.0.2.1", mine, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guesses(g, "mallory", "", 20)
+	if _, err := s.guess(g, "mallory", "192.0.2.1", both, true); err != nil {
+		t.Errorf("one browser, two accounts: %v", err)
+	}
+	for i := range 7 {
+		if both, err = s.guess(g, string(rune('a'+i)), "192.0.2.1", both, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(both) != (1+maxAccounts)*44-1 {
+		t.Errorf("the cookie has %d characters", len(both))
+	}
+}
+
+// A burst gets no further than single guesses, and right passwords at once all get through.
+func TestBursts(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	var compared, refused atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			_, err := s.guess(g, "bob", netip.AddrFrom4([4]byte{10, 0, byte(i), 1}).String(), "", false)
+			if err == nil {
+				compared.Add(1)
+			} else if _, ok := errors.AsType[*Blocked](err); ok {
+				refused.Add(1)
+			} else {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if compared.Load() != 10 || refused.Load() != 54 {
+		t.Errorf("compared %d, refused %d; want 10 and 54", compared.Load(), refused.Load())
+	}
+	for range 64 {
+		wg.Go(func() {
+			if _, err := s.guess(g, "alice", "192.0.2.1", "", true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(g.flights); n != 0 {
+		t.Errorf("%d accounts are still thought to be busy", n)
+	}
+}
+
+// What is known to be blocked costs no query: the database is closed here.
+func TestTheFrontRefusesWithoutAQuery(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	s.guesses(g, "bob", "", 20)
+	s.store.Close()
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	if _, err := g.Begin(r, "bob", netip.MustParseAddr("192.0.2.1")); err == nil {
+		t.Error("not refused at once")
+	}
+	s.clock.add(trustFront + time.Second)
+	if _, err := g.Begin(r, "bob", netip.MustParseAddr("192.0.2.1")); err != nil {
+		t.Errorf("what an operator reset must be seen after %v; got %v", trustFront, err)
+	}
+}
+
+func TestClientSecrets(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	fails := func(g *Guard, client string, most int) int {
+		for i := range most {
+			err := g.ClientFailure(t.Context(), client)
+			if blocked, ok := errors.AsType[*Blocked](err); ok {
+				if blocked.RetryAfter != time.Minute {
+					t.Errorf("wait %v, want 1m", blocked.RetryAfter)
+				}
+				return i
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return most
+	}
+	if n := fails(g, "app", 1000); n != 600 {
+		t.Errorf("got %d, want 600", n)
+	}
+	if g.ClientBlocked("app") == nil || g.ClientBlocked("other") != nil {
+		t.Error("ClientBlocked differs from ClientFailure")
+	}
+	if n := fails(g, "other", 10); n != 10 {
+		t.Errorf("another client: %d, want 10", n)
+	}
+	// Another node may be one batch behind, not more.
+	if n := fails(s.node(), "app", 1000); n > 2*clientBatch {
+		t.Errorf("on another node: %d more", n)
+	}
+	s.clock.add(time.Minute)
+	if n := fails(g, "app", 10); n != 10 {
+		t.Errorf("a minute later: %d, want 10", n)
+	}
+}
+
+// FT-04: with Redis gone the database counts, and what was known here still holds.
+func TestRedisAndItsAbsence(t *testing.T) {
+	s := newSite(t)
+	server := miniredis.RunT(t)
+	s.redis = redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { s.redis.Close() })
+	one, two := s.node(), s.node()
+	s.guesses(one, "bob", "", 6)
+	if n, wait := s.guesses(two, "bob", "", 20); n != 4 || wait != 10*time.Minute {
+		t.Errorf("through Redis: %d more, wait %v; want 4 and 10m", n, wait)
+	}
+	if c, err := s.store.Claimant(t.Context(), "bob", []secret.Hash{one.name(accountShort, "bob")}); err != nil || len(c.Counters) != 0 {
+		t.Errorf("the database counted as well: %v, %v", c, err)
+	}
+	if _, err := s.guess(one, "alice", "192.0.2.1", "", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.guess(one, "alice", "192.0.2.1", "", true); err != nil {
+		t.Fatal(err)
+	}
+	server.FastForward(10 * time.Minute)
+	s.clock.add(10 * time.Minute)
+	server.Close()
+	if n, _ := s.guesses(two, "bob", "", 20); n != 10 {
+		t.Errorf("without Redis: %d, want 10", n)
+	}
+	if n, _ := s.guesses(one, "bob", "", 20); n != 0 {
+		t.Errorf("on another node without Redis: %d, want 0", n)
+	}
+}
+
+// AD-07: failures are counted for the audit log, one event a person, and nothing that was typed.
+func TestFailedSignInsAreAudited(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	person := uuid.Must(uuid.NewV7())
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	for range 12 {
+		a, err := g.Begin(r, "hunter2", netip.MustParseAddr("192.0.2.7"))
+		if err != nil {
+			continue
+		}
+		if err := a.Failed(t.Context(), person); err != nil {
+			t.Fatal(err)
+		}
+		a.End()
+	}
+	failed := g.tally.people[person]
+	if failed == nil || failed.failed != 10 || len(failed.addresses) != 1 || g.tally.people[uuid.Nil].throttled != 2 {
+		t.Fatalf("got %+v", g.tally.people)
+	}
+	e := failed.event(person)
+	if e.User != person || e.Facts["failed"] != 10 || e.Personal["addresses"] != "192.0.2.7" || !e.At.Equal(s.clock.now()) {
+		t.Errorf("event: %+v", e)
+	}
+	if err := g.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.tally.people) != 0 {
+		t.Error("they would be written twice")
+	}
+	g.tally.failed(person, netip.MustParseAddr("192.0.2.7"), s.clock.now())
+	s.store.Close()
+	if err := g.Flush(t.Context()); err == nil || g.tally.people[person] == nil {
+		t.Errorf("what could not be written is lost; error %v", err)
+	}
+}
