@@ -1,0 +1,222 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// maxFlows bounds the unanswered flows of one network that nobody has signed in to.
+const maxFlows = 2000
+
+// authorize is the authorization endpoint for GET: a request, or with ?flow= the
+// way back from a step.
+func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
+	params, err := web.Query(r, "resource", "audience")
+	if err != nil {
+		return err
+	}
+	if token := params.Get("flow"); token != "" {
+		return p.resume(w, r, token, params.Has("cancel"))
+	}
+	q, err := p.openAndCheck(r.Context(), params)
+	if err != nil {
+		return p.answerError(w, q, nil, err)
+	}
+	return p.dispatch(w, r, q, p.newFlow(r, q, p.sessions.Browser(r)), "")
+}
+
+// authorizePost accepts the same request as a form (OpenID Connect Core 1.0,
+// section 3.1.2.1). It may come from another site and then without cookies, so it
+// reads none: it stores the flow, and the redirect's GET takes it.
+func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
+	params, err := web.Form(r, "resource", "audience")
+	if err != nil {
+		return err
+	}
+	q, err := p.openAndCheck(r.Context(), params)
+	if err != nil {
+		return p.answerError(w, q, nil, err)
+	}
+	token, err := p.storeFlow(r.Context(), p.newFlow(r, q, secret.Hash{}))
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/oauth2/authorize?flow="+token, http.StatusSeeOther)
+	return nil
+}
+
+// openAndCheck returns the request, also beside an *Error that can be sent to its
+// redirect URI.
+func (p *Provider) openAndCheck(ctx context.Context, params url.Values) (*request, error) {
+	q, err := p.open(ctx, params)
+	if err != nil {
+		return q, err
+	}
+	if e := p.check(ctx, q); e != nil {
+		return q, e
+	}
+	return q, nil
+}
+
+// resume is the way back from a step.
+func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, cancel bool) error {
+	f, q, err := p.reopen(w, r, token)
+	if err != nil {
+		if q != nil {
+			return p.answerError(w, q, f, err)
+		}
+		return err
+	}
+	if cancel || (f.Consent != nil && f.Consent.Denied) {
+		return p.answerError(w, q, f, refuse("access_denied", "The person cancelled."))
+	}
+	return p.dispatch(w, r, q, f, token)
+}
+
+// dispatch is the whole decision: a page of ours, an error, a step, or the code.
+// token is the flow's id once it is stored, "" before.
+func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, token string) error {
+	j, err := p.journey(r, q, f, f.BrowserHash)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" && !q.prompted("none") {
+			return p.deniedPage(q, e)
+		}
+		return p.answerError(w, q, f, err)
+	}
+	if j.SignedIn() && q.acrMust && !satisfies(j.Visit.Session.ACR, q.acr) {
+		return p.answerError(w, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
+	}
+	step := p.next(j)
+	if step == nil {
+		return p.issue(w, r, q, j)
+	}
+	if q.prompted("none") {
+		return p.answerError(w, q, f, refusals[step.Refusal()])
+	}
+	if token == "" {
+		if f.BrowserHash, err = p.sessions.Ensure(w, r); err != nil {
+			return err
+		}
+		if j.Visit != nil {
+			f.UserID = j.Visit.User.ID
+		}
+		if token, err = p.storeFlow(r.Context(), f); err != nil {
+			return err
+		}
+	}
+	http.Redirect(w, r, step.Path()+"?flow="+token, http.StatusSeeOther)
+	return nil
+}
+
+func (p *Provider) storeFlow(ctx context.Context, f *storage.Flow) (string, error) {
+	token := secret.NewToken("")
+	f.IDHash = secret.HashOf(token)
+	err := p.store.CreateFlow(ctx, f, maxFlows)
+	if errors.Is(err, storage.ErrConflict) {
+		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: bindWithin}
+	}
+	return token, err
+}
+
+// deniedPage tells a person that they are not in the organization, with a way
+// back to the client that tells it too.
+func (p *Provider) deniedPage(q *request, e *Error) error {
+	back := q.target
+	back.formPost = false
+	return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", Message: e.Description, Err: e,
+		BackURL: back.url(p.issuer, errorParams(e)...), BackLabel: "Back to " + q.client.Name()}
+}
+
+// answerError sends an *Error to the client where its redirect URI is known, and
+// ends the flow; everything else stays here.
+func (p *Provider) answerError(w http.ResponseWriter, q *request, f *storage.Flow, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || q == nil || q.target.uri == "" {
+		return err
+	}
+	if e.Code == "server_error" || e.Code == "temporarily_unavailable" {
+		return e.Err // ours to show and to log; the client would only lose the person
+	}
+	if f != nil && !f.IDHash.IsZero() {
+		if err := p.store.SpendFlow(context.Background(), f.IDHash); err != nil && !errors.Is(err, storage.ErrSpent) {
+			return err
+		}
+	}
+	return p.sendTo(w, q.target, errorParams(e)...)
+}
+
+// issue makes the code and writes it with its grant: fosite checks once more and
+// calls store.go, one statement stores everything.
+func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *storage.Journey) error {
+	u := &unit{now: p.now(), client: q.client, issue: p.newGrant(q, j)}
+	u.issue.Event.RequestID = web.RequestID(r.Context())
+	ctx := withUnit(r.Context(), u)
+	ar, err := p.fosite.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{}, PostForm: url.Values{}, Form: url.Values{
+		"client_id": {q.client.ID}, "redirect_uri": {q.target.uri}, "response_type": {"code"}, "scope": {strings.Join(q.scopes, " ")},
+		"code_challenge": q.params["code_challenge"], "code_challenge_method": q.params["code_challenge_method"],
+		// fosite wants a state of some length; ours is echoed by sendTo, whatever its length.
+		"state": {"kept by us"},
+	}})
+	if err != nil {
+		return p.answerError(w, q, j.Flow, protocolError(err))
+	}
+	for _, s := range q.scopes {
+		ar.GrantScope(s)
+	}
+	s := newSession()
+	s.claims.Subject = j.Visit.User.Sub.String()
+	resp, err := p.fosite.NewAuthorizeResponse(ctx, ar, s)
+	if err != nil {
+		return p.answerError(w, q, j.Flow, protocolError(err))
+	}
+	err = p.store.IssueCode(ctx, *u.issue)
+	if errors.Is(err, storage.ErrSpent) {
+		// A second tab was faster, or the session ended a moment ago.
+		return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", Err: err, BackURL: q.client.home(), BackLabel: "Start again at " + q.client.Name()}
+	} else if err != nil {
+		return err
+	}
+	return p.sendTo(w, q.target, param{"code", resp.GetCode()})
+}
+
+// newGrant is what the end of this journey writes.
+func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
+	now, v := p.now(), j.Visit
+	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
+		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience,
+		AuthTime: v.Session.AuthTime, ACR: v.Session.ACR, AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
+	g.ExpiresAt = now.Add(codeLifetime + accessTokenLifetime)
+	if g.Offline {
+		g.ExpiresAt = now.Add(offlineLifetime)
+	}
+	in := &storage.IssueCode{Grant: g, Flow: j.Flow.IDHash, Pushed: q.pushed,
+		Code: storage.Code{GrantID: g.ID, ClientID: q.client.ID, RedirectURI: q.target.uri, Challenge: q.params.Get("code_challenge"),
+			Nonce: q.params.Get("nonce"), ExpiresAt: now.Add(codeLifetime)},
+		Event: storage.Event{Type: "grant.created", Organization: g.OrganizationID, Actor: g.UserID, User: g.UserID, Client: g.ClientID,
+			Facts: map[string]any{"grant": g.ID.String(), "scopes": g.Scopes, "session": g.SessionID.String()}}}
+	if seen, idle, due := p.sessions.Touch(&v.Session); due {
+		in.SeenAt, in.IdleExpiresAt = seen, idle
+	}
+	return in
+}
+
+// network groups addresses that one household or office shares: the address of
+// IPv4, the /64 of IPv6.
+func network(a netip.Addr) string {
+	if a.Is6() && !a.Is4In6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.Unmap().String()
+}

@@ -1,0 +1,135 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// client is a registered client as fosite and this package use it: the lists are
+// split and the keys parsed once for each version of its registration.
+type client struct {
+	*storage.Client
+	scopes        fosite.Arguments
+	grantTypes    fosite.Arguments
+	responseTypes fosite.Arguments
+	jwks          *jose.JSONWebKeySet // nil if the client has a jwks_uri or no keys
+	origins       []string
+}
+
+func newClient(c *storage.Client) (*client, error) {
+	out := &client{
+		Client:        c,
+		scopes:        strings.Fields(c.Metadata.Scope),
+		grantTypes:    c.Metadata.GrantTypes,
+		responseTypes: c.Metadata.ResponseTypes,
+		origins:       c.Origins(),
+	}
+	if len(out.grantTypes) == 0 { // RFC 7591, section 2
+		out.grantTypes = fosite.Arguments{"authorization_code"}
+	}
+	if len(out.responseTypes) == 0 {
+		out.responseTypes = fosite.Arguments{"code"}
+	}
+	if len(c.Metadata.JWKS) > 0 {
+		set, err := parseJWKS(c.Metadata.JWKS)
+		if err != nil {
+			return nil, err
+		}
+		out.jwks = set
+	}
+	return out, nil
+}
+
+func (c *client) GetID() string                      { return c.ID }
+func (c *client) GetHashedSecret() []byte            { return nil }
+func (c *client) GetRedirectURIs() []string          { return c.Metadata.RedirectURIs }
+func (c *client) GetGrantTypes() fosite.Arguments    { return c.grantTypes }
+func (c *client) GetResponseTypes() fosite.Arguments { return c.responseTypes }
+func (c *client) GetScopes() fosite.Arguments        { return c.scopes }
+func (c *client) IsPublic() bool                     { return c.Public() }
+func (c *client) GetAudience() fosite.Arguments      { return nil }
+
+// GetResponseModes returns what a code may come back in.
+func (c *client) GetResponseModes() []fosite.ResponseModeType {
+	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFormPost}
+}
+
+// may reports whether the client is registered for a grant type.
+func (c *client) may(grantType string) bool { return slices.Contains(c.grantTypes, grantType) }
+
+// idTokenAlg signs the client's ID tokens and JWT access tokens.
+func (c *client) idTokenAlg() string {
+	if alg := c.Metadata.IDTokenSignedResponseAlg; alg != "" {
+		return alg
+	}
+	return "RS256" // OpenID Connect Registration 1.0, section 2
+}
+
+// client returns an enabled client. errUnknownClient for all others.
+func (p *Provider) client(ctx context.Context, id string) (*client, error) {
+	c, err := p.registry.Client(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) || (err == nil && !c.Active()) {
+		return nil, errUnknownClient
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := p.clients.Get(id); ok && known.Client == c {
+		return known, nil
+	}
+	out, err := newClient(c)
+	if err != nil {
+		return nil, err
+	}
+	p.clients.Add(id, out)
+	return out, nil
+}
+
+var errUnknownClient = errors.New("no enabled client has this client_id")
+
+// matchRedirect reports whether raw is a redirect URI of the client: the very
+// string that is registered (RFC 9700, section 2.1), or for a native client the
+// same loopback URI with another port (RFC 8252, section 7.3). Nothing is parsed,
+// so there is nothing that two parsers could read differently.
+func (c *client) matchRedirect(raw string) bool {
+	if slices.Contains(c.Metadata.RedirectURIs, raw) {
+		return raw != ""
+	}
+	if !c.Native() {
+		return false
+	}
+	host, rest, ok := cutLoopback(raw)
+	return ok && slices.ContainsFunc(c.Metadata.RedirectURIs, func(registered string) bool {
+		h, r, ok := cutLoopback(registered)
+		return ok && h == host && r == rest
+	})
+}
+
+// cutLoopback splits a literal http loopback URI into its host and what follows
+// the port. "localhost" is not literal: it may resolve to anything.
+func cutLoopback(uri string) (host, rest string, ok bool) {
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		rest, ok := strings.CutPrefix(uri, "http://"+host)
+		if !ok {
+			continue
+		}
+		if after, hasPort := strings.CutPrefix(rest, ":"); hasPort {
+			trimmed := strings.TrimLeft(after, "0123456789")
+			if n := len(after) - len(trimmed); n == 0 || n > 5 {
+				return "", "", false
+			}
+			rest = trimmed
+		}
+		if rest != "" && rest[0] != '/' && rest[0] != '?' {
+			return "", "", false
+		}
+		return host, rest, true
+	}
+	return "", "", false
+}

@@ -1,0 +1,176 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	"golang.org/x/sync/singleflight"
+)
+
+// maxJWS bounds what a client may have us parse, in bytes.
+const maxJWS = 16 << 10
+
+// parseJWKS reads a key set and keeps its public signature keys.
+func parseJWKS(raw []byte) (*jose.JSONWebKeySet, error) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(raw, &set); err != nil {
+		return nil, fmt.Errorf("the key set cannot be read: %w", err)
+	}
+	set.Keys = slices.DeleteFunc(set.Keys, func(k jose.JSONWebKey) bool {
+		return !k.Valid() || !k.IsPublic() || k.Use == "enc"
+	})
+	return &set, nil
+}
+
+// verifyClientJWS checks a compact JWS with the client's registered keys and
+// returns its payload. Keys, URLs and certificates in the header are never used
+// (RFC 8725, section 3.10). alg, if not empty, is the only algorithm.
+func (p *Provider) verifyClientJWS(ctx context.Context, c *client, raw, alg string) ([]byte, error) {
+	if len(raw) > maxJWS {
+		return nil, errors.New("the JWS is too large")
+	}
+	algs := assertionAlgs
+	if alg != "" {
+		algs = []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)}
+		if !slices.Contains(assertionAlgs, algs[0]) {
+			return nil, errors.New("the client is registered for an algorithm that is not supported")
+		}
+	}
+	jws, err := jose.ParseSignedCompact(raw, algs)
+	if err != nil {
+		return nil, err
+	}
+	if len(jws.Signatures) != 1 {
+		return nil, errors.New("the JWS has not one signature")
+	}
+	kid := jws.Signatures[0].Header.KeyID
+	set, err := p.clientKeys(ctx, c, kid)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range set.Keys {
+		if (kid != "" && k.KeyID != "" && k.KeyID != kid) || (k.Algorithm != "" && k.Algorithm != jws.Signatures[0].Header.Algorithm) {
+			continue
+		}
+		if payload, err := jws.Verify(k.Key); err == nil {
+			return payload, nil
+		}
+	}
+	return nil, errors.New("no registered key of the client verifies the signature")
+}
+
+// clientKeys returns the keys of a client: registered by value, or fetched from
+// its jwks_uri, anew if kid is not among them.
+func (p *Provider) clientKeys(ctx context.Context, c *client, kid string) (*jose.JSONWebKeySet, error) {
+	if c.Metadata.JWKSURI == "" {
+		if c.jwks == nil {
+			return nil, errors.New("the client has no registered keys")
+		}
+		return c.jwks, nil
+	}
+	return p.fetcher.keys(ctx, c.Metadata.JWKSURI, kid)
+}
+
+// Limits of fetching a jwks_uri: freshFor is how long an answer is used, againIn
+// the least time between two fetches, so that unknown kids cost nobody anything.
+const (
+	freshFor    = time.Hour
+	againIn     = 30 * time.Second
+	fetchLimit  = 5 * time.Second
+	maxKeysBody = 256 << 10
+)
+
+// fetcher fetches key sets of clients from where they registered them, and from
+// nowhere else: https only, no redirects, addresses checked after resolution.
+type fetcher struct {
+	http  *http.Client
+	now   func() time.Time
+	cache *expirable.LRU[string, fetched]
+	group singleflight.Group
+	mu    sync.Mutex
+}
+
+type fetched struct {
+	at  time.Time
+	set *jose.JSONWebKeySet // nil if the last fetch failed
+	err error
+}
+
+func newFetcher(allow []netip.Prefix, now func() time.Time) *fetcher {
+	dialer := &net.Dialer{Timeout: fetchLimit, Control: guardDial(allow)}
+	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, 24*time.Hour), http: &http.Client{
+		Timeout: fetchLimit,
+		Transport: &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true,
+			TLSHandshakeTimeout: fetchLimit, ResponseHeaderTimeout: fetchLimit},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySet, error) {
+	known, ok := f.cache.Get(uri)
+	age := f.now().Sub(known.at)
+	has := ok && known.set != nil && (kid == "" || len(known.set.Key(kid)) > 0)
+	if ok && (age < againIn || (has && age < freshFor)) {
+		if known.set == nil {
+			return nil, known.err
+		}
+		return known.set, nil
+	}
+	v, err, _ := f.group.Do(uri, func() (any, error) {
+		set, err := f.fetch(context.WithoutCancel(ctx), uri)
+		if err != nil && known.set != nil && age < 24*freshFor {
+			set = known.set // a server that is down for a while locks nobody out
+		}
+		f.cache.Add(uri, fetched{f.now(), set, err})
+		if set == nil {
+			return nil, err
+		}
+		return set, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*jose.JSONWebKeySet), nil
+}
+
+func (f *fetcher) fetch(ctx context.Context, uri string) (*jose.JSONWebKeySet, error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, errors.New("the jwks_uri of the client is not an https URL")
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("the jwks_uri of the client cannot be fetched: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the jwks_uri of the client answers %d", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeysBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxKeysBody {
+		return nil, errors.New("the key set at jwks_uri is too large")
+	}
+	return parseJWKS(body)
+}

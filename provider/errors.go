@@ -1,0 +1,180 @@
+package provider
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Error is a refusal in the terms of RFC 6749, section 5.2 and its relatives.
+// Description is for the developer of the client; Err is for our log alone.
+type Error struct {
+	Code        string
+	Description string
+	Err         error
+	RetryAfter  time.Duration
+}
+
+func (e *Error) Error() string {
+	s := e.Code + ": " + e.Description
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func refuse(code, description string) *Error { return &Error{Code: code, Description: description} }
+
+// because adds the cause for the log.
+func (e *Error) because(err error) *Error {
+	c := *e
+	c.Err = err
+	return &c
+}
+
+// status is the HTTP status of a code where it answers directly.
+func (e *Error) status() int {
+	switch e.Code {
+	case "invalid_client", "invalid_token":
+		return http.StatusUnauthorized
+	case "insufficient_scope":
+		return http.StatusForbidden
+	case "server_error":
+		return http.StatusInternalServerError
+	case "temporarily_unavailable":
+		return http.StatusServiceUnavailable
+	case "too_many_requests":
+		return http.StatusTooManyRequests
+	}
+	return http.StatusBadRequest
+}
+
+var (
+	errUnsupportedGrant = refuse("unsupported_grant_type", "This grant_type is not supported; grant_types_supported of the discovery document lists those that are.")
+	errInvalidGrant     = refuse("invalid_grant", "The code or refresh token is unknown, expired, used, revoked, or was issued to another client or redirect_uri.")
+	errInvalidClient    = refuse("invalid_client", "The client could not be authenticated: check client_id, the credential, and that the registered token_endpoint_auth_method is used.")
+	errServer           = refuse("server_error", "Something failed on our side. Trying again may help.")
+	errUnavailable      = refuse("temporarily_unavailable", "The server cannot do this at the moment. Try again in a few seconds.")
+)
+
+// fositeErrors maps the error codes that fosite may return to ours. What is not
+// listed is server_error: none of fosite's own inventions reaches a client.
+var fositeErrors = map[string]*Error{
+	"invalid_request":           refuse("invalid_request", "The request is missing a parameter, repeats one, or has one that is malformed."),
+	"invalid_client":            errInvalidClient,
+	"invalid_grant":             errInvalidGrant,
+	"token_inactive":            errInvalidGrant,
+	"not_found":                 errInvalidGrant,
+	"invalid_scope":             refuse("invalid_scope", "A requested scope is not among the scopes registered for the client."),
+	"unauthorized_client":       refuse("unauthorized_client", "The client is not registered for this grant_type or response_type."),
+	"unsupported_grant_type":    errUnsupportedGrant,
+	"unsupported_response_type": refuse("unsupported_response_type", "Only response_type=code is supported."),
+	"unsupported_response_mode": refuse("invalid_request", "This response_mode is not supported for a code: use query or form_post."),
+	"access_denied":             refuse("access_denied", "The request was refused."),
+	"login_required":            refuse("login_required", "The person must sign in."),
+	"consent_required":          refuse("consent_required", "The person must agree."),
+	"interaction_required":      refuse("interaction_required", "The person must answer a page."),
+	"registration_not_supported": refuse("registration_not_supported",
+		"The registration parameter is not supported."),
+}
+
+// protocolError is the one place where a cause becomes an error of the protocol.
+func protocolError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*web.Error](err); ok {
+		return fromWeb(e)
+	}
+	switch {
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, secret.ErrBusy):
+		e := errUnavailable.because(err)
+		e.RetryAfter = 5 * time.Second
+		return e
+	case errors.Is(err, storage.ErrSpent):
+		return errInvalidGrant.because(err)
+	}
+	var fe *fosite.RFC6749Error
+	if errors.As(err, &fe) {
+		if e := fositeErrors[fe.ErrorField]; e != nil {
+			return e.because(errors.New(fe.GetDescription() + " " + fe.DebugField))
+		}
+	}
+	return errServer.because(err)
+}
+
+// fromWeb keeps the message of the edge's own refusals: bodies and parameters.
+func fromWeb(e *web.Error) *Error {
+	switch {
+	case e.Status == http.StatusTooManyRequests:
+		return &Error{Code: "too_many_requests", Description: "Too many failed attempts. Wait before the next.", Err: e, RetryAfter: e.RetryAfter}
+	case e.Status == http.StatusServiceUnavailable:
+		return &Error{Code: "temporarily_unavailable", Description: errUnavailable.Description, Err: e, RetryAfter: e.RetryAfter}
+	case e.Status >= 500:
+		return errServer.because(e)
+	case e.Message == "":
+		return refuse("invalid_request", "The request is too large or malformed.").because(e.Err)
+	}
+	return refuse("invalid_request", "The request cannot be read: "+e.Message+".").because(e.Err)
+}
+
+// machine makes h a web.Handler of a protocol endpoint: its errors are JSON by
+// RFC 6749, section 5.2, and are noted once on the access line.
+func machine(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if err == nil {
+			return nil
+		}
+		e := protocolError(err)
+		web.Annotate(r.Context(), "error", e.Error())
+		status := e.status()
+		if we, ok := errors.AsType[*web.Error](err); ok && we.Status != 0 && we.Status < 500 {
+			status = we.Status // 413 and 415 say more than 400
+		}
+		header := w.Header()
+		if e.RetryAfter > 0 {
+			header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		}
+		switch e.Code {
+		case "invalid_client":
+			// RFC 6749, section 5.2 wants the scheme that was used; saying it always does no harm.
+			header.Set("WWW-Authenticate", `Basic realm="sallyport", error="invalid_client"`)
+		case "invalid_token", "insufficient_scope":
+			header.Set("WWW-Authenticate", `Bearer realm="sallyport", error="`+e.Code+`", error_description="`+e.Description+`"`)
+		}
+		return answer(w, status, struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}{e.Code, e.Description})
+	}
+}
+
+// answer writes v as JSON that no cache may keep (RFC 6749, section 5.1).
+func answer(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return send(w, status, "application/json", body)
+}
+
+func send(w http.ResponseWriter, status int, contentType string, body []byte) error {
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Cache-Control"] = []string{"no-store"}
+	h["Pragma"] = []string{"no-cache"}
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a connection that is gone has nobody to tell
+	return nil
+}

@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// inactive is all that is said about a token that is dead or none of the caller's
+// business (RFC 7662, section 2.2).
+var inactive = struct {
+	Active bool `json:"active"`
+}{false}
+
+// introspect tells a client about its own tokens, and a resource server about
+// tokens that are meant for it.
+func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	c, err := p.authenticate(ctx, r, form, endpointToken)
+	if err != nil {
+		return err
+	}
+	web.Annotate(ctx, "client", c.ID)
+	token := form.Get("token")
+	switch {
+	case token == "":
+		return refuse("invalid_request", "The parameter token is missing.")
+	case c.Public():
+		return errInvalidClient.because(errors.New("a public client cannot introspect"))
+	case strings.HasPrefix(token, refreshPrefix):
+		return p.introspectRefresh(ctx, w, c, token)
+	}
+	t, err := p.present(ctx, token)
+	if errors.Is(err, errDead) {
+		return answer(w, http.StatusOK, inactive)
+	} else if err != nil {
+		return err
+	}
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return err
+	}
+	if t.token.ClientID != c.ID && !index.Serves(c.ID, t.token.Audience) {
+		return answer(w, http.StatusOK, inactive)
+	}
+	return answer(w, http.StatusOK, p.introspection(t))
+}
+
+// introspection is the answer for a live access token (RFC 7662, section 2.2).
+func (p *Provider) introspection(t *presented) map[string]any {
+	claims := map[string]any{"active": true, "token_type": "Bearer", "iss": p.issuer, "client_id": t.token.ClientID, "sub": t.token.ClientID,
+		"aud": audienceClaim(t.token.Audience), "scope": strings.Join(t.token.Scopes, " "),
+		"iat": t.token.CreatedAt.Unix(), "exp": t.token.ExpiresAt.Unix()}
+	set(claims, "jti", t.jti)
+	if t.token.GrantID != uuid.Nil {
+		claims["sub"] = t.auth.User.Sub.String()
+		authenticationClaims(claims, &t.auth.Grant)
+		organizationClaims(claims, t.auth, t.token.Scopes)
+	} else {
+		organizationClaims(claims, t.auth, withoutRoles(t.token.Scopes))
+	}
+	return claims
+}
+
+// withoutRoles: platform roles are a person's, a client has none.
+func withoutRoles(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "roles" })
+}
+
+// introspectRefresh answers for a refresh token, to its own client alone.
+func (p *Provider) introspectRefresh(ctx context.Context, w http.ResponseWriter, c *client, token string) error {
+	if !wellFormed(token, refreshPrefix) {
+		return answer(w, http.StatusOK, inactive)
+	}
+	t, a, err := p.store.RefreshToken(ctx, secret.HashOf(token))
+	if errors.Is(err, storage.ErrNotFound) {
+		return answer(w, http.StatusOK, inactive)
+	} else if err != nil {
+		return err
+	}
+	now := p.now()
+	if t.ClientID != c.ID || !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) || a.Dead(now) != "" {
+		return answer(w, http.StatusOK, inactive)
+	}
+	claims := map[string]any{"active": true, "token_type": "refresh_token", "iss": p.issuer, "client_id": c.ID, "sub": a.User.Sub.String(),
+		"scope": strings.Join(a.Grant.Scopes, " "), "iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix()}
+	authenticationClaims(claims, &a.Grant)
+	organizationClaims(claims, a, a.Grant.Scopes)
+	return answer(w, http.StatusOK, claims)
+}
+
+// revoke ends a token of the client (RFC 7009): a refresh token with all of its
+// grant, an access token alone. Unknown tokens and those of others succeed too: the
+// caller wanted it gone, and an error would let it probe.
+func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	c, err := p.authenticate(ctx, r, form, endpointToken)
+	if err != nil {
+		return err
+	}
+	web.AllowOrigin(w, r, c.allowsOrigin)
+	web.Annotate(ctx, "client", c.ID)
+	if form.Get("token") == "" {
+		return refuse("invalid_request", "The parameter token is missing.")
+	}
+	if err := p.revokeToken(ctx, c, form); err != nil {
+		return err
+	}
+	return send(w, http.StatusOK, "application/json", nil)
+}
+
+func (p *Provider) revokeToken(ctx context.Context, c *client, form url.Values) error {
+	token := form.Get("token")
+	event := &storage.Event{Type: "token.revoked", Client: c.ID, RequestID: web.RequestID(ctx)}
+	switch {
+	case wellFormed(token, refreshPrefix):
+		event.Facts = map[string]any{"kind": "refresh_token"}
+		return p.store.RevokeRefreshToken(ctx, secret.HashOf(token), c.ID, event)
+	case wellFormed(token, accessPrefix):
+		event.Facts = map[string]any{"kind": "access_token"}
+		return p.store.RevokeAccessToken(ctx, secret.HashOf(token), c.ID, event)
+	case strings.Count(token, ".") != 2:
+		return nil
+	}
+	t, err := p.presentJWT(ctx, token)
+	if errors.Is(err, errDead) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if t.token.ClientID != c.ID {
+		return nil
+	}
+	event.Facts = map[string]any{"kind": "access_token", "jti": t.jti}
+	return p.store.RevokeJWT(ctx, revokedID(t.jti), t.token.GrantID, t.token.ExpiresAt, event)
+}

@@ -1,0 +1,207 @@
+package provider
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Step is one question that a person may owe an answer to before a code is
+// issued. Its page comes back to /oauth2/authorize?flow=…, where all steps are
+// asked again from the first.
+type Step interface {
+	// Path is where the step's page is, "/login".
+	Path() string
+	// Pending reports whether the answer is still owed.
+	Pending(j *storage.Journey) bool
+	// Refusal is the error of a request with prompt=none (OpenID Connect Core 1.0, section 3.1.2.6).
+	Refusal() string
+}
+
+// refusals are the sentences for the steps' errors under prompt=none.
+var refusals = map[string]*Error{
+	"login_required":       refuse("login_required", "The person must sign in, and prompt=none forbids to ask."),
+	"consent_required":     refuse("consent_required", "The person must agree, and prompt=none forbids to ask."),
+	"interaction_required": refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask."),
+}
+
+// next is the first step that is pending, nil when a code can be issued.
+func (p *Provider) next(j *storage.Journey) Step {
+	for _, s := range p.steps {
+		if s.Pending(j) {
+			return s
+		}
+	}
+	return nil
+}
+
+// journey reads how far the browser has come with a request: who is signed in, for
+// which organization, with what consent. One query, two if an organization must be
+// picked or is the only one. An *Error in err is for the client; the journey is
+// then as far as it came.
+func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.Journey, error) {
+	ctx := r.Context()
+	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.scopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
+		RedirectURI: q.target.uri, NeedsOrganization: q.org.Needed(), Now: p.now()}
+	question := q.org
+	question.Picked = f.OrganizationID
+	id, slug, err := question.Named()
+	if err != nil {
+		return j, organizationError(err)
+	}
+	if browser.IsZero() {
+		return j, nil
+	}
+	v, err := p.store.Visit(ctx, storage.VisitQuery{Browser: browser, ClientID: q.client.ID, OrganizationID: id, OrganizationSlug: slug})
+	if errors.Is(err, storage.ErrNotFound) {
+		return j, nil
+	} else if err != nil {
+		return nil, err
+	}
+	standing, err := p.sessions.Check(r, v)
+	if err != nil {
+		return nil, err
+	}
+	if standing == session.SignedOut {
+		return j, nil
+	}
+	j.Visit = v
+	if q.hint != nil && q.hint.subject != v.User.Sub.String() {
+		// The request is about somebody else. Ask once; who signs in then and is
+		// still another is no answer to it.
+		if f.SignInAfter.Before(f.RequestedAt) {
+			f.SignInAfter = f.RequestedAt
+		}
+		if j.SignedIn() {
+			return j, refuse("login_required", "Another person than the one the request names has signed in.")
+		}
+	}
+	if !j.SignedIn() {
+		return j, nil
+	}
+	return j, p.settle(ctx, q, j)
+}
+
+// newFlow is the request as it would be stored. browser is zero for one that came by POST.
+func (p *Provider) newFlow(r *http.Request, q *request, browser secret.Hash) *storage.Flow {
+	now := p.now()
+	return &storage.Flow{ClientID: q.client.ID, Request: stored(q.params), PushedHash: q.pushed, BrowserHash: browser,
+		Address: network(web.ClientIP(r)), RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
+}
+
+// stored are the parameters without what was resolved already and without anything secret.
+func stored(params url.Values) url.Values {
+	kept := make(url.Values, len(params))
+	for name, v := range params {
+		switch name {
+		case "request", "request_uri", "client_secret", "client_assertion", "client_assertion_type", "flow", "cancel":
+		default:
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// reopen finds the flow of ?flow= for this browser, bound to it and with its
+// request checked again. Its errors are pages.
+func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) (*storage.Flow, *request, error) {
+	ctx := r.Context()
+	if len(token) != 43 {
+		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
+	}
+	f, err := p.store.Flow(ctx, secret.HashOf(token))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
+	} else if err != nil {
+		return nil, nil, err
+	}
+	browser := p.sessions.Browser(r)
+	if f.BrowserHash.IsZero() && w != nil {
+		if browser, err = p.bind(w, r, f); err != nil {
+			return nil, nil, err
+		}
+	}
+	if browser.IsZero() || f.BrowserHash != browser {
+		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
+	}
+	c, err := p.client(ctx, f.ClientID)
+	if errors.Is(err, errUnknownClient) {
+		return nil, nil, page("unknown_client", "The client was disabled while its request was under way.")
+	} else if err != nil {
+		return nil, nil, err
+	}
+	q := &request{client: c, params: f.Request, pushed: f.PushedHash, maxAge: -1}
+	if err := q.aim(); err != nil {
+		return nil, nil, err
+	}
+	if !f.SpentAt.IsZero() || !p.now().Before(f.ExpiresAt) {
+		e := &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
+		e.BackURL, e.BackLabel = c.home(), "Start again at "+c.Name()
+		return nil, nil, e
+	}
+	if e := p.check(ctx, q); e != nil {
+		return f, q, e
+	}
+	return f, q, nil
+}
+
+// home is where a person can start again with the client; "" if it has no such place.
+func (c *client) home() string {
+	for _, uri := range []string{c.Metadata.InitiateLoginURI, c.Metadata.ClientURI} {
+		if uri != "" {
+			return uri
+		}
+	}
+	if len(c.origins) > 0 {
+		return c.origins[0]
+	}
+	return ""
+}
+
+// bind gives a flow that came by POST to the first browser that follows its redirect.
+func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow) (secret.Hash, error) {
+	browser, err := p.sessions.Ensure(w, r)
+	if err != nil {
+		return browser, err
+	}
+	err = p.store.BindFlow(r.Context(), f.IDHash, browser, p.now().Add(-bindWithin))
+	if errors.Is(err, storage.ErrSpent) {
+		return browser, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
+	} else if err != nil {
+		return browser, err
+	}
+	f.BrowserHash = browser
+	return browser, nil
+}
+
+// Journey is the journey of ?flow= for the pages of the steps: what this browser
+// is asked for, and how far it is. Its errors are pages, ready to return.
+func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
+	f, q, err := p.reopen(nil, r, r.URL.Query().Get("flow"))
+	if err != nil {
+		return nil, asPage(err)
+	}
+	j, err := p.journey(r, q, f, f.BrowserHash)
+	if err != nil {
+		return nil, asPage(err)
+	}
+	return j, nil
+}
+
+// asPage shows an error of the protocol to a person: the pages of the steps do
+// not answer clients.
+func asPage(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return &web.Error{Status: e.status(), Code: e.Code, Message: e.Description, Err: e.Err}
+	}
+	return err
+}
+
+// now is the node's time in whole microseconds.
+func (p *Provider) now() time.Time { return p.clock().UTC().Truncate(time.Microsecond) }

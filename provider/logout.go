@@ -1,0 +1,206 @@
+package provider
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// logoutParams are what a logout request may carry, and the confirmation page carries on.
+var logoutParams = []string{"id_token_hint", "post_logout_redirect_uri", "state", "client_id", "ui_locales", "logout_hint"}
+
+// logoutPurpose binds the form field of the confirmation page.
+const logoutPurpose = "logout"
+
+// logout is one request of RP-Initiated Logout 1.0, section 2.
+type logout struct {
+	hint   *idTokenHint
+	client *client // nil if the request names none
+	// to is where the browser goes afterwards; "" stays here.
+	to string
+}
+
+// endSession is the end_session_endpoint for GET. It asks, unless the hint's
+// session is the one of this browser or there is none.
+func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
+	params, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	l, err := p.readLogout(r, params)
+	if err != nil {
+		return err
+	}
+	browser := p.sessions.Browser(r)
+	v, err := p.visitor(r, browser)
+	if err != nil {
+		return err
+	}
+	switch {
+	case v == nil:
+		return p.signedOut(w, r, l)
+	case l.hint != nil && l.hint.session == v.Session.ID.String():
+		if err := p.sessions.SignOut(w, r); err != nil {
+			return err
+		}
+		return p.signedOut(w, r, l)
+	}
+	page := templates.Logout{CSRF: p.sessions.CSRFToken(browser, logoutPurpose), Hidden: map[string]string{},
+		Account: templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}}
+	for _, name := range logoutParams {
+		if params.Has(name) {
+			page.Hidden[name] = params.Get(name)
+		}
+	}
+	if l.client != nil {
+		page.AppName = l.client.Name()
+	}
+	if l.to != "" {
+		web.AllowFormAction(w, l.to)
+	}
+	return p.web.Page(w, http.StatusOK, page)
+}
+
+// endSessionPost is the answer of the confirmation page; or a client's request by
+// POST, which may lack the cookie and is sent on to GET.
+func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	if !form.Has("csrf") {
+		on := url.Values{}
+		for _, name := range logoutParams {
+			if form.Has(name) {
+				on.Set(name, form.Get(name))
+			}
+		}
+		http.Redirect(w, r, "/oauth2/logout?"+on.Encode(), http.StatusSeeOther)
+		return nil
+	}
+	l, err := p.readLogout(r, form)
+	if err != nil {
+		return err
+	}
+	if !p.sessions.VerifyCSRF(p.sessions.Browser(r), logoutPurpose, form.Get("csrf")) {
+		return &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	}
+	if form.Get("answer") == "no" {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return nil
+	}
+	if err := p.sessions.SignOut(w, r); err != nil {
+		return err
+	}
+	return p.signedOut(w, r, l)
+}
+
+// readLogout checks who asks and where the browser may go. A redirect URI that is
+// not registered, or that no hint or client_id vouches for, ends on a page of ours.
+func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, error) {
+	l := &logout{}
+	id := params.Get("client_id")
+	if raw := params.Get("id_token_hint"); raw != "" {
+		hint, err := p.readHint(raw)
+		if err != nil {
+			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Err: err}
+		}
+		if id != "" && !slices.Contains(hint.audience, id) {
+			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Message: "The id_token_hint was issued to another client than client_id names."}
+		}
+		l.hint = hint
+		if id == "" && len(hint.audience) == 1 {
+			id = hint.audience[0]
+		}
+	}
+	if id != "" {
+		c, err := p.client(r.Context(), id)
+		if err != nil && !errors.Is(err, errUnknownClient) {
+			return nil, err
+		}
+		l.client = c
+	}
+	uri := params.Get("post_logout_redirect_uri")
+	if uri == "" {
+		return l, nil
+	}
+	if l.client == nil || !slices.Contains(l.client.Metadata.PostLogoutRedirectURIs, uri) {
+		return nil, page("invalid_post_logout_redirect_uri", "The post_logout_redirect_uri is not registered for the client that id_token_hint or client_id names.")
+	}
+	t := target{uri: uri}
+	l.to = uri
+	if state := params.Get("state"); state != "" {
+		l.to = t.plain(param{"state", state})
+	}
+	return l, nil
+}
+
+// signedOut sends the browser on, or says that it is signed out.
+func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request, l *logout) error {
+	if l.to != "" {
+		w.Header()["Location"] = []string{l.to}
+		w.WriteHeader(http.StatusSeeOther)
+		return nil
+	}
+	page := templates.SignedOut{}
+	if l.client != nil {
+		page.AppName, page.BackURL = l.client.Name(), l.client.home()
+	}
+	return p.web.Page(w, http.StatusOK, page)
+}
+
+// visitor is who is signed in in this browser; nil if nobody.
+func (p *Provider) visitor(r *http.Request, browser secret.Hash) (*storage.Visit, error) {
+	if browser.IsZero() {
+		return nil, nil
+	}
+	v, err := p.store.Visit(r.Context(), storage.VisitQuery{Browser: browser})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	standing, err := p.sessions.Check(r, v)
+	if err != nil || standing == session.SignedOut {
+		return nil, err
+	}
+	return v, nil
+}
+
+// readHint verifies an ID token that comes back as a hint. It may have expired and
+// its key may be archived, but it must be an ID token of ours (RFC 8725, section 3.11).
+func (p *Provider) readHint(raw string) (*idTokenHint, error) {
+	t, err := p.keys.Verify(raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	if t.Type != keys.TypeIDToken {
+		return nil, errors.New("the hint is a token of another kind")
+	}
+	var c struct {
+		Issuer       string   `json:"iss"`
+		Subject      string   `json:"sub"`
+		Audience     oneOrAll `json:"aud"`
+		Session      string   `json:"sid"`
+		Organization string   `json:"org_id"`
+	}
+	if err := json.Unmarshal(t.Claims, &c); err != nil {
+		return nil, err
+	}
+	if c.Issuer != p.issuer || c.Subject == "" {
+		return nil, errors.New("the hint is of another issuer or names nobody")
+	}
+	hint := &idTokenHint{subject: c.Subject, session: c.Session, audience: c.Audience}
+	hint.organization, _ = uuid.Parse(c.Organization)
+	return hint, nil
+}

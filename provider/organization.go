@@ -1,0 +1,69 @@
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// organizationErrors says the rule's refusals in the terms of the protocol.
+func organizationError(err error) error {
+	switch {
+	case errors.Is(err, identity.ErrOrganizationConflict):
+		return refuse("invalid_request", "The parameter organization, the scope org:<slug> and the client's own organization name different organizations.")
+	case errors.Is(err, identity.ErrOrganizationDenied):
+		return refuse("access_denied", "The person does not belong to the organization.")
+	case errors.Is(err, identity.ErrOrganizationInteraction):
+		return refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask.")
+	}
+	return err
+}
+
+// settle finds the journey's organization and the consent that goes with it, or
+// leaves the choices to pick from. What the request names was read with the visit.
+func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) error {
+	v := j.Visit
+	if !j.NeedsOrganization {
+		j.Consent = v.Consent
+		return nil
+	}
+	question := q.org
+	question.Picked = j.Flow.OrganizationID
+	id, slug, err := question.Named()
+	if err != nil {
+		return organizationError(err)
+	}
+	if id != uuid.Nil || slug != "" {
+		if err := question.Accept(v.Organization); err != nil {
+			return organizationError(err)
+		}
+		j.Organization, j.Role, j.Consent = v.Organization, v.Role, v.Consent
+		return nil
+	}
+	choices, err := p.store.Choices(ctx, v.User.ID, j.Client.ID)
+	if err != nil {
+		return err
+	}
+	chosen, err := question.Choose(choices)
+	if err != nil {
+		return organizationError(err)
+	}
+	if chosen == nil {
+		j.Choices = choices
+		return nil
+	}
+	j.Organization, j.Role, j.Consent = &chosen.Organization, chosen.Role, chosen.Consent
+	return nil
+}
+
+// clientOrganization is the organization a client belongs to, for tokens of its own.
+func (p *Provider) clientOrganization(ctx context.Context, c *client) (*storage.Organization, error) {
+	o, err := p.registry.Organization(ctx, c.Organization)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, errInvalidClient.because(errors.New("the client's organization is gone"))
+	}
+	return o, err
+}

@@ -1,0 +1,124 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The paths of the protocol.
+const (
+	pathDiscovery  = "/.well-known/openid-configuration"
+	pathMetadata   = "/.well-known/oauth-authorization-server"
+	pathJWKS       = "/.well-known/jwks.json"
+	pathAuthorize  = "/oauth2/authorize"
+	pathPushed     = "/oauth2/par"
+	pathToken      = "/oauth2/token"
+	pathUserinfo   = "/oauth2/userinfo"
+	pathIntrospect = "/oauth2/introspect"
+	pathRevoke     = "/oauth2/revoke"
+	pathLogout     = "/oauth2/logout"
+)
+
+// Failures counts wrong client secrets.
+type Failures interface {
+	// ClientFailure records one and returns a refusal once there are too many.
+	ClientFailure(ctx context.Context, clientID string) error
+}
+
+// Config is what a Provider is made from.
+type Config struct {
+	Issuer   string
+	Store    *storage.Store
+	Registry *storage.Registry
+	Identity *identity.Identity
+	Sessions *session.Manager
+	Keys     *keys.Keyset
+	Secrets  *secret.Keyring
+	Web      *web.Web
+	Failures Failures
+	// OutboundAllow are networks that a client's jwks_uri may be in besides public ones.
+	OutboundAllow []netip.Prefix
+	Now           func() time.Time
+	Log           *slog.Logger
+}
+
+// Provider is the authorization server. It is safe for concurrent use.
+type Provider struct {
+	issuer     string
+	store      *storage.Store
+	registry   *storage.Registry
+	identity   *identity.Identity
+	sessions   *session.Manager
+	keys       *keys.Keyset
+	web        *web.Web
+	failures   Failures
+	clock      func() time.Time
+	successors secret.Subkeys // derive refresh tokens
+	clients    *lru.Cache[string, *client]
+	fetcher    *fetcher
+	fosite     *fosite.Fosite
+	refresh    *refreshGrant
+	discovery  *discovery
+	usage      *usage
+	steps      []Step
+}
+
+// New returns a Provider without steps; see SetSteps.
+func New(c Config) (*Provider, error) {
+	clients, err := lru.New[string, *client](20_000)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
+		web: c.Web, failures: c.Failures, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
+		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
+	p.refresh = &refreshGrant{p: p, strategy: &strategy{p}}
+	p.fosite = compose(p)
+	p.discovery = &discovery{p: p}
+	return p, nil
+}
+
+// SetSteps gives the steps of the journey in their order. It is separate from New
+// because the steps' pages ask the Provider for the journey. Call it before Mount.
+func (p *Provider) SetSteps(steps ...Step) { p.steps = steps }
+
+// Run does what is not a request's: it writes last uses. It returns when ctx ends.
+func (p *Provider) Run(ctx context.Context) { p.usage.run(ctx) }
+
+// Mount adds the routes. Pages are for browsers; the rest is for machines, with
+// CORS for the pages of registered clients.
+func (p *Provider) Mount(rt *web.Router) {
+	anyOrigin := func(path string, h web.Handler) {
+		rt.Handle(path, web.AnyOrigin(p.web.HandleJSON(machine(h))), http.MethodGet, http.MethodOptions)
+	}
+	anyOrigin(pathDiscovery, p.discovery.serve)
+	anyOrigin(pathMetadata, p.discovery.serve)
+	anyOrigin(pathJWKS, p.jwks)
+
+	clients := func(path string, h web.Handler, methods ...string) {
+		handler := web.ClientOrigins(p.web.HandleJSON(machine(h)), p.knownOrigin, methods...)
+		rt.Handle(path, handler, append(methods, http.MethodOptions)...)
+	}
+	clients(pathToken, p.token, http.MethodPost)
+	clients(pathPushed, p.push, http.MethodPost)
+	clients(pathRevoke, p.revoke, http.MethodPost)
+	clients(pathUserinfo, p.userinfo, http.MethodGet, http.MethodPost)
+	rt.Handle(pathIntrospect, p.web.HandleJSON(machine(p.introspect)), http.MethodPost)
+
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.authorize)), http.MethodGet)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.authorizePost)), http.MethodPost)
+	rt.Handle(pathLogout, p.web.Handle(p.endSession), http.MethodGet)
+	rt.Handle(pathLogout, p.web.Handle(p.endSessionPost), http.MethodPost)
+}

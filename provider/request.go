@@ -1,0 +1,293 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// request is one authorization request: first its parameters and where it may be
+// answered (open), then what they ask for (check).
+type request struct {
+	client *client
+	// params are those that count: of the pushed request or the request object,
+	// else of the query or form.
+	params url.Values
+	pushed secret.Hash // the pushed request they came from; zero if none
+	target target
+
+	scopes   []string // known ones, in order, without duplicates
+	audience []string
+	prompt   []string
+	maxAge   time.Duration // -1 if not asked
+	acr      []string      // acr_values, or the values of an essential acr
+	acrMust  bool
+	claims   string // the claims parameter as validated JSON; "" if none
+	hint     *idTokenHint
+	org      identity.OrganizationQuestion
+}
+
+// idTokenHint is what an id_token_hint says (OpenID Connect Core 1.0, section 3.1.2.1).
+type idTokenHint struct {
+	subject      string
+	session      string
+	organization uuid.UUID
+	audience     []string
+}
+
+// open finds the client, the parameters that count, and a registered redirect URI.
+// Its errors are pages of ours: there is nowhere to send them (RFC 9700, section 4.11.2).
+func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error) {
+	id := outer.Get("client_id")
+	if id == "" {
+		return nil, page("unknown_client", "The request has no client_id.")
+	}
+	c, err := p.client(ctx, id)
+	if errors.Is(err, errUnknownClient) {
+		return nil, page("unknown_client", "No enabled client has this client_id.")
+	} else if err != nil {
+		return nil, err
+	}
+	q := &request{client: c, params: outer, maxAge: -1}
+	if uri := outer.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
+		if err := p.openPushed(ctx, q, uri); err != nil {
+			return nil, err
+		}
+	}
+	var late *Error // an error that can be sent once the redirect URI is known to be good
+	switch {
+	case !q.pushed.IsZero():
+	case outer.Has("request_uri"):
+		late = refuse("request_uri_not_supported", "A request object cannot be fetched from a request_uri here: push it, or send it as the parameter request.")
+	case outer.Has("request"):
+		late = p.openObject(ctx, q)
+	case c.Metadata.RequireSignedRequestObject:
+		late = refuse("invalid_request", "This client must send its parameters in a signed request object.")
+	}
+	if err := q.aim(); err != nil {
+		return nil, err
+	}
+	if late == nil && c.Metadata.RequirePushedRequests && q.pushed.IsZero() {
+		late = refuse("invalid_request", "This client must push its authorization requests (RFC 9126).")
+	}
+	if late != nil {
+		return q, late
+	}
+	return q, nil
+}
+
+// page is an error that stays here, for a person and the developer.
+func page(code, developer string) error {
+	return &web.Error{Status: http.StatusBadRequest, Code: code, Message: developer}
+}
+
+// aim takes the redirect URI, response mode and state from the parameters.
+func (q *request) aim() error {
+	uri := q.params.Get("redirect_uri")
+	switch {
+	case uri == "":
+		return page("missing_redirect_uri", "The request has no redirect_uri. It is required even if only one is registered.")
+	case !q.client.matchRedirect(uri):
+		return page("invalid_redirect_uri", "The redirect_uri of the request is not one that is registered for this client. It must be the same string.")
+	}
+	q.target = target{uri: uri, formPost: q.params.Get("response_mode") == "form_post", appName: q.client.Name(),
+		state: q.params.Get("state"), hasState: q.params.Has("state")}
+	return nil
+}
+
+// maxState bounds state and nonce: they are echoed whole or refused.
+const maxState = 2048
+
+// challengeFormat is BASE64URL-ENCODE(SHA256(…)) of RFC 7636, section 4.2.
+var challengeFormat = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// check validates everything but client and redirect URI. Its errors go there.
+func (p *Provider) check(ctx context.Context, q *request) *Error {
+	v := q.params
+	switch mode := v.Get("response_mode"); {
+	case v.Get("response_type") == "":
+		return refuse("invalid_request", "The request has no response_type.")
+	case v.Get("response_type") != "code" || !q.client.responseTypes.Has("code") || !q.client.may("authorization_code"):
+		return fositeErrors["unsupported_response_type"]
+	case mode != "" && mode != "query" && mode != "form_post":
+		return fositeErrors["unsupported_response_mode"]
+	case len(v.Get("state")) > maxState || len(v.Get("nonce")) > maxState:
+		return refuse("invalid_request", "state and nonce may have 2048 bytes each.")
+	case v.Has("registration"):
+		return fositeErrors["registration_not_supported"]
+	}
+	for _, check := range []func(context.Context, *request) *Error{p.checkScope, p.checkChallenge, p.checkPrompt, p.checkHint, p.checkClaims} {
+		if err := check(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkScope sorts scopes into unknown (ignored), known but not registered for the
+// client (refused) and granted, and finds the organization the request names.
+func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return protocolError(err)
+	}
+	q.org.Client, q.org.Parameter = q.client.Organization, q.params.Get("organization")
+	for scope := range strings.FieldsSeq(q.params.Get("scope")) {
+		registered := scope
+		if strings.HasPrefix(scope, "org:") {
+			registered = "org" // org:<slug> needs, and is granted as, org
+		}
+		audience := index.Audience(scope)
+		switch {
+		case !isStandardScope(registered) && audience == nil:
+			continue
+		case !slices.Contains(q.client.scopes, registered):
+			return refuse("invalid_scope", "A requested scope is not registered for this client.")
+		}
+		q.org.Scopes = append(q.org.Scopes, scope)
+		if !slices.Contains(q.scopes, registered) {
+			q.scopes = append(q.scopes, registered)
+			q.audience = appendMissing(q.audience, audience...)
+		}
+	}
+	if len(q.scopes) == 0 {
+		return refuse("invalid_scope", "The request asks for no scope that is known here.")
+	}
+	if len(q.audience) == 0 {
+		q.audience = []string{p.issuer}
+	}
+	// Without the grant type there would be no refresh token: do not ask the person for it.
+	if !q.client.may("refresh_token") {
+		q.scopes = slices.DeleteFunc(q.scopes, func(s string) bool { return s == "offline_access" })
+	}
+	return nil
+}
+
+func appendMissing(list []string, more ...string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// standardScopes are those of OpenID Connect and this product, in the order of discovery.
+var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs", "roles"}
+
+func isStandardScope(scope string) bool { return slices.Contains(standardScopes, scope) }
+
+// checkChallenge holds RFC 7636 with S256 alone: a method that is absent means plain.
+func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
+	challenge, method := q.params.Get("code_challenge"), q.params.Get("code_challenge_method")
+	switch {
+	case challenge == "" && method == "" && !q.client.Public() && !q.client.Metadata.RequirePKCE:
+		return nil
+	case challenge == "":
+		return refuse("invalid_request", "This client must use PKCE: send code_challenge and code_challenge_method=S256.")
+	case method != "S256":
+		return refuse("invalid_request", "code_challenge_method must be S256.")
+	case !challengeFormat.MatchString(challenge):
+		return refuse("invalid_request", "code_challenge must be the base64url SHA-256 of the verifier, 43 characters without padding.")
+	}
+	return nil
+}
+
+func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
+	q.prompt = strings.Fields(q.params.Get("prompt"))
+	for _, v := range q.prompt {
+		if !slices.Contains(promptValues, v) {
+			return refuse("invalid_request", "A value of prompt is not known: use none, login, consent, select_account.")
+		}
+	}
+	if slices.Contains(q.prompt, "none") && len(q.prompt) > 1 {
+		return refuse("invalid_request", "prompt=none cannot be combined with other values.")
+	}
+	if raw := q.params.Get("max_age"); q.params.Has("max_age") {
+		seconds, err := strconv.ParseInt(raw, 10, 64)
+		if err != nil || seconds < 0 || strings.HasPrefix(raw, "+") {
+			return refuse("invalid_request", "max_age must be a whole number of seconds, 0 or more.")
+		}
+		q.maxAge = time.Duration(min(seconds, math.MaxInt32)) * time.Second
+	} else if d := q.client.Metadata.DefaultMaxAge; d != nil {
+		q.maxAge = time.Duration(min(*d, math.MaxInt32)) * time.Second
+	}
+	return nil
+}
+
+var promptValues = []string{"none", "login", "consent", "select_account"}
+
+func (q *request) prompted(value string) bool { return slices.Contains(q.prompt, value) }
+
+// signInAfter is the time before which an auth_time does not count.
+func (q *request) signInAfter(requested time.Time) time.Time {
+	switch {
+	case q.prompted("login") || q.prompted("select_account"):
+		return requested
+	case q.maxAge >= 0:
+		return requested.Add(-q.maxAge)
+	}
+	return time.Time{}
+}
+
+func (p *Provider) checkHint(_ context.Context, q *request) *Error {
+	q.org.PromptNone = q.prompted("none")
+	raw := q.params.Get("id_token_hint")
+	if raw == "" {
+		return nil
+	}
+	hint, err := p.readHint(raw)
+	if err != nil {
+		return refuse("invalid_request", "The id_token_hint is not an ID token of this server.").because(err)
+	}
+	q.hint, q.org.Hint = hint, hint.organization
+	return nil
+}
+
+// checkClaims reads acr_values and the claims parameter (OpenID Connect Core 1.0, section 5.5).
+func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
+	q.acr = strings.Fields(q.params.Get("acr_values"))
+	if len(q.acr) == 0 {
+		q.acr = q.client.Metadata.DefaultACRValues
+	}
+	raw := q.params.Get("claims")
+	if raw == "" {
+		return nil
+	}
+	asked, err := parseClaimsRequest(raw)
+	if err != nil {
+		return refuse("invalid_request", "The claims parameter is not the JSON object that OpenID Connect Core 1.0, section 5.5 describes.").because(err)
+	}
+	if acr, ok := asked.IDToken["acr"]; ok && acr != nil {
+		if values := acr.all(); len(values) > 0 {
+			q.acr, q.acrMust = values, acr.Essential
+		}
+	}
+	if sub := asked.subject(); sub != "" {
+		if q.hint != nil && q.hint.subject != sub {
+			return refuse("login_required", "id_token_hint and the sub claim ask for two people.")
+		}
+		if q.hint == nil {
+			q.hint = &idTokenHint{subject: sub}
+		}
+	}
+	kept, err := json.Marshal(asked)
+	if err != nil {
+		return errServer.because(err)
+	}
+	q.claims = string(kept)
+	return nil
+}

@@ -1,0 +1,205 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// tokenResponse is RFC 6749, section 5.1 with id_token of OpenID Connect Core 1.0, section 3.1.3.3.
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	Scope        string `json:"scope"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+}
+
+// token is the token endpoint: authenticate, check and make by fosite, write with
+// one statement, answer.
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	ctx := withUnit(r.Context(), &unit{now: p.now()})
+	u := unitOf(ctx)
+	if u.client, err = p.authenticate(ctx, r, form, endpointToken); err != nil {
+		return err
+	}
+	web.AllowOrigin(w, r, u.client.allowsOrigin)
+	web.Annotate(ctx, "client", u.client.ID, "grant_type", knownGrant(form.Get("grant_type")))
+	switch grant := form.Get("grant_type"); {
+	case grant == "":
+		return refuse("invalid_request", "The parameter grant_type is missing.")
+	case !slices.Contains(grantTypes, grant):
+		return errUnsupportedGrant
+	case !u.client.may(grant):
+		return fositeErrors["unauthorized_client"]
+	case grant == "authorization_code":
+		err = p.checkRedemption(ctx, form)
+	case grant == "client_credentials":
+		err = p.scopeForClient(ctx, u.client, form)
+	}
+	if err != nil {
+		return err
+	}
+	resp, err := p.exchange(ctx, r.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	p.usage.record(u)
+	return answer(w, http.StatusOK, resp)
+}
+
+func knownGrant(g string) string {
+	if slices.Contains(grantTypes, g) {
+		return g
+	}
+	return "unknown"
+}
+
+// checkRedemption refuses what cannot be a code, and spends a code at once whose
+// verifier is wrong: there is one try (RFC 9700, section 4.5.3).
+func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
+	u := unitOf(ctx)
+	code := form.Get("code")
+	switch {
+	case code == "":
+		return refuse("invalid_request", "The parameter code is missing.")
+	case !wellFormed(code, codePrefix):
+		return errInvalidGrant
+	}
+	form.Del("scope") // it means nothing here, and fosite would read it
+	// This is the one read of the code; fosite's own are answered from the unit.
+	_, err := (&store{p}).GetAuthorizeCodeSession(ctx, code, newSession())
+	if err != nil { // unknown or of another client, expired, or used: fosite answers, and revokes what was used
+		return nil
+	}
+	if verifyChallenge(u.code.Challenge, form.Get("code_verifier")) {
+		return nil
+	}
+	if err := p.store.SpendCode(ctx, u.code.Hash, u.client.ID); err != nil {
+		return err
+	}
+	return errInvalidGrant.because(errors.New("the code_verifier does not match"))
+}
+
+// exchange lets fosite check the request and make the tokens, and writes them.
+func (p *Provider) exchange(ctx context.Context, r *http.Request) (*tokenResponse, error) {
+	u := unitOf(ctx)
+	ar, err := p.fosite.NewAccessRequest(ctx, r, newSession())
+	if err != nil {
+		return nil, err
+	}
+	if ar.GetGrantTypes().ExactOne("client_credentials") {
+		index, err := p.registry.Scopes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range ar.GetRequestedScopes() {
+			ar.GrantScope(s)
+		}
+		for _, aud := range p.audienceOf(index, ar.GetRequestedScopes()) {
+			ar.GrantAudience(aud)
+		}
+	}
+	made, err := p.fosite.NewAccessResponse(ctx, ar)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.flush(ctx, ar); err != nil {
+		return nil, err
+	}
+	out := &tokenResponse{AccessToken: made.GetAccessToken(), TokenType: "Bearer", Scope: strings.Join(ar.GetGrantedScopes(), " "),
+		ExpiresIn: int64(u.newAccessToken(ar).ExpiresAt.Sub(u.now) / time.Second)}
+	out.RefreshToken, _ = made.GetExtra("refresh_token").(string)
+	out.IDToken, _ = made.GetExtra("id_token").(string)
+	return out, nil
+}
+
+// flush writes what an exchange made: one statement for each grant.
+func (p *Provider) flush(ctx context.Context, ar fosite.AccessRequester) error {
+	u := unitOf(ctx)
+	form := ar.GetRequestForm()
+	switch form.Get("grant_type") {
+	case "authorization_code":
+		u.redemption.ClientID, u.redemption.GrantID = u.client.ID, u.auth.Grant.ID
+		err := p.store.RedeemCode(ctx, u.redemption)
+		if errors.Is(err, storage.ErrSpent) {
+			// Somebody was faster with the same code: it was used twice.
+			if err := p.revokeReplayed(ctx, u.auth.Grant.ID, "code.replayed"); err != nil {
+				return err
+			}
+			return errInvalidGrant.because(errors.New("the code was redeemed twice at once; its grant is revoked"))
+		}
+		return err
+	case "refresh_token":
+		return p.refresh.flush(ctx, u, form.Get("refresh_token"))
+	}
+	if u.redemption.Access == nil {
+		return nil // a JWT has no row
+	}
+	err := p.store.CreateClientToken(ctx, u.redemption.Access)
+	if errors.Is(err, storage.ErrSpent) {
+		return errInvalidClient.because(err)
+	}
+	return err
+}
+
+// scopeForClient makes the scope parameter of client_credentials what the client
+// may have for itself: scopes of resources, and org if it has an organization.
+// Nothing asked means all of those; a person's scopes are refused.
+func (p *Provider) scopeForClient(ctx context.Context, c *client, form url.Values) error {
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return err
+	}
+	own := func(s string) bool {
+		return index.Audience(s) != nil || (s == "org" && c.Organization != uuid.Nil)
+	}
+	var granted []string
+	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
+		for _, s := range asked {
+			switch {
+			case own(s) && slices.Contains(c.scopes, s):
+				granted = appendMissing(granted, s)
+			case own(s) || isStandardScope(s):
+				return refuse("invalid_scope", "A requested scope is not registered for this client, or is one that only a person can grant.")
+			}
+		}
+	} else {
+		for _, s := range c.scopes {
+			if own(s) {
+				granted = appendMissing(granted, s)
+			}
+		}
+	}
+	form.Set("scope", strings.Join(granted, " "))
+	return nil
+}
+
+// audienceOf is the aud of an access token: the resources of its scopes, else this server.
+func (p *Provider) audienceOf(index *storage.ScopeIndex, scopes []string) []string {
+	var audience []string
+	for _, s := range scopes {
+		audience = appendMissing(audience, index.Audience(s)...)
+	}
+	if len(audience) == 0 {
+		return []string{p.issuer}
+	}
+	return audience
+}
+
+// allowsOrigin reports whether the client's own pages may read an answer.
+func (c *client) allowsOrigin(origin string) bool { return slices.Contains(c.origins, origin) }

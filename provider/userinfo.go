@@ -1,0 +1,49 @@
+package provider
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// userinfo tells about the person of an access token (OpenID Connect Core 1.0,
+// section 5.3): JSON, or a signed JWT for clients registered for that.
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	raw, err := bearer(r)
+	if err != nil {
+		return err
+	}
+	t, err := p.present(ctx, raw)
+	if errors.Is(err, errDead) {
+		return errInvalidToken.because(err)
+	} else if err != nil {
+		return err
+	}
+	web.Annotate(ctx, "client", t.token.ClientID)
+	if t.token.GrantID == uuid.Nil || !slices.Contains(t.token.Scopes, "openid") {
+		return refuse("insufficient_scope", "The access token does not have the scope openid.")
+	}
+	c, err := p.client(ctx, t.token.ClientID)
+	if errors.Is(err, errUnknownClient) {
+		return errInvalidToken.because(err)
+	} else if err != nil {
+		return err
+	}
+	web.AllowOrigin(w, r, c.allowsOrigin)
+	claims := userinfoClaims(t.auth, t.token.Scopes)
+	alg := c.Metadata.UserinfoSignedResponseAlg
+	if alg == "" {
+		return answer(w, http.StatusOK, claims)
+	}
+	claims["iss"], claims["aud"] = p.issuer, c.ID
+	jwt, err := p.sign(alg, keys.TypeUserInfo, claims)
+	if err != nil {
+		return err
+	}
+	return send(w, http.StatusOK, "application/jwt", []byte(jwt))
+}
