@@ -11,7 +11,6 @@ import (
 
 	"github.com/gorilla/sessions"
 	"github.com/rbcervilla/redisstore/v9"
-	"github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -20,8 +19,12 @@ import (
 // another release.
 const copyVersion = 1
 
-// copyTimeout bounds what a slow Redis may cost a request that does not need it.
-const copyTimeout = 250 * time.Millisecond
+const (
+	// copyTimeout bounds what a slow Redis may cost a request that does not need it.
+	copyTimeout = 250 * time.Millisecond
+	// copyRetry is for how long a Redis that failed is left alone.
+	copyRetry = 5 * time.Second
+)
 
 // copyName is the cookie that redisstore believes to read. What it takes for the
 // cookie's value is the hash: the token itself never reaches Redis.
@@ -30,9 +33,10 @@ const copyName = "hash"
 // copies is the hot copy of sessions in Redis. A nil *copies has none. A Redis
 // that does not answer is as good as none; the log says so once.
 type copies struct {
-	redis *redisstore.RedisStore
-	log   *slog.Logger
-	down  atomic.Bool
+	redis   *redisstore.RedisStore
+	log     *slog.Logger
+	now     func() time.Time
+	retryAt atomic.Int64 // microseconds; Redis is not asked before. 0 while it works
 }
 
 func newCopies(c Config) *copies {
@@ -48,7 +52,7 @@ func newCopies(c Config) *copies {
 	store.KeyGen(func() (string, error) {
 		return "", errors.New("session: a copy has the hash of its session's token for an id")
 	})
-	out := &copies{redis: store, log: c.Logger}
+	out := &copies{redis: store, log: c.Logger, now: c.Now}
 	out.note(err)
 	return out
 }
@@ -77,6 +81,9 @@ func (c *copies) drop(ctx context.Context, browser secret.Hash) {
 }
 
 func (c *copies) save(ctx context.Context, s *sessions.Session) {
+	if c.resting() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
@@ -88,7 +95,7 @@ func (c *copies) save(ctx context.Context, s *sessions.Session) {
 
 // get returns until when the session lives as far as the copy knows.
 func (c *copies) get(ctx context.Context, browser secret.Hash) (expires time.Time, ok bool) {
-	if c == nil {
+	if c == nil || c.resting() {
 		return expires, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
@@ -110,17 +117,18 @@ func (c *copies) get(ctx context.Context, browser secret.Hash) (expires time.Tim
 	return expires, ok
 }
 
+func (c *copies) resting() bool { return c.now().UnixMicro() < c.retryAt.Load() }
+
 // note logs the first failure and the first success after it.
 func (c *copies) note(err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, redis.Nil) {
-		return
-	}
-	if was := c.down.Swap(err != nil); was != (err != nil) {
-		if err != nil {
-			c.log.Warn("Redis does not keep copies of sessions; the database has them all", "error", err)
-		} else {
+	switch {
+	case errors.Is(err, context.Canceled): // the caller's doing
+	case err == nil:
+		if c.retryAt.Swap(0) != 0 {
 			c.log.Info("Redis keeps copies of sessions again")
 		}
+	case c.retryAt.Swap(c.now().Add(copyRetry).UnixMicro()) == 0:
+		c.log.Warn("Redis does not keep copies of sessions; the database has them all", "error", err)
 	}
 }
 

@@ -184,8 +184,8 @@ func (m *Manager) CSRFToken(browser secret.Hash, purpose string) string {
 // VerifyCSRF reports whether token is CSRFToken of the same, in constant time. A
 // browser without a token has no valid forms.
 func (m *Manager) VerifyCSRF(browser secret.Hash, purpose, token string) bool {
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	return err == nil && !browser.IsZero() && m.csrf.Verify(mac, browser[:], []byte(purpose))
+	mac, ok := decode(token)
+	return ok && !browser.IsZero() && m.csrf.Verify(mac, browser[:], []byte(purpose))
 }
 
 func earlier(a, b time.Time) time.Time {

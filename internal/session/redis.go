@@ -1,0 +1,74 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Redis is a client of one server, a cluster, or what sentinels name.
+type Redis = redis.UniversalClient
+
+// OpenRedis returns a client for REDIS_URL without connecting: redis:// or
+// rediss://HOST:PORT/DB, redis+cluster://HOST:PORT,HOST:PORT, and
+// redis+sentinel://HOST:PORT,HOST:PORT/MASTER. An empty URL is nil, no Redis.
+func OpenRedis(raw string) (Redis, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	scheme, rest, _ := strings.Cut(raw, "://")
+	kind, tls := strings.CutPrefix(scheme, "rediss")
+	if !tls {
+		kind = strings.TrimPrefix(scheme, "redis")
+	}
+	hosts := ""
+	if kind == "+cluster" || kind == "+sentinel" {
+		// Several hosts are no URL: the first stands for all while it is parsed.
+		authority, path, _ := strings.Cut(rest, "/")
+		user, list, ok := strings.Cut(authority, "@")
+		if !ok {
+			user, list = "", authority
+		} else {
+			user += "@"
+		}
+		hosts = list
+		first, _, _ := strings.Cut(list, ",")
+		raw = "redis://" + user + first
+		if tls {
+			raw = "rediss://" + user + first
+		}
+		if kind == "+sentinel" && path == "" {
+			return nil, fmt.Errorf("a redis+sentinel URL ends in /MASTER, the name of the master")
+		}
+		rest = path
+	} else if kind != "" {
+		return nil, fmt.Errorf("the scheme is redis, rediss, redis+cluster or redis+sentinel")
+	}
+	one, err := redis.ParseURL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the URL cannot be read") // the library's error repeats the URL with its password
+	}
+	o := &redis.UniversalOptions{Addrs: []string{one.Addr}, DB: one.DB, Username: one.Username, Password: one.Password, TLSConfig: one.TLSConfig,
+		// Redis only saves time: when it does not answer at once, the database does.
+		DialTimeout: time.Second, ReadTimeout: 250 * time.Millisecond, WriteTimeout: 250 * time.Millisecond, MaxRetries: 1,
+		ContextTimeoutEnabled:    true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}}
+	if hosts != "" {
+		o.Addrs = strings.Split(hosts, ",")
+	}
+	if kind == "+sentinel" {
+		if o.MasterName, err = url.PathUnescape(rest); err != nil {
+			return nil, fmt.Errorf("the master's name cannot be read")
+		}
+	}
+	o.IsClusterMode = kind == "+cluster"
+	return redis.NewUniversalClient(o), nil
+}
+
+// PingRedis reports whether Redis answers.
+func PingRedis(ctx context.Context, r Redis) error { return r.Ping(ctx).Err() }
