@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/golang-lru/v2/expirable"
 	"github.com/jmoiron/sqlx"
 )
@@ -25,6 +26,7 @@ type Registry struct {
 	log     *slog.Logger
 	version atomic.Int64
 	clients *expirable.LRU[string, cached]
+	orgs    *expirable.LRU[uuid.UUID, cachedOrganization]
 
 	mu      sync.Mutex
 	scopes  atomic.Pointer[ScopeIndex]
@@ -60,7 +62,8 @@ func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audien
 
 // NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
 func NewRegistry(store *Store, log *slog.Logger) *Registry {
-	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, cached](20_000, nil, time.Hour)}
+	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, cached](20_000, nil, time.Hour),
+		orgs: expirable.NewLRU[uuid.UUID, cachedOrganization](20_000, nil, time.Hour)}
 }
 
 // Client returns an active or disabled client by its client_id. ErrNotFound for
@@ -161,6 +164,26 @@ func (r *Registry) Refresh(ctx context.Context) error {
 	}
 	r.version.Store(n)
 	return nil
+}
+
+type cachedOrganization struct {
+	version      int64
+	organization *Organization
+}
+
+// Organization returns a live organization as it was at the last change of the
+// registry, for what needs its name but no decision: tokens of its own clients.
+func (r *Registry) Organization(ctx context.Context, organizationID uuid.UUID) (*Organization, error) {
+	version := r.version.Load()
+	if c, ok := r.orgs.Get(organizationID); ok && c.version == version {
+		return c.organization, nil
+	}
+	o, err := r.store.Organization(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	r.orgs.Add(organizationID, cachedOrganization{version, o})
+	return o, nil
 }
 
 // Run polls the version row until ctx ends.

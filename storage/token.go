@@ -189,6 +189,14 @@ func (s *Store) RevokeRefreshToken(ctx context.Context, hash secret.Hash, client
 		[]any{usec(s.clock()), hash, clientID}, e)
 }
 
+// RevokeJWT ends a JWT access token before its time, by the hash of its jti, until
+// it would have expired. grant is nil for a token of the client_credentials grant;
+// otherwise like RevokeAccessToken.
+func (s *Store) RevokeJWT(ctx context.Context, jti secret.Hash, grant uuid.UUID, expires time.Time, e *Event) error {
+	return s.revoke(ctx, `INSERT INTO revoked_tokens (hash, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING `+s.engine.casts("uuid")+` AS grant_id`,
+		[]any{jti, usec(expires), id(grant)}, e)
+}
+
 // revoke runs an update that returns the grant_id concerned, and writes the event
 // only if it changed something: one round trip on PostgreSQL.
 func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event) error {

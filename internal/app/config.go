@@ -64,6 +64,8 @@ type Config struct {
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or empty: text on a terminal, else json
 
+	// Dir is the folder that clients.yaml is looked for in.
+	Dir string
 	// DataDir is where development keys are kept, and the default database.
 	DataDir string
 
@@ -128,7 +130,7 @@ func (l *loader) fault(key, problem, example string) {
 
 // build parses every value and then applies the rules between them.
 func (l *loader) build(values map[string]value) *Config {
-	c := &Config{DataDir: filepath.Join(l.dir, "data")}
+	c := &Config{Dir: l.dir, DataDir: filepath.Join(l.dir, "data")}
 	c.Env = environmentOf(values)
 	for _, s := range settings() {
 		v, given := values[s.key]

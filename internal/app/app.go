@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Options are what a test sets and a program leaves alone. The zero value is
+// right for production.
+type Options struct {
+	Log *slog.Logger     // nil: nothing is logged
+	Now func() time.Time // nil: the system's clock
+	// Wrap goes around every database connection, for counting round trips.
+	Wrap func(driver.Connector) driver.Connector
+}
+
+// App is an opened installation: its database with the schema in place, its
+// secrets and its rules. Commands work on it; NewServer makes the server from it.
+type App struct {
+	Config   *Config
+	Store    *storage.Store
+	Registry *storage.Registry
+	Identity *identity.Identity
+	Keys     *keys.Keyset
+	Sealer   *secret.Sealer
+	Log      *slog.Logger
+
+	now       func() time.Time
+	keyring   *secret.Keyring
+	passwords *secret.Passwords
+}
+
+// Open opens the installation that cfg describes: it makes the keys of
+// development, opens the database and brings its schema up to date unless
+// MIGRATE is off. Signing keys are not loaded; see LoadKeys.
+func Open(ctx context.Context, cfg *Config, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a, err := open(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.prepareSchema(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// open joins everything that needs no schema.
+func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
+	if err := cfg.EnsureDevelopmentKeys(); err != nil {
+		return nil, err
+	}
+	keyring, err := secret.NewKeyring(cfg.SecretKeys)
+	if err != nil {
+		return nil, fmt.Errorf("SECRET_KEY: %w", err)
+	}
+	sealer, err := secret.NewSealer(cfg.EncryptionKeys)
+	if err != nil {
+		return nil, fmt.Errorf("ENCRYPTION_KEY: %w", err)
+	}
+	passwords, err := newPasswords(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("PASSWORD_HASHER: %w", err)
+	}
+	store, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL, Now: o.Now, Wrap: o.Wrap})
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	return &App{
+		Config: cfg, Store: store, Log: o.Log, Sealer: sealer,
+		Registry: storage.NewRegistry(store, o.Log),
+		Identity: identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
+			PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Production: cfg.Env == Production, Now: o.Now}),
+		Keys: keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
+		now:  o.Now, keyring: keyring, passwords: passwords,
+	}, nil
+}
+
+func newPasswords(cfg *Config) (*secret.Passwords, error) {
+	pc := secret.PasswordConfig{Kind: secret.Argon2id, BcryptCost: cfg.BcryptCost}
+	if cfg.PasswordHasher == "bcrypt" {
+		pc.Kind = secret.Bcrypt
+	}
+	if cfg.PasswordPepper != "" {
+		pc.Peppers = [][]byte{[]byte(cfg.PasswordPepper)}
+	}
+	return secret.NewPasswords(pc)
+}
+
+// prepareSchema migrates, or where that is switched off says what is missing.
+func (a *App) prepareSchema(ctx context.Context) error {
+	if a.Config.Migrate {
+		return a.Store.Migrate(ctx)
+	}
+	pending, err := a.Store.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	if pending {
+		return errors.New("the database lacks migrations and SALLYPORT_MIGRATE is off: run `sallyport migrate up`")
+	}
+	return nil
+}
+
+// Close closes the database.
+func (a *App) Close() error { return a.Store.Close() }

@@ -1,0 +1,199 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// checkTimeout bounds one look at everything the server needs.
+const checkTimeout = 2 * time.Second
+
+// maxSkew is how far the node's clock may be off the database's.
+const maxSkew = 2 * time.Second
+
+// Health is the answer of /readyz. Status is ready, degraded (it answers, but
+// something is wrong) or unavailable.
+type Health struct {
+	Status string            `json:"status"`
+	Checks map[string]string `json:"checks"` // "ok", or a sentence
+}
+
+// Check looks at everything the server needs.
+func (s *Server) Check(ctx context.Context) Health {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	h := Health{Status: "ready", Checks: map[string]string{"database": "ok", "clock": "ok", "keys": "ok", "migrations": "ok"}}
+	worse := func(check, sentence, status string) {
+		h.Checks[check] = sentence
+		if h.Status != "unavailable" {
+			h.Status = status
+		}
+	}
+	if s.draining.Load() {
+		worse("process", "stopping", "unavailable")
+	}
+	dbClock, err := s.app.Store.Ping(ctx)
+	if err != nil {
+		worse("database", "no answer", "unavailable")
+		delete(h.Checks, "clock")
+		delete(h.Checks, "migrations")
+	} else {
+		if skew := s.app.now().Sub(dbClock).Abs(); skew > maxSkew {
+			worse("clock", "this node's clock is "+skew.Round(time.Second).String()+" off the database's", "degraded")
+		}
+		if pending, err := s.app.Store.Pending(ctx); err != nil || pending {
+			worse("migrations", "the schema is not this binary's", "degraded")
+		}
+	}
+	if len(s.app.Keys.Algs()) == 0 {
+		worse("keys", "there is no signing key", "unavailable")
+	}
+	if s.redis != nil {
+		h.Checks["redis"] = "ok"
+		if err := session.PingRedis(ctx, s.redis); err != nil {
+			worse("redis", "no answer; sessions and limits use the database", "degraded")
+		}
+	}
+	return h
+}
+
+// mountHealth puts the probes on the public listener too.
+func (s *Server) mountHealth(rt *web.Router, w *web.Web) {
+	rt.Handle("/healthz", w.HandleJSON(s.healthz), http.MethodGet)
+	rt.Handle("/readyz", w.HandleJSON(s.readyz), http.MethodGet)
+}
+
+// healthz says that the process answers, and nothing else.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return web.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says whether requests should come here.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	h := s.Check(r.Context())
+	status := http.StatusOK
+	if h.Status == "unavailable" {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "5")
+	}
+	return web.JSON(w, status, h)
+}
+
+// adminHandler serves what is for operators. It listens on loopback unless
+// ADMIN_LISTEN says otherwise.
+func (s *Server) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	plain := func(h web.Handler) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) }
+	}
+	mux.HandleFunc("GET /healthz", plain(s.healthz))
+	mux.HandleFunc("GET /readyz", plain(s.readyz))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// watch keeps the readiness metrics current.
+func (s *Server) watch(ctx context.Context) {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	for {
+		h := s.Check(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		for check, sentence := range h.Checks {
+			ok := 0.0
+			if sentence == "ok" {
+				ok = 1
+			}
+			s.metrics.checks.WithLabelValues(check).Set(ok)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// metrics are the server's own. Labels are route templates and fixed words, never ids.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	rows     *prometheus.CounterVec
+	checks   *prometheus.GaugeVec
+	panics   *prometheus.CounterVec
+	series   atomic.Pointer[map[seriesKey]prometheus.Observer]
+}
+
+type seriesKey struct {
+	route, method string
+	status        int
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sallyport_http_request_duration_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route", "method", "status"}),
+		rows:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_swept_rows_total", Help: "Expired rows that were deleted."}, []string{"table"}),
+		checks: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_check_ok", Help: "1 while what /readyz looks at is well."}, []string{"check"}),
+		panics: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_worker_panics_total", Help: "Background workers that panicked and were started again."}, []string{"worker"}),
+	}
+	m.series.Store(&map[seriesKey]prometheus.Observer{})
+	m.registry.MustRegister(m.requests, m.rows, m.checks, m.panics)
+	return m
+}
+
+// observe records an answered request. The few series there are are looked up
+// without building their labels again.
+func (m *metrics) observe(route, method string, status int, took time.Duration) {
+	k := seriesKey{route, method, status}
+	known := *m.series.Load()
+	o := known[k]
+	if o == nil {
+		o = m.requests.WithLabelValues(route, method, strconv.Itoa(status))
+		grown := make(map[seriesKey]prometheus.Observer, len(known)+1)
+		for k, v := range known {
+			grown[k] = v
+		}
+		grown[k] = o
+		m.series.Store(&grown)
+	}
+	o.Observe(took.Seconds())
+}
+
+func (m *metrics) swept(table string, rows int64) { m.rows.WithLabelValues(table).Add(float64(rows)) }
+
+// dataURL makes an image small enough for every page part of the page.
+func dataURL(image []byte) (string, error) {
+	const most = 32 << 10
+	if len(image) > most {
+		return "", errors.New("the image is larger than 32 KiB")
+	}
+	kind := http.DetectContentType(image)
+	if strings.HasPrefix(kind, "text/xml") || strings.Contains(string(image[:min(len(image), 256)]), "<svg") {
+		kind = "image/svg+xml"
+	}
+	if !strings.HasPrefix(kind, "image/") {
+		return "", errors.New("the file is not an image")
+	}
+	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
+}

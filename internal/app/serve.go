@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// drainTime is how long requests that are under way may take after a stop.
+const drainTime = 20 * time.Second
+
+// secure reports whether people reach the server by https.
+func (c *Config) secure() bool { return strings.HasPrefix(c.Issuer, "https://") }
+
+// Serve runs the installation of cfg until ctx ends: it migrates, makes what is
+// missing, applies clients.yaml if there is one, listens, and on the way out
+// finishes the requests that are under way. out is for the person at the terminal.
+func Serve(ctx context.Context, cfg *Config, o Options, out io.Writer) error {
+	a, err := Open(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return a.serve(ctx, out, nil)
+}
+
+// serve is Serve for an opened installation. ready, if set, is called once the
+// public listener accepts.
+func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
+	if err := a.applyFile(ctx, out); err != nil {
+		return err
+	}
+	s, err := a.NewServer(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	public, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	admin, err := net.Listen("tcp", a.Config.AdminListen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("ADMIN_LISTEN: %w", err), public.Close())
+	}
+	a.greet(ctx, out)
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); s.Run(background) }()
+	defer func() { stop(); <-stopped }()
+
+	servers := []*http.Server{web.NewServer(a.Config.Listen, s.Handler()), web.NewServer(a.Config.AdminListen, s.Admin())}
+	failed := make(chan error, len(servers))
+	for i, l := range []net.Listener{public, admin} {
+		go func() { failed <- servers[i].Serve(l) }()
+	}
+	if ready != nil {
+		ready()
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.draining.Store(true)
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	for _, srv := range servers {
+		err = errors.Join(err, srv.Shutdown(down))
+	}
+	return err
+}
+
+// listen opens the public listener, with TLS if it is configured: 1.2 with
+// forward secrecy and authenticated ciphers only, and 1.3.
+func (a *App) listen(ctx context.Context) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.Config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("LISTEN: %w", err)
+	}
+	if a.Config.TLSCert == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(a.Config.TLSCert, a.Config.TLSKey)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("TLS_CERT and TLS_KEY: %w", err), l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		}}), nil
+}
+
+// greet tells the person at the terminal where the server is and what is missing.
+func (a *App) greet(ctx context.Context, out io.Writer) {
+	fmt.Fprintf(out, "Sallyport is at %s\n", a.Config.Issuer)
+	if a.Config.Env != Production {
+		fmt.Fprintf(out, "Development mode: keys and data are in %s.\n", a.Config.DataDir)
+	}
+	has, err := a.Store.HasSuperadmin(ctx)
+	if err == nil && !has {
+		fmt.Fprintln(out, "There is no administrator yet. Make the first one with:\n  sallyport users create -e you@example.com --super-admin")
+	}
+}
+
+// applyFile applies the clients.yaml of the working directory, if there is one.
+// In production a faulty one stops the start; in development the server starts
+// without it and says why.
+func (a *App) applyFile(ctx context.Context, out io.Writer) error {
+	const name = "clients.yaml"
+	text, err := os.ReadFile(filepath.Join(a.Config.Dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
+	plan, err := a.Identity.Apply(ctx, identity.Operator(), m, nil)
+	if err != nil && a.Config.Env == Production {
+		return err
+	}
+	if err != nil {
+		fmt.Fprintf(out, "clients.yaml was not applied:\n%v\n", err)
+		return nil
+	}
+	for _, c := range plan.Changes {
+		fmt.Fprintf(out, "clients.yaml: %s %s %s\n", c.Action, c.What, c.Name)
+	}
+	return nil
+}
