@@ -75,10 +75,11 @@ func (s *Store) CreateFlow(ctx context.Context, f *Flow, limit int) error {
 	return fault("store a flow", err)
 }
 
-// Flow returns a flow that has not expired, spent ones too; ErrNotFound otherwise.
+// Flow returns a flow, spent and expired ones too as long as they are kept, so
+// that a person can be told where to start again.
 func (s *Store) Flow(ctx context.Context, idHash secret.Hash) (*Flow, error) {
 	var f Flow
-	err := s.row(ctx, `SELECT `+flowColumns+` FROM flows f WHERE f.id_hash = ? AND f.expires_at > ?`, idHash, usec(s.clock())).Scan(f.dest()...)
+	err := s.row(ctx, `SELECT `+flowColumns+` FROM flows f WHERE f.id_hash = ?`, idHash).Scan(f.dest()...)
 	if err != nil {
 		return nil, fault("read a flow", err)
 	}

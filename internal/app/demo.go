@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/samplerp"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// The ports of the demonstration, unless they are taken.
+const (
+	demoPort       = 5000
+	demoSamplePort = 5001
+	demoAdminPort  = 5002
+)
+
+// Demo serves an installation of its own in dir, on loopback, with the sample data
+// and beside it the sample relying party. Ports that are taken are replaced by the
+// next free ones.
+func Demo(ctx context.Context, dir string, o Options, out io.Writer) error {
+	ports, err := freePorts(demoPort, demoSamplePort, demoAdminPort)
+	if err != nil {
+		return err
+	}
+	issuer, sample := "http://localhost:"+ports[0], "http://localhost:"+ports[1]
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	cfg, err := Load(LoadOptions{Dir: dir, Flags: map[string]string{
+		"ENV": "development", "ISSUER": issuer, "LISTEN": "127.0.0.1:" + ports[0], "ADMIN_LISTEN": "127.0.0.1:" + ports[2],
+		"DATABASE_URL": "sqlite://" + filepath.Join(dir, "data", "sallyport.db"),
+	}})
+	if err != nil {
+		return err
+	}
+	a, err := Open(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := a.Identity.Seed(ctx, identity.Operator(), identity.SeedOptions{SampleRP: sample}); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+ports[1])
+	if err != nil {
+		return err
+	}
+	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: identity.SampleRP, ClientSecret: identity.SampleRPSecret, BaseURL: sample,
+		People: samplePeople(), Logger: a.Log, Now: a.now})
+	srv := web.NewServer(l.Addr().String(), rp.Handler())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	err = a.serve(ctx, out, func() {
+		fmt.Fprintf(out, "\nThe sample application is at %s\nOpen it and sign in as one of:\n", sample)
+		for _, p := range samplePeople() {
+			fmt.Fprintf(out, "  %-24s %-16s %s\n", p.Email, p.Password, p.Who)
+		}
+		fmt.Fprintf(out, "\nEverything is kept in %s; delete it to begin anew. Ctrl+C stops.\n", dir)
+	})
+	err = errors.Join(err, srv.Close())
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
+// samplePeople are those of identity's sample data.
+func samplePeople() []samplerp.Person {
+	return []samplerp.Person{
+		{Email: "bob@acme-corp.com", Password: "UserPass123!", Who: "member of Acme Corp"},
+		{Email: "alice@acme-corp.com", Password: "UserPass123!", Who: "owner of Acme Corp, admin of Tech Startup"},
+		{Email: "admin@sallyport.test", Password: "AdminPass123!", Who: "superadmin of the installation"},
+	}
+}
+
+// freePorts returns the wanted ports, each replaced by the next free one if it is taken.
+func freePorts(wanted ...int) ([]string, error) {
+	taken := map[int]bool{}
+	var out []string
+	for _, port := range wanted {
+		for taken[port] || !free(port) {
+			if port++; port > 65535 {
+				return nil, errors.New("no port is free")
+			}
+		}
+		taken[port] = true
+		out = append(out, strconv.Itoa(port))
+	}
+	return out, nil
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
