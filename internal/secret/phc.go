@@ -91,6 +91,13 @@ func (e encodedHash) String() string {
 		e.argon.MemoryKiB, e.argon.Time, e.argon.Threads, b64.EncodeToString(e.salt), b64.EncodeToString(e.sum))
 }
 
+// CheckHash reports whether encoded is a hash that Passwords could verify with, or ErrBadHash: for one that comes from
+// elsewhere and is to be stored.
+func CheckHash(encoded string) error {
+	_, err := parseHash(encoded)
+	return err
+}
+
 // parseHash reads a stored hash. Anything but the exact forms above, within the bounds above, is ErrBadHash. The error
 // does not repeat the hash.
 func parseHash(s string) (encodedHash, error) {

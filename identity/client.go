@@ -1,0 +1,165 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// SecretOverlap is how long the last secret works beside a new one, unless
+// somebody says otherwise: a relying party has a day to change over.
+const SecretOverlap = 24 * time.Hour
+
+// NewClient is a client to register.
+type NewClient struct {
+	ID           string    // client_id; "" makes one
+	Organization uuid.UUID // uuid.Nil: the platform's own
+	Metadata     storage.Metadata
+}
+
+// CreateClient registers a client and returns it with its secret, which nobody
+// can read again; "" for a client without one. Only those who administer the
+// installation register clients, which makes all of them first-party: that is
+// what skip_consent rests on. Errors: Faults, storage.ErrExists.
+func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string, err error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, "", err
+	}
+	if n.ID == "" {
+		n.ID = uuid.NewString()
+	}
+	c = &storage.Client{ID: n.ID, Organization: n.Organization, Metadata: n.Metadata}
+	if err := i.checkClient(ctx, c); err != nil {
+		return nil, "", err
+	}
+	if takesSecret(&c.Metadata) {
+		clientSecret = NewClientSecret()
+		c.Secrets = []storage.ClientSecret{i.storedSecret(c.ID, clientSecret)}
+	}
+	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+		return r.CreateClient(ctx, c, clientEvent(a, "client.created", c))
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return c, clientSecret, nil
+}
+
+// checkClient applies every rule to a client that people register.
+func (i *Identity) checkClient(ctx context.Context, c *storage.Client) error {
+	faults := checkMetadata(c.ID, &c.Metadata, i.production)
+	resources, err := i.store.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	checkScopes(&faults, &c.Metadata, definedBy(resources))
+	if c.Organization != uuid.Nil {
+		_, err := i.store.Organization(ctx, c.Organization)
+		if errors.Is(err, storage.ErrNotFound) {
+			faults.add("organization", "does not exist", "create it first, or leave it out")
+		} else if err != nil {
+			return err
+		}
+	}
+	return faults.err()
+}
+
+// definedBy tells which scopes the resources define.
+func definedBy(resources []storage.Resource) func(string) bool {
+	known := map[string]bool{}
+	for _, r := range resources {
+		for name := range r.Scopes {
+			known[name] = true
+		}
+	}
+	return func(scope string) bool { return known[scope] }
+}
+
+func takesSecret(m *storage.Metadata) bool {
+	return m.TokenEndpointAuthMethod == "client_secret_basic" || m.TokenEndpointAuthMethod == "client_secret_post"
+}
+
+// Client returns a client that is not deleted.
+func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	c, err := i.store.Client(ctx, clientID)
+	if err == nil && !c.DeletedAt.IsZero() {
+		return nil, storage.ErrNotFound
+	}
+	return c, err
+}
+
+// Clients lists up to limit clients after the one with that client_id.
+func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	return i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
+}
+
+// RotateSecret gives a client a new secret and returns it. The newest of the old
+// ones works on for overlap, 0 ends all of them at once.
+func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
+	c, err := i.Client(ctx, a, clientID)
+	if err != nil {
+		return "", err
+	}
+	if !takesSecret(&c.Metadata) {
+		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret", clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
+	}
+	text := NewClientSecret()
+	k := i.storedSecret(c.ID, text)
+	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), with(clientEvent(a, "client.secret_rotated", c), "overlap_seconds", int64(overlap/time.Second)))
+	})
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+// DisableClient stops a client within a second, everywhere; EnableClient takes it back.
+func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", c))
+	})
+}
+
+// EnableClient lets a disabled client go on.
+func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		return r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", c))
+	})
+}
+
+// DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
+// with Faults: the file would name a client that can never be again.
+func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		if c.ManagedBy == storage.ManagedByFile {
+			return Faults{{Field: "client_id", Problem: fmt.Sprintf("%q belongs to clients.yaml", c.ID), Remedy: "remove it there and apply the file first"}}
+		}
+		return r.DeleteClient(ctx, c.ID, clientEvent(a, "client.deleted", c))
+	})
+}
+
+func (i *Identity) editClient(ctx context.Context, a Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
+	c, err := i.Client(ctx, a, clientID)
+	if err != nil {
+		return err
+	}
+	return i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error { return edit(r, c) })
+}
+
+// clientEvent is an event concerning a client, in the log of its organization.
+func clientEvent(a Actor, kind string, c *storage.Client) *storage.Event {
+	e := a.event(kind)
+	e.Client, e.Organization = c.ID, c.Organization
+	return e
+}

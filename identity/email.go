@@ -1,0 +1,62 @@
+package identity
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
+
+const maxEmailBytes = 254 // RFC 5321, section 4.5.3.1, less the angle brackets
+
+// EmailKey returns the form of an address under which it is unique: trimmed, in
+// normal form C, the local part in lower case, the domain in lower-case ASCII
+// (IDNA). Dots and plus signs are kept: they mean different boxes at many
+// providers. The error is Faults.
+//
+// What cannot be one plain address is refused, above all what a mail program
+// would read as several: commas, angle brackets, a second at sign.
+func EmailKey(email string) (string, error) {
+	refuse := func(problem string) (string, error) {
+		return "", Faults{{Field: "email", Problem: problem, Remedy: "write it like name@example.com"}}
+	}
+	email = norm.NFC.String(strings.TrimSpace(email))
+	if !utf8.ValidString(email) || len(email) > maxEmailBytes {
+		return refuse("is not text, or longer than 254 bytes")
+	}
+	local, domain, ok := strings.Cut(email, "@")
+	if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
+		return refuse("is not an address with one @ in it")
+	}
+	if strings.ContainsFunc(local, notInLocalPart) {
+		return refuse("has a character that addresses do not have")
+	}
+	// The lower case of a composed text need not be composed, so normal form C comes last.
+	local = norm.NFC.String(strings.ToLower(local))
+	if len(local) > 64 {
+		return refuse("has more than 64 bytes before the @")
+	}
+	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
+	domain, err := profile.ToASCII(domain)
+	if err == nil {
+		// A name that cannot be read back from its ASCII form is no name.
+		_, err = profile.ToUnicode(domain)
+	}
+	if err != nil || domain == "" || strings.HasSuffix(domain, ".") {
+		return refuse("has no domain behind the @ that could exist")
+	}
+	key := local + "@" + domain
+	if len(key) > maxEmailBytes {
+		return refuse("is longer than 254 bytes")
+	}
+	return key, nil
+}
+
+// notInLocalPart finds what only occurs in quoted local parts, in lists and in
+// attacks. Format characters are invisible: with them two addresses look like one.
+func notInLocalPart(r rune) bool {
+	return r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) ||
+		strings.ContainsRune(`,;:<>()[]\"@`, r)
+}

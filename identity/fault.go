@@ -1,0 +1,55 @@
+package identity
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Fault is one thing wrong with what somebody entered. It never holds a secret.
+type Fault struct {
+	// Field is the name the input has in its own standard: redirect_uris, email, slug.
+	Field string
+	// Item is the place in a list, from 1; 0 is the field as a whole.
+	Item    int
+	Problem string
+	Remedy  string
+}
+
+func (f Fault) String() string {
+	s := f.Field
+	if f.Item > 0 {
+		s += fmt.Sprintf("[%d]", f.Item)
+	}
+	s += ": " + f.Problem
+	if f.Remedy != "" {
+		s += "; " + f.Remedy
+	}
+	return s
+}
+
+// Faults is everything wrong with one input, as an error.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, x := range f {
+		lines[i] = x.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (f *Faults) add(field, problem, remedy string) {
+	*f = append(*f, Fault{Field: field, Problem: problem, Remedy: remedy})
+}
+
+func (f *Faults) addItem(field string, item int, problem, remedy string) {
+	*f = append(*f, Fault{Field: field, Item: item, Problem: problem, Remedy: remedy})
+}
+
+// err is nil without faults: a nil Faults in an error would not be.
+func (f Faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}

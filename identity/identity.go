@@ -1,0 +1,145 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// ErrForbidden: the acting person may see this but not do that.
+var ErrForbidden = errors.New("not allowed")
+
+// Config is what an Identity is made of.
+type Config struct {
+	Store     *storage.Store
+	Passwords *secret.Passwords
+	// ClientSecrets are the sub-keys of purpose "client-secret".
+	ClientSecrets secret.Subkeys
+	// PasswordMinLength is in characters; 0 is 8.
+	PasswordMinLength int
+	// ContextWords are what people of this installation would put into a password:
+	// the product's name, the issuer's host.
+	ContextWords []string
+	// Production refuses sample credentials and plain http on loopback for web applications.
+	Production bool
+	// Now is the node's clock; nil is the system's.
+	Now func() time.Time
+}
+
+// Identity applies the rules. It is safe for concurrent use.
+type Identity struct {
+	store      *storage.Store
+	passwords  *secret.Passwords
+	keys       secret.Subkeys
+	minLength  int
+	words      []string
+	production bool
+	now        func() time.Time
+
+	verified   *verified
+	phcSlot    chan struct{}
+	phcWaiting atomic.Int64
+	uses       uses
+}
+
+// New returns an Identity.
+func New(c Config) *Identity {
+	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
+		words: c.ContextWords, production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1)}
+	if i.minLength == 0 {
+		i.minLength = 8
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	i.verified = newVerified(i.clock)
+	i.uses.seen = map[use]time.Time{}
+	return i
+}
+
+func (i *Identity) clock() time.Time { return i.now().UTC().Truncate(time.Microsecond) }
+
+// Actor is who does something: a person, or the operator at the command line.
+type Actor struct {
+	UserID uuid.UUID
+	// RequestID ties the audit event to the access log.
+	RequestID string
+
+	operator bool
+}
+
+// Operator acts with the authority of somebody who can read the server's keys.
+func Operator() Actor { return Actor{operator: true} }
+
+// event is an event of this actor's doing.
+func (a Actor) event(kind string) *storage.Event {
+	e := &storage.Event{Type: kind, Actor: a.UserID, RequestID: a.RequestID}
+	if a.operator {
+		e.Facts = map[string]any{"by": "operator"}
+	}
+	return e
+}
+
+// with adds a fact to an event.
+func with(e *storage.Event, name string, value any) *storage.Event {
+	if e.Facts == nil {
+		e.Facts = map[string]any{}
+	}
+	e.Facts[name] = value
+	return e
+}
+
+// person reads who acts. Roles are read anew at every act: taking one away works
+// at once, and the disabled can do nothing.
+func (i *Identity) person(ctx context.Context, a Actor) (*storage.User, error) {
+	u, err := i.store.User(ctx, a.UserID)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
+		return nil, fmt.Errorf("%w: nobody acts", ErrForbidden)
+	}
+	return u, err
+}
+
+// platform admits those who administer the installation.
+func (i *Identity) platform(ctx context.Context, a Actor) error {
+	if a.operator {
+		return nil
+	}
+	u, err := i.person(ctx, a)
+	if err == nil && !hasRole(u, storage.RoleSuperadmin) {
+		err = fmt.Errorf("%w: it needs the platform role superadmin", ErrForbidden)
+	}
+	return err
+}
+
+// platformOrSelf admits the person concerned too.
+func (i *Identity) platformOrSelf(ctx context.Context, a Actor, userID uuid.UUID) error {
+	if !a.operator && a.UserID != uuid.Nil && a.UserID == userID {
+		return nil
+	}
+	return i.platform(ctx, a)
+}
+
+// inOrganization admits those who administer the installation, and members of the
+// organization with one of the roles. Strangers get storage.ErrNotFound.
+func (i *Identity) inOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, roles ...string) error {
+	if a.operator {
+		return nil
+	}
+	u, err := i.person(ctx, a)
+	if err != nil || hasRole(u, storage.RoleSuperadmin) {
+		return err
+	}
+	role, err := i.store.Role(ctx, organizationID, a.UserID)
+	if err == nil && !slices.Contains(roles, role) {
+		err = fmt.Errorf("%w: it needs the role %s", ErrForbidden, strings.Join(roles, " or "))
+	}
+	return err
+}

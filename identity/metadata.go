@@ -1,0 +1,198 @@
+package identity
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+var clientIDGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:/+-]{0,127}$`)
+
+// The values a registration can have. Discovery offers the same.
+var (
+	applicationTypes = []string{"web", "native"}
+	grantTypes       = []string{"authorization_code", "refresh_token", "client_credentials"}
+	authMethods      = []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
+	signingAlgs      = []string{"RS256", "ES256", "EdDSA"}
+	verifyingAlgs    = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	tokenFormats     = []string{"opaque", "jwt"}
+)
+
+// fillIn gives what was left out the defaults of RFC 7591, section 2, and ours, so
+// that a stored registration says everything.
+func fillIn(m *storage.Metadata) {
+	set := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	if m.GrantTypes == nil {
+		m.GrantTypes = []string{"authorization_code"}
+	}
+	code := slices.Contains(m.GrantTypes, "authorization_code")
+	if m.ResponseTypes == nil && code {
+		m.ResponseTypes = []string{"code"}
+	}
+	set(&m.ApplicationType, "web")
+	set(&m.TokenEndpointAuthMethod, "client_secret_basic")
+	set(&m.IDTokenSignedResponseAlg, "RS256")
+	set(&m.AccessTokenFormat, "opaque")
+	if m.Scope == "" && code {
+		m.Scope = "openid profile email"
+		if slices.Contains(m.GrantTypes, "refresh_token") {
+			m.Scope += " offline_access"
+		}
+	}
+	m.Scope = strings.Join(strings.Fields(m.Scope), " ")
+	if m.TokenEndpointAuthMethod == "none" {
+		m.RequirePKCE = true
+	}
+}
+
+// checkMetadata fills in the defaults and then applies every rule that needs
+// nothing but the registration itself; checkScopes has the rest.
+func checkMetadata(clientID string, m *storage.Metadata, production bool) Faults {
+	fillIn(m)
+	var faults Faults
+	if !clientIDGrammar.MatchString(clientID) {
+		faults.add("client_id", fmt.Sprintf("%q is not a client_id", clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
+	}
+	checkChoices(&faults, m)
+	checkGrants(&faults, m)
+	checkPlaces(&faults, m, production)
+	checkKeys(&faults, m)
+	checkPresentation(&faults, m)
+	if m.SkipConsent && m.TokenEndpointAuthMethod == "none" {
+		// Anybody can claim to be a public client, so its person is always asked.
+		faults.add("skip_consent", "is for confidential clients only", "remove it, or give the client a secret or keys")
+	}
+	if m.Management && m.TokenEndpointAuthMethod == "none" {
+		faults.add("management", "is for confidential clients only", "remove it, or give the client a secret or keys")
+	}
+	return faults
+}
+
+func checkChoices(faults *Faults, m *storage.Metadata) {
+	for _, c := range []struct {
+		field, value string
+		allowed      []string
+		optional     bool
+	}{
+		{"application_type", m.ApplicationType, applicationTypes, false},
+		{"token_endpoint_auth_method", m.TokenEndpointAuthMethod, authMethods, false},
+		{"id_token_signed_response_alg", m.IDTokenSignedResponseAlg, signingAlgs, false},
+		{"userinfo_signed_response_alg", m.UserinfoSignedResponseAlg, signingAlgs, true},
+		{"token_endpoint_auth_signing_alg", m.TokenEndpointAuthSigningAlg, verifyingAlgs, true},
+		{"request_object_signing_alg", m.RequestObjectSigningAlg, verifyingAlgs, true},
+		{"access_token_format", m.AccessTokenFormat, tokenFormats, false},
+	} {
+		if !slices.Contains(c.allowed, c.value) && !(c.optional && c.value == "") {
+			faults.add(c.field, fmt.Sprintf("%q is not supported", clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
+		}
+	}
+	checkSet(faults, "grant_types", m.GrantTypes, grantTypes)
+	checkSet(faults, "response_types", m.ResponseTypes, []string{"code"})
+}
+
+func checkSet(faults *Faults, field string, values, allowed []string) {
+	for n, v := range values {
+		if !slices.Contains(allowed, v) {
+			faults.addItem(field, n+1, fmt.Sprintf("%q is not supported", clip(v)), "choose from "+strings.Join(allowed, ", "))
+		} else if slices.Contains(values[:n], v) {
+			faults.addItem(field, n+1, fmt.Sprintf("%q is listed twice", v), "remove one")
+		}
+	}
+}
+
+func checkGrants(faults *Faults, m *storage.Metadata) {
+	code := slices.Contains(m.GrantTypes, "authorization_code")
+	if len(m.GrantTypes) == 0 {
+		faults.add("grant_types", "is empty", "name at least one")
+	}
+	if code != slices.Contains(m.ResponseTypes, "code") {
+		faults.add("response_types", "does not go with grant_types", "list code with authorization_code, and nothing without it")
+	}
+	if !code && slices.Contains(m.GrantTypes, "refresh_token") {
+		faults.add("grant_types", "has refresh_token without authorization_code", "add authorization_code: refresh tokens come with a code")
+	}
+	if slices.Contains(m.GrantTypes, "client_credentials") && m.TokenEndpointAuthMethod == "none" {
+		faults.add("grant_types", "has client_credentials for a client that has no credentials", "choose another token_endpoint_auth_method")
+	}
+	switch {
+	case code && len(m.RedirectURIs) == 0:
+		faults.add("redirect_uris", "is missing", "list the URIs that codes are sent to")
+	case !code && len(m.RedirectURIs) > 0:
+		faults.add("redirect_uris", "is of no use without the grant type authorization_code", "remove it, or add the grant type")
+	}
+}
+
+func checkPlaces(faults *Faults, m *storage.Metadata, production bool) {
+	redirect, page := redirectKind(m.ApplicationType == "native", production), pageKind(production)
+	checkURIs(faults, "redirect_uris", m.RedirectURIs, checkURI, redirect)
+	checkURIs(faults, "post_logout_redirect_uris", m.PostLogoutRedirectURIs, checkURI, redirect)
+	checkURIs(faults, "web_origins", m.WebOrigins, checkOrigin, page)
+	for _, u := range []struct{ field, value string }{
+		{"client_uri", m.ClientURI}, {"logo_uri", m.LogoURI}, {"policy_uri", m.PolicyURI}, {"tos_uri", m.TosURI},
+		{"initiate_login_uri", m.InitiateLoginURI}, {"jwks_uri", m.JWKSURI},
+	} {
+		if u.value == "" {
+			continue
+		}
+		if err := checkURI(u.value, page); err != nil {
+			faults.add(u.field, fmt.Sprintf("%q %s", clip(u.value), err), "")
+		}
+	}
+}
+
+func checkKeys(faults *Faults, m *storage.Metadata) {
+	if len(m.JWKS) > 0 {
+		canonical, err := checkJWKS(m.JWKS)
+		if err != nil {
+			faults.add("jwks", err.Error(), "register public keys only: RSA from 2048 bits, P-256 or Ed25519")
+		} else {
+			m.JWKS = canonical
+		}
+	}
+	if len(m.JWKS) > 0 && m.JWKSURI != "" {
+		faults.add("jwks_uri", "is given together with jwks", "keep one of them")
+	}
+	keys := len(m.JWKS) > 0 || m.JWKSURI != ""
+	assertion := m.TokenEndpointAuthMethod == "private_key_jwt"
+	if assertion && !keys {
+		faults.add("token_endpoint_auth_method", "is private_key_jwt without keys", "give jwks or jwks_uri")
+	}
+	if !assertion && m.TokenEndpointAuthSigningAlg != "" {
+		faults.add("token_endpoint_auth_signing_alg", "is of no use without private_key_jwt", "remove it")
+	}
+	if (m.RequireSignedRequestObject || m.RequestObjectSigningAlg != "") && !keys {
+		faults.add("request_object_signing_alg", "needs keys to verify request objects with", "give jwks or jwks_uri")
+	}
+}
+
+func checkPresentation(faults *Faults, m *storage.Metadata) {
+	if m.ClientName != "" {
+		checkName(faults, "client_name", m.ClientName, 100)
+	}
+	if len(m.Contacts) > 20 {
+		faults.add("contacts", "has more than 20 entries", "remove some")
+	}
+	for n, c := range m.Contacts {
+		if _, err := EmailKey(c); err != nil {
+			faults.addItem("contacts", n+1, fmt.Sprintf("%q is not an email address", clip(c)), "")
+		}
+	}
+	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
+		faults.add("default_max_age", "is negative", "give seconds, 0 or more")
+	}
+	for n, acr := range m.DefaultACRValues {
+		if !scopeToken(acr) || n >= 10 {
+			faults.addItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", clip(acr)), "list up to 10, such as urn:sallyport:acr:mfa")
+		}
+	}
+	if len(m.Scope) > 4096 {
+		faults.add("scope", "is longer than 4096 bytes", "register another client")
+	}
+}

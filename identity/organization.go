@@ -1,0 +1,131 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+var slugGrammar = regexp.MustCompile(`^[a-z][a-z0-9-]{1,38}$`)
+
+// reservedSlugs are names that read like a part of the product, or like nobody.
+var reservedSlugs = []string{
+	"account", "admin", "administrator", "api", "app", "audit", "auth", "authorize", "callback", "client", "clients", "console", "consent",
+	"default", "demo", "dev", "docs", "false", "health", "healthz", "help", "internal", "invite", "jwks", "login", "logout", "mail", "me",
+	"metrics", "new", "nil", "none", "null", "oauth", "oauth2", "oidc", "org", "organization", "organizations", "orgs", "platform", "public",
+	"readyz", "recover", "register", "root", "sallyport", "saml", "scim", "security", "settings", "setup", "static", "status", "superadmin",
+	"support", "system", "token", "true", "undefined", "userinfo", "users", "verify", "webhooks", "well-known", "www",
+}
+
+// CheckSlug applies the rules for the name of an organization in URLs, scopes and
+// tokens. The error is Faults.
+func CheckSlug(slug string) error {
+	const remedy = "use 2 to 39 of a-z, 0-9 and -, beginning with a letter, such as acme-corp"
+	var faults Faults
+	switch _, err := uuid.Parse(slug); {
+	case !slugGrammar.MatchString(slug):
+		faults.add("slug", fmt.Sprintf("%q is not a slug", clip(slug)), remedy)
+	case slices.Contains(reservedSlugs, slug):
+		faults.add("slug", fmt.Sprintf("%q is reserved", slug), "choose another")
+	case err == nil:
+		// The organization parameter takes an id or a slug; nothing may be both.
+		faults.add("slug", "looks like the id of an organization", "choose another")
+	}
+	return faults.err()
+}
+
+// checkName is for what people are shown: one line without anything invisible,
+// which could make it look like another name.
+func checkName(faults *Faults, field, name string, max int) {
+	switch {
+	case strings.TrimSpace(name) != name || name == "":
+		faults.add(field, "is empty or begins or ends with a space", "write a name")
+	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > max:
+		faults.add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
+	case strings.ContainsFunc(name, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || unicode.Is(unicode.Cf, r) && r != '\u200d' && r != '\u200c'
+	}):
+		faults.add(field, "has invisible characters in it", "type it again")
+	}
+}
+
+// clip keeps what somebody typed short enough for a message.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:60]) + "…"
+	}
+	return s
+}
+
+// CreateOrganization creates an organization, with its owner if there is one.
+// storage.ErrExists if the slug is or ever was taken.
+func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	var faults Faults
+	if err := CheckSlug(slug); err != nil {
+		errors.As(err, &faults)
+	}
+	checkName(&faults, "name", name, 100)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	n := i.newOrganization(a, slug, name, owner)
+	if err := i.store.CreateOrganizations(ctx, n); err != nil {
+		return nil, err
+	}
+	return &n.Organization, nil
+}
+
+func (i *Identity) newOrganization(a Actor, slug, name string, owner uuid.UUID) *storage.NewOrganization {
+	now := i.clock()
+	o := storage.Organization{ID: uuid.Must(uuid.NewV7()), Slug: slug, Name: name, CreatedAt: now, UpdatedAt: now}
+	e := with(a.event("organization.created"), "slug", slug)
+	e.Organization, e.User = o.ID, owner
+	return &storage.NewOrganization{Organization: o, Owner: owner, Event: e}
+}
+
+// OrganizationBySlug finds an organization for its members and for those who
+// administer the installation.
+func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
+	o, err := i.store.OrganizationBySlug(ctx, slug)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.inOrganization(ctx, a, o.ID, storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Organizations lists up to limit organizations after the one with that id.
+func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	return i.store.Organizations(ctx, after, limit)
+}
+
+// RenameOrganization changes the name that people see. The slug never changes:
+// relying parties have it written down.
+func (i *Identity) RenameOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return err
+	}
+	var faults Faults
+	if checkName(&faults, "name", name, 100); len(faults) > 0 {
+		return faults
+	}
+	e := a.event("organization.renamed")
+	e.Organization = organizationID
+	return i.store.RenameOrganization(ctx, organizationID, name, e)
+}

@@ -1,0 +1,70 @@
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/trustelem/zxcvbn"
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	// Fewer guesses than this and a password is common: it is a word of the lists, a
+	// pattern, or one of the person's own words with a year behind it.
+	commonGuesses = 1e6
+	// zxcvbn's time grows with the square of the length; what is longer is judged by its beginning.
+	zxcvbnRunes = 128
+)
+
+// CheckPassword applies the rules for a new password of the person with that
+// address: long enough, at most 256 characters, not the address, not common. No
+// composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is Faults.
+func (i *Identity) CheckPassword(password, email string, words ...string) error {
+	var faults Faults
+	text := norm.NFC.String(password)
+	local, domain, _ := strings.Cut(strings.ToLower(email), "@")
+	switch n := utf8.RuneCountInString(text); {
+	case !utf8.ValidString(password):
+		faults.add("password", "is not text", "")
+	case n > secret.MaxPasswordChars:
+		faults.add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+	case n < i.minLength:
+		faults.add("password", fmt.Sprintf("has fewer than %d characters", i.minLength), "a few unrelated words are long and easy to remember")
+	case email != "" && (strings.EqualFold(text, email) || strings.EqualFold(text, local)):
+		faults.add("password", "is the email address", "choose one that nobody can look up")
+	case i.production && sampleCredential(text):
+		faults.add("password", "is the one of the sample data, which everybody knows", "choose another")
+	case common(text, slices.Concat(i.words, words, pieces(local), pieces(domain))):
+		faults.add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
+	}
+	return faults.err()
+}
+
+func common(text string, words []string) bool {
+	if r := []rune(text); len(r) > zxcvbnRunes {
+		text = string(r[:zxcvbnRunes])
+	}
+	for n, w := range words {
+		words[n] = strings.ToLower(w)
+	}
+	return zxcvbn.PasswordStrength(text, words).Guesses < commonGuesses
+}
+
+// pieces are the words that part of an address is made of: "acme-corp.com" is acme,
+// corp, acmecorp and com.
+func pieces(s string) []string {
+	var all []string
+	for label := range strings.SplitSeq(s, ".") {
+		words := strings.FieldsFunc(label, func(r rune) bool { return strings.ContainsRune("-_+", r) })
+		all = append(append(all, words...), strings.Join(words, ""))
+	}
+	return append(all, s)
+}
+
+// sampleCredential knows the passwords and secrets of product.md section 12: they are public.
+func sampleCredential(s string) bool {
+	return slices.Contains([]string{samplePassword, sampleAdminPassword, "acme_secret_portal_2024", "data_secret_api_2024", "sample_rp_secret_2024"}, s)
+}

@@ -1,0 +1,76 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// LG-07, NIST SP 800-63B-4 section 3.1.1.2: common and context words are refused,
+// composition is not asked for.
+func TestPasswordRules(t *testing.T) {
+	in := onSQLite(t)
+	const email = "robert.miller@acme-corp.com"
+	for password, want := range map[string]string{
+		"a quiet river bends north":   "",
+		"nur kleinbuchstaben hier":    "",
+		"kx9$vQ2m":                    "",
+		samplePassword:                "",
+		"日本語の長い合言葉です":                 "",
+		manyCharacters(256):           "", // 256 characters
+		"":                            "fewer than 8",
+		"kx9$vQ2":                     "fewer than 8",
+		manyCharacters(257):           "more than 256",
+		"password":                    "first that an attacker tries",
+		"Password123!":                "first that an attacker tries",
+		"12345678":                    "first that an attacker tries",
+		"qwertyuiop":                  "first that an attacker tries",
+		"sallyport2026":               "first that an attacker tries",
+		"acmecorp2026":                "first that an attacker tries",
+		"Miller1985":                  "first that an attacker tries",
+		"aaaaaaaaaaaaaaaaaaaaaaaaa":   "first that an attacker tries",
+		email:                         "is the email address",
+		"Robert.Miller@ACME-corp.com": "is the email address",
+		"robert.miller":               "is the email address",
+		"kx9$vQ2m\xff\xfe":            "is not text",
+	} {
+		err := in.CheckPassword(password, email, "Robert Miller")
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: got %v, want none", password, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: got %v, want %q", password, err, want)
+		case err != nil && len(password) > 8 && strings.Contains(err.Error(), password):
+			t.Errorf("%q: the fault repeats the password: %v", password, err)
+		}
+	}
+}
+
+// manyCharacters is a long text without a pattern.
+func manyCharacters(n int) string {
+	var b strings.Builder
+	for k := 0; b.Len() < n; k++ {
+		fmt.Fprintf(&b, "%x", sha256.Sum256([]byte{byte(k)}))
+	}
+	return b.String()[:n]
+}
+
+func TestSamplePasswordsAreRefusedInProduction(t *testing.T) {
+	in := onSQLite(t, inProduction)
+	for _, password := range []string{samplePassword, sampleAdminPassword} {
+		if err := in.CheckPassword(password, "bob@acme-corp.com"); err == nil {
+			t.Errorf("%q: got no fault", password)
+		}
+	}
+}
+
+// zxcvbn's time grows with the square of the length.
+func BenchmarkCheckPassword(b *testing.B) {
+	i := New(Config{Now: time.Now})
+	long := strings.Repeat("ab1!", 64)
+	for b.Loop() {
+		_ = i.CheckPassword(long, "bob@acme-corp.com")
+	}
+}

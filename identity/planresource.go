@@ -1,0 +1,106 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// resources plans the resource servers: those of the file, then those that it
+// named once and names no more.
+func (pl *planner) resources() {
+	pl.eachScopeOnce()
+	named := map[string]bool{}
+	for n := range pl.m.resources {
+		want := &pl.m.resources[n]
+		named[want.Identifier] = true
+		for k, id := range want.ServedBy {
+			have := pl.clients[id]
+			gone := have == nil || !have.DeletedAt.IsZero() || have.ManagedBy == storage.ManagedByFile || have.ManagedBy == storage.ManagedByFileOnce
+			if !pl.named[id] && gone {
+				pl.fault(want.places.line("served_by", k+1), fmt.Sprintf("resource %s: served_by names the client %q, which is not registered", clip(want.Identifier), clip(id)),
+					"add it under clients, or remove it here")
+			}
+		}
+		pl.resource(want.Resource)
+	}
+	for _, r := range pl.present {
+		if r.ManagedBy != storage.ManagedByFile || named[r.Identifier] {
+			continue
+		}
+		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "delete", What: "resource", Name: r.Identifier,
+			Details: []string{"the file names it no more"},
+			apply: func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
+				return e.DeleteResource(ctx, r.Identifier, with(a.event("resource.deleted"), "resource", r.Identifier))
+			}})
+	}
+}
+
+// eachScopeOnce refuses a scope of two resources: its tokens would be for both,
+// and the consent page would show the sentence of either.
+func (pl *planner) eachScopeOnce() {
+	owner := map[string]string{}
+	for _, r := range pl.resourcesAfter() {
+		n := slices.IndexFunc(pl.m.resources, func(m manifestResource) bool { return m.Identifier == r.Identifier })
+		for _, scope := range sortedKeys(r.Scopes) {
+			first, taken := owner[scope]
+			owner[scope] = r.Identifier
+			if !taken || first == r.Identifier {
+				continue
+			}
+			line := 1
+			if n >= 0 {
+				line = pl.m.resources[n].places.line("scopes."+scope, 0)
+			}
+			pl.fault(line, fmt.Sprintf("scope %q is defined by %s and by %s", clip(scope), clip(first), clip(r.Identifier)), "rename one of them")
+		}
+	}
+}
+
+func (pl *planner) resource(want storage.Resource) {
+	n := slices.IndexFunc(pl.present, func(r storage.Resource) bool { return r.Identifier == want.Identifier })
+	change := Change{Action: "create", What: "resource", Name: want.Identifier}
+	have := storage.Resource{}
+	if n >= 0 {
+		have = pl.present[n]
+		change.Action = "update"
+	}
+	change.Details = resourceDiff(&have, &want)
+	change.apply = func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
+		return e.PutResource(ctx, &want, with(a.event("resource."+change.Action+"d"), "resource", want.Identifier))
+	}
+	switch {
+	case n < 0 || len(change.Details) > 0:
+		pl.plan.Changes = append(pl.plan.Changes, change)
+	case have.ManagedBy != storage.ManagedByFile:
+		pl.plan.adoptions = append(pl.plan.adoptions, change)
+		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("resource %s belongs to the file from now on", want.Identifier))
+	}
+}
+
+func resourceDiff(have, want *storage.Resource) []string {
+	var lines []string
+	if have.Name != want.Name {
+		lines = append(lines, "name: "+want.Name)
+	}
+	scopes := maps.Clone(have.Scopes)
+	if scopes == nil {
+		scopes = map[string]string{}
+	}
+	for _, name := range sortedKeys(want.Scopes) {
+		if was, ok := scopes[name]; !ok || was != want.Scopes[name] {
+			lines = append(lines, fmt.Sprintf("scope %s: %s", name, want.Scopes[name]))
+		}
+		delete(scopes, name)
+	}
+	for _, name := range sortedKeys(scopes) {
+		lines = append(lines, fmt.Sprintf("scope %s: removed", name))
+	}
+	if was, is := slices.Sorted(slices.Values(have.ServedBy)), slices.Sorted(slices.Values(want.ServedBy)); !slices.Equal(was, is) {
+		lines = append(lines, fmt.Sprintf("served_by: %v", is))
+	}
+	return lines
+}

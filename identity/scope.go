@@ -1,0 +1,72 @@
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The scopes that OpenID Connect and the product define; everything else is a
+// resource's. All of them are about a person.
+const (
+	ScopeOpenID        = "openid"
+	ScopeProfile       = "profile"
+	ScopeEmail         = "email"
+	ScopePhone         = "phone"
+	ScopeAddress       = "address"
+	ScopeOfflineAccess = "offline_access"
+	ScopeOrg           = "org"
+	ScopeOrgs          = "orgs"
+	ScopeRoles         = "roles"
+)
+
+// StandardScopes returns them in the order in which people are shown them.
+func StandardScopes() []string {
+	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeRoles, ScopeOfflineAccess}
+}
+
+// scopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.
+func scopeToken(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// checkScopes judges what a client may ask for; known are the scopes of resources.
+func checkScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
+	scopes := strings.Fields(m.Scope)
+	for n, s := range scopes {
+		standard := slices.Contains(StandardScopes(), s)
+		switch {
+		case slices.Contains(scopes[:n], s):
+			faults.add("scope", fmt.Sprintf("names %q twice", s), "remove one")
+		case strings.HasPrefix(s, "org:"):
+			faults.add("scope", fmt.Sprintf("names %q", clip(s)), "register org, which allows org:<slug> too")
+		case !scopeToken(s) || !standard && !known(s):
+			faults.add("scope", fmt.Sprintf("names %q, which nothing defines", clip(s)), "define it under resources, or remove it")
+		case standard && !slices.Contains(m.GrantTypes, "authorization_code"):
+			faults.add("scope", fmt.Sprintf("names %q, which is about a person", s), "add the grant type authorization_code, or remove the scope")
+		case s == ScopeOfflineAccess && !slices.Contains(m.GrantTypes, "refresh_token"):
+			faults.add("scope", "names offline_access without the grant type refresh_token", "add the grant type, or remove the scope")
+		}
+	}
+}
+
+// checkResource judges a resource server by itself.
+func checkResource(r *storage.Resource) Faults {
+	var faults Faults
+	if err := checkURI(r.Identifier, uriKind{loopback: true, localhost: true, custom: true}); err != nil {
+		faults.add("identifier", fmt.Sprintf("%q %s", clip(r.Identifier), err), "use an absolute URI such as https://api.example.com (RFC 8707)")
+	}
+	checkName(&faults, "name", r.Name, 100)
+	for _, name := range sortedKeys(r.Scopes) {
+		field := "scopes." + clip(name)
+		switch {
+		case !scopeToken(name) || strings.HasPrefix(name, "org:") || slices.Contains(StandardScopes(), name):
+			faults.add(field, "is not a name a resource can define", "choose another, such as api:read")
+		default:
+			checkName(&faults, field, r.Scopes[name], 200)
+		}
+	}
+	return faults
+}

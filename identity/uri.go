@@ -1,0 +1,204 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxURIs     = 50
+	maxURIBytes = 2048
+)
+
+// uriKind says where a URI of a registration may point.
+type uriKind struct {
+	// loopback: plain http to this machine is allowed, by IP literal; localhost, a
+	// name that a resolver can be made to answer otherwise, needs localhost too.
+	loopback, localhost bool
+	// custom: a private-use scheme of an app is allowed (RFC 8252, section 7.1).
+	custom bool
+}
+
+// redirectKind is for redirect_uris and post_logout_redirect_uris.
+func redirectKind(native, production bool) uriKind {
+	return uriKind{loopback: native || !production, localhost: !production, custom: native}
+}
+
+// pageKind is for pages and key sets that are linked to or fetched.
+func pageKind(production bool) uriKind { return uriKind{loopback: !production, localhost: !production} }
+
+// checkURI refuses every URI that a browser, Go and a person could read as
+// different places, and every one that is not safe to send a code to (RFC 9700,
+// section 4.1). What it lets through is compared as a whole and literally.
+func checkURI(raw string, kind uriKind) error {
+	if err := checkURIText(raw); err != nil {
+		return err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.String() != raw || u.Scheme == "" {
+		return errors.New("is not a URI in its normal form (scheme in lower case, no needless escapes)")
+	}
+	switch {
+	case u.User != nil || strings.Contains(u.Host, "@"):
+		return errors.New("has a user name in it")
+	case u.Opaque != "":
+		return fmt.Errorf("has no / behind %s:", u.Scheme)
+	}
+	if err := checkPath(u); err != nil {
+		return err
+	}
+	switch u.Scheme {
+	case "https":
+		return checkHost(u)
+	case "http":
+		if err := checkHost(u); err != nil {
+			return err
+		}
+		return checkPlain(u, kind)
+	}
+	return checkCustom(u, kind)
+}
+
+// checkURIText looks at the bytes before any parser gives them a meaning.
+func checkURIText(raw string) error {
+	if raw == "" || len(raw) > maxURIBytes {
+		return fmt.Errorf("is empty or longer than %d bytes", maxURIBytes)
+	}
+	for _, b := range []byte(raw) {
+		if b <= ' ' || b >= 0x7f || strings.IndexByte("\\\"<>^`{|}", b) >= 0 {
+			return fmt.Errorf("has the character %q in it; write other alphabets as xn-- and %%-escapes", b)
+		}
+	}
+	if strings.Contains(raw, "#") {
+		return errors.New("has a fragment (#) in it")
+	}
+	if strings.Contains(raw, "*") {
+		return errors.New("has a * in it; redirects are compared literally, so list each URI")
+	}
+	for rest := raw; ; {
+		_, after, found := strings.Cut(rest, "%")
+		if !found {
+			return nil
+		}
+		n, err := strconv.ParseUint(after[:min(2, len(after))], 16, 8)
+		if err != nil || len(after) < 2 {
+			return errors.New("has a % that begins no escape")
+		}
+		if n < ' ' || n == 0x7f || n == '\\' {
+			return fmt.Errorf("has the escape %%%s in it, which some software takes for a separator", after[:2])
+		}
+		rest = after[2:]
+	}
+}
+
+// checkPath refuses . and .. as path segments, which some take out and others
+// keep. u.Path is unescaped, so that %2e and a segment behind %2f are seen too.
+func checkPath(u *url.URL) error {
+	if u.Path != "" && !strings.HasPrefix(u.Path, "/") {
+		return errors.New("has a path that does not begin with /")
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." {
+			return errors.New("has . or .. in its path")
+		}
+	}
+	return nil
+}
+
+func checkHost(u *url.URL) error {
+	host := u.Hostname()
+	if host == "" {
+		return errors.New("has no host")
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
+			return errors.New("has a port that does not exist")
+		}
+	}
+	if strings.HasPrefix(u.Host, "[") {
+		if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" {
+			return errors.New("has a host that is no IP address")
+		}
+		return nil
+	}
+	labels := strings.Split(host, ".")
+	for _, l := range labels {
+		if l == "" || strings.Trim(strings.ToLower(l), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return errors.New("has a host that is no name")
+		}
+	}
+	// A browser reads 2130706433, 0x7f.1 and 127.1 as addresses, other software as names.
+	last := strings.ToLower(labels[len(labels)-1])
+	_, hex := strings.CutPrefix(last, "0x")
+	if hex || strings.Trim(last, "0123456789") == "" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return errors.New("has a host that some software takes for an IP address")
+		}
+	}
+	return nil
+}
+
+func checkPlain(u *url.URL, kind uriKind) error {
+	switch u.Hostname() {
+	case "127.0.0.1", "::1":
+		if kind.loopback {
+			return nil
+		}
+	case "localhost":
+		if kind.localhost {
+			return nil
+		}
+		if kind.loopback {
+			return errors.New("has the host localhost; write 127.0.0.1 or [::1] (RFC 8252, section 8.3)")
+		}
+	}
+	if kind.loopback {
+		return errors.New("is plain http to another machine; use https")
+	}
+	return errors.New("is plain http; use https")
+}
+
+func checkCustom(u *url.URL, kind uriKind) error {
+	switch {
+	case !kind.custom:
+		return fmt.Errorf("has the scheme %s; use https", u.Scheme)
+	case !strings.Contains(u.Scheme, ".") || slices.Contains(strings.Split(u.Scheme, "."), ""):
+		// Without a dot it is nobody's: javascript, data, file, or another app's (RFC 8252, section 7.1).
+		return fmt.Errorf("has the scheme %s; use a domain of yours in reverse, such as com.example.app:/callback", u.Scheme)
+	}
+	return nil
+}
+
+// checkOrigin is for web_origins: scheme, host and port as a browser sends them.
+func checkOrigin(raw string, kind uriKind) error {
+	if err := checkURI(raw, kind); err != nil {
+		return err
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme+"://"+u.Host != raw || strings.ToLower(raw) != raw ||
+		u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		return errors.New("is not an origin; write https://app.example.com without path, capitals or the usual port")
+	}
+	return nil
+}
+
+// checkURIs judges a whole list.
+func checkURIs(faults *Faults, field string, uris []string, check func(string, uriKind) error, kind uriKind) {
+	if len(uris) > maxURIs {
+		faults.add(field, fmt.Sprintf("has more than %d entries", maxURIs), "register another client")
+		return
+	}
+	for n, raw := range uris {
+		if err := check(raw, kind); err != nil {
+			faults.addItem(field, n+1, fmt.Sprintf("%q %s", clip(raw), err), "")
+		} else if slices.Contains(uris[:n], raw) {
+			faults.addItem(field, n+1, fmt.Sprintf("%q is listed twice", clip(raw)), "remove one")
+		}
+	}
+}

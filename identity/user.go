@@ -1,0 +1,164 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// NewUser is a person to create by somebody who vouches for the address.
+type NewUser struct {
+	Email      string
+	Password   string // "": they cannot sign in with one yet
+	Profile    storage.Profile
+	Superadmin bool
+}
+
+// CreateUser creates a person. The address counts as proven: whoever administers
+// the installation vouches for it. Errors: Faults, ErrForbidden, and
+// storage.ErrExists if the address is taken.
+func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	var faults Faults
+	key, err := EmailKey(n.Email)
+	if err != nil {
+		errors.As(err, &faults)
+	}
+	var hash string
+	if n.Password != "" {
+		var more Faults
+		if err := i.CheckPassword(n.Password, n.Email, n.Profile.Name); errors.As(err, &more) {
+			faults = append(faults, more...)
+		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	if n.Password != "" {
+		if hash, err = i.passwords.Hash(ctx, n.Password); err != nil {
+			return nil, err
+		}
+	}
+	p := i.newPerson(a, n, key)
+	p.PasswordHash = hash
+	if err := i.store.CreateUsers(ctx, p); err != nil {
+		return nil, err
+	}
+	return &p.User, nil
+}
+
+func (i *Identity) newPerson(a Actor, n NewUser, key string) *storage.NewUser {
+	now := i.clock()
+	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: strings.TrimSpace(n.Email), EmailKey: key,
+		EmailVerifiedAt: now, Profile: n.Profile, CreatedAt: now, UpdatedAt: now}
+	created := a.event("user.created")
+	if n.Superadmin {
+		u.PlatformRoles = []string{storage.RoleSuperadmin}
+		with(created, "roles", u.PlatformRoles)
+	}
+	created.User = u.ID
+	created.Personal = map[string]string{"email": u.Email}
+	return &storage.NewUser{User: u, Events: []*storage.Event{created}}
+}
+
+// UserByEmail finds a person by address, however it is written.
+func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	key, err := EmailKey(email)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.UserByEmail(ctx, key)
+}
+
+// Users lists up to limit people after the one with that id (uuid.Nil: from the first).
+func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	return i.store.Users(ctx, after, limit)
+}
+
+// SetPassword gives a person a new password, ends their sessions but keep, and
+// revokes all their grants. People may set their own; the caller has made sure
+// that it is really they.
+func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
+	if err := i.platformOrSelf(ctx, a, userID); err != nil {
+		return err
+	}
+	u, err := i.store.User(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if err := i.CheckPassword(password, u.Email, u.Profile.Name); err != nil {
+		return err
+	}
+	hash, err := i.passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return i.store.SetPassword(ctx, userID, hash, keep, about(a, "user.password_changed", userID))
+}
+
+// DisableUser shuts a person out at once. False if they were disabled already.
+func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+	if err := i.platform(ctx, a); err != nil {
+		return false, err
+	}
+	return i.store.DisableUser(ctx, userID, about(a, "user.disabled", userID))
+}
+
+// EnableUser takes DisableUser back. False if they were not disabled.
+func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+	if err := i.platform(ctx, a); err != nil {
+		return false, err
+	}
+	return i.store.EnableUser(ctx, userID, about(a, "user.enabled", userID))
+}
+
+// AddPlatformRole gives a person superadmin or admin. False if they had it.
+func (i *Identity) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
+	return i.setPlatformRole(ctx, a, userID, role, true, "user.role_added")
+}
+
+// RemovePlatformRole takes it away. False if they did not have it.
+func (i *Identity) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
+	return i.setPlatformRole(ctx, a, userID, role, false, "user.role_removed")
+}
+
+func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind string) (bool, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return false, err
+	}
+	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
+		return false, Faults{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role), Remedy: "choose superadmin or admin"}}
+	}
+	return i.store.SetPlatformRole(ctx, userID, role, has, with(about(a, kind, userID), "role", role))
+}
+
+// DeleteUser makes a person a tombstone; nothing brings them back. People may
+// delete themselves. storage.ErrConflict if an organization would lose its last owner.
+func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
+	if err := i.platformOrSelf(ctx, a, userID); err != nil {
+		return err
+	}
+	return i.store.DeleteUser(ctx, userID, about(a, "user.deleted", userID))
+}
+
+// about is an event concerning a person.
+func about(a Actor, kind string, userID uuid.UUID) *storage.Event {
+	e := a.event(kind)
+	e.User = userID
+	return e
+}
+
+func hasRole(u *storage.User, role string) bool { return slices.Contains(u.PlatformRoles, role) }
