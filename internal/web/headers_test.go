@@ -7,19 +7,23 @@ import (
 	"testing"
 )
 
-func TestFormActionNamesTheAppExactly(t *testing.T) {
+func TestFormActionLetsTheAppRedirectOnward(t *testing.T) {
+	const thisMachine = "'self' http://localhost:* http://127.0.0.1:*"
 	tests := []struct{ uri, want string }{
-		{"https://portal.acme.example/callback?x=1", "'self' https://portal.acme.example"},
-		{"https://portal.acme.example:8443/cb", "'self' https://portal.acme.example:8443"},
-		{"http://localhost:5001/callback", "'self' http://localhost:5001"},
-		{"http://127.0.0.1:53211/callback", "'self' http://127.0.0.1:53211"},
-		{"http://[::1]:53211/callback", "'self' http://*:53211"},
+		{"https://portal.acme.example/callback?x=1", "'self' https:"},
+		{"https://portal.acme.example:8443/cb", "'self' https:"},
+		{"http://localhost:5001/callback", thisMachine},
+		{"http://localhost/callback", thisMachine},
+		{"http://127.0.0.1:53211/callback", thisMachine},
+		{"http://[::1]:53211/callback", thisMachine + " http://*:53211"},
+		{"http://intranet.example:8080/cb", "'self' http://intranet.example:8080"},
 		{"com.acme.mobile:/callback", "'self' com.acme.mobile:"},
 		{"com.acme.mobile://callback", "'self' com.acme.mobile:"},
 		// Nothing that runs, and nothing that ends the directive or names another source.
 		{"javascript:alert(1)", "'self'"}, {"JavaScript:alert(1)", "'self'"}, {"data:text/html,x", "'self'"},
-		{"https://a;script-src *", "'self'"}, {"https://a b", "'self'"}, {"https://a,b/", "'self'"}, {"https://*/", "'self'"},
-		{"https://grüße.example/", "'self'"}, {"https:///x", "'self'"}, {"/relative", "'self'"}, {"", "'self'"},
+		{"http://a;script-src *", "'self'"}, {"https://a b", "'self'"}, {"http://a,b/", "'self'"}, {"http://*/", "'self'"},
+		{"http://grüße.example/", "'self'"}, {"http://[::1]/cb", "'self'"}, {"http://[2001:db8::1]:80/", "'self'"},
+		{"https:///x", "'self'"}, {"/relative", "'self'"}, {"", "'self'"},
 	}
 	for _, test := range tests {
 		w := httptest.NewRecorder()
