@@ -373,3 +373,31 @@ func TestRecordNetworkFillsInOnly(t *testing.T) {
 		}
 	})
 }
+
+// RT-07: however a sign-in and a change of the password meet, nobody stays in with the old one.
+func TestSignInWhileThePasswordChanges(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		stopClock(s)
+		for range 20 {
+			user := guest(t, s)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := s.SetPassword(context.Background(), user, "new", uuid.Nil, &Event{Type: "password.changed", User: user}); err != nil {
+					t.Error(err)
+				}
+			})
+			for range 3 {
+				wg.Go(func() {
+					_, err := s.SignIn(context.Background(), signIn(s, user, secret.Hash{}, secret.HashOf(secret.NewToken(""))))
+					if err != nil && !errors.Is(err, ErrConflict) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := counted(t, s, `SELECT count(*) FROM sessions WHERE user_id = ? AND ended_at IS NULL`, id(user)); n != 0 {
+				t.Fatalf("%d sessions live on the old password", n)
+			}
+		}
+	})
+}

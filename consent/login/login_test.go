@@ -1,0 +1,119 @@
+package login
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+var now = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestWhenTheStepsArePending(t *testing.T) {
+	signedIn := &storage.Visit{Session: storage.Session{AuthTime: now}}
+	organization := &storage.Organization{Slug: "acme-corp"}
+	for name, tc := range map[string]struct {
+		j                storage.Journey
+		identify, choose bool
+	}{
+		"nobody":                  {storage.Journey{Flow: &storage.Flow{}}, true, false},
+		"somebody":                {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn}, false, false},
+		"not recently enough":     {storage.Journey{Flow: &storage.Flow{SignInAfter: now.Add(time.Microsecond)}, Visit: signedIn}, true, false},
+		"just recently enough":    {storage.Journey{Flow: &storage.Flow{SignInAfter: now}, Visit: signedIn}, false, false},
+		"organization to pick":    {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn, NeedsOrganization: true}, false, true},
+		"organization determined": {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn, NeedsOrganization: true, Organization: organization}, false, false},
+	} {
+		if got := (Identify{}).Pending(&tc.j); got != tc.identify {
+			t.Errorf("%s: Identify pending %v, want %v", name, got, tc.identify)
+		}
+		if got := (Choose{}).Pending(&tc.j); got != tc.choose {
+			t.Errorf("%s: Choose pending %v, want %v", name, got, tc.choose)
+		}
+	}
+}
+
+// The page says why it asks, and fills in whom it expects; after "not you?" nobody.
+func TestWhomTheFormIsFor(t *testing.T) {
+	bob := &storage.Visit{User: storage.User{Email: "bob@example.com"}}
+	app := &storage.Client{ID: "app", Metadata: storage.Metadata{ClientName: "Acme Portal"}}
+	for name, tc := range map[string]struct {
+		j           storage.Journey
+		whom, notes string
+	}{
+		"a stranger":   {storage.Journey{Flow: &storage.Flow{RequestedAt: now}}, "", ""},
+		"a hint":       {storage.Journey{Flow: &storage.Flow{RequestedAt: now}, LoginHint: "eve@example.com"}, "eve@example.com", ""},
+		"prompt=login": {storage.Journey{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now}, LoginHint: "eve@example.com", Visit: bob}, "bob@example.com", "Acme Portal asks"},
+		"not you":      {storage.Journey{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now.Add(time.Second)}, LoginHint: "eve@example.com", Visit: bob}, "", "somebody else"},
+	} {
+		tc.j.Client = app
+		if got := whom(&tc.j); got != tc.whom {
+			t.Errorf("%s: for %q, want %q", name, got, tc.whom)
+		}
+		if got := why(&tc.j); !strings.Contains(got, tc.notes) || (got == "") != (tc.notes == "") {
+			t.Errorf("%s: says %q, want %q in it", name, got, tc.notes)
+		}
+	}
+}
+
+// The last choice comes first, the others keep their order.
+func TestOrderOfOrganizations(t *testing.T) {
+	choices := func(last ...time.Duration) (all []storage.Choice) {
+		for i, d := range last {
+			c := storage.Choice{Organization: storage.Organization{ID: uuid.New(), Slug: string(rune('a' + i))}, Role: storage.RoleOwner}
+			if d != 0 {
+				c.LastUsedAt = now.Add(d)
+			}
+			all = append(all, c)
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		in   []storage.Choice
+		want string
+		last bool
+	}{
+		"none":       {nil, "", false},
+		"never used": {choices(0, 0, 0), "abc", false},
+		"the middle": {choices(0, 1, 0), "bac", true},
+		"the latest": {choices(1, 2, 3), "cab", true},
+		"the first":  {choices(3, 2, 0), "abc", true},
+	} {
+		page := organizationPage(tc.in)
+		var got strings.Builder
+		for _, o := range page.Organizations {
+			got.WriteString(o.Slug)
+		}
+		if got.String() != tc.want || page.LastUsed != tc.last {
+			t.Errorf("%s: got %q, last used %v; want %q, %v", name, got.String(), page.LastUsed, tc.want, tc.last)
+		}
+	}
+}
+
+// LG-03: spellings of one address are one account; what is none is counted too, and bounded.
+func TestAccounts(t *testing.T) {
+	for _, same := range []string{"bob@example.com", " Bob@Example.COM\t", "BOB@EXAMPLE.com"} {
+		if got := accountOf(same); got != "bob@example.com" {
+			t.Errorf("%q: got %q", same, got)
+		}
+	}
+	if accountOf("no address") != accountOf(" NO ADDRESS ") || accountOf("no address") == accountOf("another") {
+		t.Error("what is no address is not counted for itself")
+	}
+	if got := accountOf(strings.Repeat("é", 10_000)); len(got) > maxTyped+40 || strings.ContainsRune(got, '\uFFFD') {
+		t.Errorf("got %d bytes", len(got))
+	}
+}
+
+func TestWhenToComeBack(t *testing.T) {
+	got := map[string]int{}
+	for _, d := range []time.Duration{time.Millisecond, time.Minute, 61 * time.Second, 10 * time.Minute, 59*time.Minute + time.Second, time.Hour} {
+		got[in(d)] = max(got[in(d)], seconds(d))
+	}
+	want := map[string]int{"in a minute": 60, "in 2 minutes": 61, "in 10 minutes": 600, "in an hour": 3600}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
