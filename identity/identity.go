@@ -25,8 +25,8 @@ type Config struct {
 	ClientSecrets secret.Subkeys
 	// PasswordMinLength is in characters; 0 is 8.
 	PasswordMinLength int
-	// ContextWords are what people of this installation would put into a password:
-	// the product's name, the issuer's host.
+	// ContextWords are where people of this installation would take a password from:
+	// the product's name, the issuer.
 	ContextWords []string
 	// Production refuses sample credentials and plain http on loopback for web applications.
 	Production bool
@@ -53,7 +53,7 @@ type Identity struct {
 // New returns an Identity.
 func New(c Config) *Identity {
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
-		words: c.ContextWords, production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1)}
+		words: wordsOf(c.ContextWords), production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1)}
 	if i.minLength == 0 {
 		i.minLength = 8
 	}

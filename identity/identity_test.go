@@ -53,7 +53,7 @@ func install(t *testing.T, databaseURL string, how ...configured) *installation 
 	if err := in.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"sallyport"}, Now: clock}
+	c := Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", "https://id.wonderland.example"}, Now: clock}
 	for _, h := range how {
 		h(&c)
 	}

@@ -191,6 +191,7 @@ func (p *manifestReader) resource(n *yaml.Node) (manifestResource, bool) {
 		p.m.fault(n.Line, "a resource has no identifier", "give it one, such as https://api.example.com")
 		return r, false
 	}
+	broken := len(p.m.faults)
 	if r.Name = p.text(r.places, "name"); r.Name == "" {
 		r.Name = r.Identifier
 	}
@@ -208,7 +209,9 @@ func (p *manifestReader) resource(n *yaml.Node) (manifestResource, bool) {
 			p.m.fault(r.places.line("served_by", k+1), fmt.Sprintf("served_by has %q twice", clip(id)), "remove one")
 		}
 	}
-	p.m.faultsAt("resource "+clip(r.Identifier), r.places, checkResource(&r.Resource))
+	if len(p.m.faults) == broken {
+		p.m.faultsAt("resource "+clip(r.Identifier), r.places, checkResource(&r.Resource))
+	}
 	return r, true
 }
 

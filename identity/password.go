@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -62,6 +63,15 @@ func pieces(s string) []string {
 		all = append(append(all, words...), strings.Join(words, ""))
 	}
 	return append(all, s)
+}
+
+// wordsOf takes names and addresses apart.
+func wordsOf(texts []string) []string {
+	var all []string
+	for _, t := range texts {
+		all = append(all, strings.FieldsFunc(t, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+	}
+	return all
 }
 
 // sampleCredential knows the passwords and secrets of product.md section 12: they are public.

@@ -29,6 +29,7 @@ func TestPasswordRules(t *testing.T) {
 		"qwertyuiop":                  "first that an attacker tries",
 		"sallyport2026":               "first that an attacker tries",
 		"acmecorp2026":                "first that an attacker tries",
+		"wonderland2026":              "first that an attacker tries",
 		"Miller1985":                  "first that an attacker tries",
 		"aaaaaaaaaaaaaaaaaaaaaaaaa":   "first that an attacker tries",
 		email:                         "is the email address",
