@@ -14,6 +14,8 @@ import (
 const (
 	// keepReplayed: a used code or the grant it made is recognised when it comes again.
 	keepReplayed = 24 * time.Hour
+	// keepFlow: a person who comes back late is told where to start again, and a pushed request outlasts its flow.
+	keepFlow = 24 * time.Hour
 	// keepSkew: nodes whose clocks differ must agree that something was spent or revoked.
 	keepSkew = 5 * time.Minute
 	// keepRefreshed bounds how long a grant can outlive one of its refresh tokens. Looking only at tokens that are
@@ -39,8 +41,8 @@ type sweep struct {
 
 // sweeps come children first.
 var sweeps = []sweep{
-	{table: "flows", column: "expires_at"},
-	{table: "pushed_requests", column: "expires_at"},
+	{table: "flows", column: "expires_at", keep: keepFlow},
+	{table: "pushed_requests", column: "expires_at", keep: keepFlow},
 	{table: "codes", column: "expires_at", keep: keepReplayed},
 	{table: "access_tokens", column: "expires_at"},
 	// Spent ones too: as long as the grant lives, reuse must be recognised and end it (RFC 9700 section 4.14.2).

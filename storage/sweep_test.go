@@ -80,7 +80,7 @@ func refreshToken(t *testing.T, s *Store, grant uuid.UUID, at time.Time) {
 // What was used must be recognised when it comes again, and nothing that still works may go.
 func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 	keep := map[string]time.Duration{
-		"codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
+		"flows": 24 * time.Hour, "pushed_requests": 24 * time.Hour, "codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
 		"revoked_tokens": 5 * time.Minute, "sessions": 30 * 24 * time.Hour, "consents": 30 * 24 * time.Hour, "outbox": 7 * 24 * time.Hour,
 	}
 	eachEngine(t, func(t *testing.T, s *Store) {
