@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -120,11 +121,11 @@ func cutLoopback(uri string) (host, rest string, ok bool) {
 			continue
 		}
 		if after, hasPort := strings.CutPrefix(rest, ":"); hasPort {
-			trimmed := strings.TrimLeft(after, "0123456789")
-			if n := len(after) - len(trimmed); n == 0 || n > 5 {
+			rest = strings.TrimLeft(after, "0123456789")
+			port := after[:len(after)-len(rest)]
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '0' {
 				return "", "", false
 			}
-			rest = trimmed
 		}
 		if rest != "" && rest[0] != '/' && rest[0] != '?' {
 			return "", "", false

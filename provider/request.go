@@ -218,7 +218,7 @@ func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	}
 	if raw := q.params.Get("max_age"); q.params.Has("max_age") {
 		seconds, err := strconv.ParseInt(raw, 10, 64)
-		if err != nil || seconds < 0 || strings.HasPrefix(raw, "+") {
+		if err != nil || strings.HasPrefix(raw, "+") || strings.HasPrefix(raw, "-") {
 			return refuse("invalid_request", "max_age must be a whole number of seconds, 0 or more.")
 		}
 		q.maxAge = time.Duration(min(seconds, math.MaxInt32)) * time.Second
