@@ -44,13 +44,20 @@ type Button struct{ ID, Name, Value string }
 // Browser returns a new browser without cookies.
 func (s *Server) Browser(t testing.TB) *Browser {
 	t.Helper()
+	transport := s.Transport()
+	t.Cleanup(transport.CloseIdleConnections)
+	return NewBrowser(t, s.Issuer, transport)
+}
+
+// NewBrowser returns a new browser without cookies for an issuer that transport
+// reaches.
+func NewBrowser(t testing.TB, issuer string, transport http.RoundTripper) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := s.Transport()
-	t.Cleanup(transport.CloseIdleConnections)
-	return &Browser{issuer: s.Issuer, HTTP: &http.Client{Jar: jar, Transport: agent{transport},
+	return &Browser{issuer: issuer, HTTP: &http.Client{Jar: jar, Transport: agent{transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

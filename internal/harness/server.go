@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"encoding/base64"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
@@ -29,6 +31,10 @@ type Options struct {
 	Clients string
 	// Count counts round trips in Server.Counter.
 	Count bool
+	// Wrap goes around every database connection, for making them fail; not with Count.
+	Wrap func(driver.Connector) driver.Connector
+	// Now goes around the clock, for tests that make it do more than tell the time.
+	Now func(clock func() time.Time) func() time.Time
 }
 
 // Server is one node of an installation.
@@ -97,8 +103,11 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 	}
 	s.Log = &Log{}
 	o := app.Options{Now: s.Clock.Now, Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	if s.options.Count {
+	if o.Wrap = s.options.Wrap; s.options.Count {
 		o.Wrap = s.Counter.Wrap
+	}
+	if s.options.Now != nil {
+		o.Now = s.options.Now(o.Now)
 	}
 	ctx := context.WithoutCancel(t.Context())
 	if s.App, err = app.Open(ctx, cfg, o); err != nil {
