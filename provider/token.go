@@ -89,10 +89,22 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 	if verifyChallenge(u.code.Challenge, form.Get("code_verifier")) {
 		return nil
 	}
-	if err := p.store.SpendCode(ctx, u.code.Hash, u.client.ID); err != nil {
+	err = p.store.SpendCode(ctx, u.code.Hash, u.client.ID)
+	if errors.Is(err, storage.ErrSpent) {
+		return p.usedTwice(ctx) // the right verifier was faster, and somebody else has the code too
+	} else if err != nil {
 		return err
 	}
 	return errInvalidGrant.because(errors.New("the code_verifier does not match"))
+}
+
+// usedTwice answers who was beaten to the code of this request by another use of
+// it, and revokes what that one got (RFC 6749, section 4.1.2).
+func (p *Provider) usedTwice(ctx context.Context) error {
+	if err := p.revokeReplayed(ctx, unitOf(ctx).auth.Grant.ID, "code.replayed"); err != nil {
+		return err
+	}
+	return errInvalidGrant.because(errors.New("the code was used twice at once; its grant is revoked"))
 }
 
 // exchange lets fosite check the request and make the tokens, and writes them.
@@ -137,11 +149,7 @@ func (p *Provider) flush(ctx context.Context, ar fosite.AccessRequester) error {
 		u.redemption.ClientID, u.redemption.GrantID = u.client.ID, u.auth.Grant.ID
 		err := p.store.RedeemCode(ctx, u.redemption)
 		if errors.Is(err, storage.ErrSpent) {
-			// Somebody was faster with the same code: it was used twice.
-			if err := p.revokeReplayed(ctx, u.auth.Grant.ID, "code.replayed"); err != nil {
-				return err
-			}
-			return errInvalidGrant.because(errors.New("the code was redeemed twice at once; its grant is revoked"))
+			return p.usedTwice(ctx)
 		}
 		return err
 	case "refresh_token":
