@@ -56,7 +56,7 @@ var (
 	accountShort = window{"account, 10 minutes", 10, 10 * time.Minute}
 	accountLong  = window{"account, hour", 10, time.Hour} // counts and blocks once patience has run out
 	// patience is what an account bears without a success between. It never blocks by itself.
-	patience      = window{"account, consecutive", 100, 90 * 24 * time.Hour}
+	patience      = window{"account, consecutive", 100, 30 * 24 * time.Hour}
 	addressMinute = window{"address, minute", 20, time.Minute}
 	addressHour   = window{"address, hour", 100, time.Hour}
 	clientMinute  = window{"client, minute", 600, time.Minute}
