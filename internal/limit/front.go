@@ -69,11 +69,3 @@ func (g *Guard) raise(seen []storage.Counter, now time.Time) {
 		g.front.Add(c.Hash, known{n: c.N, expires: c.ExpiresAt, seenAt: now, seq: g.seq})
 	}
 }
-
-// forget is what a reset leaves. g.mu is held.
-func (g *Guard) forget(hashes []secret.Hash) {
-	g.seq++
-	for _, h := range hashes {
-		g.front.Remove(h)
-	}
-}

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -156,8 +158,11 @@ func TestPatienceRunsOutAfterAHundred(t *testing.T) {
 		t.Fatalf("got %d in the first hundred minutes, want 100", total)
 	}
 	total = 0
-	for range 12 { // two hours
-		n, _ := s.guesses(s.node(), "bob", "", 20)
+	for i := range 12 { // two hours
+		n, wait := s.guesses(s.node(), "bob", "", 20)
+		if left := time.Hour - time.Duration(i%6)*10*time.Minute; wait != left {
+			t.Errorf("after %d more: wait %v, want %v", total, wait, left)
+		}
 		total += n
 		s.clock.add(10 * time.Minute)
 	}
@@ -216,6 +221,13 @@ func TestAddresses(t *testing.T) {
 	}
 	if n := tries("192.0.2.2", 1); n != 1 {
 		t.Error("the neighbour is blocked too")
+	}
+	tries("192.0.2.3", 19)
+	if _, err := s.guess(g, "bob", "192.0.2.3", "", true); err != nil {
+		t.Fatal(err)
+	}
+	if n := tries("192.0.2.3", 5); n != 1 {
+		t.Errorf("after a success of its own account an attacker has %d guesses left, want 1", n)
 	}
 	total := 20
 	for range 10 {
@@ -330,19 +342,95 @@ func TestBursts(t *testing.T) {
 	}
 }
 
-// What is known to be blocked costs no query: the database is closed here.
-func TestTheFrontRefusesWithoutAQuery(t *testing.T) {
+// Who hangs up before the answer is counted all the same.
+func TestHangingUpDoesNotHelp(t *testing.T) {
 	s := newSite(t)
 	g := s.node()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	a, err := g.Begin(httptest.NewRequest(http.MethodPost, "/login", nil), "bob", netip.MustParseAddr("192.0.2.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Failed(gone, uuid.Nil); err != nil {
+		t.Fatal(err)
+	}
+	a.End()
+	if n, _ := s.guesses(s.node(), "bob", "", 20); n != 9 {
+		t.Errorf("%d guesses left, want 9", n)
+	}
+}
+
+// As many attempts run at once as failures are left; the next one runs when one ends.
+func TestAttemptsWaitForEachOther(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	synctest.Test(t, func(t *testing.T) {
+		begin := func() *Attempt {
+			a, err := g.Begin(httptest.NewRequest(http.MethodPost, "/login", nil), "bob", netip.MustParseAddr("192.0.2.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		var running []*Attempt
+		for range 10 {
+			a := begin()
+			if err := a.Allow(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			running = append(running, a)
+		}
+		answer := make(chan error, 1)
+		next := begin()
+		go func() { answer <- next.Allow(t.Context(), nil) }()
+		synctest.Wait()
+		if len(answer) != 0 {
+			t.Fatal("an eleventh attempt runs beside ten")
+		}
+		running[0].End()
+		synctest.Wait()
+		if len(answer) != 1 {
+			t.Fatal("it does not run when one has ended")
+		}
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
+		late := begin()
+		if _, ok := errors.AsType[*Blocked](late.Allow(t.Context(), nil)); !ok {
+			t.Error("it waits for ever")
+		}
+		late.End()
+		next.End()
+		for _, a := range running {
+			a.End()
+		}
+		if len(g.flights) != 0 {
+			t.Errorf("%d accounts are still thought to be busy", len(g.flights))
+		}
+	})
+}
+
+// What is known to be blocked costs no query, and what an operator reset is seen soon.
+func TestTheFront(t *testing.T) {
+	s := newSite(t)
+	g := s.node()
+	s.guesses(g, "bob", "", 20)
+	if err := s.store.ResetCounters(t.Context(), []secret.Hash{g.name(accountShort, "bob")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err == nil {
+		t.Error("the front was not asked")
+	}
+	s.clock.add(trustFront + time.Second)
+	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err != nil {
+		t.Errorf("after a reset and %v: %v", trustFront, err)
+	}
 	s.guesses(g, "bob", "", 20)
 	s.store.Close()
 	r := httptest.NewRequest(http.MethodPost, "/login", nil)
 	if _, err := g.Begin(r, "bob", netip.MustParseAddr("192.0.2.1")); err == nil {
 		t.Error("not refused at once")
-	}
-	s.clock.add(trustFront + time.Second)
-	if _, err := g.Begin(r, "bob", netip.MustParseAddr("192.0.2.1")); err != nil {
-		t.Errorf("what an operator reset must be seen after %v; got %v", trustFront, err)
 	}
 }
 

@@ -219,11 +219,7 @@ func (a *Attempt) Succeeded(ctx context.Context, w http.ResponseWriter) {
 	}
 	if err := g.shared.reset(ctx, own); err != nil {
 		g.log.Warn("the failures before a sign-in still count", "error", err)
-		return
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.forget(own)
 }
 
 // End lets the next attempt on the account run.
