@@ -1,0 +1,76 @@
+package harness
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Contents is everything the database holds, one row a line, for tests that look
+// for what must not be in there. Bytes stand as they are.
+func (s *Server) Contents(t testing.TB) string {
+	t.Helper()
+	db, tables := s.openDatabase(t)
+	defer db.Close()
+	var out strings.Builder
+	for _, table := range tables {
+		rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells := make([]sql.RawBytes, len(columns))
+		into := make([]any, len(columns))
+		for i := range cells {
+			into[i] = &cells[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(into...); err != nil {
+				t.Fatal(err)
+			}
+			out.WriteString(table)
+			for i, c := range cells {
+				fmt.Fprintf(&out, " %s=%s", columns[i], c)
+			}
+			out.WriteByte('\n')
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+// openDatabase opens the server's database beside it, and names its tables.
+func (s *Server) openDatabase(t testing.TB) (*sql.DB, []string) {
+	t.Helper()
+	driver, dsn, list := "postgres", s.databaseURL, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
+	if path, ok := strings.CutPrefix(s.databaseURL, "sqlite://"); ok {
+		driver, dsn, list = "sqlite", "file:"+path, `SELECT name FROM sqlite_master WHERE type = 'table'`
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.QueryContext(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, name)
+	}
+	if err := rows.Err(); err != nil || len(tables) == 0 {
+		t.Fatalf("tables %v: %v", tables, err)
+	}
+	return db, tables
+}
