@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,6 +91,24 @@ var claimScope = map[string]string{
 	"email": "email", "email_verified": "email",
 	"phone_number": "phone", "phone_number_verified": "phone",
 	"address": "address",
+}
+
+// permit drops the claims whose scope is not registered for the client, and
+// returns the scopes of the rest: a claim is agreed to like the scope it belongs to,
+// so that asking for it by name gets around neither registration nor consent.
+func (c *claimsRequest) permit(registered []string) []string {
+	var scopes []string
+	for _, part := range []map[string]*claimRequest{c.Userinfo, c.IDToken} {
+		maps.DeleteFunc(part, func(claim string, _ *claimRequest) bool {
+			scope, known := claimScope[claim]
+			if known && slices.Contains(registered, scope) {
+				scopes = appendMissing(scopes, scope)
+			}
+			return known && !slices.Contains(registered, scope)
+		})
+	}
+	slices.Sort(scopes) // the form of the consent page is made for them in their order
+	return scopes
 }
 
 // supportedClaims is claims_supported of discovery.

@@ -47,7 +47,7 @@ func (p *Provider) next(j *storage.Journey) Step {
 // then as far as it came.
 func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.Journey, error) {
 	ctx := r.Context()
-	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.scopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
+	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.agree, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
 		RedirectURI: q.target.uri, NeedsOrganization: q.org.Needed(), Now: p.now()}
 	question := q.org
 	question.Picked = f.OrganizationID

@@ -35,7 +35,8 @@ type request struct {
 	maxAge   time.Duration // -1 if not asked
 	acr      []string      // acr_values, or the values of an essential acr
 	acrMust  bool
-	claims   string // the claims parameter as validated JSON; "" if none
+	claims   string   // the claims parameter as validated JSON; "" if none
+	agree    []string // scopes, and those that the claims parameter's claims belong to: what the person is asked
 	hint     *idTokenHint
 	org      identity.OrganizationQuestion
 }
@@ -259,6 +260,7 @@ func (p *Provider) checkHint(_ context.Context, q *request) *Error {
 
 // checkClaims reads acr_values and the claims parameter (OpenID Connect Core 1.0, section 5.5).
 func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
+	q.agree = q.scopes
 	q.acr = strings.Fields(q.params.Get("acr_values"))
 	if len(q.acr) == 0 {
 		q.acr = q.client.Metadata.DefaultACRValues
@@ -284,6 +286,7 @@ func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
 			q.hint = &idTokenHint{subject: sub}
 		}
 	}
+	q.agree = appendMissing(slices.Clone(q.scopes), asked.permit(q.client.scopes)...)
 	kept, err := json.Marshal(asked)
 	if err != nil {
 		return errServer.because(err)
