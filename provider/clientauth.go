@@ -93,7 +93,9 @@ func (c *client) authMethod() string {
 
 func readCredentials(r *http.Request, form url.Values) (*credentials, error) {
 	header := r.Header.Values("Authorization")
-	hasSecret, hasAssertion := form.Has("client_secret"), form.Has("client_assertion") || form.Has("client_assertion_type")
+	// A parameter without a value counts as omitted (RFC 6749, section 3.2); public clients do send client_secret= .
+	hasSecret := form.Get("client_secret") != ""
+	hasAssertion := form.Get("client_assertion") != "" || form.Get("client_assertion_type") != ""
 	methods := 0
 	for _, used := range []bool{len(header) > 0, hasSecret, hasAssertion} {
 		if used {
