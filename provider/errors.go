@@ -151,6 +151,10 @@ func machine(h web.Handler) web.Handler {
 			// RFC 6749, section 5.2 wants the scheme that was used; saying it always does no harm.
 			header.Set("WWW-Authenticate", `Basic realm="sallyport", error="invalid_client"`)
 		case "invalid_token", "insufficient_scope":
+			if e == errNoToken { // who sent no token is not told of an error (RFC 6750, section 3.1)
+				header.Set("WWW-Authenticate", `Bearer realm="sallyport"`)
+				break
+			}
 			header.Set("WWW-Authenticate", `Bearer realm="sallyport", error="`+e.Code+`", error_description="`+e.Description+`"`)
 		}
 		return answer(w, status, struct {
