@@ -61,8 +61,8 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 		return err
 	}
 	if s.engine == Postgres {
-		args := []any{now, in.Flow, now, in.Pushed, in.Grant.ClientID, usec(in.SeenAt), usec(in.IdleExpiresAt), id(in.Grant.SessionID), usec(in.SeenAt),
-			id(in.Grant.SessionID), in.Flow, in.Pushed}
+		args := []any{id(in.Grant.SessionID), now, in.Flow, now, in.Pushed, in.Grant.ClientID,
+			usec(in.SeenAt), usec(in.IdleExpiresAt), id(in.Grant.SessionID), usec(in.SeenAt), in.Flow, in.Pushed}
 		args = append(append(append(args, in.Grant.args()...), in.Code.args()...), event...)
 		n, err := s.exec(ctx, issueCodePostgres, args...)
 		if err == nil && n == 0 {
@@ -111,13 +111,18 @@ func spentUnless(err error) error {
 }
 
 // One round trip. A NULL hash in flow or pushed means that there is none to spend.
+//
+// The session is locked first, as in SignIn, and at once as strongly as touched
+// needs it: tabs of one browser that lock it weakly and then all want more would
+// be a deadlock.
 const issueCodePostgres = `WITH
-	flow AS (UPDATE flows SET spent_at = ? WHERE id_hash = ? AND spent_at IS NULL RETURNING 1),
-	pushed AS (UPDATE pushed_requests SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL RETURNING 1),
+	session AS (SELECT id FROM sessions WHERE id = ? AND ended_at IS NULL FOR NO KEY UPDATE),
+	flow AS (UPDATE flows SET spent_at = ? WHERE id_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM session) RETURNING 1),
+	pushed AS (UPDATE pushed_requests SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM session) RETURNING 1),
 	touched AS (UPDATE sessions SET last_seen_at = CAST(? AS bigint), idle_expires_at = CAST(? AS bigint) WHERE id = ? AND ended_at IS NULL AND CAST(? AS bigint) IS NOT NULL),
-	live AS (SELECT id FROM sessions WHERE id = ? AND ended_at IS NULL
-		AND (CAST(? AS bytea) IS NULL OR EXISTS (SELECT 1 FROM flow))
-		AND (CAST(? AS bytea) IS NULL OR EXISTS (SELECT 1 FROM pushed)) FOR SHARE),
+	live AS (SELECT id FROM session
+		WHERE (CAST(? AS bytea) IS NULL OR EXISTS (SELECT 1 FROM flow))
+		AND (CAST(? AS bytea) IS NULL OR EXISTS (SELECT 1 FROM pushed))),
 	g AS (` + insertGrant + ` SELECT CAST(? AS uuid), CAST(? AS uuid), CAST(? AS text), CAST(? AS uuid), CAST(? AS uuid), CAST(? AS boolean),
 		CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint) FROM live RETURNING id),
 	code AS (` + insertCode + ` SELECT CAST(? AS bytea), CAST(? AS uuid), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint) FROM live)
