@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,11 +113,16 @@ func (in *installation) newNode(t *testing.T) *node {
 		n.transport.CloseIdleConnections()
 		n.kill()
 		if t.Failed() {
-			log := n.log.String()
-			t.Logf("the end of the log of %s:\n%s", n.listen, log[max(0, len(log)-2000):])
+			t.Logf("what %s complains about:\n%s", n.listen, complaints(n.log.String()))
 		}
 	})
 	return n
+}
+
+// complaints are the lines of a log that are not in a day's work.
+func complaints(log string) string {
+	lines := slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool { return strings.Contains(line, " level=INFO ") })
+	return strings.Join(lines[max(0, len(lines)-20):], "")
 }
 
 // start runs the process without waiting for it.
