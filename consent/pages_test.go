@@ -211,6 +211,11 @@ func TestConsentForms(t *testing.T) {
 		t.Errorf("more scopes than were shown: got %d", w.Code)
 	}
 	s.scopes = s.scopes[:2]
+	b.header.Set("Sec-Fetch-Site", "cross-site")
+	if _, w := b.send("/consent"+one, "csrf", csrf, "answer", "allow"); w.Code != http.StatusForbidden {
+		t.Errorf("from another site: got %d", w.Code)
+	}
+	b.header.Del("Sec-Fetch-Site")
 	if _, w := b.send("/consent"+one, "csrf", csrf, "answer", "perhaps"); w.Code != http.StatusBadRequest {
 		t.Errorf("no answer: got %d", w.Code)
 	}
