@@ -124,6 +124,16 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 	return text, nil
 }
 
+// SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
+// are kept under, and names the one in use. "" are those that wait for their first use.
+func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, "", err
+	}
+	counts, err = i.store.ClientSecretKeys(ctx)
+	return counts, i.keys.KeyIDs()[0], err
+}
+
 // DisableClient stops a client within a second, everywhere; EnableClient takes it back.
 func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
 	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {

@@ -197,6 +197,20 @@ func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
 	return all, fault("list clients", err)
 }
 
+// ClientSecretKeys counts the client secrets by the id of the key they are MACed
+// under; "" are those that came as a PHC string and were never used.
+func (s *Store) ClientSecretKeys(ctx context.Context) (map[string]int, error) {
+	counts := map[string]int{}
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var keyID string
+		var n int
+		err := r.Scan(&keyID, &n)
+		counts[keyID] = n
+		return err
+	}, `SELECT key_id, count(*) FROM client_secrets WHERE expires_at IS NULL OR expires_at > ? GROUP BY key_id`, usec(s.clock()))
+	return counts, fault("count client secrets", err)
+}
+
 func btoi(b bool) int {
 	if b {
 		return 1

@@ -183,6 +183,9 @@ func TestAnAdoptedSecretIsSeenOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if counts, err := s.ClientSecretKeys(t.Context()); err != nil || counts[""] != 1 {
+			t.Errorf("secrets by key: got %v, %v, want one without", counts, err)
+		}
 		before, _ := s.Version(t.Context(), VersionRegistry)
 		for range 2 {
 			if err := s.AdoptSecret(t.Context(), &read.Secrets[0], "k1", []byte{7}, "fingerprint"); err != nil {

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) clients() *cobra.Command {
+	cmd := &cobra.Command{Use: "clients", Short: "Look after client applications and clients.yaml"}
+	cmd.AddCommand(p.clientsPlan(), p.clientsApply(), p.clientsExport(), p.clientsList(), p.clientsCreate(), p.clientsRotateSecret(), p.clientsDelete())
+	return cmd
+}
+
+func fileFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "file", "f", "", "read `FILE` (default: clients.yaml)")
+}
+
+// manifest reads the file that -f names, or clients.yaml.
+func (p *program) manifest(a *app.App, file string) (*identity.Manifest, error) {
+	if file == "" {
+		file = filepath.Join(a.Config.Dir, "clients.yaml")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &failure{what: err.Error(), next: "Name the file with -f, or write one: sallyport clients export >clients.yaml"}
+	}
+	return identity.ReadManifest(file, text, identity.ManifestSource{Production: a.Config.Env == app.Production}), nil
+}
+
+// faults says how many there are, above them.
+func faults(err error) error {
+	var all identity.ManifestFaults
+	if !errors.As(err, &all) {
+		return err
+	}
+	what := fmt.Sprintf("the file has %d faults; nothing was changed\n%s", len(all), all)
+	return &failure{what: strings.Replace(what, "has 1 faults", "has a fault", 1), cause: err}
+}
+
+func (p *program) clientsPlan() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "plan", Short: "Show what applying clients.yaml would change", Long: "Show what applying clients.yaml would change. The exit code is 2 if there is a difference.",
+		Example: examples("sallyport clients plan", "sallyport clients plan -f staging.yaml"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			m, err := p.manifest(a, file)
+			if err != nil {
+				return err
+			}
+			plan, err := a.Identity.Plan(ctx, identity.Operator(), m)
+			if err != nil {
+				return faults(err)
+			}
+			fmt.Fprint(p.out, plan)
+			if plan.Empty() {
+				fmt.Fprintln(p.out, "No difference.")
+				return nil
+			}
+			return &failure{code: 2}
+		}),
+	}
+	fileFlag(cmd, &file)
+	return cmd
+}
+
+func (p *program) clientsApply() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "apply", Short: "Make the registry what clients.yaml says",
+		Long: "Make the registry what clients.yaml says, whole or not at all. `sallyport serve` does so when it starts.\n" +
+			"A client that the file names no more is disabled; naming it again enables it.",
+		Example: examples("sallyport clients apply", "sallyport clients apply -f staging.yaml"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			m, err := p.manifest(a, file)
+			if err != nil {
+				return err
+			}
+			show := p.progress()
+			plan, err := a.Identity.Apply(ctx, identity.Operator(), m, func(done, of int) {
+				if of >= page {
+					show("changes", done, of)
+				}
+			})
+			if err != nil {
+				return faults(err)
+			}
+			fmt.Fprint(p.out, plan)
+			fmt.Fprintf(p.out, "Applied: %d changes.\n", len(plan.Changes))
+			return nil
+		}),
+	}
+	fileFlag(cmd, &file)
+	return cmd
+}
+
+func (p *program) clientsExport() *cobra.Command {
+	return &cobra.Command{
+		Use: "export", Short: "Write the registry as a clients.yaml", Long: "Write the registry as a clients.yaml to standard output, without secrets.",
+		Example: examples("sallyport clients export >clients.yaml"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			text, err := a.Identity.Export(ctx, identity.Operator())
+			if err != nil {
+				return err
+			}
+			_, err = p.out.Write(text)
+			return err
+		}),
+	}
+}
+
+func (p *program) clientsList() *cobra.Command {
+	limit := 0
+	cmd := p.jsonFlag(&cobra.Command{
+		Use: "list", Short: "List client applications", Example: examples("sallyport clients list", "sallyport clients list --json"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			type row struct {
+				ID       string    `json:"client_id"`
+				Name     string    `json:"client_name"`
+				Type     string    `json:"type"`
+				Owner    string    `json:"managed_by"`
+				Disabled bool      `json:"disabled"`
+				Weak     bool      `json:"weak_secret"`
+				LastUsed time.Time `json:"last_used_at,omitzero"`
+			}
+			values, rows := []row{}, [][]string{}
+			err := pages(limit, func(after string, n int) (int, string, error) {
+				all, err := a.Identity.Clients(ctx, identity.Operator(), after, n)
+				for _, c := range all {
+					v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt}
+					for _, k := range c.Secrets {
+						v.Weak = v.Weak || k.Weak
+					}
+					values = append(values, v)
+					state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak]
+					rows = append(rows, []string{v.ID, v.Name, v.Type, state, v.Owner, when(v.LastUsed)})
+					after = c.ID
+				}
+				return len(all), after, err
+			})
+			if err != nil {
+				return err
+			}
+			return p.list(values, []string{"client_id", "name", "type", "state", "managed by", "last used"}, rows)
+		}),
+	})
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+// kind is what sort of application a client is.
+func kind(c *storage.Client) string {
+	switch {
+	case len(c.Metadata.RedirectURIs) == 0:
+		return "machine"
+	case c.Native():
+		return "native"
+	case c.Public():
+		return "spa"
+	}
+	return "web"
+}
+
+func (p *program) clientsCreate() *cobra.Command {
+	var n identity.NewClient
+	var sort, organization string
+	m := &n.Metadata
+	cmd := &cobra.Command{
+		Use: "create [CLIENT_ID]", Short: "Register a client application",
+		Long: "Register a client application and print its secret, once. --type chooses safe settings:\n" +
+			"  web      a server with a secret\n  spa      a page in a browser: no secret, PKCE\n  native   an app on people's own devices: no secret, PKCE\n  machine  no people: client_credentials\n" +
+			"For anything else use clients.yaml.",
+		Example: examples(`sallyport clients create portal --name "Portal" --redirect-uri https://portal.example.com/callback`,
+			"sallyport clients create importer --type machine --scope api:read"),
+		Args: cobra.MaximumNArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			if len(args) == 1 {
+				n.ID = args[0]
+			}
+			if organization != "" {
+				o, err := p.organization(ctx, a, organization)
+				if err != nil {
+					return err
+				}
+				n.Organization = o.ID
+			}
+			if err := presets(m, sort); err != nil {
+				return err
+			}
+			c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
+			if errors.Is(err, storage.ErrExists) {
+				return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)), next: "Choose another; see those in use: sallyport clients list"}
+			} else if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "client_id      %s\n", c.ID)
+			if secret != "" {
+				fmt.Fprintf(p.out, "client_secret  %s\n", secret)
+				fmt.Fprintln(p.err, "The secret is not shown again.")
+			}
+			return nil
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&sort, "type", "web", "web, spa, native or machine")
+	flags.StringVar(&m.ClientName, "name", "", "the `NAME` that people see")
+	flags.StringArrayVar(&m.RedirectURIs, "redirect-uri", nil, "a `URI` that codes are sent to; may be repeated")
+	flags.StringArrayVar(&m.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
+	flags.StringVar(&m.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
+	flags.StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
+	return cmd
+}
+
+// presets are the safe settings for a type of application.
+func presets(m *storage.Metadata, sort string) error {
+	m.GrantTypes = []string{"authorization_code", "refresh_token"}
+	m.RequirePKCE = true
+	switch sort {
+	case "web":
+	case "spa":
+		m.TokenEndpointAuthMethod = "none"
+	case "native":
+		m.TokenEndpointAuthMethod, m.ApplicationType = "none", "native"
+	case "machine":
+		m.GrantTypes, m.RequirePKCE = []string{"client_credentials"}, false
+	default:
+		return &failure{what: fmt.Sprintf("there is no type %q", sort), next: "Choose web, spa, native or machine.", code: 2}
+	}
+	return nil
+}
+
+func (p *program) clientsRotateSecret() *cobra.Command {
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate-secret CLIENT_ID", Short: "Give a client a new secret",
+		Long:    "Give a client a new secret and print it, once. The last one works on for a while, so that the application can change over; --overlap 0 ends it now.",
+		Example: examples("sallyport clients rotate-secret portal", "sallyport clients rotate-secret portal --overlap 0"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			secret, err := a.Identity.RotateSecret(ctx, identity.Operator(), args[0], max(overlap, 0))
+			if err != nil {
+				return noClient(err, args[0])
+			}
+			fmt.Fprintf(p.out, "client_id      %s\nclient_secret  %s\n", args[0], secret)
+			fmt.Fprintln(p.err, "The secret is not shown again.")
+			return nil
+		}),
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", identity.SecretOverlap, "how long the last secret works on")
+	return cmd
+}
+
+func (p *program) clientsDelete() *cobra.Command {
+	return p.yesFlag(&cobra.Command{
+		Use: "delete CLIENT_ID", Short: "Delete a client application for good",
+		Long:    "Delete a client application. Its tokens stop working, what people had allowed it is revoked, and its client_id is never given out again.",
+		Example: examples("sallyport clients delete portal", "sallyport clients delete portal --yes"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			c, err := a.Identity.Client(ctx, identity.Operator(), args[0])
+			if err != nil {
+				return noClient(err, args[0])
+			}
+			if err := p.confirm(fmt.Sprintf("%s (%s) is deleted for good. Go on?", printable(c.Name()), c.ID)); err != nil {
+				return err
+			}
+			if err := a.Identity.DeleteClient(ctx, identity.Operator(), c.ID); err != nil {
+				return noClient(err, c.ID)
+			}
+			fmt.Fprintf(p.out, "%s is deleted.\n", c.ID)
+			return nil
+		}),
+	})
+}
+
+func noClient(err error, clientID string) error {
+	return notFound(err, "client "+printable(clientID), "See which there are: sallyport clients list")
+}

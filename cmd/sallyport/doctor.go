@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) doctor() *cobra.Command {
+	return p.jsonFlag(&cobra.Command{
+		Use: "doctor", Short: "Check everything the server needs", Long: "Check configuration, database, Redis, keys, clock and issuer; each fault comes with its remedy. Nothing is changed.",
+		Example: examples("sallyport doctor", "sallyport doctor --json"), Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := p.load()
+			if err != nil {
+				return err
+			}
+			found := app.Doctor(cmd.Context(), cfg)
+			bad, rows := 0, [][]string{}
+			for _, f := range found {
+				if f.Problem == "" {
+					rows = append(rows, []string{"ok", f.Check, f.Detail})
+					continue
+				}
+				bad++
+				rows = append(rows, []string{"FAULT", f.Check, f.Problem}, []string{"", "", "→ " + f.Remedy})
+			}
+			if err := p.list(found, []string{"", "check", "finding"}, rows); err != nil || bad == 0 {
+				return err
+			}
+			return &failure{what: fmt.Sprintf("%d of %d checks failed", bad, len(found))}
+		},
+	})
+}

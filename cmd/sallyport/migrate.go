@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) migrate() *cobra.Command {
+	cmd := &cobra.Command{Use: "migrate", Short: "Look after the schema of the database",
+		Long: "Look after the schema of the database. `sallyport serve` applies what is pending by itself unless MIGRATE is off."}
+	cmd.AddCommand(
+		&cobra.Command{Use: "up", Short: "Apply pending migrations", Example: examples("sallyport migrate up"), Args: cobra.NoArgs,
+			RunE: p.onStore(func(ctx context.Context, s *storage.Store) error {
+				if err := s.Migrate(ctx); err != nil {
+					return err
+				}
+				return p.migrations(ctx, s)
+			})},
+		p.yesFlag(&cobra.Command{Use: "down", Short: "Take the newest migration back, with its data (for development)",
+			Example: examples("sallyport migrate down", "sallyport migrate down --yes"), Args: cobra.NoArgs,
+			RunE: p.onStore(func(ctx context.Context, s *storage.Store) error {
+				if err := p.confirm("The newest migration is taken back and its data is lost. Go on?"); err != nil {
+					return err
+				}
+				if err := s.MigrateDown(ctx); errors.Is(err, storage.ErrNotFound) {
+					return &failure{what: "no migration is applied"}
+				} else if err != nil {
+					return err
+				}
+				return p.migrations(ctx, s)
+			})}),
+		p.jsonFlag(&cobra.Command{Use: "status", Short: "List all migrations", Example: examples("sallyport migrate status", "sallyport migrate status --json"),
+			Args: cobra.NoArgs, RunE: p.onStore(p.migrations)}),
+		p.migrateCreate(),
+	)
+	return cmd
+}
+
+// onStore runs act on the database as it is, with no migration applied.
+func (p *program) onStore(act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, err := p.load()
+		if err != nil {
+			return err
+		}
+		s, err := storage.Open(cmd.Context(), storage.Config{URL: cfg.DatabaseURL})
+		if err != nil {
+			return err
+		}
+		return errors.Join(act(cmd.Context(), s), s.Close())
+	}
+}
+
+func (p *program) migrations(ctx context.Context, s *storage.Store) error {
+	all, err := s.MigrationStatus(ctx)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Version int64  `json:"version"`
+		Name    string `json:"name"`
+		Applied bool   `json:"applied"`
+	}
+	values, rows := []row{}, [][]string{}
+	for _, m := range all {
+		state := "pending"
+		if m.Applied {
+			state = "applied"
+		}
+		values = append(values, row(m))
+		rows = append(rows, []string{fmt.Sprint(m.Version), m.Name, state})
+	}
+	return p.list(values, []string{"version", "name", "state"}, rows)
+}
+
+func (p *program) migrateCreate() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{Use: "create NAME", Short: "Write the files of a new migration (for developers of Sallyport)",
+		Example: examples("sallyport migrate create add_invitations"), Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			paths, err := storage.CreateMigration(dir, args[0])
+			for _, path := range paths {
+				fmt.Fprintln(p.out, path)
+			}
+			return err
+		}}
+	cmd.Flags().StringVar(&dir, "dir", "migrations", "the `FOLDER` with postgres/ and sqlite/")
+	return cmd
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) orgs() *cobra.Command {
+	cmd := &cobra.Command{Use: "orgs", Short: "Look after organizations and their members"}
+	cmd.AddCommand(p.orgsCreate(), p.orgsList(), p.orgsAddMember(), p.orgsRemoveMember())
+	return cmd
+}
+
+func (p *program) organization(ctx context.Context, a *app.App, slug string) (*storage.Organization, error) {
+	o, err := a.Identity.OrganizationBySlug(ctx, identity.Operator(), slug)
+	return o, notFound(err, fmt.Sprintf("organization %s", printable(slug)), "See which there are: sallyport orgs list")
+}
+
+func (p *program) orgsCreate() *cobra.Command {
+	var name, owner string
+	cmd := &cobra.Command{
+		Use: "create SLUG", Short: "Create an organization",
+		Long:    "Create an organization. Its slug is in URLs, scopes and tokens and never changes: 2 to 39 of a-z, 0-9 and -, beginning with a letter.",
+		Example: examples(`sallyport orgs create acme-corp --name "Acme Corp" --owner alice@acme-corp.com`), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			if name == "" {
+				name = args[0]
+			}
+			var ownerID uuid.UUID
+			if owner != "" {
+				u, err := p.person(ctx, a, &owner)
+				if err != nil {
+					return err
+				}
+				ownerID = u.ID
+			}
+			o, err := a.Identity.CreateOrganization(ctx, identity.Operator(), args[0], name, ownerID)
+			if errors.Is(err, storage.ErrExists) {
+				return &failure{what: fmt.Sprintf("the slug %s is or was taken", args[0]), next: "Choose another; see those in use: sallyport orgs list"}
+			} else if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "Created %s (%s).\n", o.Slug, o.ID)
+			if owner == "" {
+				fmt.Fprintf(p.out, "It has no owner yet: sallyport orgs add-member %s -e ADDRESS --role owner\n", o.Slug)
+			}
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the `NAME` that people see (default: the slug)")
+	cmd.Flags().StringVar(&owner, "owner", "", "the `ADDRESS` of its first owner")
+	return cmd
+}
+
+func (p *program) orgsList() *cobra.Command {
+	limit := 0
+	cmd := p.jsonFlag(&cobra.Command{
+		Use: "list [SLUG]", Short: "List organizations, or the members of one",
+		Example: examples("sallyport orgs list", "sallyport orgs list acme-corp", "sallyport orgs list --json"), Args: cobra.MaximumNArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			if len(args) == 1 {
+				return p.members(ctx, a, args[0], limit)
+			}
+			type row struct {
+				Slug string `json:"slug"`
+				Name string `json:"name"`
+				ID   string `json:"id"`
+			}
+			values, rows := []row{}, [][]string{}
+			err := pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
+				all, err := a.Identity.Organizations(ctx, identity.Operator(), after, n)
+				for _, o := range all {
+					values = append(values, row{o.Slug, o.Name, o.ID.String()})
+					rows = append(rows, []string{o.Slug, o.Name, o.ID.String()})
+					after = o.ID
+				}
+				return len(all), after, err
+			})
+			if err != nil {
+				return err
+			}
+			return p.list(values, []string{"slug", "name", "id"}, rows)
+		}),
+	})
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+func (p *program) members(ctx context.Context, a *app.App, slug string, limit int) error {
+	o, err := p.organization(ctx, a, slug)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Email string `json:"email"`
+		Role  string `json:"role"`
+		Sub   string `json:"sub"`
+	}
+	values, rows := []row{}, [][]string{}
+	err = pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
+		all, err := a.Identity.Members(ctx, identity.Operator(), o.ID, after, n)
+		for _, m := range all {
+			values = append(values, row{m.User.Email, m.Role, m.User.Sub.String()})
+			rows = append(rows, []string{m.User.Email, m.Role, m.User.Sub.String()})
+			after = m.User.ID
+		}
+		return len(all), after, err
+	})
+	if err != nil {
+		return err
+	}
+	return p.list(values, []string{"email", "role", "sub"}, rows)
+}
+
+func (p *program) orgsAddMember() *cobra.Command {
+	var email, role string
+	cmd := &cobra.Command{
+		Use: "add-member SLUG", Short: "Give a person a role in an organization", Long: "Give a person a role in an organization, or another one than they have.",
+		Example: examples("sallyport orgs add-member acme-corp -e bob@acme-corp.com", "sallyport orgs add-member acme-corp -e alice@acme-corp.com --role owner"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.organization(ctx, a, args[0])
+			if err != nil {
+				return err
+			}
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			err = a.Identity.AddMember(ctx, identity.Operator(), o.ID, u.ID, role)
+			if errors.Is(err, storage.ErrExists) {
+				err = lastOwner(a.Identity.SetRole(ctx, identity.Operator(), o.ID, u.ID, role), o)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "%s is %s of %s.\n", printable(u.Email), role, o.Slug)
+			return nil
+		}),
+	}
+	emailFlag(cmd, &email)
+	cmd.Flags().StringVar(&role, "role", storage.RoleMember, "owner, admin, member or guest")
+	return cmd
+}
+
+func (p *program) orgsRemoveMember() *cobra.Command {
+	var email string
+	cmd := &cobra.Command{
+		Use: "remove-member SLUG", Short: "Take a person out of an organization",
+		Long:    "Take a person out of an organization. What they had allowed applications to do there is revoked.",
+		Example: examples("sallyport orgs remove-member acme-corp -e bob@acme-corp.com"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.organization(ctx, a, args[0])
+			if err != nil {
+				return err
+			}
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			err = lastOwner(a.Identity.RemoveMember(ctx, identity.Operator(), o.ID, u.ID), o)
+			if err != nil {
+				return notFound(err, fmt.Sprintf("member %s of %s", printable(u.Email), o.Slug), "See who there is: sallyport orgs list "+o.Slug)
+			}
+			fmt.Fprintf(p.out, "%s is not in %s any more.\n", printable(u.Email), o.Slug)
+			return nil
+		}),
+	}
+	emailFlag(cmd, &email)
+	return cmd
+}
+
+// lastOwner says why an owner cannot go.
+func lastOwner(err error, o *storage.Organization) error {
+	if errors.Is(err, storage.ErrConflict) {
+		return &failure{what: "they are the only owner of " + o.Slug, next: "Make somebody else its owner first: sallyport orgs add-member " + o.Slug + " -e ADDRESS --role owner", cause: err}
+	}
+	return err
+}

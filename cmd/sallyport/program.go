@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// program is the binary with what it reads and writes.
+type program struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+
+	config string   // --config
+	set    []string // --set
+	yes    bool     // --yes
+	json   bool     // --json
+	busy   bool     // a command has begun: what fails now is not its usage
+}
+
+// failure is an error for the person at the terminal: what happened and what to do.
+type failure struct {
+	what, next string
+	code       int // 0 is 1
+	cause      error
+}
+
+func (f *failure) Error() string { return f.what }
+func (f *failure) Unwrap() error { return f.cause }
+
+// run runs one command and returns its exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		f = p.explain(cmd, err)
+	}
+	if f.what != "" {
+		fmt.Fprintf(p.err, "sallyport: %s\n", f.what)
+	}
+	if f.next != "" {
+		fmt.Fprintf(p.err, "%s\n", f.next)
+	}
+	return max(f.code, 1)
+}
+
+// explain turns the errors that any command can meet into words.
+func (p *program) explain(cmd *cobra.Command, err error) *failure {
+	var config *app.ConfigError
+	var faults identity.Faults
+	switch {
+	case !p.busy:
+		return &failure{what: err.Error(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
+	case errors.As(err, &config):
+		return &failure{what: err.Error()}
+	case errors.As(err, &faults):
+		return &failure{what: faults.Error()}
+	case errors.Is(err, context.Canceled):
+		return &failure{what: "stopped"}
+	case errors.Is(err, storage.ErrNewerSchema):
+		return &failure{what: err.Error(), next: "Use the binary that migrated the database, or a newer one."}
+	case errors.Is(err, storage.ErrUnavailable):
+		return &failure{what: err.Error(), next: "Check that the database runs and DATABASE_URL leads to it: sallyport doctor"}
+	case errors.Is(err, identity.ErrProduction):
+		return &failure{what: err.Error(), next: "Use another installation: sallyport demo makes one."}
+	}
+	return &failure{what: err.Error()}
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sallyport",
+		Short:         "OpenID Connect provider for software with many customer organizations",
+		Long:          "Sallyport signs people in to applications and tells them which organization a person acts for.\n\nConfiguration comes from flags, the environment (SALLYPORT_…), .env in development, and sallyport.yaml, in this order.",
+		Example:       "  sallyport demo                    a working installation with sample data\n  sallyport serve                   the server\n  sallyport users create --super-admin",
+		SilenceErrors: true, SilenceUsage: true,
+		Args:             cobra.NoArgs,
+		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) { p.busy = true },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
+	flags.StringArrayVar(&p.set, "set", nil, "set a configuration `KEY=VALUE`, such as ISSUER=https://id.example.com")
+	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(), p.orgs(), p.keys(), p.secrets(), p.seed(), p.doctor(), p.healthcheck(), p.version())
+	return root
+}
+
+// load reads the configuration.
+func (p *program) load() (*app.Config, error) {
+	set := map[string]string{}
+	for _, s := range p.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, &failure{what: fmt.Sprintf("--set %s has no =", s), next: "Write: --set KEY=VALUE", code: 2}
+		}
+		set[key] = value
+	}
+	return app.Load(app.LoadOptions{Flags: set, Environ: p.environ, File: p.config})
+}
+
+// open opens the installation for a command that works on it.
+func (p *program) open(ctx context.Context) (*app.App, error) {
+	cfg, err := p.load()
+	if err != nil {
+		return nil, err
+	}
+	return app.Open(ctx, cfg, app.Options{Log: p.log(cfg)})
+}
+
+// with runs act on the opened installation.
+func (p *program) with(act func(ctx context.Context, a *app.App, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a, err := p.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return errors.Join(act(cmd.Context(), a, args), a.Close())
+	}
+}
+
+// log is the logger that the configuration asks for, on standard error.
+func (p *program) log(cfg *app.Config) *slog.Logger {
+	text := cfg.LogFormat == "text" || cfg.LogFormat == "" && terminal(p.err)
+	if !text {
+		return slog.New(slog.NewJSONHandler(p.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	}
+	return slog.New(tint.NewTextHandler(p.err, &tint.Options{Level: cfg.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.err)}))
+}
+
+// terminal reports whether a person is at the other end.
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// notFound says which thing is not there, and how to find those that are.
+func notFound(err error, what, next string) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return &failure{what: "there is no " + what, next: next, cause: err}
+	}
+	return err
+}
+
+// examples indents the lines of an example as cobra shows them.
+func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// terminalless is the program in an empty folder, with nobody at the terminal.
+type terminalless struct{ t *testing.T }
+
+func emptyFolder(t *testing.T) terminalless {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	return terminalless{t}
+}
+
+// run returns the exit code and what was written to standard output and error.
+func (f terminalless) run(in string, args ...string) (code int, out, stderr string) {
+	f.t.Helper()
+	var o, e bytes.Buffer
+	p := &program{in: strings.NewReader(in), out: &o, err: &e}
+	code = p.run(f.t.Context(), args)
+	return code, o.String(), e.String()
+}
+
+func (f terminalless) want(code int, in string, args ...string) (out, stderr string) {
+	f.t.Helper()
+	got, out, stderr := f.run(in, args...)
+	if got != code {
+		f.t.Errorf("sallyport %s: got exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, stderr)
+	}
+	return out, stderr
+}
+
+const passphrase = "a quiet river bends north"
+
+func TestExitCodes(t *testing.T) {
+	f := emptyFolder(t)
+	for _, args := range [][]string{
+		{"bogus"}, {"--bogus"}, {"users", "create", "extra"}, {"clients", "rotate-secret"}, {"users", "create", "-e"},
+		{"clients", "create", "--type", "toaster"}, {"--set", "ISSUER", "doctor"}, {"migrate", "create"},
+	} {
+		if _, stderr := f.want(2, "", args...); stderr == "" || strings.Contains(stderr, "Usage:") {
+			t.Errorf("%v: got %q, want a sentence and where to read more", args, stderr)
+		}
+	}
+	for _, args := range [][]string{
+		{"users", "disable", "-e", "nobody@example.com"}, {"orgs", "create", "admin"}, {"clients", "plan"}, {"clients", "rotate-secret", "nope"},
+		{"--set", "ISSUER=ftp://x", "doctor"}, {"--config", "missing.yaml", "doctor"}, {"healthcheck", "--set", "ADMIN_LISTEN=127.0.0.1:1"},
+	} {
+		if _, stderr := f.want(1, "", args...); stderr == "" {
+			t.Errorf("%v: got silence, want what happened", args)
+		}
+	}
+	for _, args := range [][]string{{}, {"--help"}, {"version"}, {"migrate", "status"}, {"seed"}, {"doctor"}, {"secrets", "status"}, {"completion", "bash"}} {
+		f.want(0, "", args...)
+	}
+}
+
+// plan is what a pipeline asks before it applies.
+func TestPlanExitsWithTwoOnADifference(t *testing.T) {
+	f := emptyFolder(t)
+	write(t, "clients.yaml", "version: 1\nclients:\n  - client_id: app\n    redirect_uris: [https://a.example/cb]\n")
+	if out, stderr := f.want(2, "", "clients", "plan"); !strings.Contains(out, "+ client app: create") || stderr != "" {
+		t.Errorf("got %q and %q", out, stderr)
+	}
+	f.want(0, "", "clients", "apply")
+	f.want(0, "", "clients", "plan")
+	out, _ := f.want(0, "", "clients", "export")
+	write(t, "exported.yaml", out)
+	f.want(0, "", "clients", "plan", "-f", "exported.yaml")
+	write(t, "clients.yaml", "version: 1\nclients:\n  - client_id: app\n    redirect_uri: x\n")
+	if _, stderr := f.want(1, "", "clients", "apply"); !strings.Contains(stderr, "clients.yaml:4: ") || !strings.Contains(stderr, "did you mean redirect_uris?") {
+		t.Errorf("a faulty file: got %q", stderr)
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPasswordsComeFromStandardInputAndAreNeverPrinted(t *testing.T) {
+	f := emptyFolder(t)
+	out, stderr := f.want(0, passphrase+"\nnot this line", "users", "create", "-e", "ada@example.com", "-p", "-", "--super-admin")
+	if strings.Contains(out+stderr, passphrase) || !strings.Contains(out, "superadmin") {
+		t.Errorf("got %q and %q", out, stderr)
+	}
+	if _, stderr := f.want(0, "", "users", "create", "-e", "bob@example.com", "-p", passphrase); !strings.Contains(stderr, "seen by everybody") || strings.Contains(stderr, passphrase) {
+		t.Errorf("on the command line: got %q, want a warning", stderr)
+	}
+	if _, stderr := f.want(1, "hunter22\n", "users", "create", "-e", "eve@example.com", "-p", "-"); strings.Contains(stderr, "hunter22") {
+		t.Errorf("a refused one: got %q", stderr)
+	}
+	f.want(2, "", "users", "create")                          // nobody to ask for the address
+	f.want(2, "", "users", "create", "-e", "eve@example.com") // nor for the password
+	out, _ = f.want(0, "", "users", "list", "--json")
+	var people []struct {
+		Email string   `json:"email"`
+		Roles []string `json:"platform_roles"`
+	}
+	if err := json.Unmarshal([]byte(out), &people); err != nil || len(people) != 2 || people[0].Email != "ada@example.com" || len(people[0].Roles) != 1 {
+		t.Errorf("list: got %s, %v", out, err)
+	}
+}
+
+// What cannot be undone is not done by accident in a script.
+func TestWhatCannotBeUndoneNeedsAYes(t *testing.T) {
+	f := emptyFolder(t)
+	f.want(0, "", "clients", "create", "app", "--redirect-uri", "https://a.example/cb")
+	f.want(2, "y\n", "clients", "delete", "app")
+	f.want(2, "y\n", "migrate", "down")
+	if out, _ := f.want(0, "", "clients", "list"); !strings.Contains(out, "app") {
+		t.Errorf("the client is gone: %s", out)
+	}
+	f.want(0, "", "clients", "delete", "app", "--yes")
+	f.want(1, "", "clients", "delete", "app", "--yes")
+	f.want(0, "", "migrate", "down", "--yes")
+}
+
+func TestOrganizationsAndTheirMembers(t *testing.T) {
+	f := emptyFolder(t)
+	f.want(0, passphrase, "users", "create", "-e", "alice@example.com", "-p", "-")
+	f.want(0, "", "orgs", "create", "acme-corp", "--name", "Acme Corp", "--owner", "alice@example.com")
+	f.want(1, "", "orgs", "create", "acme-corp")
+	if _, stderr := f.want(1, "", "orgs", "remove-member", "acme-corp", "-e", "alice@example.com"); !strings.Contains(stderr, "only owner") {
+		t.Errorf("the last owner: got %q", stderr)
+	}
+	f.want(1, "", "orgs", "add-member", "acme-corp", "-e", "alice@example.com", "--role", "guest")
+	f.want(0, passphrase, "users", "create", "-e", "bob@example.com", "-p", "-")
+	f.want(0, "", "orgs", "add-member", "acme-corp", "-e", "bob@example.com")
+	f.want(0, "", "orgs", "add-member", "acme-corp", "-e", "bob@example.com", "--role", "owner")
+	f.want(0, "", "orgs", "remove-member", "acme-corp", "-e", "alice@example.com")
+	if out, _ := f.want(0, "", "orgs", "list", "acme-corp"); !strings.Contains(out, "bob@example.com") || strings.Contains(out, "alice") {
+		t.Errorf("members: got %s", out)
+	}
+}
+
+// A secret is for whoever stands at standard output; what people entered cannot move the cursor.
+func TestWhatIsPrinted(t *testing.T) {
+	f := emptyFolder(t)
+	out, stderr := f.want(0, "", "clients", "create", "app", "--redirect-uri", "https://a.example/cb")
+	if !strings.Contains(out, "client_secret  ") || strings.Contains(stderr, "client_secret") {
+		t.Errorf("got %q and %q", out, stderr)
+	}
+	if got := printable("a\x1b[2Jb\nc\u0085"); got != "a?[2Jb?c?" {
+		t.Errorf("printable: got %q", got)
+	}
+}
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	p := &program{}
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if c.Short == "" || c.Runnable() && c.Example == "" {
+			t.Errorf("%s: summary or example is missing", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(p.root())
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// list prints rows as a table for people, or values as JSON. header and rows have
+// the same columns.
+func (p *program) list(values any, header []string, rows [][]string) error {
+	if p.json {
+		e := json.NewEncoder(p.out)
+		e.SetIndent("", "  ")
+		return e.Encode(values)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ToUpper(strings.Join(header, "\t")))
+	for _, row := range rows {
+		for n, cell := range row {
+			row[n] = printable(cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	return w.Flush()
+}
+
+// printable keeps what people have entered from moving the cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// jsonFlag gives a command that lists things its other form.
+func (p *program) jsonFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&p.json, "json", false, "print JSON")
+	return cmd
+}
+
+// yesFlag gives a command that cannot be undone its flag.
+func (p *program) yesFlag(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVarP(&p.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// confirm asks before something that cannot be undone. Where nobody can answer it
+// needs --yes.
+func (p *program) confirm(question string) error {
+	if p.yes {
+		return nil
+	}
+	if !terminal(p.in) {
+		return &failure{what: "this cannot be undone, and nobody is there to ask", next: "Repeat it with --yes.", code: 2}
+	}
+	answer, err := p.ask(question + " [y/N]")
+	if err != nil {
+		return err
+	}
+	if a := strings.ToLower(answer); a != "y" && a != "yes" {
+		return &failure{what: "nothing was changed"}
+	}
+	return nil
+}
+
+// ask asks the person at the terminal for a line.
+func (p *program) ask(question string) (string, error) {
+	fmt.Fprintf(p.err, "%s: ", question)
+	return p.line()
+}
+
+// line reads one line of standard input, byte by byte: what comes after it belongs
+// to whoever reads next.
+func (p *program) line() (string, error) {
+	var b strings.Builder
+	one := make([]byte, 1)
+	for b.Len() < 1<<16 {
+		n, err := p.in.Read(one)
+		if n == 1 && one[0] == '\n' || errors.Is(err, io.EOF) && b.Len() > 0 {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("standard input has ended: %w", err)
+		}
+		b.Write(one[:n])
+	}
+	return strings.TrimSuffix(b.String(), "\r"), nil
+}
+
+// askPassword asks for a password twice without showing it.
+func (p *program) askPassword() (string, error) {
+	in, ok := p.in.(*os.File)
+	if !ok || !terminal(in) {
+		return "", &failure{what: "there is no password, and nobody is there to ask", next: "Give it on standard input: -p -", code: 2}
+	}
+	var typed [2]string
+	for n, question := range []string{"Password", "Again"} {
+		fmt.Fprintf(p.err, "%s: ", question)
+		b, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(p.err)
+		if err != nil {
+			return "", err
+		}
+		typed[n] = string(b)
+	}
+	if typed[0] != typed[1] {
+		return "", &failure{what: "the two passwords differ"}
+	}
+	return typed[0], nil
+}
+
+// progress shows how far long work has come: a bar on a terminal, else a line now and then.
+func (p *program) progress() func(what string, done, of int) {
+	out := bufio.NewWriter(p.err)
+	bar := terminal(p.err)
+	var last time.Time
+	return func(what string, done, of int) {
+		every := 10 * time.Second
+		if bar {
+			every = 100 * time.Millisecond
+		}
+		if done < of && time.Since(last) < every {
+			return
+		}
+		last = time.Now()
+		if bar {
+			const width = 30
+			full := width * done / max(of, 1)
+			fmt.Fprintf(out, "\r%-14s [%s%s] %d of %d", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, of)
+			if done == of {
+				fmt.Fprintln(out)
+			}
+		} else {
+			fmt.Fprintf(out, "%s: %d of %d\n", what, done, of)
+		}
+		_ = out.Flush() // to a terminal that is gone; the work matters more
+	}
+}
+
+// when is a time for people; empty for never.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}

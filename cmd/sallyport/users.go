@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+// page is how much of a list is read at once.
+const page = 500
+
+func (p *program) users() *cobra.Command {
+	cmd := &cobra.Command{Use: "users", Short: "Look after people"}
+	cmd.AddCommand(p.usersCreate(), p.usersList(), p.usersResetPassword(),
+		p.usersRole("add-role", "Give a person a platform role", "superadmin may do everything, admin reads everything.", (*identity.Identity).AddPlatformRole,
+			map[bool]string{true: "%s now has the role %s.\n", false: "%s has the role %s already.\n"}),
+		p.usersRole("remove-role", "Take a platform role from a person", "", (*identity.Identity).RemovePlatformRole,
+			map[bool]string{true: "%s no longer has the role %s.\n", false: "%s does not have the role %s.\n"}),
+		p.usersDisable())
+	return cmd
+}
+
+// emailFlag is how all of them name a person.
+func emailFlag(cmd *cobra.Command, email *string) {
+	cmd.Flags().StringVarP(email, "email", "e", "", "the person's `ADDRESS`")
+}
+
+// person finds whom a command is about; it asks if -e is missing.
+func (p *program) person(ctx context.Context, a *app.App, email *string) (*storage.User, error) {
+	if err := p.need(email, "Email", "-e ADDRESS"); err != nil {
+		return nil, err
+	}
+	u, err := a.Identity.UserByEmail(ctx, identity.Operator(), *email)
+	return u, notFound(err, fmt.Sprintf("person with the address %s", printable(*email)), "See who there is: sallyport users list")
+}
+
+// need asks for a value that was not given, or says how to give it.
+func (p *program) need(value *string, question, flag string) error {
+	if *value != "" {
+		return nil
+	}
+	if !terminal(p.in) {
+		return &failure{what: strings.ToLower(question) + " is missing", next: "Give it: " + flag, code: 2}
+	}
+	answer, err := p.ask(question)
+	if *value = strings.TrimSpace(answer); err == nil && *value == "" {
+		err = &failure{what: strings.ToLower(question) + " is missing", code: 2}
+	}
+	return err
+}
+
+func (p *program) usersCreate() *cobra.Command {
+	var n identity.NewUser
+	cmd := &cobra.Command{
+		Use: "create", Short: "Create a person",
+		Long: "Create a person. Their address counts as proven: you vouch for it. What is not given is asked for.",
+		Example: examples("sallyport users create", "sallyport users create -e ada@example.com --super-admin",
+			"pass show sallyport/ada | sallyport users create -e ada@example.com -p -"),
+		Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			if err := p.need(&n.Email, "Email", "-e ADDRESS"); err != nil {
+				return err
+			}
+			if _, err := identity.EmailKey(n.Email); err != nil {
+				return err // before a password is asked for
+			}
+			var err error
+			if n.Password, err = p.password(n.Password); err != nil {
+				return err
+			}
+			u, err := a.Identity.CreateUser(ctx, identity.Operator(), n)
+			if errors.Is(err, storage.ErrExists) {
+				return &failure{what: fmt.Sprintf("the address %s is taken", printable(n.Email)), next: "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(n.Email)}
+			} else if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "Created %s (sub %s)%s.\n", printable(u.Email), u.Sub, map[bool]string{true: ", superadmin"}[n.Superadmin])
+			return nil
+		}),
+	}
+	emailFlag(cmd, &n.Email)
+	passwordFlag(cmd, &n.Password)
+	cmd.Flags().BoolVar(&n.Superadmin, "super-admin", false, "let them administer the installation")
+	cmd.Flags().StringVar(&n.Profile.Name, "name", "", "their `NAME`")
+	return cmd
+}
+
+func passwordFlag(cmd *cobra.Command, password *string) {
+	cmd.Flags().StringVarP(password, "password", "p", "", "their `PASSWORD`; - reads a line of standard input")
+}
+
+// password is what -p gave, read from standard input, or asked for.
+func (p *program) password(given string) (string, error) {
+	switch given {
+	case "":
+		return p.askPassword()
+	case "-":
+		return p.line()
+	}
+	fmt.Fprintln(p.err, "Warning: a password on the command line is seen by everybody on this machine and kept in the shell's history. Use -p - or leave -p out.")
+	return given, nil
+}
+
+func (p *program) usersList() *cobra.Command {
+	limit := 0
+	cmd := p.jsonFlag(&cobra.Command{
+		Use: "list", Short: "List people", Example: examples("sallyport users list", "sallyport users list --limit 0 --json"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			type row struct {
+				Email    string   `json:"email"`
+				Sub      string   `json:"sub"`
+				Name     string   `json:"name"`
+				Roles    []string `json:"platform_roles"`
+				Disabled bool     `json:"disabled"`
+			}
+			values, rows := []row{}, [][]string{}
+			err := pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
+				all, err := a.Identity.Users(ctx, identity.Operator(), after, n)
+				for _, u := range all {
+					v := row{u.Email, u.Sub.String(), u.Profile.Name, append([]string{}, u.PlatformRoles...), !u.Active()}
+					values = append(values, v)
+					rows = append(rows, []string{v.Email, v.Name, strings.Join(v.Roles, " "), map[bool]string{true: "disabled", false: "active"}[v.Disabled], v.Sub})
+					after = u.ID
+				}
+				return len(all), after, err
+			})
+			if err != nil {
+				return err
+			}
+			return p.list(values, []string{"email", "name", "platform roles", "state", "sub"}, rows)
+		}),
+	})
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+func limitFlag(cmd *cobra.Command, limit *int) {
+	cmd.Flags().IntVar(limit, "limit", 1000, "how many at most; 0 is all")
+}
+
+// pages reads a list page by page until limit (0: its end). read returns how many
+// it got and where to go on.
+func pages[C any](limit int, read func(after C, n int) (int, C, error)) error {
+	var after C
+	for seen := 0; ; {
+		n := page
+		if limit > 0 {
+			n = min(page, limit-seen)
+		}
+		got, next, err := read(after, n)
+		seen, after = seen+got, next
+		if err != nil || got < n || seen == limit {
+			return err
+		}
+	}
+}
+
+func (p *program) usersResetPassword() *cobra.Command {
+	var email, password string
+	cmd := &cobra.Command{
+		Use: "reset-password", Short: "Give a person a new password",
+		Long:    "Give a person a new password. Their sessions end and what they had allowed applications is revoked.",
+		Example: examples("sallyport users reset-password -e bob@example.com", "sallyport users reset-password -e bob@example.com -p - <password.txt"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			if password, err = p.password(password); err != nil {
+				return err
+			}
+			if err := a.Identity.SetPassword(ctx, identity.Operator(), u.ID, password, uuid.Nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "%s has a new password; their sessions have ended.\n", printable(u.Email))
+			return nil
+		}),
+	}
+	emailFlag(cmd, &email)
+	passwordFlag(cmd, &password)
+	return cmd
+}
+
+// setRole is one of the two ways to change platform roles.
+type setRole func(i *identity.Identity, ctx context.Context, a identity.Actor, userID uuid.UUID, role string) (bool, error)
+
+func (p *program) usersRole(name, short, long string, set setRole, said map[bool]string) *cobra.Command {
+	var email string
+	cmd := &cobra.Command{
+		Use: name + " ROLE", Short: short, Long: strings.TrimSpace(short + ". " + long),
+		Example: examples("sallyport users " + name + " superadmin -e ada@example.com"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			changed, err := set(a.Identity, ctx, identity.Operator(), u.ID, args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, said[changed], printable(u.Email), args[0])
+			return nil
+		}),
+	}
+	emailFlag(cmd, &email)
+	return cmd
+}
+
+func (p *program) usersDisable() *cobra.Command {
+	var email string
+	var undo bool
+	cmd := &cobra.Command{
+		Use: "disable", Short: "Shut a person out",
+		Long:    "Shut a person out at once: their sessions end and what they had allowed applications is revoked. --undo lets them sign in again.",
+		Example: examples("sallyport users disable -e bob@example.com", "sallyport users disable -e bob@example.com --undo"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			act, state := a.Identity.DisableUser, "disabled"
+			if undo {
+				act, state = a.Identity.EnableUser, "active"
+			}
+			changed, err := act(ctx, identity.Operator(), u.ID)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "%s is %s %s.\n", printable(u.Email), state, map[bool]string{true: "now", false: "already"}[changed])
+			return nil
+		}),
+	}
+	emailFlag(cmd, &email)
+	cmd.Flags().BoolVar(&undo, "undo", false, "let them sign in again")
+	return cmd
+}
