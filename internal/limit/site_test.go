@@ -1,0 +1,114 @@
+package limit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// clock stands still until it is told to move.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
+
+func (c *clock) add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.t = c.t.Add(d) }
+
+// site is an installation with as many nodes as a test makes.
+type site struct {
+	t     *testing.T
+	clock *clock
+	store *storage.Store
+	keys  *secret.Keyring
+	redis *redis.Client
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	c := &clock{t: time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)}
+	store, err := storage.Open(t.Context(), storage.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "test.db"), Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := secret.NewKeyring([][]byte{bytes.Repeat([]byte{1}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &site{t: t, clock: c, store: store, keys: keys}
+}
+
+func (s *site) node() *Guard {
+	s.t.Helper()
+	c := Config{Store: s.store, Keys: s.keys, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.clock.now}
+	if s.redis != nil {
+		c.Redis = s.redis
+	}
+	g, err := New(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+// guess is one attempt from an address with a browser's device cookie; it returns
+// what the server would answer: nil for a comparison that was made.
+func (s *site) guess(g *Guard, account, from, device string, right bool) (cookie string, err error) {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	if device != "" {
+		r.AddCookie(&http.Cookie{Name: "sp_device", Value: device})
+	}
+	a, err := g.Begin(r, account, netip.MustParseAddr(from))
+	if err != nil {
+		return "", err
+	}
+	defer a.End()
+	c, err := s.store.Claimant(s.t.Context(), account, a.Counters())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := a.Allow(s.t.Context(), c.Counters); err != nil {
+		return "", err
+	}
+	if !right {
+		return "", a.Failed(s.t.Context(), uuid.Nil)
+	}
+	w := httptest.NewRecorder()
+	a.Succeeded(s.t.Context(), w)
+	return w.Result().Cookies()[0].Value, nil
+}
+
+// guesses makes wrong guesses from ever new addresses until one is refused, and
+// returns how many were compared and how long to wait.
+func (s *site) guesses(g *Guard, account, device string, most int) (int, time.Duration) {
+	s.t.Helper()
+	for i := range most {
+		_, err := s.guess(g, account, netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}).String(), device, false)
+		if blocked, ok := errors.AsType[*Blocked](err); ok {
+			return i, blocked.RetryAfter
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return most, 0
+}
