@@ -182,19 +182,6 @@ func (u *unit) newRefreshToken(token string) *storage.RefreshToken {
 	return t
 }
 
-// RevokeAccessToken revokes the whole grant at once: fosite calls it when a code
-// is used a second time, and answers with an error after which nothing is flushed.
-func (s *store) RevokeAccessToken(ctx context.Context, grantID string) error {
-	id, err := uuid.Parse(grantID)
-	if err != nil {
-		return err
-	}
-	return s.p.revokeReplayed(ctx, id, "code.replayed")
-}
-
-// RevokeRefreshToken does nothing: the grant owns both kinds.
-func (s *store) RevokeRefreshToken(context.Context, string) error { return nil }
-
 // revokeReplayed ends a grant whose code or refresh token was used twice (RFC 9700, section 4.14.2).
 func (p *Provider) revokeReplayed(ctx context.Context, grant uuid.UUID, kind string) error {
 	u := unitOf(ctx)
@@ -210,6 +197,8 @@ func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error 
 func (s *store) DeleteAccessTokenSession(context.Context, string) error         { return errUnused }
 func (s *store) DeleteRefreshTokenSession(context.Context, string) error        { return errUnused }
 func (s *store) RotateRefreshToken(context.Context, string, string) error       { return errUnused }
+func (s *store) RevokeAccessToken(context.Context, string) error                { return errUnused }
+func (s *store) RevokeRefreshToken(context.Context, string) error               { return errUnused }
 func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
 	return nil, errUnused
 }

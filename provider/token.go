@@ -83,8 +83,17 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 	form.Del("scope") // it means nothing here, and fosite would read it
 	// This is the one read of the code; fosite's own are answered from the unit.
 	_, err := (&store{p}).GetAuthorizeCodeSession(ctx, code, newSession())
-	if err != nil { // unknown or of another client, expired, or used: fosite answers, and revokes what was used
-		return nil
+	switch {
+	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
+		// Not left to fosite, which says invalid_grant also where the revocation failed (CVE-2020-15223).
+		if err := p.revokeReplayed(ctx, u.auth.Grant.ID, "code.replayed"); err != nil {
+			return err
+		}
+		return errInvalidGrant.because(errors.New("the code was used before; its grant is revoked"))
+	case errors.Is(err, fosite.ErrNotFound):
+		return errInvalidGrant.because(errors.New("the code is unknown, of another client, expired, or its grant is dead"))
+	case err != nil:
+		return err
 	}
 	if verifyChallenge(u.code.Challenge, form.Get("code_verifier")) {
 		return nil
