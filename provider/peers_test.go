@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -200,4 +201,13 @@ func tokensFor(t testing.TB, b *harness.Browser, rp *harness.RP, extra url.Value
 type problem struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
+}
+
+func decoded(t testing.TB, part string) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
