@@ -92,7 +92,11 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if !p.sessions.VerifyCSRF(p.sessions.Browser(r), logoutPurpose, form.Get("csrf")) {
+	browser := p.sessions.Browser(r)
+	if browser.IsZero() { // a second click: the first one has taken the cookie
+		return p.signedOut(w, r, l)
+	}
+	if !p.sessions.VerifyCSRF(browser, logoutPurpose, form.Get("csrf")) {
 		return &web.Error{Status: http.StatusForbidden, Code: "csrf"}
 	}
 	if form.Get("answer") == "no" {
