@@ -32,12 +32,12 @@ func eachEngine(t *testing.T, f func(t *testing.T, in *installation), how ...con
 }
 
 // onSQLite is for rules that no engine can change.
-func onSQLite(t *testing.T, how ...configured) *installation {
+func onSQLite(t testing.TB, how ...configured) *installation {
 	t.Helper()
 	return install(t, sqliteURL(t), how...)
 }
 
-func install(t *testing.T, databaseURL string, how ...configured) *installation {
+func install(t testing.TB, databaseURL string, how ...configured) *installation {
 	t.Helper()
 	in := &installation{now: time.Now().UTC().Truncate(time.Microsecond)}
 	clock := func() time.Time { return in.now }
@@ -62,7 +62,7 @@ func install(t *testing.T, databaseURL string, how ...configured) *installation 
 }
 
 // cheapPasswords costs tests no time; what it costs in earnest is not their subject.
-func cheapPasswords(t *testing.T) *secret.Passwords {
+func cheapPasswords(t testing.TB) *secret.Passwords {
 	t.Helper()
 	p, err := secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}})
 	if err != nil {
@@ -72,7 +72,7 @@ func cheapPasswords(t *testing.T) *secret.Passwords {
 }
 
 // subkeys are those of an installation with keys 1 … n, the n-th in use.
-func subkeys(t *testing.T, n byte) secret.Subkeys {
+func subkeys(t testing.TB, n byte) secret.Subkeys {
 	t.Helper()
 	var keys [][]byte
 	for k := n; k > 0; k-- {
@@ -89,7 +89,7 @@ func subkeys(t *testing.T, n byte) secret.Subkeys {
 
 func inProduction(c *Config) { c.Production = true }
 
-func sqliteURL(t *testing.T) string {
+func sqliteURL(t testing.TB) string {
 	t.Helper()
 	return "sqlite://" + filepath.Join(t.TempDir(), "test.db")
 }

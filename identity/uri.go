@@ -41,13 +41,13 @@ func checkURI(raw string, kind uriKind) error {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.String() != raw || u.Scheme == "" {
-		return errors.New("is not a URI in its normal form (scheme in lower case, no needless escapes)")
+		return errors.New("is not a URI in its normal form: scheme in lower case, no needless escapes")
 	}
 	switch {
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return errors.New("has a user name in it")
 	case u.Opaque != "":
-		return fmt.Errorf("has no / behind %s:", u.Scheme)
+		return fmt.Errorf("has no / behind its scheme, %s", u.Scheme)
 	}
 	if err := checkPath(u); err != nil {
 		return err
