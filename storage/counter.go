@@ -47,12 +47,15 @@ func (s *Store) Count(ctx context.Context, add []Counter) ([]Counter, error) {
 	if err != nil {
 		return nil, fault("count", err)
 	}
-	rows, err := st.QueryxContext(ctx, args...)
-	err = scanAll(rows, err, func(r *sqlx.Rows) error {
-		var c Counter
-		err := r.Scan(&c.Hash, &c.N, instant{&c.ExpiresAt})
-		out = append(out, c)
-		return err
+	err = retry(func() error {
+		out = nil
+		rows, err := st.QueryxContext(ctx, args...)
+		return scanAll(rows, err, func(r *sqlx.Rows) error {
+			var c Counter
+			err := r.Scan(&c.Hash, &c.N, instant{&c.ExpiresAt})
+			out = append(out, c)
+			return err
+		})
 	})
 	return out, fault("count", err)
 }

@@ -128,17 +128,43 @@ func (s *Store) stmt(ctx context.Context, db *sqlx.DB, query string) (*sqlx.Stmt
 	return st, nil
 }
 
+// maxTries is how often a transaction or statement runs that loses to others.
+const maxTries = 5
+
+// retry runs do again when PostgreSQL says that it lost to another transaction: a
+// statement of its own can be the victim of a deadlock too. do must bear that.
+func retry(do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == maxTries || !retryable(err) {
+			return err
+		}
+	}
+}
+
 // result is a row or the error that kept it away.
 type result struct {
-	row *sqlx.Row
-	err error
+	row   *sqlx.Row
+	err   error
+	again func() *sqlx.Row // nil where a retry is not the statement's own business
 }
 
 func (r result) Scan(dest ...any) error {
 	if r.err != nil {
 		return r.err
 	}
-	return r.row.Scan(dest...)
+	if r.again == nil {
+		return r.row.Scan(dest...)
+	}
+	row := r.row
+	return retry(func() error {
+		if row == nil {
+			row = r.again()
+		}
+		err := row.Scan(dest...)
+		row = nil
+		return err
+	})
 }
 
 // row reads one row from the reader.
@@ -156,7 +182,8 @@ func (s *Store) rowW(ctx context.Context, query string, args ...any) result {
 	if err != nil {
 		return result{err: err}
 	}
-	return result{row: st.QueryRowxContext(ctx, args...)}
+	run := func() *sqlx.Row { return st.QueryRowxContext(ctx, args...) }
+	return result{row: run(), again: run}
 }
 
 // rows calls each for every row that the reader finds; each scans it.
@@ -188,7 +215,11 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, err
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.ExecContext(ctx, args...)
+	var res sql.Result
+	err = retry(func() error {
+		res, err = st.ExecContext(ctx, args...)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -254,12 +285,7 @@ func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 // inTx runs fn in one transaction and commits. It runs again when PostgreSQL
 // says that the transaction lost to another; fn must bear that.
 func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
-	for try := 0; ; try++ {
-		err := s.once(ctx, fn)
-		if err == nil || try == 4 || !retryable(err) {
-			return err
-		}
-	}
+	return retry(func() error { return s.once(ctx, fn) })
 }
 
 func (s *Store) once(ctx context.Context, fn func(*tx) error) error {
@@ -268,7 +294,15 @@ func (s *Store) once(ctx context.Context, fn func(*tx) error) error {
 		return err
 	}
 	t := &tx{s: s, tx: begun}
-	if err := fn(t); err != nil {
+	finished := false
+	defer func() {
+		if !finished { // fn panicked: the connection must not be lost with it
+			_ = begun.Rollback()
+		}
+	}()
+	err = fn(t)
+	finished = true
+	if err != nil {
 		if rbErr := begun.Rollback(); rbErr != nil && !errors.Is(rbErr, sql.ErrTxDone) {
 			return fmt.Errorf("%w (and the rollback: %v)", err, rbErr)
 		}
