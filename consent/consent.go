@@ -127,17 +127,18 @@ func onDevice(uri string) bool {
 
 // destination is where the person will go, as the page says it.
 func destination(uri string) string {
-	if onDevice(uri) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Hostname() == "" {
 		return "this app on your device"
 	}
-	u, err := url.Parse(uri)
-	if err != nil {
-		return ""
-	}
+	host := u.Hostname()
 	if port := u.Port(); port != "" {
-		return net.JoinHostPort(u.Hostname(), port)
+		host = net.JoinHostPort(host, port)
 	}
-	return u.Hostname()
+	if onDevice(uri) {
+		host += " on your device"
+	}
+	return host
 }
 
 // purpose is what the page's form is made for: this person, client, organization

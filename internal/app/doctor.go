@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ func Doctor(ctx context.Context, cfg *Config) []Finding {
 	d.database(a)
 	d.keys(a)
 	d.redis()
+	d.mail()
 	d.issuer()
 	return d.found
 }
@@ -134,4 +136,9 @@ func issuerHost(issuer string) string {
 		return issuer
 	}
 	return u.Hostname()
+}
+
+// mail says which provider is configured; this release sends none.
+func (d *doctor) mail() {
+	d.ok("mail", cmp.Or(d.cfg.later.mailProvider, "none")+"; no mail is sent by this version")
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,6 +71,7 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	if ready != nil {
 		ready()
 	}
+	debug.FreeOSMemory() // starting leaves a third of the memory behind as garbage
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -119,7 +121,7 @@ func (a *App) greet(ctx context.Context, out io.Writer) {
 
 // applyFile applies the clients.yaml of the working directory, if there is one.
 // In production a faulty one stops the start; in development the server starts
-// without it and says why.
+// without it and says what is wrong with it.
 func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 	const name = "clients.yaml"
 	text, err := os.ReadFile(filepath.Join(a.Config.Dir, name))
@@ -130,12 +132,12 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 	}
 	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
 	plan, err := a.Identity.Apply(ctx, identity.Operator(), m, nil)
-	if err != nil && a.Config.Env == Production {
-		return err
+	if faults, ok := errors.AsType[identity.ManifestFaults](err); ok && a.Config.Env != Production {
+		fmt.Fprintf(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed\n", faults)
+		return nil
 	}
 	if err != nil {
-		fmt.Fprintf(out, "clients.yaml was not applied:\n%v\n", err)
-		return nil
+		return fmt.Errorf("clients.yaml: %w", err)
 	}
 	for _, c := range plan.Changes {
 		fmt.Fprintf(out, "clients.yaml: %s %s %s\n", c.Action, c.What, c.Name)
