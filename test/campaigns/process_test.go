@@ -48,7 +48,7 @@ type installation struct {
 // install makes an installation with the sample data, and no process yet.
 func install(t *testing.T, engine storage.Engine) *installation {
 	t.Helper()
-	in := &installation{engine: engine, url: harness.NewDatabase(t, engine), issuer: "http://" + freeAddress(t), dir: t.TempDir()}
+	in := newInstallation(t, engine, harness.NewDatabase(t, engine))
 	cfg, err := app.Load(app.LoadOptions{Environ: in.environ(strings.TrimPrefix(in.issuer, "http://"), "127.0.0.1:0"), Dir: in.dir})
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +62,10 @@ func install(t *testing.T, engine storage.Engine) *installation {
 		t.Fatal(err)
 	}
 	return in
+}
+
+func newInstallation(t *testing.T, engine storage.Engine, url string) *installation {
+	return &installation{engine: engine, url: url, issuer: "http://" + freeAddress(t), dir: t.TempDir()}
 }
 
 func (in *installation) environ(listen, admin string) []string {
@@ -89,7 +93,8 @@ type node struct {
 
 	cmd    *exec.Cmd
 	exited chan struct{}
-	mu     sync.Mutex // one command at a time
+	state  *os.ProcessState // once exited is closed
+	mu     sync.Mutex       // one command at a time
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
 }
@@ -112,6 +117,9 @@ func (in *installation) newNode(t *testing.T) *node {
 	t.Cleanup(func() {
 		n.transport.CloseIdleConnections()
 		n.kill()
+		if strings.Contains(n.log.String(), "WARNING: DATA RACE") {
+			t.Errorf("the race detector has found something in %s:\n%s", n.listen, n.log)
+		}
 		if t.Failed() {
 			t.Logf("what %s complains about:\n%s", n.listen, complaints(n.log.String()))
 		}
@@ -147,9 +155,11 @@ func (n *node) start(t *testing.T) {
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	exited, cmd := make(chan struct{}), n.cmd
-	n.exited = exited
-	go func() { defer close(exited); _, _ = cmd.Process.Wait() }()
+	n.exited = make(chan struct{})
+	go func() {
+		defer close(n.exited)
+		n.state, _ = n.cmd.Process.Wait()
+	}()
 }
 
 // ready waits until the process serves requests, at most a minute.
