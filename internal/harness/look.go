@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -8,7 +9,7 @@ import (
 )
 
 // Contents is everything the database holds, one row a line, for tests that look
-// for what must not be in there. Bytes stand as they are.
+// for what must not be in there. Bytes stand as they are, but for line breaks.
 func (s *Server) Contents(t testing.TB) string {
 	t.Helper()
 	db, tables := s.openDatabase(t)
@@ -34,7 +35,7 @@ func (s *Server) Contents(t testing.TB) string {
 			}
 			out.WriteString(table)
 			for i, c := range cells {
-				fmt.Fprintf(&out, " %s=%s", columns[i], c)
+				fmt.Fprintf(&out, " %s=%s", columns[i], bytes.ReplaceAll(c, []byte("\n"), []byte(`\n`)))
 			}
 			out.WriteByte('\n')
 		}

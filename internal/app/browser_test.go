@@ -1,0 +1,405 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+const cookieName = "sp_browser"
+
+// wholeServerClients: quiet gets its code without a page as soon as somebody is signed in.
+const wholeServerClients = `
+version: 1
+clients:
+  - {client_id: quiet, client_name: Quiet, secret: secret-of-quiet-Zr8wq1LkVbX0, redirect_uris: [https://quiet.example/cb], skip_consent: true,
+     grant_types: [authorization_code, refresh_token], scope: openid profile email offline_access org, web_origins: [https://pages.quiet.example]}
+`
+
+func quiet(s *harness.Server, scope string) *harness.RP {
+	return s.RP("quiet", "secret-of-quiet-Zr8wq1LkVbX0", "https://quiet.example/cb", scope)
+}
+
+// quietTokens are what a browser gets in which somebody is signed in.
+func quietTokens(t *testing.T, s *harness.Server, b *harness.Browser, scope string) *harness.Tokens {
+	t.Helper()
+	rp := quiet(s, scope)
+	r := rp.Authorize(nil)
+	p := b.Get(t, r.URL)
+	if p.Away == nil || p.Away.Query().Get("code") == "" {
+		t.Fatalf("no code: %d at %s, away to %v", p.Status, p.URL, p.Away)
+	}
+	return rp.Redeem(t, p.Away.Query().Get("code"), r)
+}
+
+func signIn(t *testing.T, b *harness.Browser, who harness.Person) *harness.Page {
+	t.Helper()
+	p := b.Get(t, "/login")
+	p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
+	if p.URL.Path != "/" || !strings.Contains(p.Body, who.Email) {
+		t.Fatalf("%s cannot sign in: %d at %s", who.Email, p.Status, p.URL)
+	}
+	return p
+}
+
+// cookieOf is the value of the browser's cookie.
+func cookieOf(s *harness.Server, b *harness.Browser) string {
+	u, _ := url.Parse(s.Issuer)
+	for _, c := range b.HTTP.Jar.Cookies(u) {
+		if c.Name == cookieName {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+func setCookie(s *harness.Server, b *harness.Browser, value string) {
+	u, _ := url.Parse(s.Issuer)
+	b.HTTP.Jar.SetCookies(u, []*http.Cookie{{Name: cookieName, Value: value, Path: "/"}})
+}
+
+// home opens "/" with header fields of its own, and reports whom it greets.
+func home(t *testing.T, s *harness.Server, b *harness.Browser, fields ...string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
+	}
+	p := b.Do(t, req)
+	if p.Status != http.StatusOK {
+		return fmt.Sprint(p.Status)
+	}
+	for _, who := range []harness.Person{harness.Bob, harness.Alice, harness.Admin} {
+		if strings.Contains(p.Body, who.Email) {
+			return who.Email
+		}
+	}
+	return ""
+}
+
+func TestSessions(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Redis: true, Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+		t.Run("fixation", func(t *testing.T) { testSessionFixation(t, s) })
+		t.Run("tampering", func(t *testing.T) { testTamperedCookies(t, s) })
+		t.Run("after sign-out", func(t *testing.T) { testNothingIsShownAfterSigningOut(t, s) })
+		t.Run("everywhere", func(t *testing.T) { testEndingEverywhere(t, s) })
+		t.Run("lifetimes", func(t *testing.T) { testSessionLifetimes(t, s) })
+	})
+}
+
+// SS-01: a token from before signing in is worth nothing after, whoever planted it.
+func testSessionFixation(t *testing.T, s *harness.Server) {
+	victim, attacker := s.Browser(t), s.Browser(t)
+	planted := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+	setCookie(s, victim, planted)
+	setCookie(s, attacker, planted)
+	rp := quiet(s, "openid")
+	r := rp.Authorize(nil)
+	form := victim.Get(t, r.URL)
+	done := victim.Submit(t, form.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
+	if done.Away == nil || done.Away.Query().Get("code") == "" {
+		t.Fatalf("the flow does not follow its browser: %d %s", done.Status, done.URL)
+	}
+	first := cookieOf(s, victim)
+	if first == planted || home(t, s, victim) != harness.Bob.Email {
+		t.Errorf("signed in under the planted token: %v", first == planted)
+	}
+	if who := home(t, s, attacker); who != "" {
+		t.Errorf("the attacker is %s", who)
+	}
+	if p := attacker.Get(t, form.URL.String()); p.Status != http.StatusBadRequest {
+		t.Errorf("the attacker's look at the flow: %d", p.Status)
+	}
+	// Signing in again changes the token too, and keeps the session's sid.
+	sid := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]
+	signIn(t, victim, harness.Bob)
+	setCookie(s, attacker, first)
+	if who := home(t, s, attacker); who != "" || cookieOf(s, victim) == first {
+		t.Errorf("the token from before signing in again is %s's", who)
+	}
+	if again := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]; again != sid {
+		t.Errorf("sid %v became %v for the same person", sid, again)
+	}
+	signIn(t, victim, harness.Alice)
+	if again := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]; again == sid {
+		t.Error("another person goes on with the first one's sid")
+	}
+}
+
+// SS-04, SS-05: what is not exactly our token is nobody; never an error.
+func testTamperedCookies(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	good := cookieOf(s, b)
+	ask := func(lines ...string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header["Cookie"] = lines
+		req.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var body bytes.Buffer
+		if _, err := body.ReadFrom(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, body.String()
+	}
+	if status, body := ask(cookieName + "=" + good); status != 200 || !strings.Contains(body, harness.Bob.Email) {
+		t.Fatalf("the cookie itself: %d", status)
+	}
+	flipped := []byte(good)
+	flipped[0] ^= 1
+	for name, line := range map[string]string{
+		"flipped": cookieName + "=" + string(flipped), "cut": cookieName + "=" + good[:42], "longer": cookieName + "=" + good + "A",
+		"empty": cookieName + "=", "path": cookieName + "=../../x", "quoted": cookieName + `="` + good + `"`, "escaped": cookieName + "=" + url.QueryEscape(good+"\n"),
+		"large": cookieName + "=" + strings.Repeat("A", 20_000), "another name": "__Host-" + cookieName + "=" + good, "case of the name": strings.ToUpper(cookieName) + "=" + good,
+		"two that differ": cookieName + "=" + good + "; " + cookieName + "=" + string(flipped), "good and bad": cookieName + "=x; " + cookieName + "=" + good,
+		"no name": "=" + good, "semicolons": ";;;=;=;", "NUL": cookieName + "=%00" + good, "a hundred": strings.Repeat("a=b; ", 200) + cookieName + "=nothing",
+		"a hash": cookieName + "=" + strings.Repeat("0", 64), "SQL": cookieName + "=' OR 1=1 --",
+	} {
+		if status, body := ask(line); (status != 200 && status != 400) || strings.Contains(body, harness.Bob.Email) {
+			t.Errorf("%s: %d, signed in %v", name, status, strings.Contains(body, harness.Bob.Email))
+		}
+	}
+	if status, body := ask(cookieName+"="+good, cookieName+"="+string(flipped)); status != 200 || strings.Contains(body, harness.Bob.Email) {
+		t.Errorf("two header lines that differ: %d", status)
+	}
+	// Who comes with rubbish can sign in nevertheless.
+	fresh := s.Browser(t)
+	setCookie(s, fresh, "rubbish")
+	signIn(t, fresh, harness.Bob)
+}
+
+// SS-12: nothing of a session is left to be seen: not by back, not by a cache.
+func testNothingIsShownAfterSigningOut(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	page := signIn(t, b, harness.Bob)
+	old := cookieOf(s, b)
+	if page.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the page may be kept: %v", page.Header["Cache-Control"])
+	}
+	out := b.Submit(t, page.Form(t, ""))
+	if strings.Contains(out.Body, harness.Bob.Email) || cookieOf(s, b) != "" {
+		t.Errorf("signed out: %d, cookie %q", out.Status, cookieOf(s, b))
+	}
+	setCookie(s, b, old)
+	if who := home(t, s, b); who != "" {
+		t.Errorf("the old cookie is %s's", who)
+	}
+	if p := b.Get(t, "/consent?flow="+strings.Repeat("A", 43)); strings.Contains(p.Body, harness.Bob.Email) {
+		t.Error("a page knows who was there")
+	}
+}
+
+// SS-08: a new password and a disabled person end sessions and refresh families on
+// every node, at the next request.
+func testEndingEverywhere(t *testing.T, s *harness.Server) {
+	other := s.Node(t)
+	ctx, operator := t.Context(), identity.Operator()
+	alice, err := s.App.Identity.UserByEmail(ctx, operator, harness.Alice.Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]func() error{
+		"a new password": func() error {
+			return s.App.Identity.SetPassword(ctx, operator, alice.ID, harness.Alice.Password, [16]byte{})
+		},
+		"disabled": func() error {
+			if _, err := s.App.Identity.DisableUser(ctx, operator, alice.ID); err != nil {
+				return err
+			}
+			_, err := s.App.Identity.EnableUser(ctx, operator, alice.ID)
+			return err
+		},
+	} {
+		here, there := s.Browser(t), other.Browser(t)
+		signIn(t, here, harness.Alice)
+		signIn(t, there, harness.Alice)
+		mine, theirs := quietTokens(t, s, here, "openid offline_access"), quietTokens(t, other, there, "openid offline_access")
+		if err := end(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if who := home(t, s, here) + home(t, other, there); who != "" {
+			t.Errorf("%s: still signed in: %s", name, who)
+		}
+		for node, rp := range map[string]*harness.RP{"one": quiet(s, ""), "two": quiet(other, "")} {
+			for _, tokens := range []*harness.Tokens{mine, theirs} {
+				if status, _ := rp.Userinfo(t, tokens.AccessToken); status != 401 {
+					t.Errorf("%s, node %s: userinfo answers %d", name, node, status)
+				}
+				if got := rp.Refresh(t, tokens.RefreshToken); got.Error != "invalid_grant" {
+					t.Errorf("%s, node %s: refresh answers %d %s", name, node, got.Status, got.Error)
+				}
+			}
+		}
+	}
+}
+
+// A session ends 2 h after its last use and 24 h after signing in, and takes along
+// what was not granted for offline use.
+func testSessionLifetimes(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	for range 13 {
+		s.Clock.Advance(110 * time.Minute)
+		quietTokens(t, s, b, "openid")
+	}
+	online, offline := quietTokens(t, s, b, "openid"), quietTokens(t, s, b, "openid offline_access")
+	s.Clock.Advance(9 * time.Minute) // 23 h 59
+	if status, _ := quiet(s, "").Userinfo(t, online.AccessToken); status != 200 {
+		t.Errorf("before its end: %d", status)
+	}
+	s.Clock.Advance(2 * time.Minute)
+	if who := home(t, s, b); who != "" {
+		t.Error("a session lives longer than a day")
+	}
+	if status, _ := quiet(s, "").Userinfo(t, online.AccessToken); status != 401 {
+		t.Errorf("a token without offline_access after its session: %d", status)
+	}
+	if status, _ := quiet(s, "").Userinfo(t, offline.AccessToken); status != 200 {
+		t.Errorf("a token with offline_access after its session: %d", status)
+	}
+	if got := quiet(s, "").Refresh(t, offline.RefreshToken); got.Status != 200 {
+		t.Errorf("a refresh after the session: %d %s", got.Status, got.Error)
+	}
+	signIn(t, b, harness.Bob)
+	s.Clock.Advance(119 * time.Minute)
+	if who := home(t, s, b); who != harness.Bob.Email {
+		t.Error("ended before two hours of rest")
+	}
+	s.Clock.Advance(2 * time.Minute)
+	if who := home(t, s, b); who != "" {
+		t.Error("lives on after two hours of rest")
+	}
+}
+
+// SESSION_PROTECTION: what becomes of a session that turns up elsewhere.
+func TestSessionProtection(t *testing.T) {
+	const chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+	const newer = "Mozilla/5.0 (X11; Linux x86_64; rv:155.0) Gecko/20100101 Firefox/155.0"
+	for protection, survives := range map[string]bool{"strong": false, "basic": true, "off": true} {
+		t.Run(protection, func(t *testing.T) {
+			s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients,
+				Environ: []string{"SALLYPORT_SESSION_PROTECTION=" + protection, "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}})
+			for name, tc := range map[string]struct {
+				fields []string
+				stays  bool
+			}{
+				"a newer version of the browser": {[]string{"User-Agent", newer}, true},
+				"another address near by":        {[]string{"X-Forwarded-For", "127.0.0.99"}, true},
+				"another browser":                {[]string{"User-Agent", chrome}, survives},
+				"another network":                {[]string{"X-Forwarded-For", "198.51.100.7"}, survives},
+			} {
+				b := s.Browser(t)
+				signIn(t, b, harness.Bob)
+				tokens := quietTokens(t, s, b, "openid")
+				want := ""
+				if tc.stays {
+					want = harness.Bob.Email
+				}
+				if who := home(t, s, b, tc.fields...); who != want {
+					t.Errorf("%s: %q is signed in, want %q", name, who, want)
+				}
+				if who := home(t, s, b); who != want {
+					t.Errorf("%s, back again: %q is signed in, want %q", name, who, want)
+				}
+				if status, _ := quiet(s, "").Userinfo(t, tokens.AccessToken); (status == 200) != tc.stays {
+					t.Errorf("%s: its token answers %d", name, status)
+				}
+			}
+		})
+	}
+}
+
+// The cookie is __Host- and Secure wherever the issuer is https, also behind a
+// proxy that speaks http to us; and HttpOnly, Lax, host-only everywhere.
+func TestTheCookieIsAsStrictAsTheIssuerAllows(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://localhost:5443": "__Host-sp_browser Path=/ Secure HttpOnly SameSite=Lax",
+		"http://localhost:5443":  "sp_browser Path=/ HttpOnly SameSite=Lax",
+	} {
+		handler := openHandler(t, issuer)
+		for name, forwarded := range map[string]string{"direct": "", "behind a proxy": "https"} {
+			req := httptest.NewRequest(http.MethodGet, "/login", nil)
+			req.Host, req.RemoteAddr = "localhost:5443", "127.0.0.1:40000"
+			if forwarded != "" {
+				req.Header.Set("X-Forwarded-Proto", forwarded)
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, req)
+			lines := w.Result().Header["Set-Cookie"]
+			if len(lines) != 1 {
+				t.Fatalf("%s %s: cookies %q", issuer, name, lines)
+			}
+			var got []string
+			for i, part := range strings.Split(lines[0], "; ") {
+				if i == 0 {
+					part, _, _ = strings.Cut(part, "=")
+				}
+				if !strings.HasPrefix(part, "Max-Age=") && !strings.HasPrefix(part, "Expires=") {
+					got = append(got, part)
+				}
+			}
+			if flags := strings.Join(got, " "); !sameWords(flags, want) {
+				t.Errorf("%s %s: %q, want %q", issuer, name, flags, want)
+			}
+			if hsts := w.Header().Get("Strict-Transport-Security"); (hsts != "") != strings.HasPrefix(issuer, "https") {
+				t.Errorf("%s: HSTS %q", issuer, hsts)
+			}
+		}
+	}
+}
+
+func sameWords(a, b string) bool {
+	in := func(x, y string) bool {
+		for _, w := range strings.Fields(x) {
+			if !strings.Contains(" "+y+" ", " "+w+" ") {
+				return false
+			}
+		}
+		return true
+	}
+	return in(a, b) && in(b, a)
+}
+
+// openHandler is the public handler of a new installation with another issuer.
+func openHandler(t *testing.T, issuer string) http.Handler {
+	t.Helper()
+	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("sallyport test k"), 2))
+	cfg, err := app.Load(app.LoadOptions{Dir: t.TempDir(), Environ: []string{"SALLYPORT_ISSUER=" + issuer, "SALLYPORT_LISTEN=127.0.0.1:5443", "SALLYPORT_ENV=testing",
+		"SALLYPORT_SECRET_KEY=" + key, "SALLYPORT_ENCRYPTION_KEY=" + key, "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32",
+		"SALLYPORT_DATABASE_URL=" + harness.NewDatabase(t, storage.SQLite)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.Open(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	s, err := a.NewServer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Handler()
+}
