@@ -220,7 +220,7 @@ func TestNoTokenFailsOverARotation(t *testing.T) {
 		var tokens []string         // one a step
 		verify := func(token string) {
 			t.Helper()
-			jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+			jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 			if err != nil {
 				t.Fatal(err)
 			}
