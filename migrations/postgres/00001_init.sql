@@ -145,7 +145,7 @@ CREATE TABLE flows (
 );
 CREATE INDEX flows_expires_at ON flows (expires_at);
 CREATE INDEX flows_browser_hash ON flows (browser_hash) WHERE spent_at IS NULL;
-CREATE INDEX flows_address ON flows (address) WHERE spent_at IS NULL AND user_id IS NULL;
+CREATE INDEX flows_address ON flows (address, expires_at) WHERE spent_at IS NULL AND user_id IS NULL;
 
 -- organization_id is the nil UUID for a consent that names no organization, so that the key holds.
 CREATE TABLE consents (
