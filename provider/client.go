@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
@@ -74,6 +75,9 @@ func (c *client) idTokenAlg() string {
 
 // client returns an enabled client. errUnknownClient for all others.
 func (p *Provider) client(ctx context.Context, id string) (*client, error) {
+	if !utf8.ValidString(id) || strings.ContainsRune(id, 0) { // of a Basic header or an assertion; no database holds it
+		return nil, errUnknownClient
+	}
 	c, err := p.registry.Client(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) || (err == nil && !c.Active()) {
 		return nil, errUnknownClient

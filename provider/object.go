@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -90,6 +91,9 @@ func readObject(payload []byte) (url.Values, *assertionClaims, error) {
 		}
 		switch v := v.(type) {
 		case string:
+			if strings.ContainsRune(v, 0) { // as in a form: no database holds it
+				return nil, nil, fmt.Errorf("%s has a NUL in it", name)
+			}
 			params.Set(name, v)
 		case float64:
 			if v != float64(int64(v)) {
