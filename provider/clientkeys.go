@@ -55,6 +55,10 @@ func (p *Provider) verifyClientJWS(ctx context.Context, c *client, raw, alg stri
 	if len(jws.Signatures) != 1 {
 		return nil, errors.New("the JWS has not one signature")
 	}
+	// No extension is understood here, and b64 would change what is signed (RFC 7515, section 4.1.11; RFC 7797, section 7).
+	if extra := jws.Signatures[0].Header.ExtraHeaders; extra["crit"] != nil || extra["b64"] != nil {
+		return nil, errors.New("the JWS has a critical header")
+	}
 	kid := jws.Signatures[0].Header.KeyID
 	set, err := p.clientKeys(ctx, c, kid)
 	if err != nil {
