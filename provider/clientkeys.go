@@ -87,10 +87,12 @@ func (p *Provider) clientKeys(ctx context.Context, c *client, kid string) (*jose
 	return p.fetcher.keys(ctx, c.Metadata.JWKSURI, kid)
 }
 
-// Limits of fetching a jwks_uri: freshFor is how long an answer is used, againIn
-// the least time between two fetches, so that unknown kids cost nobody anything.
+// Limits of fetching a jwks_uri: freshFor is how long an answer is used, staleFor how
+// long it is while the server is down, so that this locks nobody out at once, and
+// againIn the least time between two fetches, so that unknown kids cost nobody anything.
 const (
 	freshFor    = time.Hour
+	staleFor    = 24 * time.Hour
 	againIn     = 30 * time.Second
 	fetchLimit  = 5 * time.Second
 	maxKeysBody = 256 << 10
@@ -107,14 +109,15 @@ type fetcher struct {
 }
 
 type fetched struct {
-	at  time.Time
-	set *jose.JSONWebKeySet // nil if the last fetch failed
-	err error
+	tried time.Time           // the last fetch, whatever came of it
+	got   time.Time           // when set was published
+	set   *jose.JSONWebKeySet // nil if there is none that can still be used
+	err   error
 }
 
 func newFetcher(allow []netip.Prefix, now func() time.Time) *fetcher {
 	dialer := &net.Dialer{Timeout: fetchLimit, Control: guardDial(allow)}
-	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, 24*time.Hour), http: &http.Client{
+	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, staleFor), http: &http.Client{
 		Timeout: fetchLimit,
 		Transport: &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true,
 			TLSHandshakeTimeout: fetchLimit, ResponseHeaderTimeout: fetchLimit},
@@ -124,7 +127,8 @@ func newFetcher(allow []netip.Prefix, now func() time.Time) *fetcher {
 
 func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySet, error) {
 	known, ok := f.cache.Get(uri)
-	age := f.now().Sub(known.at)
+	now := f.now()
+	age := now.Sub(known.tried).Abs() // a clock that is set back must not make an answer new for ever
 	has := ok && known.set != nil && (kid == "" || len(known.set.Key(kid)) > 0)
 	if ok && (age < againIn || (has && age < freshFor)) {
 		if known.set == nil {
@@ -134,10 +138,11 @@ func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySe
 	}
 	v, err, _ := f.group.Do(uri, func() (any, error) {
 		set, err := f.fetch(context.WithoutCancel(ctx), uri)
-		if err != nil && known.set != nil && age < 24*freshFor {
-			set = known.set // a server that is down for a while locks nobody out
+		got := now
+		if err != nil && known.set != nil && now.Sub(known.got) < staleFor {
+			set, got = known.set, known.got
 		}
-		f.cache.Add(uri, fetched{f.now(), set, err})
+		f.cache.Add(uri, fetched{now, got, set, err})
 		if set == nil {
 			return nil, err
 		}
