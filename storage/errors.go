@@ -47,6 +47,9 @@ func classify(err error) error {
 	}
 	var pe *pq.Error
 	if errors.As(err, &pe) {
+		if pe.Fatal() { // it ended the connection, or did not let it begin: closed for connections, gone, another password
+			return ErrUnavailable
+		}
 		return classifyPostgres(string(pe.Code))
 	}
 	var se *sqlite.Error

@@ -1,0 +1,88 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Without its database the server says 503 and when to come back, to people and to
+// machines; what needs none goes on; and it is ready again by itself, everybody
+// still signed in.
+func TestWithoutItsDatabase(t *testing.T) {
+	s := harness.Start(t, storage.Postgres, harness.Options{Clients: wholeServerClients})
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	rp := quiet(s, "openid offline_access")
+	tokens := quietTokens(t, s, b, "openid offline_access")
+	r := rp.Authorize(nil)
+	code := b.Get(t, r.URL).Away.Query().Get("code")
+	stranger := s.Browser(t)
+	form := stranger.Get(t, rp.Authorize(nil).URL).Form(t, "login")
+	restore := s.Outage(t)
+
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json", "/healthz"} {
+		if p := b.Get(t, path); p.Status != http.StatusOK {
+			t.Errorf("%s answers %d", path, p.Status)
+		}
+	}
+	redeem := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {rp.RedirectURI}, "code_verifier": {r.Verifier}}
+	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.RefreshToken}}
+	for name, call := range map[string]struct {
+		path string
+		form url.Values
+	}{"redeem": {"/oauth2/token", redeem}, "refresh": {"/oauth2/token", refresh}, "introspect": {"/oauth2/introspect", url.Values{"token": {tokens.AccessToken}}},
+		"revoke": {"/oauth2/revoke", url.Values{"token": {tokens.AccessToken}}}, "push": {"/oauth2/par", rp.Authorize(nil).Params}} {
+		var got struct{ Error string }
+		status, header := rp.Post(t, call.path, call.form, &got)
+		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || got.Error != "temporarily_unavailable" {
+			t.Errorf("%s: %d %s, Retry-After %q", name, status, got.Error, header.Get("Retry-After"))
+		}
+	}
+	if status, _ := rp.Userinfo(t, tokens.AccessToken); status != http.StatusServiceUnavailable {
+		t.Errorf("userinfo: %d", status)
+	}
+	ready := b.Get(t, "/readyz")
+	if ready.Status != http.StatusServiceUnavailable || ready.Header.Get("Retry-After") == "" || !strings.Contains(ready.Body, "database") {
+		t.Errorf("/readyz: %d %s", ready.Status, ready.Body)
+	}
+	for name, p := range map[string]*harness.Page{"authorize": b.Get(t, rp.Authorize(nil).URL), "home": b.Get(t, "/"), "logout": b.Get(t, "/oauth2/logout"),
+		"sign-in": stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password)} {
+		if p.Away != nil || p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" || !strings.Contains(p.Body, `data-error="temporarily_unavailable"`) {
+			t.Errorf("%s: %d, away to %v, Retry-After %q", name, p.Status, p.Away, p.Header.Get("Retry-After"))
+		}
+		for _, inside := range []string{"pq:", "connect", "57P"} {
+			if strings.Contains(p.Body, inside) {
+				t.Errorf("%s tells of %q", name, inside)
+			}
+		}
+	}
+
+	restore()
+	ready = b.Get(t, "/readyz")
+	var health struct{ Status string }
+	if err := json.Unmarshal([]byte(ready.Body), &health); err != nil || ready.Status != http.StatusOK || health.Status != "ready" {
+		t.Errorf("back again: %d %s", ready.Status, ready.Body)
+	}
+	// Nothing that was refused was half done: code, refresh token and session are as they were.
+	if got := rp.Token(t, redeem); got.Status != http.StatusOK {
+		t.Errorf("the code gets %d %s", got.Status, got.Error)
+	}
+	if got := rp.Token(t, refresh); got.Status != http.StatusOK {
+		t.Errorf("the refresh token gets %d %s", got.Status, got.Error)
+	}
+	if status, _ := rp.Userinfo(t, tokens.AccessToken); status != http.StatusOK {
+		t.Errorf("userinfo: %d", status)
+	}
+	if home(t, s, b) != harness.Bob.Email {
+		t.Error("Bob was signed out")
+	}
+	if p := stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password); p.Away == nil || p.Away.Query().Get("code") == "" {
+		t.Errorf("the flow from before ends at %s with %d", p.URL, p.Status)
+	}
+}
