@@ -29,7 +29,10 @@ bench: ## every benchmark, on both engines
 	@.ci/with-services go test -run '^$$' -bench . -benchmem ./...
 
 screenshots: ## every page as people see it, into ./screenshots
-	@SALLYPORT_TEST_SCREENSHOTS="$(CURDIR)/screenshots" .ci/with-services go test -count=1 -run Screenshots ./...
+	@.ci/packages ensure
+	@cd test/browser && npm ci --no-audit --no-fund --ignore-scripts
+	@SALLYPORT_TEST_SCREENSHOTS="$(CURDIR)/screenshots" .ci/with-services go test -count=1 -run Screenshots ./test/browser
+	@echo "open screenshots/index.html"
 
 release: ## static binaries for every platform, with checksums, into ./dist
 	@rm -rf dist && mkdir dist
