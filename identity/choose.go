@@ -143,9 +143,3 @@ func (q OrganizationQuestion) Choose(choices []storage.Choice) (*storage.Choice,
 	}
 	return nil, ErrOrganizationInteraction
 }
-
-// SortChoices puts what the person chose last for this client first and keeps the
-// order of the rest, for the picker.
-func SortChoices(choices []storage.Choice) {
-	slices.SortStableFunc(choices, func(a, b storage.Choice) int { return b.LastUsedAt.Compare(a.LastUsedAt) })
-}

@@ -2,9 +2,7 @@ package identity
 
 import (
 	"errors"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
@@ -121,21 +119,5 @@ func TestWhichOrganizationIsChosen(t *testing.T) {
 				t.Errorf("got %v, %v, want %v, %v", id, err, tc.want, tc.err)
 			}
 		})
-	}
-}
-
-func TestThePickerBeginsWithTheLastChoice(t *testing.T) {
-	day := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	named := func(slug string, used time.Time) storage.Choice {
-		return storage.Choice{Organization: storage.Organization{Slug: slug}, LastUsedAt: used}
-	}
-	choices := []storage.Choice{named("a", time.Time{}), named("b", day), named("c", time.Time{}), named("d", day.Add(1))}
-	SortChoices(choices)
-	var got []string
-	for _, c := range choices {
-		got = append(got, c.Organization.Slug)
-	}
-	if want := []string{"d", "b", "a", "c"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -17,10 +17,3 @@ func (s *Store) SpendID(ctx context.Context, hash secret.Hash, expires time.Time
 	}
 	return fault("spend an id", err)
 }
-
-// RevokeTokenID revokes a JWT access token that has no row of its own, by the
-// hash of its jti, until it would have expired. Revoking twice is no error (RFC 7009 section 2.2).
-func (s *Store) RevokeTokenID(ctx context.Context, hash secret.Hash, expires time.Time) error {
-	_, err := s.exec(ctx, `INSERT INTO revoked_tokens (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, hash, usec(expires))
-	return fault("revoke a token", err)
-}

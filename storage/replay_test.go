@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -40,9 +41,12 @@ func TestAnIDIsSpentOnce(t *testing.T) {
 func TestRevokingATokenTwiceIsNoError(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		for range 2 {
-			if err := s.RevokeTokenID(t.Context(), secret.HashOf("jti"), time.Now().Add(time.Minute)); err != nil {
+			if err := s.RevokeJWT(t.Context(), secret.HashOf("jti"), uuid.Nil, time.Now().Add(time.Minute), &Event{Type: "token.revoked"}); err != nil {
 				t.Error(err)
 			}
+		}
+		if n := count(t, s, "audit_events"); n != 1 {
+			t.Errorf("%d events, want 1: the second changed nothing", n)
 		}
 		if n := count(t, s, "revoked_tokens"); n != 1 {
 			t.Errorf("%d rows, want 1", n)
