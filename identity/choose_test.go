@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
