@@ -2,7 +2,6 @@ package campaigns
 
 import (
 	"context"
-	"database/sql"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -171,10 +170,7 @@ func TestABusySQLiteFileIsWaitedFor(t *testing.T) {
 // holdWriteLock takes SQLite's write lock until release is called.
 func holdWriteLock(t *testing.T, in *installation) (release func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(in.url, "sqlite://")+"?_pragma=busy_timeout(10000)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := in.open(t, "")
 	conn, err := db.Conn(context.WithoutCancel(t.Context()))
 	if err != nil {
 		t.Fatal(err)

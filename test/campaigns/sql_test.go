@@ -14,11 +14,20 @@ import (
 // readOnly opens the database to look at it, never to change it.
 func (in *installation) readOnly(t testing.TB) *sql.DB {
 	t.Helper()
-	name, source := "sqlite", "file:"+strings.TrimPrefix(in.url, "sqlite://")+"?mode=ro&_pragma=busy_timeout(10000)"
 	if in.engine == storage.Postgres {
-		name, source = "postgres", in.url+"&default_transaction_read_only=on"
+		return in.open(t, "&default_transaction_read_only=on")
 	}
-	db, err := sql.Open(name, source)
+	return in.open(t, "&mode=ro")
+}
+
+// open opens the database beside its servers.
+func (in *installation) open(t testing.TB, options string) *sql.DB {
+	t.Helper()
+	name, source := "sqlite", "file:"+strings.TrimPrefix(in.url, "sqlite://")+"?_pragma=busy_timeout(10000)"
+	if in.engine == storage.Postgres {
+		name, source = "postgres", in.url
+	}
+	db, err := sql.Open(name, source+options)
 	if err != nil {
 		t.Fatal(err)
 	}
