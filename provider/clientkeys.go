@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -105,7 +104,6 @@ type fetcher struct {
 	now   func() time.Time
 	cache *expirable.LRU[string, fetched]
 	group singleflight.Group
-	mu    sync.Mutex
 }
 
 type fetched struct {
