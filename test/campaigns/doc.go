@@ -7,9 +7,14 @@
 // `make test` runs each campaign small; `make campaign`, which sets
 // SALLYPORT_TEST_FULL=1, runs it with the numbers below.
 //
-//	campaign                                        make test    make campaign
-//	codes × 8 redeemers on two processes                  150             1000
-//	refresh families × 8 refreshers on two processes        30              200
-//	kill -9 under load, for each engine                       3               20
-//	seconds of load while connections are terminated          3               10
+//	campaign                                            make test   make campaign
+//	codes × 8 redeemers on two processes                      150            1000
+//	codes × 1 right and 2 wrong verifiers                      60             300
+//	refresh families × 8 refreshers on two processes           30             200
+//	rounds of refreshing each family                            3               5
+//	rounds of 16 tabs of one browser                           10              50
+//	kill -9 under load, for each engine                         3              20
+//	seconds of load while connections are cut                   3              10
+//	rounds of requests whose writes lose                       40             200
+//	starts of three nodes on an empty database                  1              10
 package campaigns
