@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,6 +15,15 @@ import (
 // Redis is a client of one server, a cluster, or what sentinels name.
 type Redis = redis.UniversalClient
 
+// silent stands for go-redis's own logger, which writes to standard error past
+// ours. What goes wrong comes back as errors, and those are logged.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// The logger belongs to the whole process: once, before there is a client that uses it.
+var silence = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
+
 // OpenRedis returns a client for REDIS_URL without connecting: redis:// or
 // rediss://HOST:PORT/DB, redis+cluster://HOST:PORT,HOST:PORT, and
 // redis+sentinel://HOST:PORT,HOST:PORT/MASTER. An empty URL is nil, no Redis.
@@ -21,6 +31,7 @@ func OpenRedis(raw string) (Redis, error) {
 	if raw == "" {
 		return nil, nil
 	}
+	silence()
 	scheme, rest, _ := strings.Cut(raw, "://")
 	kind, tls := strings.CutPrefix(scheme, "rediss")
 	if !tls {
