@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/templates"
@@ -66,7 +68,7 @@ func (g *gallery) look(t *testing.T, name string) {
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
 					{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
 				chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
-				chromedp.FullScreenshot(&image, 100))
+				photograph(&image))
 			if overflow > 0 {
 				t.Errorf("%s: the page is %d px wider than the window", at, overflow)
 			}
@@ -83,6 +85,19 @@ func (g *gallery) look(t *testing.T, name string) {
 		t.Errorf("%s: the browser complains: %q", name, complaints)
 	}
 	g.tab.Forget()
+}
+
+// photograph takes the whole page, with little care for the size of the file.
+func photograph(image *[]byte) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
+		if err != nil {
+			return err
+		}
+		*image, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).WithOptimizeForSpeed(true).
+			WithClip(&page.Viewport{Width: size.Width, Height: size.Height, Scale: 1}).Do(ctx)
+		return err
+	})
 }
 
 // cost checks what the page asked for: little, and nothing of others.
