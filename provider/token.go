@@ -86,10 +86,7 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 	switch {
 	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
 		// Not left to fosite, which says invalid_grant also where the revocation failed (CVE-2020-15223).
-		if err := p.revokeReplayed(ctx, u.auth.Grant.ID, "code.replayed"); err != nil {
-			return err
-		}
-		return errInvalidGrant.because(errors.New("the code was used before; its grant is revoked"))
+		return p.usedTwice(ctx)
 	case errors.Is(err, fosite.ErrNotFound):
 		return errInvalidGrant.because(errors.New("the code is unknown, of another client, expired, or its grant is dead"))
 	case err != nil:
@@ -107,13 +104,13 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 	return errInvalidGrant.because(errors.New("the code_verifier does not match"))
 }
 
-// usedTwice answers who was beaten to the code of this request by another use of
-// it, and revokes what that one got (RFC 6749, section 4.1.2).
+// usedTwice answers who comes with a code after another use of it, and revokes what
+// that one got (RFC 6749, section 4.1.2).
 func (p *Provider) usedTwice(ctx context.Context) error {
 	if err := p.revokeReplayed(ctx, unitOf(ctx).auth.Grant.ID, "code.replayed"); err != nil {
 		return err
 	}
-	return errInvalidGrant.because(errors.New("the code was used twice at once; its grant is revoked"))
+	return errInvalidGrant.because(errors.New("the code was used before; its grant is revoked"))
 }
 
 // exchange lets fosite check the request and make the tokens, and writes them.
