@@ -48,6 +48,7 @@ func TestRefreshTokensAreOneLiveChain(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *harness.Server, *harness.RP, *harness.RP, *harness.Browser){
 			"at once": parallelRefreshes, "replay": replayEndsTheFamily, "repeat": repeatWithinTheGrace, "reuse within the grace": reuseOfAnAncestor,
 			"broken database": revocationThatFails, "forms": whatIsNoRefreshToken, "revoked": revokedByItsClient,
+			"another client": othersCannotTouchAFamily,
 		} {
 			t.Run(name, func(t *testing.T) { test(t, s, rp, other, b) })
 		}
@@ -185,6 +186,26 @@ func whatIsNoRefreshToken(t *testing.T, s *harness.Server, rp, _ *harness.RP, b 
 		t.Errorf("no refresh token: %d %s, want invalid_request", got.Status, got.Error)
 	}
 	rp.Redeem(t, code, r) // and the code did not suffer
+}
+
+// AC-03 for refresh tokens: spent or not, in the hands of another client they do
+// nothing, and above all do not end the family.
+func othersCannotTouchAFamily(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
+	first := offline(t, s, rp, b)
+	second := refreshed(t, rp, first.RefreshToken)
+	thief := s.Mobile()
+	for _, why := range []string{"another client, within the grace", "another client, after the grace"} {
+		refusedRefresh(t, why, thief, first.RefreshToken)
+		refusedRefresh(t, why, thief, second.RefreshToken)
+		s.Clock.Advance(11 * time.Second)
+	}
+	if status, _ := thief.Post(t, "/oauth2/revoke", url.Values{"token": {second.RefreshToken}}, nil); status != http.StatusOK {
+		t.Errorf("another's revocation answers %d, want 200 and nothing done (RFC 7009, section 2.2)", status)
+	}
+	if status, _ := other.Userinfo(t, second.AccessToken); status != http.StatusOK {
+		t.Errorf("after another client's attempts the access token gets %d, want 200", status)
+	}
+	refreshed(t, other, second.RefreshToken)
 }
 
 // RFC 7009, section 2.1: revoking the refresh token revokes what came of it.
