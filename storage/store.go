@@ -262,8 +262,10 @@ func (t *tx) rows(ctx context.Context, each func(*sqlx.Rows) error, query string
 	return scanAll(rows, err, each)
 }
 
-// stmt is the prepared query inside t. The one SQLite writer is busy with t, so
-// what was not prepared before is remembered and prepared after it.
+// stmt is the prepared query inside t. What was not prepared before is prepared on
+// t's own connection, and for everybody after it: preparing it for everybody now
+// takes another connection, and transactions that hold all of them would wait for
+// one another for ever.
 func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 	t.s.mu.RLock()
 	st := t.s.stmts[prepared{t.s.writer, query}]
@@ -271,15 +273,8 @@ func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 	if st != nil {
 		return t.tx.StmtxContext(ctx, st), nil
 	}
-	if t.s.engine == SQLite {
-		t.missed = append(t.missed, query)
-		return t.tx.PreparexContext(ctx, t.tx.Rebind(query))
-	}
-	st, err := t.s.stmt(ctx, t.s.writer, query)
-	if err != nil {
-		return nil, err
-	}
-	return t.tx.StmtxContext(ctx, st), nil
+	t.missed = append(t.missed, query)
+	return t.tx.PreparexContext(ctx, t.tx.Rebind(query))
 }
 
 // inTx runs fn in one transaction and commits. It runs again when PostgreSQL
