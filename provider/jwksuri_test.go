@@ -140,7 +140,7 @@ func TestAKeySetIsTakenFromTheRegisteredPlaceAsItShouldBe(t *testing.T) {
 	web.answer("/permanent", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, web.URL+"/target", http.StatusPermanentRedirect)
 	})
-	web.publish("/large", append(set, make([]byte, 300<<10)...))
+	web.publish("/large", []byte(string(set)+strings.Repeat(" ", 300<<10)))
 	web.publish("/spaces", []byte(strings.Repeat(" ", 300<<10)+string(set)))
 	web.publish("/html", []byte("<html>"))
 	web.publish("/empty", nil)
