@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // objectOnly are members of a request object that are about the JWT, not the request.
@@ -72,6 +73,9 @@ func (p *Provider) checkObject(q *request, params url.Values, claims *assertionC
 // they are, numbers and booleans as JSON writes them, and for claims the object
 // itself. Anything else is refused rather than formatted.
 func readObject(payload []byte) (url.Values, *assertionClaims, error) {
+	if !utf8.Valid(payload) { // what is kept as it stands must be text
+		return nil, nil, errors.New("the object is not UTF-8")
+	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &members); err != nil {
 		return nil, nil, err
