@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -147,7 +148,8 @@ func purpose(j *storage.Journey) string {
 	return strings.Join([]string{"consent", j.Flow.IDHash.String(), j.Visit.User.ID.String(), j.Client.ID, j.OrganizationID().String(), strings.Join(j.Scopes, " ")}, "\x00")
 }
 
-// settled reports whether everything that comes before this step is answered.
+// settled reports whether everything that comes before this step is answered: the
+// second step too, for an answer that is remembered outlasts the session it came from.
 func settled(j *storage.Journey) bool {
-	return j.SignedIn() && (!j.NeedsOrganization || j.Organization != nil)
+	return j.SignedIn() && !(factor.Prove{}).Pending(j) && (!j.NeedsOrganization || j.Organization != nil)
 }

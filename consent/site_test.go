@@ -18,7 +18,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/consent"
 	"github.com/sallyport-id/sallyport/consent/login"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -67,8 +70,15 @@ func newSite(t *testing.T) *site {
 	s.passwords = must(secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4}))
 	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Secure: true, Logger: log, Now: clock}))
 	s.routes = edge.NewRouter()
-	must(login.New(login.Config{Web: edge, Store: s.store, Sessions: s.sessions, Limits: limits, Passwords: s.passwords, Journeys: s, Issuer: issuer})).Mount(s.routes)
-	must(consent.New(consent.Config{Web: edge, Store: s.store, Registry: storage.NewRegistry(s.store, log), Sessions: s.sessions, Journeys: s})).Mount(s.routes)
+	sealer := must(secret.NewSealer([][]byte{secret.Random(32)}))
+	letters := mail.NewWriter(sealer, issuer)
+	people := identity.New(identity.Config{Store: s.store, Passwords: s.passwords, Mail: letters, Sealer: sealer, Issuer: issuer, Now: clock})
+	// Else "/" is the first run.
+	must(people.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "root@example.com", Superadmin: true}))
+	factors := must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters, Identity: people, Issuer: issuer, Name: func() string { return "Sallyport" }, Now: clock}))
+	registry := storage.NewRegistry(s.store, log)
+	must(login.New(login.Config{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors, Journeys: s, Issuer: issuer})).Mount(s.routes)
+	must(consent.New(consent.Config{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, Journeys: s})).Mount(s.routes)
 	s.routes.Handle("/oauth2/authorize", edge.Handle(s.authorize), http.MethodGet)
 	return s
 }

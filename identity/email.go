@@ -33,9 +33,13 @@ func EmailKey(email string) (string, error) {
 	if strings.ContainsFunc(local, notInLocalPart) {
 		return refuse("has a character that addresses do not have")
 	}
+	if strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
+		return refuse("has a dot too many before the @")
+	}
+	typed := len(local)
 	// The lower case of a composed text need not be composed, so normal form C comes last.
 	local = norm.NFC.String(strings.ToLower(local))
-	if len(local) > 64 {
+	if max(typed, len(local)) > 64 {
 		return refuse("has more than 64 bytes before the @")
 	}
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
@@ -48,15 +52,15 @@ func EmailKey(email string) (string, error) {
 		return refuse("has no domain behind the @ that could exist")
 	}
 	key := local + "@" + domain
-	if len(key) > maxEmailBytes {
+	if max(typed, len(local))+len("@")+len(domain) > maxEmailBytes {
 		return refuse("is longer than 254 bytes")
 	}
 	return key, nil
 }
 
 // notInLocalPart finds what only occurs in quoted local parts, in lists and in
-// attacks. Format characters are invisible: with them two addresses look like one.
+// attacks. What does not print is invisible: with it two addresses look like one.
 func notInLocalPart(r rune) bool {
-	return r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) ||
+	return r == unicode.ReplacementChar || r == ' ' || !unicode.IsPrint(r) ||
 		strings.ContainsRune(`,;:<>()[]\"@`, r)
 }

@@ -3,6 +3,8 @@ package identity
 import (
 	"strings"
 	"testing"
+
+	"github.com/sallyport-id/sallyport/internal/mail"
 )
 
 func TestOneAddressHasOneKey(t *testing.T) {
@@ -40,6 +42,7 @@ func TestWhatIsNoAddressIsRefused(t *testing.T) {
 		"bob@acme..com", "bob@acme-corp.com.", "bob@[127.0.0.1]", "bob@acme corp.com", "bob@acme-corp.com\x00", "bo\u200bb@acme-corp.com",
 		"bob\u202e@acme-corp.com", "bob;eve@acme-corp.com", "bob@exa\u0000mple.com", "\xff\xfe@a.example", "bob@" + strings.Repeat("a", 64) + ".com",
 		strings.Repeat("a", 65) + "@a.example", "bob@" + strings.Repeat("a.", 126) + "com", strings.Repeat("x", 300) + "@a.example",
+		".bob@acme-corp.com", "bob.@acme-corp.com", "b..ob@acme-corp.com", "bob\ue000@acme-corp.com",
 	} {
 		if got, err := EmailKey(email); err == nil {
 			t.Errorf("EmailKey(%q): got %q, want a fault", email, got)
@@ -61,6 +64,11 @@ func FuzzEmailKey(f *testing.F) {
 		}
 		if again, err := EmailKey(key); err != nil || again != key {
 			t.Errorf("EmailKey(%q) of a key: got %q, %v", key, again, err)
+		}
+		// Who can register can be written to.
+		to := mail.Address{Email: strings.TrimSpace(s)}
+		if _, err := mail.NewWriter(sealer(t), issuer).Message(to, mail.PasswordChanged{}, ""); err != nil {
+			t.Errorf("a mail to %q: %v", s, err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -30,6 +32,25 @@ type Config struct {
 	ContextWords []string
 	// Production refuses sample credentials and plain http on loopback for web applications.
 	Production bool
+	// Mail writes the letters of accounts; without it nothing that sends one works.
+	Mail *mail.Writer
+	// Sealer keeps what waits to be decided or proven unreadable in the database.
+	Sealer *secret.Sealer
+	// Issuer is the origin that links lead to.
+	Issuer string
+	// Registration is who may register: RegistrationOpen (also ""), RegistrationInvite or RegistrationClosed.
+	Registration string
+	// ConfirmEmail: nobody has an account before their address is proven.
+	ConfirmEmail bool
+	// Recovery: links to reset a forgotten password are mailed.
+	Recovery bool
+	// MailboxAllowed counts a mail of a kind to the mailbox with that folded address,
+	// which a stranger asked for, and reports whether it may still be sent; nil allows all.
+	MailboxAllowed func(ctx context.Context, kind, emailKey string) (bool, error)
+	// Wake tells the outbox worker of this process that there is something to do; may be nil.
+	Wake func()
+	// PersonalOrg is PersonalAlways, PersonalUninvited or PersonalNever; "" is never.
+	PersonalOrg string
 	// Now is the node's clock; nil is the system's.
 	Now func() time.Time
 }
@@ -44,6 +65,18 @@ type Identity struct {
 	production bool
 	now        func() time.Time
 
+	mail           *mail.Writer
+	sealer         *secret.Sealer
+	issuer         string
+	registration   string
+	confirmEmail   bool
+	recovery       bool
+	mailboxAllowed func(ctx context.Context, kind, emailKey string) (bool, error)
+	wake           func()
+	holder         string // of leases: this process
+	personalOrg    string
+	administered   administered
+
 	verified   *verified
 	phcSlot    chan struct{}
 	phcWaiting atomic.Int64
@@ -53,7 +86,15 @@ type Identity struct {
 // New returns an Identity.
 func New(c Config) *Identity {
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
-		words: wordsOf(c.ContextWords), production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1)}
+		words: wordsOf(c.ContextWords), production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1),
+		mail: c.Mail, sealer: c.Sealer, issuer: c.Issuer, registration: cmp.Or(c.Registration, RegistrationOpen), confirmEmail: c.ConfirmEmail, recovery: c.Recovery,
+		mailboxAllowed: c.MailboxAllowed, wake: c.Wake, holder: uuid.NewString()}
+	if i.mailboxAllowed == nil {
+		i.mailboxAllowed = func(context.Context, string, string) (bool, error) { return true, nil }
+	}
+	if i.wake == nil {
+		i.wake = func() {}
+	}
 	if i.minLength == 0 {
 		i.minLength = 8
 	}
@@ -61,7 +102,8 @@ func New(c Config) *Identity {
 		i.now = time.Now
 	}
 	i.verified = newVerified(i.clock)
-	i.uses.seen = map[use]time.Time{}
+	i.uses.seen, i.uses.tokens = map[use]time.Time{}, map[uuid.UUID]time.Time{}
+	i.personalOrg = c.PersonalOrg
 	return i
 }
 
@@ -74,6 +116,17 @@ type Actor struct {
 	RequestID string
 
 	operator bool
+	// within is the one organization of a personal access token; nil for a person.
+	within uuid.UUID
+}
+
+// inPerson refuses personal access tokens: what they can never do is what would
+// outlast them, or reach beyond their organization.
+func (a Actor) inPerson() error {
+	if a.within != uuid.Nil {
+		return fmt.Errorf("%w: a personal access token cannot do that", ErrForbidden)
+	}
+	return nil
 }
 
 // Operator acts with the authority of somebody who can read the server's keys.
@@ -100,6 +153,13 @@ func with(e *storage.Event, name string, value any) *storage.Event {
 // person reads who acts. Roles are read anew at every act: taking one away works
 // at once, and the disabled can do nothing.
 func (i *Identity) person(ctx context.Context, a Actor) (*storage.User, error) {
+	if err := a.inPerson(); err != nil {
+		return nil, err
+	}
+	return i.active(ctx, a)
+}
+
+func (i *Identity) active(ctx context.Context, a Actor) (*storage.User, error) {
 	u, err := i.store.User(ctx, a.UserID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
 		return nil, fmt.Errorf("%w: nobody acts", ErrForbidden)
@@ -121,7 +181,7 @@ func (i *Identity) platform(ctx context.Context, a Actor) error {
 
 // platformOrSelf admits the person concerned too.
 func (i *Identity) platformOrSelf(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if !a.operator && a.UserID != uuid.Nil && a.UserID == userID {
+	if !a.operator && a.UserID != uuid.Nil && a.UserID == userID && a.inPerson() == nil {
 		return nil
 	}
 	return i.platform(ctx, a)
@@ -133,8 +193,11 @@ func (i *Identity) inOrganization(ctx context.Context, a Actor, organizationID u
 	if a.operator {
 		return nil
 	}
-	u, err := i.person(ctx, a)
-	if err != nil || hasRole(u, storage.RoleSuperadmin) {
+	if a.within != uuid.Nil && a.within != organizationID {
+		return storage.ErrNotFound
+	}
+	u, err := i.active(ctx, a)
+	if err != nil || a.within == uuid.Nil && hasRole(u, storage.RoleSuperadmin) {
 		return err
 	}
 	role, err := i.store.Role(ctx, organizationID, a.UserID)

@@ -1,15 +1,20 @@
 package identity
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -19,6 +24,7 @@ type installation struct {
 	*Identity
 	store *storage.Store
 	now   time.Time
+	again func(t testing.TB) *installation // another process on the same database
 }
 
 // configured is how tests change what an installation is made of.
@@ -53,12 +59,87 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 	if err := in.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", "https://id.wonderland.example"}, Now: clock}
+	c := Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", issuer},
+		Mail: mail.NewWriter(sealer(t), issuer), Sealer: sealer(t), Issuer: issuer, Recovery: true, Now: clock}
 	for _, h := range how {
 		h(&c)
 	}
 	in.Identity = New(c)
+	in.again = func(t testing.TB) *installation {
+		other := install(t, databaseURL, how...)
+		other.now = in.now
+		return other
+	}
 	return in
+}
+
+// issuer is where the installations of tests are.
+const issuer = "https://id.wonderland.example"
+
+// sealer is the same for all who ask.
+func sealer(t testing.TB) *secret.Sealer {
+	t.Helper()
+	s, err := secret.NewSealer([][]byte{bytes.Repeat([]byte{7}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// letter is a mail that waits to be sent.
+type letter struct {
+	To   string
+	Kind string // "verifyemail"
+	Text string // all it says, as JSON
+	Link string
+}
+
+// letters are the mails that were written since the last call.
+func (in *installation) letters(t testing.TB) []letter {
+	t.Helper()
+	var all []letter
+	for _, m := range in.waiting(t, mail.Kind) {
+		var outer struct{ Mail string }
+		var inner struct {
+			Email string
+			Mail  json.RawMessage
+		}
+		var links struct{ Link string }
+		if err := errors.Join(json.Unmarshal(m.Payload, &outer), in.unseal(m.Payload, "outbox.payload "+m.ID.String(), &inner), json.Unmarshal(inner.Mail, &links)); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, letter{To: inner.Email, Kind: outer.Mail, Text: string(inner.Mail), Link: links.Link})
+	}
+	return all
+}
+
+// waiting takes the messages of a kind out of the outbox.
+func (in *installation) waiting(t testing.TB, kind string) []*storage.Message {
+	t.Helper()
+	all, err := in.store.LeaseMessages(t.Context(), kind, 1000, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if err := in.store.MessageDone(t.Context(), m, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.SortFunc(all, func(a, b *storage.Message) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return all
+}
+
+// work does what the outbox worker does, and returns the mails that came of it.
+func (in *installation) work(t testing.TB) []letter {
+	t.Helper()
+	for kind, handle := range in.MessageHandlers() {
+		for _, m := range in.waiting(t, kind) {
+			if err := handle(t.Context(), m); err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+	}
+	return in.letters(t)
 }
 
 // cheapPasswords costs tests no time; what it costs in earnest is not their subject.
@@ -129,4 +210,38 @@ func (in *installation) user(t *testing.T, email string, superadmin bool) *stora
 		t.Fatal(err)
 	}
 	return u
+}
+
+// errs counts what came of tries at once: how often nil, and the other errors.
+func errs(t testing.TB, results []error, lost error) (won int) {
+	t.Helper()
+	for _, err := range results {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, lost):
+			t.Errorf("got %v, want nil or %v", err, lost)
+		}
+	}
+	return won
+}
+
+// atOnce runs try n times, by turns on two processes over one database.
+func atOnce(t testing.TB, in *installation, n int, try func(*installation) error) []error {
+	t.Helper()
+	processes := []*installation{in, in.again(t)}
+	out := make(chan error, n)
+	start := make(chan struct{})
+	for k := range n {
+		go func() {
+			<-start
+			out <- try(processes[k%2])
+		}()
+	}
+	close(start)
+	var all []error
+	for range n {
+		all = append(all, <-out)
+	}
+	return all
 }

@@ -46,6 +46,9 @@ func (i *Identity) SetRole(ctx context.Context, a Actor, organizationID, userID 
 // RemoveMember takes a person out of an organization; everybody may leave.
 // storage.ErrConflict if the organization would lose its last owner.
 func (i *Identity) RemoveMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID) error {
+	if err := a.inPerson(); err != nil {
+		return err
+	}
 	if a.operator || a.UserID != userID {
 		if err := i.overMember(ctx, a, organizationID, userID, ""); err != nil {
 			return err
@@ -57,6 +60,9 @@ func (i *Identity) RemoveMember(ctx context.Context, a Actor, organizationID, us
 // overMember admits owners, and admins where neither the member's present role
 // nor the new one is owner: an admin cannot unseat an owner or become one.
 func (i *Identity) overMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
+	if err := a.inPerson(); err != nil {
+		return err
+	}
 	may := []string{storage.RoleOwner}
 	present, err := i.store.Role(ctx, organizationID, userID)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {

@@ -16,8 +16,10 @@ const (
 	// Fewer guesses than this and a password is common: it is a word of the lists, a
 	// pattern, or one of the person's own words with a year behind it.
 	commonGuesses = 1e6
-	// zxcvbn's time grows with the square of the length; what is longer is judged by its beginning.
-	zxcvbnRunes = 128
+	// zxcvbn's time grows with more than the square of the length: it takes seconds for
+	// 128 characters that all could stand for letters, and no slot bounds it as one does
+	// the hashes. What is longer is judged by its beginning and its end.
+	zxcvbnRunes = 32
 )
 
 // CheckPassword applies the rules for a new password of the person with that
@@ -38,20 +40,22 @@ func (i *Identity) CheckPassword(password, email string, words ...string) error 
 		faults.add("password", "is the email address", "choose one that nobody can look up")
 	case i.production && sampleCredential(text):
 		faults.add("password", "is the one of the sample data, which everybody knows", "choose another")
-	case common(text, slices.Concat(i.words, words, pieces(local), pieces(domain))):
+	case common(text, slices.Concat(i.words, words, wordsOf(words), pieces(local), pieces(domain))):
 		faults.add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
 	}
 	return faults.err()
 }
 
 func common(text string, words []string) bool {
-	if r := []rune(text); len(r) > zxcvbnRunes {
-		text = string(r[:zxcvbnRunes])
-	}
 	for n, w := range words {
 		words[n] = strings.ToLower(w)
 	}
-	return zxcvbn.PasswordStrength(text, words).Guesses < commonGuesses
+	weak := func(r []rune) bool { return zxcvbn.PasswordStrength(string(r), words).Guesses < commonGuesses }
+	r := []rune(text)
+	if len(r) <= zxcvbnRunes {
+		return weak(r)
+	}
+	return weak(r[:zxcvbnRunes]) && weak(r[len(r)-zxcvbnRunes:])
 }
 
 // pieces are the words that part of an address is made of: "acme-corp.com" is acme,

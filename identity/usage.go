@@ -14,10 +14,11 @@ import (
 // usesAtOnce bounds the transaction in which uses are written.
 const usesAtOnce = 500
 
-// uses collects when clients were last used, so that no request waits for it to be written.
+// uses collects when clients and personal access tokens were last used, so that no request waits for it to be written.
 type uses struct {
-	mu   sync.Mutex
-	seen map[use]time.Time
+	mu     sync.Mutex
+	seen   map[use]time.Time
+	tokens map[uuid.UUID]time.Time
 }
 
 type use struct {
@@ -39,8 +40,8 @@ func (i *Identity) noteUse(u use, at time.Time) {
 // and at the end; what a crash loses are last-used times only.
 func (i *Identity) WriteUses(ctx context.Context) error {
 	i.uses.mu.Lock()
-	seen := i.uses.seen
-	i.uses.seen = map[use]time.Time{}
+	seen, tokens := i.uses.seen, i.uses.tokens
+	i.uses.seen, i.uses.tokens = map[use]time.Time{}, map[uuid.UUID]time.Time{}
 	i.uses.mu.Unlock()
 
 	all := make([]storage.ClientUse, 0, len(seen))
@@ -56,5 +57,5 @@ func (i *Identity) WriteUses(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return i.writeTokenUses(ctx, tokens)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -88,9 +89,9 @@ func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit in
 	return i.store.Users(ctx, after, limit)
 }
 
-// SetPassword gives a person a new password, ends their sessions but keep, and
-// revokes all their grants. People may set their own; the caller has made sure
-// that it is really they.
+// SetPassword gives a person a new password, ends their sessions but keep, revokes
+// all their grants and mails a notice to a proven address. People may set their
+// own; the caller has made sure that it is really they.
 func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
 	if err := i.platformOrSelf(ctx, a, userID); err != nil {
 		return err
@@ -106,7 +107,12 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 	if err != nil {
 		return err
 	}
-	return i.store.SetPassword(ctx, userID, hash, keep, about(a, "user.password_changed", userID))
+	notes, err := i.notice(u, i.passwordChanged(u, Origin{}))
+	if err != nil {
+		return err
+	}
+	defer i.wake()
+	return i.store.SetPassword(ctx, userID, hash, keep, about(a, "user.password_changed", userID), notes...)
 }
 
 // DisableUser shuts a person out at once. False if they were disabled already.
@@ -145,13 +151,27 @@ func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUI
 	return i.store.SetPlatformRole(ctx, userID, role, has, with(about(a, kind, userID), "role", role))
 }
 
-// DeleteUser makes a person a tombstone; nothing brings them back. People may
-// delete themselves. storage.ErrConflict if an organization would lose its last owner.
+// DeleteUser makes a person a tombstone and mails a proven address a last time;
+// nothing brings them back. People may delete themselves. storage.ErrConflict if
+// an organization would lose its last owner.
 func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
 	if err := i.platformOrSelf(ctx, a, userID); err != nil {
 		return err
 	}
-	return i.store.DeleteUser(ctx, userID, about(a, "user.deleted", userID))
+	return i.deleteUser(ctx, a, userID, Origin{})
+}
+
+func (i *Identity) deleteUser(ctx context.Context, a Actor, userID uuid.UUID, from Origin) error {
+	u, err := i.store.User(ctx, userID)
+	if err != nil {
+		return err
+	}
+	notes, err := i.notice(u, mail.AccountDeleted{Name: u.Profile.Name, From: i.from(from)})
+	if err != nil {
+		return err
+	}
+	defer i.wake()
+	return i.store.DeleteUser(ctx, userID, about(a, "user.deleted", userID), notes...)
 }
 
 // about is an event concerning a person.

@@ -36,7 +36,11 @@ func TestOnlyThePlatformAndThePersonActOnAPerson(t *testing.T) {
 	in := onSQLite(t)
 	root, bob := in.user(t, "root@sallyport.test", true), in.user(t, "bob@acme-corp.com", false)
 	owner := in.user(t, "alice@acme-corp.com", false)
-	if _, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", owner.ID); err != nil {
+	acme, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.AddMember(t.Context(), Operator(), acme.ID, root.ID, storage.RoleMember); err != nil {
 		t.Fatal(err)
 	}
 	acts := map[string]func(a Actor) error{

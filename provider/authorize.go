@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -93,7 +94,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		}
 		return p.answerError(w, q, f, err)
 	}
-	if j.SignedIn() && q.acrMust && !satisfies(j.Visit.Session.ACR, q.acr) {
+	if q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr) {
 		return p.answerError(w, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
 	}
 	step := p.next(j)

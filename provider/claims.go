@@ -13,21 +13,6 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// The authentication contexts this server can vouch for.
-const (
-	acrPassword          = "urn:sallyport:acr:pwd"
-	acrMFA               = "urn:sallyport:acr:mfa"
-	acrPhishingResistant = "phr"
-)
-
-// acrRank orders the contexts; a stronger one answers for a weaker one.
-var acrRank = map[string]int{acrPassword: 1, acrMFA: 2, acrPhishingResistant: 3}
-
-// satisfies reports whether a session of context have meets one of the wanted.
-func satisfies(have string, wanted []string) bool {
-	return slices.ContainsFunc(wanted, func(w string) bool { return acrRank[w] > 0 && acrRank[have] >= acrRank[w] })
-}
-
 // claimsRequest is the claims parameter (OpenID Connect Core 1.0, section 5.5).
 // Members that are not known are kept out, as the section wants them ignored.
 type claimsRequest struct {

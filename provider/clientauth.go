@@ -149,14 +149,21 @@ func readBasic(header, formID string) (*credentials, error) {
 	return &credentials{method: "client_secret_basic", id: decodedID, secrets: secrets}, nil
 }
 
-// checkSecret verifies a secret. A correct one always passes; wrong ones are
-// counted against the client, and past the limit are not looked at.
+// checkSecret verifies a secret. A correct one always passes, and wrong ones are
+// counted against the client. Past the limit nothing is compared with a secret that
+// still waits for its first use as a PHC string: each guess would cost a slow hash.
 func (p *Provider) checkSecret(ctx context.Context, c *client, secrets []string) error {
+	known := c.Client
+	if slices.ContainsFunc(known.Secrets, slow) && p.failures.ClientBlocked(c.ID) != nil {
+		fast := *known
+		fast.Secrets = slices.DeleteFunc(slices.Clone(known.Secrets), slow)
+		known = &fast
+	}
 	for _, s := range secrets {
 		if s == "" {
 			continue
 		}
-		ok, err := p.identity.VerifyClientSecret(ctx, c.Client, s)
+		ok, err := p.identity.VerifyClientSecret(ctx, known, s)
 		if err != nil {
 			return err
 		}
@@ -169,6 +176,9 @@ func (p *Provider) checkSecret(ctx context.Context, c *client, secrets []string)
 	}
 	return errInvalidClient.because(errors.New("the client secret is wrong"))
 }
+
+// slow reports whether a stored secret takes a slow hash to compare with.
+func slow(k storage.ClientSecret) bool { return len(k.MAC) == 0 }
 
 // assertionClaims are those of a client assertion (RFC 7523, section 3).
 type assertionClaims struct {

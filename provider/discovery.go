@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -108,7 +109,7 @@ func (p *Provider) metadata(resourceScopes []string) metadata {
 		RevocationEndpoint: at(pathRevoke), PushedRequestEndpoint: at(pathPushed),
 		ScopesSupported:        append(slices.Clone(standardScopes), resourceScopes...),
 		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query", "form_post"}, GrantTypesSupported: grantTypes,
-		ACRValuesSupported: []string{acrPassword}, SubjectTypesSupported: []string{"public"}, PromptValuesSupported: promptValues,
+		ACRValuesSupported: identity.ACRs(), SubjectTypesSupported: []string{"public"}, PromptValuesSupported: promptValues,
 		IDTokenAlgs: algs, UserinfoAlgs: algs, RequestObjectAlgs: clientAlgs,
 		TokenAuthMethods: authMethods, TokenAuthAlgs: clientAlgs, IntrospectionAuthMethods: confidential, IntrospectionAuthAlgs: clientAlgs,
 		RevocationAuthMethods: authMethods, RevocationAuthAlgs: clientAlgs,

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -80,6 +82,9 @@ func (g *refreshGrant) read(ctx context.Context, u *unit, token string) error {
 	u.refresh, u.auth = rt, auth
 	if dead := auth.Dead(u.now); dead != "" {
 		return errInvalidGrant.because(errors.New(dead))
+	}
+	if err := g.p.checkPolicies(ctx, auth, u.now); err != nil {
+		return err
 	}
 	if rt.SpentAt.IsZero() {
 		if !u.now.Before(rt.ExpiresAt) {
@@ -186,4 +191,22 @@ func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
 		return nil
 	}
 	return g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
+}
+
+// checkPolicies refuses tokens for a person who has not enrolled the second step
+// in time that the installation or the grant's organization requires. The grant
+// stays: it works again once they have.
+func (p *Provider) checkPolicies(ctx context.Context, a *storage.Authorization, now time.Time) error {
+	settings, err := p.registry.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	required := []storage.Requirement{{Policy: settings.MFA, From: a.User.CreatedAt}}
+	if a.Requirement != nil {
+		required = append(required, *a.Requirement)
+	}
+	if identity.Overdue(a.User.Factors, required, now) {
+		return errInvalidGrant.because(errors.New("the person has yet to set up the second step that is required"))
+	}
+	return nil
 }

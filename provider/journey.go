@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ type Step interface {
 
 // refusals are the sentences for the steps' errors under prompt=none.
 var refusals = map[string]*Error{
-	"login_required":       refuse("login_required", "The person must sign in, and prompt=none forbids to ask."),
+	"login_required":       refuse("login_required", "The person must sign in, or prove more, and prompt=none forbids to ask."),
 	"consent_required":     refuse("consent_required", "The person must agree, and prompt=none forbids to ask."),
 	"interaction_required": refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask."),
 }
@@ -85,7 +86,28 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	if !j.SignedIn() {
 		return j, nil
 	}
+	if err := p.demand(ctx, q, j); err != nil {
+		return nil, err
+	}
 	return j, p.settle(ctx, q, j)
+}
+
+// demand notes what the installation, the request and the client ask of the
+// sign-in; the organization's part comes with it. What is voluntary is not asked
+// for where nothing may be asked.
+func (p *Provider) demand(ctx context.Context, q *request, j *storage.Journey) error {
+	settings, err := p.registry.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	if settings.MFA.Require != "" {
+		j.Requirements = append(j.Requirements, storage.Requirement{Policy: settings.MFA, From: j.Visit.User.CreatedAt})
+	}
+	j.ACREssential = q.acrMust
+	if q.acrMust || !q.prompted("none") {
+		j.ACR = q.acr
+	}
+	return nil
 }
 
 // newFlow is the request as it would be stored. browser is zero for one that came by POST.

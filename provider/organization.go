@@ -41,6 +41,7 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 			return organizationError(err)
 		}
 		j.Organization, j.Role, j.Consent = v.Organization, v.Role, v.Consent
+		require(j, v.Requirement)
 		return nil
 	}
 	choices, err := p.store.Choices(ctx, v.User.ID, j.Client.ID)
@@ -56,7 +57,18 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 		return nil
 	}
 	j.Organization, j.Role, j.Consent = &chosen.Organization, chosen.Role, chosen.Consent
+	require(j, chosen.Requirement)
 	return nil
+}
+
+// require adds what the journey's organization asks of the sign-in.
+func require(j *storage.Journey, r *storage.Requirement) {
+	if r == nil {
+		return
+	}
+	asked := *r
+	asked.Organization = j.Organization
+	j.Requirements = append(j.Requirements, asked)
 }
 
 // clientOrganization is the organization a client belongs to, for tokens of its own.

@@ -35,6 +35,9 @@ const (
 type Failures interface {
 	// ClientFailure records one and returns a refusal once there are too many.
 	ClientFailure(ctx context.Context, clientID string) error
+	// ClientBlocked returns the refusal that the client's next failure would get. It
+	// costs no query.
+	ClientBlocked(clientID string) error
 }
 
 // Config is what a Provider is made from.

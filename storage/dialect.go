@@ -125,3 +125,12 @@ func (e Engine) casts(types ...string) string {
 	}
 	return b.String()
 }
+
+// forShare keeps the rows a SELECT read as they are until the transaction ends.
+// SQLite's writer is alone anyway.
+func (e Engine) forShare() string {
+	if e == Postgres {
+		return ` FOR SHARE`
+	}
+	return ""
+}

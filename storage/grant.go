@@ -58,6 +58,8 @@ type Authorization struct {
 
 	clientDisabledAt, clientDeletedAt time.Time
 	session                           Session
+	// Requirement is what the grant's organization asks of its members; nil if nothing.
+	Requirement *Requirement
 }
 
 // Dead says why nothing may be done with the grant any more, "" while it lives:
@@ -85,7 +87,7 @@ func (a *Authorization) Dead(now time.Time) string {
 
 // authorizationColumns and authorizationJoins belong together; the query gives g
 // (grants) and names the client by c.
-const authorizationColumns = grantColumns + `, ` + userColumns + `, ` + organizationColumns + `, m.role, c.disabled_at, c.deleted_at, s.id, s.expires_at, s.idle_expires_at, s.ended_at`
+const authorizationColumns = grantColumns + `, ` + userColumns + `, ` + organizationColumns + `, m.role, c.disabled_at, c.deleted_at, s.id, s.expires_at, s.idle_expires_at, s.ended_at, o.settings, m.created_at`
 
 const authorizationJoins = `
 		LEFT JOIN users u ON u.id = g.user_id
@@ -96,14 +98,16 @@ const authorizationJoins = `
 // scan reads a row of own columns followed by authorizationColumns and more.
 func (a *Authorization) scan(row interface{ Scan(...any) error }, own []any, more ...any) error {
 	var o Organization
+	var required requirement
 	dest := append(append(own, a.Grant.dest()...), a.User.dest()...)
 	dest = append(append(dest, o.dest()...), optional[string]{&a.Role}, instant{&a.clientDisabledAt}, instant{&a.clientDeletedAt},
-		optional[uuid.UUID]{&a.session.ID}, instant{&a.session.ExpiresAt}, instant{&a.session.IdleExpiresAt}, instant{&a.session.EndedAt})
+		optional[uuid.UUID]{&a.session.ID}, instant{&a.session.ExpiresAt}, instant{&a.session.IdleExpiresAt}, instant{&a.session.EndedAt},
+		document{&required.settings}, instant{&required.since})
 	if err := row.Scan(append(dest, more...)...); err != nil {
 		return err
 	}
 	if o.ID != uuid.Nil {
-		a.Organization = &o
+		a.Organization, a.Requirement = &o, required.of()
 	}
 	return nil
 }

@@ -30,6 +30,12 @@ type Journey struct {
 	Organization      *Organization
 	Role              string
 	Choices           []Choice
+	// Requirements are what the installation and the organization, once it is
+	// determined, ask of the sign-in; ACR what the request or the client asks, in
+	// order of preference, and ACREssential that nothing less will do.
+	Requirements []Requirement
+	ACR          []string
+	ACREssential bool
 	// Consent is what is remembered for client and organization; nil if nothing.
 	Consent *Consent
 

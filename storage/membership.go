@@ -108,8 +108,8 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 	return fault("set a role", err)
 }
 
-// RemoveMember takes a person out of an organization and revokes every grant in
-// which they act for it. ErrConflict as for SetRole.
+// RemoveMember takes a person out of an organization and revokes every grant and
+// personal access token in which they act for it. ErrConflict as for SetRole.
 func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
@@ -129,6 +129,11 @@ func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UU
 			usec(s.clock()), EndMemberRemoved, id(userID), id(organizationID)); err != nil {
 			return err
 		}
+		// Whoever comes back begins anew.
+		if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
+			usec(s.clock()), id(userID), id(organizationID)); err != nil {
+			return err
+		}
 		return t.event(ctx, e)
 	})
 	return fault("remove a member", err)
@@ -146,31 +151,5 @@ func (t *tx) keepOwner(ctx context.Context, organizationID, userID uuid.UUID) er
 	if err == nil && last > 0 {
 		err = ErrConflict
 	}
-	return err
-}
-
-// leaveOrganizations ends all memberships of a person, in the order of the
-// organizations' ids so that two who leave at once do not wait for each other.
-func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID) error {
-	var owned []uuid.UUID
-	err := t.rows(ctx, func(r *sqlx.Rows) error {
-		var o uuid.UUID
-		err := r.Scan(&o)
-		owned = append(owned, o)
-		return err
-	}, `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
-		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL ORDER BY o.id`, id(userID))
-	if err != nil {
-		return err
-	}
-	for _, o := range owned {
-		if err := t.lockOrganization(ctx, o); err != nil {
-			return err
-		}
-		if err := t.keepOwner(ctx, o, userID); err != nil {
-			return err
-		}
-	}
-	_, err = t.exec(ctx, `DELETE FROM memberships WHERE user_id = ?`, id(userID))
 	return err
 }

@@ -94,6 +94,9 @@ func TestTheLastOwnerStays(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
 		acme := organization(t, s, "acme-corp", alice)
+		if err := s.AddMember(t.Context(), acme.ID, person(t, s, "carol@acme-corp.com"), RoleMember, &Event{}); err != nil {
+			t.Fatal(err)
+		}
 		refused := func(what string, err error) {
 			t.Helper()
 			if !errors.Is(err, ErrConflict) {
@@ -137,6 +140,9 @@ func TestTwoOwnersCannotBothLeave(t *testing.T) {
 				a, b := person(t, s, uuid.NewString()), person(t, s, uuid.NewString())
 				o := organization(t, s, uuid.NewString(), a)
 				if err := s.AddMember(t.Context(), o.ID, b, RoleOwner, &Event{}); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.AddMember(t.Context(), o.ID, person(t, s, uuid.NewString()), RoleMember, &Event{}); err != nil {
 					t.Fatal(err)
 				}
 				var errs [2]error

@@ -23,8 +23,22 @@ type Message struct {
 	AvailableAt time.Time
 	// Attempts counts the tries begun, this one included.
 	Attempts int
+	// DoneAt is when it was delivered or given up; zero while it waits.
+	DoneAt time.Time
+	// LastError is why the last try failed.
+	LastError string
 
 	lease string
+}
+
+// messageColumns are what scan reads. A payload that was cleared is an empty object.
+const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, done_at, last_error`
+
+func (m *Message) scan(r *sqlx.Rows) error {
+	var payload string
+	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, instant{&m.DoneAt}, &m.LastError)
+	m.Payload = json.RawMessage(payload)
+	return err
 }
 
 // Enqueue writes messages that go with no other change.
@@ -69,15 +83,12 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 		// rows the later one looks at it again when it gets them.
 		return t.rows(ctx, func(r *sqlx.Rows) error {
 			m := &Message{lease: lease}
-			var payload string
-			err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts)
-			m.Payload = json.RawMessage(payload)
 			all = append(all, m)
-			return err
+			return m.scan(r)
 		}, `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1
 			WHERE done_at IS NULL AND available_at <= ? AND id IN
 				(SELECT o.id FROM outbox o WHERE o.kind = ? AND o.done_at IS NULL AND o.available_at <= ? ORDER BY o.available_at, o.id LIMIT ?)
-			RETURNING id, kind, dedupe, payload, created_at, available_at, attempts`,
+			RETURNING `+messageColumns,
 			lease, usec(now.Add(hold)), usec(now), kind, usec(now), limit)
 	})
 	if err != nil {
@@ -86,14 +97,47 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 	return all, nil
 }
 
-// MessageDone ends a message that was delivered. ErrSpent if the lease ran out
-// and another worker has the message now: it was or will be delivered again.
-func (s *Store) MessageDone(ctx context.Context, m *Message) error {
-	n, err := s.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = '' WHERE id = ? AND lease = ? AND done_at IS NULL`, usec(s.clock()), id(m.ID), m.lease)
+// DueKinds are the kinds of which a message may be tried now. It writes nothing,
+// so that a worker may ask often.
+func (s *Store) DueKinds(ctx context.Context) ([]string, error) {
+	var kinds []string
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var kind string
+		err := r.Scan(&kind)
+		kinds = append(kinds, kind)
+		return err
+	}, `SELECT DISTINCT kind FROM outbox WHERE done_at IS NULL AND available_at <= ?`, usec(s.clock()))
+	return kinds, fault("look for messages", err)
+}
+
+// MessageDone ends a message that was delivered. Its payload, which may hold a
+// link that signs somebody in, goes, unless keep is set. ErrSpent if the lease ran
+// out and another worker has the message now: it was or will be delivered again.
+func (s *Store) MessageDone(ctx context.Context, m *Message, keep bool) error {
+	n, err := s.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
+		usec(s.clock()), keep, id(m.ID), m.lease)
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}
 	return fault("end a message", err)
+}
+
+// MessageGivenUp ends a message that cannot be delivered, together with the event
+// that says so. reason is kept for the operator and holds no secret; the payload
+// goes. ErrSpent as for MessageDone; then there is no event.
+func (s *Store) MessageGivenUp(ctx context.Context, m *Message, reason string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
+			usec(s.clock()), reason, id(m.ID), m.lease)
+		if err == nil && n == 0 {
+			err = ErrSpent
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("give a message up", err)
 }
 
 // MessageFailed lets a message be tried again later, the later the oftener it
@@ -109,4 +153,41 @@ func (s *Store) MessageFailed(ctx context.Context, m *Message, reason string) er
 		err = ErrSpent
 	}
 	return fault("put a message back", err)
+}
+
+// Messages lists messages of a kind, the newest first, at most limit and only
+// those older than after unless that is nil; the delivered ones too, until they
+// are swept.
+func (s *Store) Messages(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
+	query, args := `SELECT `+messageColumns+` FROM outbox WHERE kind = ?`, []any{kind}
+	if after != uuid.Nil {
+		query, args = query+` AND id < ?`, append(args, id(after))
+	}
+	var all []*Message
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		m := &Message{}
+		all = append(all, m)
+		return m.scan(r)
+	}, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	return all, fault("list messages", err)
+}
+
+// Message returns one message, or ErrNotFound.
+func (s *Store) Message(ctx context.Context, messageID uuid.UUID) (*Message, error) {
+	var found *Message
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		found = &Message{}
+		return found.scan(r)
+	}, `SELECT `+messageColumns+` FROM outbox WHERE id = ?`, id(messageID))
+	if err == nil && found == nil {
+		err = ErrNotFound
+	}
+	return found, fault("read a message", err)
+}
+
+// WaitingMessages counts the messages that are not delivered yet, and says when
+// the oldest of them was written; the zero time if there is none.
+func (s *Store) WaitingMessages(ctx context.Context) (n int, oldest time.Time, err error) {
+	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL`).Scan(&n, instant{&oldest})
+	return n, oldest, fault("count messages", err)
 }

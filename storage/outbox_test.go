@@ -80,7 +80,7 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 		if alive.Attempts != 2 || string(alive.Payload) != `{"n":0}` {
 			t.Errorf("the second lease: got %+v", alive)
 		}
-		if err := s.MessageDone(t.Context(), dead); !errors.Is(err, ErrSpent) {
+		if err := s.MessageDone(t.Context(), dead, false); !errors.Is(err, ErrSpent) {
 			t.Errorf("done under a lost lease: got %v, want ErrSpent", err)
 		}
 		if err := s.MessageFailed(t.Context(), alive, "connection refused"); err != nil {
@@ -88,7 +88,7 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 		}
 		lease(0)
 		now = now.Add(24 * time.Second) // 20 s and a fifth
-		if err := s.MessageDone(t.Context(), lease(1)); err != nil {
+		if err := s.MessageDone(t.Context(), lease(1), false); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(24 * time.Hour)
@@ -107,5 +107,123 @@ func TestAMessageIsWrittenOncePerDedupe(t *testing.T) {
 		if err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v, want one message", got, err)
 		}
+	})
+}
+
+// A delivered mail's payload holds a link that may still sign somebody in.
+func TestADeliveredMessageForgetsWhatItSaid(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		enqueue(t, s, 3)
+		got, err := s.LeaseMessages(t.Context(), "mail", 3, time.Minute)
+		if err != nil || len(got) != 3 {
+			t.Fatalf("leased: got %v, %v", got, err)
+		}
+		if err := errors.Join(s.MessageDone(t.Context(), got[0], false), s.MessageDone(t.Context(), got[1], true),
+			s.MessageGivenUp(t.Context(), got[2], "no such mailbox", &Event{Type: "mail.undeliverable"})); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Messages(t.Context(), "mail", uuid.Nil, 10)
+		if err != nil || len(all) != 3 {
+			t.Fatalf("listed: got %v, %v", all, err)
+		}
+		said := map[uuid.UUID]string{got[0].ID: `{} `, got[1].ID: string(got[1].Payload) + " ", got[2].ID: `{} no such mailbox`}
+		for _, m := range all {
+			if one, err := s.Message(t.Context(), m.ID); err != nil || one.ID != m.ID || one.LastError != m.LastError {
+				t.Errorf("%v by itself: got %+v, %v", m.ID, one, err)
+			}
+			if is := string(m.Payload) + " " + m.LastError; is != said[m.ID] || m.DoneAt.IsZero() {
+				t.Errorf("%v: got %q, done at %v, want %q", m.ID, is, m.DoneAt, said[m.ID])
+			}
+		}
+		if _, err := s.Message(t.Context(), uuid.New()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("an unknown message: got %v, want ErrNotFound", err)
+		}
+		var events int
+		if err := s.row(t.Context(), `SELECT COUNT(*) FROM audit_events WHERE type = 'mail.undeliverable'`).Scan(&events); err != nil || events != 1 {
+			t.Errorf("events: got %d, %v, want 1", events, err)
+		}
+	})
+}
+
+// A worker whose lease ran out may neither end nor tell of what another has now.
+func TestAMessageIsGivenUpByItsWorkerAlone(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Now()
+		s.now = func() time.Time { return now }
+		enqueue(t, s, 1)
+		late, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute)
+		if err != nil || len(late) != 1 {
+			t.Fatalf("leased: got %v, %v", late, err)
+		}
+		now = now.Add(time.Hour)
+		if _, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.MessageGivenUp(t.Context(), late[0], "x", &Event{Type: "mail.undeliverable"}); !errors.Is(err, ErrSpent) {
+			t.Errorf("got %v, want ErrSpent", err)
+		}
+		var events int
+		if err := s.row(t.Context(), `SELECT COUNT(*) FROM audit_events WHERE type = 'mail.undeliverable'`).Scan(&events); err != nil || events != 0 {
+			t.Errorf("events: got %d, %v, want none", events, err)
+		}
+	})
+}
+
+func TestMessagesAreListedNewestFirst(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		enqueue(t, s, 5)
+		if err := s.Enqueue(t.Context(), &Message{Kind: "other", Payload: []byte(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		var after uuid.UUID
+		for {
+			page, err := s.Messages(t.Context(), "mail", after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, m := range page {
+				got, after = append(got, string(m.Payload)), m.ID
+			}
+		}
+		if want := `[{"n":4} {"n":3} {"n":2} {"n":1} {"n":0}]`; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	})
+}
+
+func TestWaitingMessagesAreCounted(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		s.now = func() time.Time { return now }
+		waiting := func(want int, since time.Time, kinds string) {
+			t.Helper()
+			n, oldest, err := s.WaitingMessages(t.Context())
+			due, dueErr := s.DueKinds(t.Context())
+			if err != nil || dueErr != nil || n != want || !oldest.Equal(since) || fmt.Sprint(due) != kinds {
+				t.Errorf("got %d since %v, due %v, %v, %v, want %d since %v, due %v", n, oldest, due, err, dueErr, want, since, kinds)
+			}
+		}
+		waiting(0, time.Time{}, "[]")
+		first := now
+		enqueue(t, s, 1)
+		now = now.Add(time.Minute)
+		enqueue(t, s, 1)
+		waiting(2, first, "[mail]")
+		got, err := s.LeaseMessages(t.Context(), "mail", 1, time.Hour)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("leased: got %v, %v", got, err)
+		}
+		if err := s.MessageDone(t.Context(), got[0], false); err != nil {
+			t.Fatal(err)
+		}
+		waiting(1, now, "[mail]")
+		if _, err := s.LeaseMessages(t.Context(), "mail", 1, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		waiting(1, now, "[]") // leased: waits, but for nobody else
 	})
 }

@@ -28,9 +28,29 @@ type Registry struct {
 	clients *expirable.LRU[string, cached]
 	orgs    *expirable.LRU[uuid.UUID, cachedOrganization]
 
-	mu      sync.Mutex
-	scopes  atomic.Pointer[ScopeIndex]
-	origins atomic.Pointer[originSet]
+	mu       sync.Mutex
+	scopes   atomic.Pointer[ScopeIndex]
+	origins  atomic.Pointer[originSet]
+	settings atomic.Pointer[cachedSettings]
+}
+
+type cachedSettings struct {
+	version  int64
+	settings PlatformSettings
+}
+
+// Settings returns the installation's own rules.
+func (r *Registry) Settings(ctx context.Context) (PlatformSettings, error) {
+	version := r.version.Load()
+	if c := r.settings.Load(); c != nil && c.version == version {
+		return c.settings, nil
+	}
+	settings, err := r.store.PlatformSettings(ctx)
+	if err != nil {
+		return settings, err
+	}
+	r.settings.Store(&cachedSettings{version, settings})
+	return settings, nil
 }
 
 // cached is a client, or nil for a client_id that nobody has. Unknown ids are

@@ -33,15 +33,17 @@ type Session struct {
 	IdleExpiresAt time.Time
 	ExpiresAt     time.Time
 	EndedAt       time.Time
+	// API: the session of a bearer token for the JSON API instead of a browser.
+	API bool
 }
 
-const sessionColumns = `s.id, s.token_hash, s.user_id, s.auth_time, s.acr, s.amr, s.browser, s.network4, s.network6, s.created_at, s.last_seen_at, s.idle_expires_at, s.expires_at, s.ended_at`
+const sessionColumns = `s.id, s.token_hash, s.user_id, s.auth_time, s.acr, s.amr, s.browser, s.network4, s.network6, s.created_at, s.last_seen_at, s.idle_expires_at, s.expires_at, s.ended_at, s.api`
 
 // dest are the scan targets of sessionColumns; they bear the NULLs of a LEFT JOIN.
 func (s *Session) dest() []any {
 	return []any{optional[uuid.UUID]{&s.ID}, &s.TokenHash, optional[uuid.UUID]{&s.UserID}, instant{&s.AuthTime}, optional[string]{&s.ACR}, list{&s.AMR},
 		optional[string]{&s.Browser}, optional[string]{&s.Network4}, optional[string]{&s.Network6}, instant{&s.CreatedAt},
-		instant{&s.LastSeenAt}, instant{&s.IdleExpiresAt}, instant{&s.ExpiresAt}, instant{&s.EndedAt}}
+		instant{&s.LastSeenAt}, instant{&s.IdleExpiresAt}, instant{&s.ExpiresAt}, instant{&s.EndedAt}, optional[bool]{&s.API}}
 }
 
 // Live reports whether the session still signs anybody in at now.
@@ -56,10 +58,19 @@ type SignIn struct {
 	Session Session
 	// Browser is the hash of the token that the browser came with; zero if none.
 	Browser secret.Hash
-	// PasswordHash is the stored hash that was verified. If it is not the
-	// person's any more, a change of password has overtaken this sign-in.
+	// PasswordHash is the stored hash that was verified, "" if no password was. If
+	// it is not the person's any more, a change of password has overtaken this sign-in.
 	PasswordHash string
-	RequestID    string
+	// Use is the second factor or passkey that was verified; nil if none was. It is
+	// spent with the sign-in: ErrSpent if it had been already.
+	Use *FactorUse
+	// StepUp adds a proof to the session that the browser has, which must be this
+	// person's and live, else ErrConflict. Only ACR, AMR and the token change.
+	StepUp bool
+	// Notice is sent if the session is a new one and not the person's first: the
+	// mail about a sign-in from a new device. nil for none.
+	Notice    *Message
+	RequestID string
 	// Personal goes into the events: address, browser.
 	Personal map[string]string
 }
@@ -83,6 +94,8 @@ const (
 // Unfinished flows of the browser follow to the new token; what another person
 // had picked or answered in them is dropped. ErrConflict if the person may not
 // sign in (any more) or the password is another now: then nothing has happened.
+//
+// A sign-in with a password alone is one round trip on PostgreSQL.
 func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
 	now := s.clock()
 	// The nil UUID in the facts stands for the sid, which only the statement knows.
@@ -98,11 +111,11 @@ func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	var out SignedIn
-	if s.engine == Postgres {
+	if s.engine == Postgres && in.Use == nil && !in.StepUp && in.PasswordHash != "" {
 		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs)
 	} else {
 		err = s.inTx(ctx, func(t *tx) error {
-			out, err = t.signIn(ctx, in, usec(now), startedArgs, endedArgs)
+			out, err = t.signIn(ctx, in, usec(now), slices.Clone(startedArgs), endedArgs)
 			return err
 		})
 	}
@@ -126,8 +139,9 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		now, EndReplaced, in.Browser, id(n.UserID), now, now,
 		now, EndReplaced,
 		id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.CreatedAt), usec(n.LastSeenAt),
-		usec(n.IdleExpiresAt), usec(n.ExpiresAt),
+		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API,
 		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
+	args = append(args, noticeArgs(in, now)...)
 	args = append(append(args, ended...), started...)
 	err = s.rowW(ctx, `WITH allowed AS (
 			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
@@ -142,12 +156,16 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		), revoked AS (
 			UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id IN (SELECT id FROM ended) AND NOT offline AND revoked_at IS NULL
 		), created AS (
-			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at)
-			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint")+`
+			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)
+			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint", "boolean")+`
 			FROM allowed WHERE NOT EXISTS (SELECT 1 FROM renewed) RETURNING id
 		), moved AS (
 			UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
 			WHERE browser_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM allowed)
+		), noticed AS (
+			INSERT INTO outbox (id, kind, payload, created_at, available_at)
+			SELECT `+s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` FROM created
+			WHERE CAST(? AS uuid) IS NOT NULL AND EXISTS (SELECT 1 FROM sessions WHERE user_id = ?)
 		), now_in AS (
 			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
 		), end_event AS (`+endedEvent+`), start_event AS (
@@ -167,27 +185,40 @@ const endedEvent = `INSERT INTO audit_events (` + eventColumns + `)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid), COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
 				CAST(? AS text), CAST(? AS text), ` + sidInFacts + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
 
-// signIn is signInPostgres in steps, for SQLite.
+// noticeArgs are those of the statement that sends a sign-in's notice: the message
+// and its condition.
+func noticeArgs(in *SignIn, now any) []any {
+	m := in.Notice
+	if m == nil {
+		return []any{nil, "", "", now, now, nil, nil}
+	}
+	if m.ID == uuid.Nil {
+		m.ID = uuid.Must(uuid.NewV7())
+	}
+	return []any{id(m.ID), m.Kind, string(m.Payload), now, now, id(m.ID), id(in.Session.UserID)}
+}
+
+// signIn is signInPostgres in steps: for SQLite, and where a factor is spent too.
 func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
 	n := &in.Session
-	var one int
-	if err := t.row(ctx, `SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id
-		WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL`, id(n.UserID), in.PasswordHash).Scan(&one); err != nil {
+	if err := t.allowSignIn(ctx, in); err != nil {
 		return out, err
 	}
-	err = t.row(ctx, `UPDATE sessions SET token_hash = ?, auth_time = ?, acr = ?, amr = ?, browser = ?, network4 = ?, network6 = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = ?
-		WHERE `+sessionRenewable+` RETURNING id`,
-		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
-		in.Browser, id(n.UserID), now, now).Scan(&out.ID)
-	out.Renewed = err == nil
-	if errors.Is(err, sql.ErrNoRows) {
-		out.ID = n.ID
-		if _, err := t.endSession(ctx, in.Browser, EndReplaced, now, ended); err != nil {
+	if in.Use != nil {
+		if err := t.useFactor(ctx, n.UserID, in.Use); err != nil {
 			return out, err
 		}
-		_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
-			usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt))
+	}
+	if in.StepUp {
+		started[2] = "session.stepped_up"
+		out.Renewed = true
+		err = t.row(ctx, `UPDATE sessions SET token_hash = ?, acr = ?, amr = ? WHERE `+sessionRenewable+` RETURNING id`,
+			n.TokenHash, n.ACR, words(n.AMR), in.Browser, id(n.UserID), now, now).Scan(&out.ID)
+	} else {
+		out, err = t.startSession(ctx, in, now, ended)
+		if out.Renewed {
+			started[2] = "session.renewed"
+		}
 	}
 	if err != nil {
 		return out, err
@@ -196,11 +227,45 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 		WHERE browser_hash = ? AND spent_at IS NULL`, n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser); err != nil {
 		return out, err
 	}
-	if out.Renewed {
-		started[2] = "session.renewed"
-	}
 	started[8] = strings.ReplaceAll(started[8].(string), uuid.Nil.String(), out.ID.String())
 	_, err = t.exec(ctx, insertEvent, started...)
+	return out, err
+}
+
+// allowSignIn holds the person's row, so that a change of password or a disabling
+// that is under way finishes first. sql.ErrNoRows if they may not sign in.
+func (t *tx) allowSignIn(ctx context.Context, in *SignIn) error {
+	var one int
+	if in.PasswordHash == "" {
+		return t.row(ctx, `SELECT 1 FROM users u WHERE u.id = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL`+t.s.engine.forShare(),
+			id(in.Session.UserID)).Scan(&one)
+	}
+	return t.row(ctx, `SELECT 1 FROM users u JOIN passwords p ON p.user_id = u.id
+		WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL`+t.s.engine.forShare(), id(in.Session.UserID), in.PasswordHash).Scan(&one)
+}
+
+// startSession renews the browser's session if it is theirs, else makes a new one.
+func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended []any) (out SignedIn, err error) {
+	n := &in.Session
+	err = t.row(ctx, `UPDATE sessions SET token_hash = ?, auth_time = ?, acr = ?, amr = ?, browser = ?, network4 = ?, network6 = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = ?
+		WHERE `+sessionRenewable+` RETURNING id`,
+		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
+		in.Browser, id(n.UserID), now, now).Scan(&out.ID)
+	if out.Renewed = err == nil; !errors.Is(err, sql.ErrNoRows) {
+		return out, err
+	}
+	out.ID = n.ID
+	if _, err := t.endSession(ctx, in.Browser, EndReplaced, now, ended); err != nil {
+		return out, err
+	}
+	if _, err := t.exec(ctx, `INSERT INTO outbox (id, kind, payload, created_at, available_at)
+		SELECT `+t.s.engine.casts("uuid", "text", "text", "bigint", "bigint")+`
+		WHERE CAST(? AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM sessions WHERE user_id = ?)`, noticeArgs(in, now)...); err != nil {
+		return out, err
+	}
+	_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
+		usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API)
 	return out, err
 }
 

@@ -118,14 +118,21 @@ func (s *Store) stmt(ctx context.Context, db *sqlx.DB, query string) (*sqlx.Stmt
 	if err != nil {
 		return nil, err
 	}
+	return s.keep(k, st), nil
+}
+
+// keep is the statement that serves everybody: st, unless another came first.
+func (s *Store) keep(k prepared, st *sqlx.Stmt) *sqlx.Stmt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if won := s.stmts[k]; won != nil {
-		_ = st.Close()
-		return won, nil
+		// Closing waits for the connection that prepared it, on which somebody may wait
+		// for a row by now, whose owner waits for mu, or is whoever called this.
+		go func() { _ = st.Close() }()
+		return won
 	}
 	s.stmts[k] = st
-	return st, nil
+	return st
 }
 
 // maxTries is how often a transaction or statement runs that loses to others.

@@ -23,6 +23,7 @@ const (
 	keepRefreshed = 90 * 24 * time.Hour
 	keepEnded     = 30 * 24 * time.Hour // sessions and consents, for the account and admin pages
 	keepSent      = 7 * 24 * time.Hour  // outbox
+	keepLink      = 7 * 24 * time.Hour  // whoever opens an old link is told that it is old
 )
 
 // maxBatch bounds one statement. On SQLite everybody who writes waits for it.
@@ -53,6 +54,9 @@ var sweeps = []sweep{
 	{table: "revoked_tokens", column: "expires_at", keep: keepSkew},
 	{table: "sessions", column: "expires_at", keep: keepEnded},
 	{table: "consents", column: "expires_at", keep: keepEnded},
+	{table: "links", column: "expires_at", keep: keepLink},
+	{table: "invitations", column: "expires_at", keep: keepEnded},
+	{table: "personal_access_tokens", column: "expires_at", keep: keepEnded},
 	{table: "counters", column: "expires_at"},
 	{table: "outbox", column: "done_at", keep: keepSent},
 }

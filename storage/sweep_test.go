@@ -60,6 +60,19 @@ var expiring = map[string]func(t *testing.T, s *Store, at time.Time){
 	"counters": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO counters (hash, n, expires_at) VALUES (?, 1, ?)`, secret.HashOf(uuid.NewString()), usec(at))
 	},
+	"links": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO links (hash, purpose, created_at, expires_at) VALUES (?, 'reset', 0, ?)`, secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"invitations": func(t *testing.T, s *Store, at time.Time) {
+		o := organization(t, s, "o-"+uuid.NewString()[:8], uuid.Nil)
+		raw(t, s, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, created_at, expires_at) VALUES (?, ?, 'e', 'e', 'member', ?, 0, ?)`,
+			uuid.NewString(), o.ID.String(), secret.HashOf(uuid.NewString()), usec(at))
+	},
+	"personal_access_tokens": func(t *testing.T, s *Store, at time.Time) {
+		o, u := organization(t, s, "o-"+uuid.NewString()[:8], uuid.Nil), person(t, s, uuid.NewString())
+		raw(t, s, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, 'n', '', 0, ?)`,
+			uuid.NewString(), secret.HashOf(uuid.NewString()), u.String(), o.ID.String(), usec(at))
+	},
 	"outbox": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO outbox (id, kind, payload, created_at, available_at, done_at) VALUES (?, 'k', '', 0, 0, ?)`, uuid.NewString(), usec(at))
 	},
@@ -82,6 +95,7 @@ func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 	keep := map[string]time.Duration{
 		"flows": 24 * time.Hour, "pushed_requests": 24 * time.Hour, "codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
 		"revoked_tokens": 5 * time.Minute, "sessions": 30 * 24 * time.Hour, "consents": 30 * 24 * time.Hour, "outbox": 7 * 24 * time.Hour,
+		"links": 7 * 24 * time.Hour, "invitations": 30 * 24 * time.Hour, "personal_access_tokens": 30 * 24 * time.Hour,
 	}
 	eachEngine(t, func(t *testing.T, s *Store) {
 		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)

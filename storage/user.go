@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +41,10 @@ type User struct {
 	UpdatedAt     time.Time
 	DisabledAt    time.Time
 	DeletedAt     time.Time
+	// Factors are the kinds of their confirmed second factors, FactorTOTP and FactorWebAuthn.
+	Factors []string
+	// FirstSignInAt is zero until they have signed in once; see FirstSignIn.
+	FirstSignInAt time.Time
 }
 
 // Profile holds the standard claims of OpenID Connect Core 1.0, section 5.1, that
@@ -73,16 +78,19 @@ type Address struct {
 	Country       string `json:"country,omitempty"`
 }
 
+// Proven reports whether the address is known to be theirs.
+func (u *User) Proven() bool { return !u.EmailVerifiedAt.IsZero() }
+
 // Active reports whether the person may sign in and be named in tokens.
 func (u *User) Active() bool { return u.DisabledAt.IsZero() && u.DeletedAt.IsZero() }
 
-const userColumns = `u.id, u.sub, u.email, u.email_key, u.email_verified_at, u.platform_roles, u.profile, u.created_at, u.updated_at, u.disabled_at, u.deleted_at`
+const userColumns = `u.id, u.sub, u.email, u.email_key, u.email_verified_at, u.platform_roles, u.profile, u.created_at, u.updated_at, u.disabled_at, u.deleted_at, u.factors, u.first_sign_in_at`
 
 // dest are the scan targets of userColumns; they bear the NULLs of a LEFT JOIN.
 func (u *User) dest() []any {
 	return []any{optional[uuid.UUID]{&u.ID}, optional[uuid.UUID]{&u.Sub}, optional[string]{&u.Email}, optional[string]{&u.EmailKey},
 		instant{&u.EmailVerifiedAt}, list{&u.PlatformRoles}, document{&u.Profile}, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
-		instant{&u.DisabledAt}, instant{&u.DeletedAt}}
+		instant{&u.DisabledAt}, instant{&u.DeletedAt}, list{&u.Factors}, instant{&u.FirstSignInAt}}
 }
 
 // NewUser is a person to create, with the organizations they belong to from the start.
@@ -115,9 +123,9 @@ func (t *tx) createUser(ctx context.Context, p *NewUser) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile), usec(u.CreatedAt), usec(u.UpdatedAt))
+	_, err = t.exec(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at, disabled_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile), usec(u.CreatedAt), usec(u.UpdatedAt), usec(u.DisabledAt))
 	if err != nil {
 		return err
 	}
@@ -184,6 +192,28 @@ func (s *Store) Users(ctx context.Context, after uuid.UUID, limit int) ([]User, 
 	return all, fault("list people", err)
 }
 
+// TakenAddresses returns those of the folded addresses that somebody has.
+func (s *Store) TakenAddresses(ctx context.Context, emailKeys []string) ([]string, error) {
+	const batch = 500
+	var taken []string
+	for keys := range slices.Chunk(emailKeys, batch) {
+		args := make([]any, batch) // always as many: one statement to prepare
+		for n := range args {
+			args[n] = keys[min(n, len(keys)-1)]
+		}
+		err := s.rows(ctx, func(r *sqlx.Rows) error {
+			var key string
+			err := r.Scan(&key)
+			taken = append(taken, key)
+			return err
+		}, `SELECT email_key FROM users WHERE email_key IN (?`+strings.Repeat(`, ?`, batch-1)+`)`, args...)
+		if err != nil {
+			return nil, fault("look for addresses", err)
+		}
+	}
+	return taken, nil
+}
+
 // HasSuperadmin reports whether anybody can administer the installation.
 func (s *Store) HasSuperadmin(ctx context.Context) (bool, error) {
 	var n int
@@ -193,31 +223,39 @@ func (s *Store) HasSuperadmin(ctx context.Context) (bool, error) {
 	return n > 0, fault("look for a superadmin", err)
 }
 
-// SetPassword replaces a person's password, ends their sessions but keep, and
-// revokes all their grants: whoever knew the old one is out.
-func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID, e *Event) error {
+// SetPassword replaces a person's password, ends their sessions but keep, revokes
+// all their grants and makes links to reset it worthless: whoever knew the old one
+// is out.
+func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		now := usec(s.clock())
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `INSERT INTO passwords (user_id, hash, changed_at) VALUES (?, ?, ?)
-			ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, id(userID), hash, now); err != nil {
+		if err := t.setPassword(ctx, userID, hash, keep); err != nil {
 			return err
 		}
-		if err := t.endAccess(ctx, userID, keep, EndPasswordChanged); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+		return t.tell(ctx, e, mails)
 	})
 	return fault("set a password", err)
 }
 
-// Rehash replaces a password's hash by a better one of the same password. It does
-// nothing when the password was changed meanwhile.
-func (s *Store) Rehash(ctx context.Context, userID uuid.UUID, old, better string) error {
-	_, err := s.exec(ctx, `UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?`, better, id(userID), old)
-	return fault("replace a password hash", err)
+func (t *tx) setPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID) error {
+	if _, err := t.exec(ctx, `INSERT INTO passwords (user_id, hash, changed_at) VALUES (?, ?, ?)
+		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, id(userID), hash, usec(t.s.clock())); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `UPDATE links SET spent_at = ? WHERE user_id = ? AND purpose = ? AND spent_at IS NULL`,
+		usec(t.s.clock()), id(userID), LinkReset); err != nil {
+		return err
+	}
+	return t.endAccess(ctx, userID, keep, EndPasswordChanged)
+}
+
+// Rehash replaces a password's hash by a better one of the same password. False if
+// the hash is another one by now: then nothing happens.
+func (s *Store) Rehash(ctx context.Context, userID uuid.UUID, old, better string) (changed bool, err error) {
+	n, err := s.exec(ctx, `UPDATE passwords SET hash = ? WHERE user_id = ? AND hash = ?`, better, id(userID), old)
+	return n > 0, fault("replace a password hash", err)
 }
 
 // DisableUser shuts a person out: sessions end and grants are revoked. False if
@@ -281,40 +319,6 @@ func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role stri
 	return changed, fault("set a platform role", err)
 }
 
-// DeleteUser makes a person a tombstone: what identifies them is cleared, in the
-// audit log too; the sub stays and is never given out again. Sessions, grants and
-// consents end. ErrConflict if they are the last owner of an organization.
-func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		if err := t.lockUser(ctx, userID); err != nil {
-			return err
-		}
-		if err := t.leaveOrganizations(ctx, userID); err != nil {
-			return err
-		}
-		now := usec(s.clock())
-		for _, q := range []struct {
-			query string
-			args  []any
-		}{
-			{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
-			{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
-			{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
-			// The salt goes too: without it the digest in the chain cannot be tried against guesses.
-			{`UPDATE audit_events SET personal = NULL, personal_salt = NULL WHERE user_id = ?`, []any{id(userID)}},
-		} {
-			if _, err := t.exec(ctx, q.query, q.args...); err != nil {
-				return err
-			}
-		}
-		if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
-	})
-	return fault("delete a person", err)
-}
-
 // lockUser takes the row of a live person until the transaction ends.
 func (t *tx) lockUser(ctx context.Context, userID uuid.UUID) error {
 	n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(userID))
@@ -324,15 +328,27 @@ func (t *tx) lockUser(ctx context.Context, userID uuid.UUID) error {
 	return err
 }
 
-// endAccess ends the sessions of a person, but keep, and revokes their grants.
+// endAccess ends the sessions of a person, but keep, and revokes their grants and
+// personal access tokens.
 func (t *tx) endAccess(ctx context.Context, userID, keep uuid.UUID, reason string) error {
 	now := usec(t.s.clock())
 	if _, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL`,
 		now, reason, id(userID), keep.String()); err != nil {
 		return err
 	}
+	if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`, now, id(userID)); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND revoked_at IS NULL`, now, reason, id(userID))
 	return err
+}
+
+// tell writes the event of a change and the mails that go with it.
+func (t *tx) tell(ctx context.Context, e *Event, mails []*Message) error {
+	if err := t.event(ctx, e); err != nil {
+		return err
+	}
+	return t.enqueue(ctx, mails...)
 }
 
 // events writes several events within t.

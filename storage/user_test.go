@@ -143,8 +143,8 @@ func TestANewPasswordEndsOtherSessionsAndAllGrants(t *testing.T) {
 			t.Errorf("hash: got %q, %v, want new", hash, err)
 		}
 		// A re-hash worked out from the old password must not bring it back.
-		if err := s.Rehash(t.Context(), bob, "hash of bob@acme-corp.com", "old again"); err != nil {
-			t.Fatal(err)
+		if changed, err := s.Rehash(t.Context(), bob, "hash of bob@acme-corp.com", "old again"); err != nil || changed {
+			t.Fatalf("a late re-hash: %v, %v", changed, err)
 		}
 		if _, hash, _ := s.UserWithPassword(t.Context(), "bob@acme-corp.com"); hash != "new" {
 			t.Errorf("hash after a late re-hash: got %q, want new", hash)

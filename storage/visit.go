@@ -19,7 +19,9 @@ type Visit struct {
 	// person is not in it: nobody learns which.
 	Organization *Organization
 	Role         string
-	Consent      *Consent // nil if none is remembered
+	// Requirement is what the organization asks of its members' sign-ins; nil if nothing.
+	Requirement *Requirement
+	Consent     *Consent // nil if none is remembered
 }
 
 // VisitQuery asks for a visit. At most one of OrganizationID and OrganizationSlug is set.
@@ -45,14 +47,15 @@ func (s *Store) Visit(ctx context.Context, q VisitQuery) (*Visit, error) {
 	var v Visit
 	var o Organization
 	c := Consent{ClientID: q.ClientID}
+	var required requirement
 	now := usec(s.clock())
 	var slug any
 	if q.OrganizationSlug != "" {
 		slug = q.OrganizationSlug
 	}
 	dest := append(v.Session.dest(), v.User.dest()...)
-	dest = append(append(dest, o.dest()...), optional[string]{&v.Role}, list{&c.Scopes}, instant{&c.GrantedAt}, instant{&c.ExpiresAt})
-	err := s.row(ctx, `SELECT `+sessionColumns+`, `+userColumns+`, `+organizationColumns+`, m.role, c.scopes, c.granted_at, c.expires_at
+	dest = append(append(dest, o.dest()...), optional[string]{&v.Role}, document{&required.settings}, instant{&required.since}, list{&c.Scopes}, instant{&c.GrantedAt}, instant{&c.ExpiresAt})
+	err := s.row(ctx, `SELECT `+sessionColumns+`, `+userColumns+`, `+organizationColumns+`, m.role, o.settings, m.created_at, c.scopes, c.granted_at, c.expires_at
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		LEFT JOIN organizations o ON (o.id = ? OR o.slug = ?) AND o.deleted_at IS NULL
 		LEFT JOIN memberships m ON m.organization_id = o.id AND m.user_id = u.id
@@ -65,7 +68,7 @@ func (s *Store) Visit(ctx context.Context, q VisitQuery) (*Visit, error) {
 		return nil, fault("read a visit", err)
 	}
 	if v.Role != "" {
-		v.Organization = &o
+		v.Organization, v.Requirement = &o, required.of()
 	}
 	if !c.ExpiresAt.IsZero() && (v.Role != "" || (q.OrganizationID == uuid.Nil && q.OrganizationSlug == "")) {
 		c.UserID, c.OrganizationID = v.User.ID, o.ID
@@ -79,6 +82,7 @@ func (s *Store) Visit(ctx context.Context, q VisitQuery) (*Visit, error) {
 type Choice struct {
 	Organization Organization
 	Role         string
+	Requirement  *Requirement
 	Consent      *Consent
 	// LastUsedAt is when the person last authorized this client for it; zero if never.
 	LastUsedAt time.Time
@@ -91,16 +95,18 @@ func (s *Store) Choices(ctx context.Context, userID uuid.UUID, clientID string) 
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
 		var ch Choice
 		c := Consent{UserID: userID, ClientID: clientID}
-		if err := r.Scan(append(ch.Organization.dest(), &ch.Role, list{&c.Scopes}, instant{&c.GrantedAt}, instant{&c.ExpiresAt}, instant{&ch.LastUsedAt})...); err != nil {
+		var required requirement
+		if err := r.Scan(append(ch.Organization.dest(), &ch.Role, document{&required.settings}, instant{&required.since}, list{&c.Scopes}, instant{&c.GrantedAt}, instant{&c.ExpiresAt}, instant{&ch.LastUsedAt})...); err != nil {
 			return err
 		}
+		ch.Requirement = required.of()
 		if !c.ExpiresAt.IsZero() {
 			c.OrganizationID = ch.Organization.ID
 			ch.Consent = &c
 		}
 		all = append(all, ch)
 		return nil
-	}, `SELECT `+organizationColumns+`, m.role, c.scopes, c.granted_at, c.expires_at,
+	}, `SELECT `+organizationColumns+`, m.role, o.settings, m.created_at, c.scopes, c.granted_at, c.expires_at,
 			(SELECT max(g.created_at) FROM grants g WHERE g.user_id = m.user_id AND g.client_id = ? AND g.organization_id = m.organization_id)
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		LEFT JOIN consents c ON c.user_id = m.user_id AND c.client_id = ? AND c.organization_id = m.organization_id

@@ -11,19 +11,25 @@ type Account struct {
 	Email string
 }
 
-// Login asks who is there: GET and POST /login?flow=Flow.
-// It posts csrf, email, password.
+// Login asks who is there: GET and POST /login?flow=Flow (or ?to=To). It posts
+// csrf, email, password; a passkey goes to /login/passkey, with PasskeyCSRF and
+// credential, by passkey.js.
 type Login struct {
-	Flow      string // the sign-in that waits, "" when somebody signs in to this server itself
-	CSRF      string
-	AppName   string // the client's name; "" without a flow
-	AppLogo   string // see Brand.Logo; another server's image is not shown
-	Email     string // filled in: login_hint, or what was typed before
-	Error     string // a sentence: why the last attempt failed
-	Notice    string // a sentence: why the person is asked (again)
-	CancelURL string // back to the app with access_denied; "" hides the link
-	PolicyURI string // the client's policy_uri and tos_uri
-	TosURI    string
+	Flow        string // the sign-in that waits, "" when somebody signs in to this server itself
+	To          string // where to go on without a flow, "" for nowhere in particular
+	CSRF        string
+	PasskeyCSRF string // "" leaves the button out
+	AppName     string // the client's name; "" without a flow
+	AppLogo     string // see Brand.Logo; another server's image is not shown
+	Email       string // filled in: login_hint, or what was typed before
+	Error       string // a sentence: why the last attempt failed
+	Notice      string // a sentence: why the person is asked (again)
+	Done        string // a sentence: what was done a moment ago
+	ForgotURL   string // to the page that mails a reset link; "" hides the link
+	RegisterURL string // to the page that makes an account; "" hides the link
+	CancelURL   string // back to the app with access_denied; "" hides the link
+	PolicyURI   string // the client's policy_uri and tos_uri
+	TosURI      string
 }
 
 func (p Login) page() (string, string) {
@@ -191,12 +197,11 @@ func (p FormPost) page() (string, string) {
 
 // Home is "/": what this server is, and who is signed in.
 type Home struct {
-	Issuer          string
-	Account         Account // zero shows the sign-in button
-	SignInURL       string  // "" is /login
-	SignOutAction   string  // "" is /oauth2/logout; a POST with csrf
-	CSRF            string
-	NoAdministrator bool // development only: says how to make the first one
+	Issuer        string
+	Account       Account // zero shows the sign-in button
+	SignInURL     string  // "" is /login
+	SignOutAction string  // "" is /oauth2/logout; a POST with csrf
+	CSRF          string
 }
 
 func (p Home) page() (string, string) { return "home", "" }

@@ -1,6 +1,9 @@
 package templates
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Sample is a page with data, to test and to look at.
 type Sample struct {
@@ -11,16 +14,22 @@ type Sample struct {
 // Samples returns every page with usual, longest and emptiest data. Tests and
 // the gallery of screenshots use it; the server does not.
 func Samples() []Sample {
+	return slices.Concat(journeySamples(), peopleSamples(), factorsSamples(), accountSamples(), setupSamples(), devMailSamples())
+}
+
+// journeySamples are the pages on the way to a code.
+func journeySamples() []Sample {
 	bob := Account{Name: "Bob Builder", Email: "bob@acme-corp.com"}
 	flow, csrf := "bQ3v0yqkU5r1x2m8n4p6s7t9w0z1a2b3c4d5e6f7g8h", "ZmFrZS1jc3JmLXRva2Vu"
 	policy, tos := "https://portal.acme.example/privacy", "https://portal.acme.example/terms"
 	request := "5b1f9b3e-6c1d-4a54-9f0e-2f7f3f1f9b11"
 	return []Sample{
-		{"login", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", CancelURL: "/login/cancel?flow=" + flow, PolicyURI: policy, TosURI: tos}},
-		{"login-error", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Error: "That email and password do not match. Check both and try again.", CancelURL: "/"}},
-		{"login-notice", Login{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Notice: "Acme Portal asks you to sign in again.", CancelURL: "/"}},
+		{"login", Login{Flow: flow, CSRF: csrf, PasskeyCSRF: csrf, AppName: "Acme Portal", ForgotURL: "/recover?flow=" + flow, RegisterURL: "/register?flow=" + flow, CancelURL: "/login/cancel?flow=" + flow, PolicyURI: policy, TosURI: tos}},
+		{"login-error", Login{Flow: flow, CSRF: csrf, PasskeyCSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Error: "This email and password do not belong together, or the account is not confirmed yet. Check both, or open the link in the mail you got.", ForgotURL: "/recover", RegisterURL: "/register", CancelURL: "/"}},
+		{"login-notice", Login{Flow: flow, CSRF: csrf, PasskeyCSRF: csrf, AppName: "Acme Portal", Email: "bob@acme-corp.com", Notice: "Acme Portal asks you to sign in again.", ForgotURL: "/recover", RegisterURL: "/register", CancelURL: "/"}},
+		{"login-done", Login{CSRF: csrf, PasskeyCSRF: csrf, Email: "bob@acme-corp.com", Done: "Your address is confirmed. Sign in to go on.", ForgotURL: "/recover", RegisterURL: "/register"}},
 		{"login-plain", Login{CSRF: csrf}},
-		{"login-long", Login{Flow: flow, CSRF: csrf, AppName: longName, Email: longEmail, Error: "Too many attempts for this account. Wait 10 minutes, then try again.", Notice: "Your session ended because it was used from another network. Sign in again to go on.", CancelURL: "/", PolicyURI: policy, TosURI: tos}},
+		{"login-long", Login{Flow: flow, CSRF: csrf, PasskeyCSRF: csrf, AppName: longName, Email: longEmail, Error: "Too many attempts for this account. Wait 10 minutes, then try again.", Notice: "Your session ended because it was used from another network. Sign in again to go on.", Done: "Your password is set. Sign in with it.", ForgotURL: "/recover", RegisterURL: "/register", CancelURL: "/", PolicyURI: policy, TosURI: tos}},
 		{"login-empty", Login{}},
 		{"org", ChooseOrganization{Flow: flow, CSRF: csrf, AppName: "Acme Portal", Organizations: []Organization{
 			{"acme-corp", "Acme Corp", "Owner"}, {"tech-startup", "Tech Startup", "Admin"}, {"globex", "Globex", "Member"},
@@ -50,7 +59,6 @@ func Samples() []Sample {
 		{"formpost-empty", FormPost{}},
 		{"home", Home{Issuer: "https://id.acme.example"}},
 		{"home-account", Home{Issuer: "https://id.acme.example", Account: bob, CSRF: csrf}},
-		{"home-development", Home{Issuer: "http://localhost:5000", NoAdministrator: true}},
 		{"home-empty", Home{}},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,7 @@ var staticFiles embed.FS
 // files of the css folder in this order.
 const stylesheet = "sallyport.css"
 
-var sheets = []string{"css/tokens.css", "css/frame.css", "css/controls.css", "css/content.css"}
+var sheets = []string{"css/tokens.css", "css/frame.css", "css/controls.css", "css/content.css", "css/people.css", "css/factors.css", "css/account.css", "css/setup.css", "css/mail.css"}
 
 // contentTypes are the kinds of file that are served; no guessing by content.
 var contentTypes = map[string]string{
@@ -29,50 +30,54 @@ var contentTypes = map[string]string{
 }
 
 // static serves files under names that carry a hash of their content.
-type static struct{ files map[string]asset }
+type static struct{ files atomic.Pointer[files] }
+
+type files map[string]asset
 
 type asset struct {
 	content []byte
 	hash    string // 12 hexadecimal digits of the content's SHA-256
 }
 
-func newStatic(a accents) (*static, error) {
+// paint makes the files anew, in the brand's accents.
+func (s *static) paint(a accents) error {
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &static{files: make(map[string]asset)}
+	made := files{}
 	for _, e := range entries {
 		content, err := staticFiles.ReadFile("static/" + e.Name())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if path.Ext(e.Name()) == ".svg" {
 			// A picture in a tab cannot read the page's custom properties.
 			content = bytes.ReplaceAll(content, []byte(defaultColor), []byte(a.light.fill.String()))
 		}
-		s.add(e.Name(), content)
+		made.add(e.Name(), content)
 	}
 	css := []byte(a.css())
 	for _, name := range sheets {
 		content, err := staticFiles.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		css = append(css, content...)
 	}
-	s.add(stylesheet, css)
-	return s, nil
+	made.add(stylesheet, css)
+	s.files.Store(&made)
+	return nil
 }
 
-func (s *static) add(name string, content []byte) {
+func (f files) add(name string, content []byte) {
 	sum := sha256.Sum256(content)
-	s.files[name] = asset{content, hex.EncodeToString(sum[:6])}
+	f[name] = asset{content, hex.EncodeToString(sum[:6])}
 }
 
 // url is where a file of the static folder is served.
 func (s *static) url(name string) (string, error) {
-	a, ok := s.files[name]
+	a, ok := (*s.files.Load())[name]
 	if !ok {
 		return "", fmt.Errorf("no static file %s", name)
 	}
@@ -96,7 +101,7 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, hash := splitHash(strings.TrimPrefix(r.URL.Path, "/static/"))
-	a, ok := s.files[name]
+	a, ok := (*s.files.Load())[name]
 	if !ok {
 		http.NotFound(w, r)
 		return

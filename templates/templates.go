@@ -27,6 +27,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync/atomic"
 )
 
 // DefaultName is the product's name where an operator gives none.
@@ -40,13 +41,20 @@ type Brand struct {
 	SupportEmail string // shown in the small print; may be empty
 }
 
-// Templates holds every page, parsed, and the static files they use. It never
-// changes after New and may be used by many goroutines.
+// Templates holds every page, parsed, and the static files they use. Only SetBrand
+// changes it after New; it may be used by many goroutines.
 type Templates struct {
-	brand  Brand
-	logo   template.URL
+	look   atomic.Pointer[look]
 	pages  map[string]*template.Template
 	static *static
+	mails  map[string]mailTemplate
+}
+
+// look is a brand, made ready.
+type look struct {
+	brand   Brand
+	logo    template.URL
+	accents accents
 }
 
 // Page is one of this package's page structs.
@@ -61,28 +69,43 @@ var htmlFiles embed.FS
 // New parses all pages and prepares the static files for a brand. It fails if
 // the brand's colour or logo cannot be used; the error says what would do.
 func New(brand Brand) (*Templates, error) {
-	if brand.Name == "" {
-		brand.Name = DefaultName
-	}
-	accent, err := newAccent(brand.Color)
-	if err != nil {
+	t := &Templates{static: &static{}}
+	if err := t.SetBrand(brand); err != nil {
 		return nil, err
 	}
-	t := &Templates{brand: brand, logo: logo(brand.Logo)}
-	if brand.Logo != "" && t.logo == "" {
-		return nil, fmt.Errorf("brand logo: want a path on this server (/…) or a data:image/…;base64 URL, so that no page asks another server for it")
-	}
-	if t.static, err = newStatic(accent); err != nil {
-		return nil, err
-	}
+	var err error
 	if t.pages, err = parse(t.static); err != nil {
+		return nil, err
+	}
+	if t.mails, err = parseMails(); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
+// SetBrand makes every page and mail from now on look like that. It fails as New
+// does, and then nothing has changed.
+func (t *Templates) SetBrand(brand Brand) error {
+	if brand.Name == "" {
+		brand.Name = DefaultName
+	}
+	accent, err := newAccent(brand.Color)
+	if err != nil {
+		return err
+	}
+	l := &look{brand: brand, logo: logo(brand.Logo), accents: accent}
+	if brand.Logo != "" && l.logo == "" {
+		return fmt.Errorf("brand logo: want a path on this server (/…) or a data:image/…;base64 URL, so that no page asks another server for it")
+	}
+	if err := t.static.paint(accent); err != nil {
+		return err
+	}
+	t.look.Store(l)
+	return nil
+}
+
 // shared are the files whose definitions every page may use.
-var shared = []string{"html/layout.html", "html/parts.html", "html/icons.html"}
+var shared = []string{"html/layout.html", "html/parts.html", "html/fields.html", "html/icons.html", "html/factorparts.html", "html/accountparts.html", "html/setupparts.html"}
 
 func parse(s *static) (map[string]*template.Template, error) {
 	base, err := template.New("layout").Funcs(template.FuncMap{
@@ -133,11 +156,12 @@ func (t *Templates) Render(page Page) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("render %T: no html/%s.html", page, file)
 	}
+	l := t.look.Load()
 	if title == "" {
-		title = t.brand.Name
+		title = l.brand.Name
 	}
 	var b bytes.Buffer
-	v := view{Brand: t.brand, Logo: t.logo, Title: clean(title), Name: file, Page: page}
+	v := view{Brand: l.brand, Logo: l.logo, Title: clean(title), Name: file, Page: page}
 	if err := tmpl.ExecuteTemplate(&b, "layout", v); err != nil {
 		return nil, fmt.Errorf("render %T: %w", page, err)
 	}

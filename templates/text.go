@@ -64,6 +64,14 @@ var failures = map[string]failure{
 	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
 	"csrf":            {"This page is out of date.", "Nothing was changed. Go back, reload the page, and send it again. If it happens again, allow cookies for this site."},
 
+	// Accounts.
+	"registration_closed":  {"Accounts here are made by your administrator.", "Ask them for one, or sign in if you have an account already."},
+	"registration_invited": {"You need an invitation to make an account here.", "Ask the people you work with to invite you, and open the link in the mail you get."},
+	"recovery_closed":      {"Passwords are not reset by mail here.", "Ask your administrator for a new one."},
+	"verify_link":          {"This link to confirm an address does not work any more.", "It was used already, is more than a day old, or is not complete. If you opened it before, your address is confirmed: sign in. Else register once more, or ask for another mail in your account."},
+	"reset_link":           {"This link to choose a password does not work any more.", "It was used already, is more than half an hour old, or is not complete. Your password is as it was. Ask for a new link."},
+	"invite_link":          {"This invitation does not work any more.", "It was accepted or taken back, is more than a week old, or is not complete. Ask whoever invited you for a new one."},
+
 	// The web's own.
 	"not_found":               {"This page does not exist.", "Check the address, or go back to where you came from."},
 	"method_not_allowed":      {"This address does not work that way.", "Go back and try again from the page before."},

@@ -92,8 +92,8 @@ func localPath(s string) bool {
 
 var imageData = regexp.MustCompile(`^data:image/(png|jpeg|webp|gif|svg\+xml);base64,[A-Za-z0-9+/]+=*$`)
 
-// maxLogo bounds a data: logo, which every page carries.
-const maxLogo = 24 << 10
+// maxLogo bounds a data: logo, which every page carries: 32 KiB in base64.
+const maxLogo = 44 << 10
 
 // logo returns s if a page may show it as a picture without asking another
 // server: a path, or the image itself. Scripts in an SVG do not run in <img>.

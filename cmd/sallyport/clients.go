@@ -220,21 +220,15 @@ func (p *program) clientsCreate() *cobra.Command {
 	return cmd
 }
 
-// presets are the safe settings for a type of application.
+// presets are the safe settings for a type of application, in the place of what m
+// says of them.
 func presets(m *storage.Metadata, sort string) error {
-	m.GrantTypes = []string{"authorization_code", "refresh_token"}
-	m.RequirePKCE = true
-	switch sort {
-	case "web":
-	case "spa":
-		m.TokenEndpointAuthMethod = "none"
-	case "native":
-		m.TokenEndpointAuthMethod, m.ApplicationType = "none", "native"
-	case "machine":
-		m.GrantTypes, m.RequirePKCE = []string{"client_credentials"}, false
-	default:
+	preset, ok := identity.ClientPreset(sort)
+	if !ok {
 		return &failure{what: fmt.Sprintf("there is no type %q", sort), next: "Choose web, spa, native or machine.", code: 2}
 	}
+	m.GrantTypes, m.RequirePKCE = preset.GrantTypes, preset.RequirePKCE
+	m.TokenEndpointAuthMethod, m.ApplicationType = preset.TokenEndpointAuthMethod, preset.ApplicationType
 	return nil
 }
 

@@ -19,13 +19,17 @@ func (p *program) secrets() *cobra.Command {
 		p.jsonFlag(&cobra.Command{Use: "status", Short: "Count what is kept under each key", Example: examples("sallyport secrets status"), Args: cobra.NoArgs,
 			RunE: p.with(p.secretsStatus)}),
 		&cobra.Command{Use: "rotate", Short: "Seal everything under the first key", Example: examples("sallyport secrets rotate"), Args: cobra.NoArgs,
-			Long: "Seal signing keys under the first ENCRYPTION_KEY. Client secrets cannot be read, so each moves to the first SECRET_KEY when its client uses it next.",
+			Long: "Seal signing keys and the seeds of authenticator apps under the first ENCRYPTION_KEY. Client secrets cannot be read, so each moves to the first SECRET_KEY when its client uses it next.",
 			RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 				n, err := a.Keys.Reseal(ctx)
 				if err != nil {
 					return err
 				}
 				fmt.Fprintf(p.out, "%d signing keys were sealed anew.\n", n)
+				if n, err = a.Factors.Reseal(ctx); err != nil {
+					return err
+				}
+				fmt.Fprintf(p.out, "%d seeds of authenticator apps were sealed anew.\n", n)
 				return p.secretsStatus(ctx, a, args)
 			})})
 	return cmd
@@ -62,5 +66,9 @@ func (p *program) secretsStatus(ctx context.Context, a *app.App, _ []string) err
 		return err
 	}
 	note("ENCRYPTION_KEY", "signing keys", a.Sealer.CurrentKeyID(), sealed)
+	if sealed, err = a.Factors.Sealed(ctx); err != nil {
+		return err
+	}
+	note("ENCRYPTION_KEY", "authenticator apps", a.Sealer.CurrentKeyID(), sealed)
 	return p.list(values, []string{"setting", "key id", "state", "keeps"}, rows)
 }

@@ -23,7 +23,7 @@ func (p *program) users() *cobra.Command {
 			map[bool]string{true: "%s now has the role %s.\n", false: "%s has the role %s already.\n"}),
 		p.usersRole("remove-role", "Take a platform role from a person", "", (*identity.Identity).RemovePlatformRole,
 			map[bool]string{true: "%s no longer has the role %s.\n", false: "%s does not have the role %s.\n"}),
-		p.usersDisable())
+		p.usersDisable(), p.usersImport())
 	return cmd
 }
 

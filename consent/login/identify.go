@@ -3,7 +3,6 @@ package login
 import (
 	"net/http"
 
-	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -33,15 +32,39 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.loginPage(v)
-	if v.journey == nil && p.sessions.Glance(r) {
+	if page.Done = notices[v.query.Get("notice")]; page.Done != "" {
+		page.Notice = ""
+	} else if v.journey == nil && p.sessions.Glance(r) {
 		page.Notice = "You are signed in already. Signing in again replaces that."
 	}
-	return p.sendLogin(w, v, http.StatusOK, page)
+	if v.query.Get("notice") == NoticeCodes {
+		page.Notice = "There were too many wrong codes for your second step. Sign in again to try once more."
+	}
+	if v.query.Get("notice") == NoticeFresh {
+		here, err := p.present(r)
+		if err != nil {
+			return err
+		}
+		if here != nil {
+			page.Notice, page.Email = "This can change who gets into your account. Sign in again, so that we know it is you.", here.User.Email
+		}
+	}
+	if email := v.query.Get("email"); email != "" {
+		page.Email = cut(email)
+	}
+	return p.send(w, v, http.StatusOK, page)
 }
 
 // loginPage is the form as it is before anything was typed.
 func (p *Pages) loginPage(v visit) templates.Login {
-	page := templates.Login{Flow: v.flow, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actLogin)), CancelURL: v.cancel()}
+	page := templates.Login{Flow: v.flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actLogin)),
+		RegisterURL: p.registerURL(v), CancelURL: v.cancel()}
+	if p.factors.WebAuthn() {
+		page.PasskeyCSRF = p.sessions.CSRFToken(v.browser, v.purpose(actPasskey))
+	}
+	if p.identity.RecoveryOpen() {
+		page.ForgotURL = v.path("/recover")
+	}
 	if j := v.journey; j != nil {
 		m := &j.Client.Metadata
 		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), m.LogoURI, m.PolicyURI, m.TosURI
@@ -50,13 +73,12 @@ func (p *Pages) loginPage(v visit) templates.Login {
 	return page
 }
 
-// sendLogin answers with the form; from it the way may lead to the app directly.
-func (p *Pages) sendLogin(w http.ResponseWriter, v visit, status int, page templates.Login) error {
-	if v.journey != nil {
-		web.AllowFormAction(w, v.journey.RedirectURI)
-	}
-	return p.web.Page(w, status, page)
-}
+// NoticeCodes is the ?notice= of a browser whose half session has used up its wrong codes.
+const NoticeCodes = "codes"
+
+// NoticeFresh is the ?notice= of somebody who wants to do what needs a sign-in of
+// just now.
+const NoticeFresh = "fresh"
 
 // switched: the person said "not you?".
 func switched(j *storage.Journey) bool { return j.Flow.SignInAfter.After(j.Flow.RequestedAt) }
@@ -79,7 +101,7 @@ func why(j *storage.Journey) string {
 	case j.Visit == nil:
 		return ""
 	case switched(j):
-		return "Sign in as somebody else. Until then you stay signed in as you are."
+		return "Sign in again, or as somebody else. Until then you stay signed in as you are."
 	}
 	return j.Client.Name() + " asks you to sign in again, to be sure that it is you."
 }

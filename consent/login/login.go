@@ -1,24 +1,46 @@
 // Package login asks a person who they are and for which organization they act:
-// the steps Identify and Choose of a journey, and the page "/" with the way out.
+// the steps Identify and Choose of a journey, the pages that give somebody an
+// account or give it back, and the page "/" with the way out.
 //
-//	/login            GET the form, POST email and password
-//	/login/switch     POST "not you?": the flow asks who somebody is once more
-//	/org              GET the picker, POST the slug
-//	/                 GET who is signed in
-//	/logout           POST the way out
+//	/login                 GET the form, POST email and password
+//	/login/passkey/begin   POST for a challenge, as JSON
+//	/login/passkey         POST its answer
+//	/login/switch          POST "not you?": the flow asks who somebody is once more
+//	/register              GET the form, POST an account to be
+//	/verify                GET what a mailed link is about, POST to use it
+//	/recover               GET the form, POST an address
+//	/recover/reset         GET the form behind a mailed link, POST a password
+//	/invite                GET an invitation, POST to accept it or to register by it
+//	/org                   GET the picker, POST the slug
+//	/                      GET who is signed in
+//	/logout                POST the way out
 //
 // With ?flow= a page serves a flow of package provider, which finds it for this
 // browser (Journeys) and gets the person back at /oauth2/authorize after each
-// step; a page whose step is not pending sends them there at once. That is the only
-// place they are ever sent, so there is no return address to be abused. Without
-// ?flow= somebody signs in to this server itself and ends at "/".
+// step; a page whose step is not pending sends them there at once. Without ?flow=
+// somebody signs in to this server itself and ends at ?to= if web.LocalPath knows
+// that page, else at "/". They are sent nowhere else, so there is no return
+// address to be abused.
 //
 // # A password
 //
-// One statement reads the person, the hash and the guessing counters; then one
-// comparison is made whatever it found, and an unknown, a disabled and a
-// password-less person get the same answer after the same work as a wrong password
-// (password.go).
+// identity.CheckCredentials reads and computes the same whatever was typed; an
+// unknown, a disabled, an unproven and a password-less person get the same answer
+// as a wrong password (password.go). Whoever has a second factor has earned half a
+// session with it, which is good for /login/factor alone.
+//
+// # Links
+//
+// A link that was mailed opens a page, and only that page's form uses it: programs
+// that look into mails follow links. No link signs anybody in. Its token is in the
+// address of its own page and in no other, but for the way back from signing in to
+// an invitation. What a page says next is a code of few in ?notice=, never text.
+//
+// # Who has an account
+//
+// Nothing here tells, but to whoever has shown that the address is theirs, and
+// where CONFIRM_EMAIL is off to whoever registers: requests that depend on it are
+// answered before anybody has looked (identity.RequestRegistration, RequestRecovery).
 package login
 
 import (
@@ -26,11 +48,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // Journeys finds the journey of a request's ?flow= for the browser that asks. Its
@@ -39,38 +64,45 @@ type Journeys interface {
 	Journey(r *http.Request) (*storage.Journey, error)
 }
 
-// Config is what Pages need. All of it.
+// Config is what Pages need.
 type Config struct {
-	Web       *web.Web
-	Store     *storage.Store
-	Sessions  *session.Manager
-	Limits    *limit.Guard
-	Passwords *secret.Passwords
-	Journeys  Journeys
-	Issuer    string
-	// Development: "/" says how to make the first administrator.
-	Development bool
+	Web      *web.Web
+	Store    *storage.Store
+	Registry *storage.Registry
+	Sessions *session.Manager
+	Limits   *limit.Guard
+	Identity *identity.Identity
+	Factors  *factor.Factors
+	Journeys Journeys
+	Issuer   string
+	// PasswordMinLength is told beforehand, in characters; 0 is 8.
+	PasswordMinLength int
+	// Outbox is the page that shows mails in development; "" if they leave.
+	Outbox string
 }
 
 // Pages are the handlers of this package.
 type Pages struct {
-	web         *web.Web
-	store       *storage.Store
-	sessions    *session.Manager
-	limits      *limit.Guard
-	passwords   *secret.Passwords
-	journeys    Journeys
-	issuer      string
-	development bool
+	web       *web.Web
+	store     *storage.Store
+	registry  *storage.Registry
+	sessions  *session.Manager
+	limits    *limit.Guard
+	identity  *identity.Identity
+	factors   *factor.Factors
+	journeys  Journeys
+	issuer    string
+	minLength int
+	outbox    string
 }
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Sessions == nil || c.Limits == nil || c.Passwords == nil || c.Journeys == nil || c.Issuer == "" {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Journeys == nil || c.Issuer == "" {
 		return nil, errors.New("login: something of the configuration is missing")
 	}
-	return &Pages{web: c.Web, store: c.Store, sessions: c.Sessions, limits: c.Limits, passwords: c.Passwords, journeys: c.Journeys,
-		issuer: c.Issuer, development: c.Development}, nil
+	return &Pages{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity, factors: c.Factors, journeys: c.Journeys,
+		issuer: c.Issuer, minLength: c.PasswordMinLength, outbox: c.Outbox}, nil
 }
 
 // Mount adds the pages to the route table.
@@ -78,13 +110,30 @@ func (p *Pages) Mount(rt *web.Router) {
 	// Popup: apps show the way to a code in a popup window.
 	show := func(h web.Handler) http.Handler { return web.Popup(p.web.Handle(h)) }
 	act := func(h web.Handler) http.Handler { return web.Popup(p.web.SameOrigin(p.web.Handle(h))) }
-	rt.Handle("/login", show(p.showLogin), http.MethodGet)
-	rt.Handle("/login", act(p.login), http.MethodPost)
-	rt.Handle("/login/switch", act(p.switchPerson), http.MethodPost)
-	rt.Handle("/org", show(p.showOrganizations), http.MethodGet)
-	rt.Handle("/org", act(p.chooseOrganization), http.MethodPost)
-	rt.Handle("/", show(p.home), http.MethodGet)
-	rt.Handle("/logout", act(p.logout), http.MethodPost)
+	for _, page := range []struct {
+		path      string
+		show, act web.Handler
+	}{
+		{"/login", p.showLogin, p.login},
+		{"/login/passkey", nil, p.passkey},
+		{"/login/passkey/begin", nil, p.beginPasskey},
+		{"/login/switch", nil, p.switchPerson},
+		{"/register", p.showRegister, p.register},
+		{"/verify", p.showVerify, p.verify},
+		{"/recover", p.showRecover, p.recover},
+		{"/recover/reset", p.showReset, p.reset},
+		{"/invite", p.showInvite, p.invite},
+		{"/org", p.showOrganizations, p.chooseOrganization},
+		{"/", p.home, nil},
+		{"/logout", nil, p.logout},
+	} {
+		if page.show != nil {
+			rt.Handle(page.path, show(page.show), http.MethodGet)
+		}
+		if page.act != nil {
+			rt.Handle(page.path, act(page.act), http.MethodPost)
+		}
+	}
 }
 
 // visit is one request to a page of this package.
@@ -92,17 +141,18 @@ type visit struct {
 	flow    string           // as in the URL, "" without one
 	journey *storage.Journey // nil without a flow
 	browser secret.Hash      // zero if the browser has no token
+	to      string           // where to go on without a flow: "/" or a page that web.LocalPath knows
+	query   url.Values
 }
 
 // open finds out who asks for which flow. The browser is given to the journey's
 // forms, not trusted by itself: a flow's journey is only found for its own.
 func (p *Pages) open(r *http.Request) (v visit, err error) {
-	query, err := web.Query(r)
-	if err != nil {
+	if v.query, err = web.Query(r); err != nil {
 		return v, err
 	}
-	v.flow = query.Get("flow")
-	if query.Has("flow") {
+	v.flow, v.to = v.query.Get("flow"), web.LocalPath(v.query.Get("to"))
+	if v.query.Has("flow") {
 		if v.journey, err = p.journeys.Journey(r); err != nil {
 			return v, err
 		}
@@ -131,7 +181,7 @@ func (v visit) purpose(act string) string {
 // next is where the person goes from here: all steps are asked again there.
 func (v visit) next() string {
 	if v.journey == nil {
-		return "/"
+		return v.to
 	}
 	return "/oauth2/authorize?flow=" + url.QueryEscape(v.flow)
 }
@@ -161,6 +211,34 @@ func (p *Pages) form(r *http.Request, v visit, act string) (url.Values, error) {
 // tab signed in meanwhile.
 var errStale = &web.Error{Status: http.StatusForbidden, Code: "csrf"}
 
+// send answers with a form that serves a flow: from it the way may lead to the app
+// directly.
+func (p *Pages) send(w http.ResponseWriter, v visit, status int, page templates.Page) error {
+	if v.journey != nil {
+		web.AllowFormAction(w, v.journey.RedirectURI)
+	}
+	return p.web.Page(w, status, page)
+}
+
+// path is a page of this package for the same flow, or for the same way on.
+func (v visit) path(page string) string {
+	switch {
+	case v.journey != nil:
+		return page + "?flow=" + url.QueryEscape(v.flow)
+	case v.to != "/":
+		return page + "?to=" + url.QueryEscape(v.to)
+	}
+	return page
+}
+
+// local is the parameter to of a page, "" if there is nothing to say.
+func (v visit) local() string {
+	if v.journey != nil || v.to == "/" {
+		return ""
+	}
+	return v.to
+}
+
 // redirect sends a person on. 303: what comes next is a GET, whatever this was.
 func redirect(w http.ResponseWriter, r *http.Request, to string) error {
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -175,10 +253,17 @@ func SwitchForm(sessions *session.Manager, browser secret.Hash, flow string, j *
 
 // The acts that forms are made for.
 const (
-	actLogin  = "login"
-	actSwitch = "switch"
-	actOrg    = "org"
-	actLogout = "logout"
+	actLogin    = "login"
+	actPasskey  = "passkey"
+	actSwitch   = "switch"
+	actRegister = "register"
+	actVerify   = "verify"
+	actRecover  = "recover"
+	actReset    = "reset"
+	actInvite   = "invite"
+	actInvited  = "register by invitation"
+	actOrg      = "org"
+	actLogout   = "logout"
 )
 
 // switchPerson makes the flow ask who is there once more. Nobody is signed out

@@ -92,21 +92,6 @@ func TestOrderOfOrganizations(t *testing.T) {
 	}
 }
 
-// LG-03: spellings of one address are one account; what is none is counted too, and bounded.
-func TestAccounts(t *testing.T) {
-	for _, same := range []string{"bob@example.com", " Bob@Example.COM\t", "BOB@EXAMPLE.com"} {
-		if got := accountOf(same); got != "bob@example.com" {
-			t.Errorf("%q: got %q", same, got)
-		}
-	}
-	if accountOf("no address") != accountOf(" NO ADDRESS ") || accountOf("no address") == accountOf("another") {
-		t.Error("what is no address is not counted for itself")
-	}
-	if got := accountOf(strings.Repeat("é", 10_000)); len(got) > maxTyped+40 || strings.ContainsRune(got, '\uFFFD') {
-		t.Errorf("got %d bytes", len(got))
-	}
-}
-
 func TestWhenToComeBack(t *testing.T) {
 	got := map[string]int{}
 	for _, d := range []time.Duration{time.Millisecond, time.Minute, 61 * time.Second, 10 * time.Minute, 59*time.Minute + time.Second, time.Hour} {

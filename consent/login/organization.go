@@ -77,7 +77,7 @@ func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error
 // not yet. Who has picked and comes back may pick again.
 func (p *Pages) choices(r *http.Request, j *storage.Journey) ([]storage.Choice, error) {
 	switch {
-	case (Identify{}).Pending(j):
+	case (Identify{}).Pending(j), half(j.Visit):
 		return nil, nil
 	case (Choose{}).Pending(j):
 		return append([]storage.Choice{}, j.Choices...), nil

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -31,13 +33,18 @@ type App struct {
 	Store    *storage.Store
 	Registry *storage.Registry
 	Identity *identity.Identity
+	Factors  *factor.Factors
 	Keys     *keys.Keyset
 	Sealer   *secret.Sealer
 	Log      *slog.Logger
 
-	now       func() time.Time
-	keyring   *secret.Keyring
-	passwords *secret.Passwords
+	now     func() time.Time
+	keyring *secret.Keyring
+	brand   brand
+
+	// What a server brings along; nil in a command. Set before anything runs.
+	mailboxes func(ctx context.Context, kind, emailKey string) (bool, error)
+	wake      func()
 }
 
 // Open opens the installation that cfg describes: it makes the keys of
@@ -81,14 +88,39 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	return &App{
+	letters := mail.NewWriter(sealer, cfg.Issuer)
+	a := &App{
 		Config: cfg, Store: store, Log: o.Log, Sealer: sealer,
 		Registry: storage.NewRegistry(store, o.Log),
-		Identity: identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
-			PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Production: cfg.Env == Production, Now: o.Now}),
-		Keys: keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
-		now:  o.Now, keyring: keyring, passwords: passwords,
-	}, nil
+		Keys:     keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
+		now:      o.Now, keyring: keyring,
+	}
+	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
+		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Production: cfg.Env == Production,
+		Mail: letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
+		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxAllowed: a.mailboxAllowed, Wake: a.wakeOutbox, Now: o.Now})
+	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
+		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return a, nil
+}
+
+// mailboxAllowed counts a mail that a stranger asked for. A command has nobody to
+// ask: what it sends, the operator wants sent.
+func (a *App) mailboxAllowed(ctx context.Context, kind, emailKey string) (bool, error) {
+	if a.mailboxes == nil {
+		return true, nil
+	}
+	return a.mailboxes(ctx, kind, emailKey)
+}
+
+// wakeOutbox lets the outbox worker of this process look at once, if it has one.
+func (a *App) wakeOutbox() {
+	if a.wake != nil {
+		a.wake()
+	}
 }
 
 func newPasswords(cfg *Config) (*secret.Passwords, error) {

@@ -53,13 +53,22 @@ type Config struct {
 	SessionLifetime   time.Duration
 	SessionIdle       time.Duration
 
+	Registration  string // who may register: "true" (anybody), "invite" or "false"
+	ConfirmEmail  bool   // an address is proven before its account can be used
+	Recovery      bool   // a forgotten password can be reset by mail
+	PersonalOrg   string // who gets an organization of their own: "always", "uninvited" or "never"
+	RecoveryCodes int    // how many a person gets, 1 to 20
+
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* are believed
 	OutboundAllow  []netip.Prefix // what server-side fetches may reach besides public addresses
+	CORSOrigins    []string       // origins, as browsers send them, that may call the JSON API
 
 	BrandName    string
 	BrandLogo    string // path of an image file; empty: the product's mark
 	BrandColor   string // #rrggbb; empty: the product's accent
 	SupportEmail string
+
+	Mail MailConfig
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or empty: text on a terminal, else json
@@ -69,17 +78,7 @@ type Config struct {
 	// DataDir is where development keys are kept, and the default database.
 	DataDir string
 
-	later    laterFeatures
 	settings []Setting
-}
-
-// laterFeatures holds what the rules of this file need to know about features
-// that have no code of their own to configure yet.
-type laterFeatures struct {
-	registration string
-	confirmEmail bool
-	recovery     bool
-	mailProvider string
 }
 
 // LoadOptions says where configuration comes from. The zero value reads
@@ -170,20 +169,6 @@ func (l *loader) checkTogether(c *Config, values map[string]value) {
 	l.checkMail(c, values)
 }
 
-// checkMail asks a mail provider for what it cannot send without.
-func (l *loader) checkMail(c *Config, values map[string]value) {
-	needs := map[string][]string{
-		"smtp":     {"MAIL_SERVER", "MAIL_DEFAULT_SENDER"},
-		"mailgun":  {"MAILGUN_DOMAIN", "MAILGUN_API_KEY", "MAIL_DEFAULT_SENDER"},
-		"sendgrid": {"SENDGRID_API_KEY", "MAIL_DEFAULT_SENDER"},
-	}
-	for _, key := range needs[c.later.mailProvider] {
-		if _, given := values[key]; !given {
-			l.fault(key, "is missing: MAIL_PROVIDER="+c.later.mailProvider+" needs it", settingFor(key).sample())
-		}
-	}
-}
-
 // checkProduction refuses what is only safe on one's own machine.
 func (l *loader) checkProduction(c *Config) {
 	const generate = "openssl rand -base64 32"
@@ -201,11 +186,7 @@ func (l *loader) checkProduction(c *Config) {
 	if c.PasswordHasher == "bcrypt" && c.BcryptCost < 12 {
 		l.fault("BCRYPT_LOG_ROUNDS", "must be at least 12 in production", "SALLYPORT_BCRYPT_LOG_ROUNDS=12")
 	}
-	needsMail := c.later.registration != "false" || c.later.recovery || c.later.confirmEmail
-	realMail := c.later.mailProvider != "" && c.later.mailProvider != "outbox"
-	if needsMail && !realMail && !l.faulty("MAIL_PROVIDER") {
-		l.fault("MAIL_PROVIDER", "must be smtp, mailgun or sendgrid in production unless REGISTRATION, RECOVERY and CONFIRM_EMAIL are all false", "SALLYPORT_MAIL_PROVIDER=smtp")
-	}
+	l.checkProductionMail(c)
 }
 
 // faulty reports whether a key already has a fault, which a second one about

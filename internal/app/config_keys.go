@@ -151,17 +151,21 @@ func peopleSettings() []setting {
 				c.SessionProtection = text
 				return oneOf(text, "strong", "basic", "off")
 			}},
-		{key: "REGISTRATION", aliases: []string{"SECURITY_REGISTERABLE"}, def: "true", example: "invite", notYet: true, help: "Who may register: true (anybody), invite, false.",
-			apply: func(c *Config, text string) (err error) { c.later.registration, err = parseRegistration(text); return }},
-		{key: "CONFIRM_EMAIL", aliases: []string{"SECURITY_CONFIRMABLE"}, def: "true", devDef: "false", example: "true", notYet: true,
+		{key: "REGISTRATION", aliases: []string{"SECURITY_REGISTERABLE"}, def: "true", example: "invite", help: "Who may register: true (anybody), invite, false.",
+			apply: func(c *Config, text string) (err error) { c.Registration, err = parseRegistration(text); return }},
+		{key: "CONFIRM_EMAIL", aliases: []string{"SECURITY_CONFIRMABLE"}, def: "true", devDef: "false", example: "true",
 			defInText: "true; false in development", help: "Prove an address before an account can be used.",
-			apply: func(c *Config, text string) (err error) { c.later.confirmEmail, err = parseBool(text); return }},
-		{key: "RECOVERY", aliases: []string{"SECURITY_RECOVERABLE"}, def: "true", example: "true", notYet: true, help: "Offer to reset a forgotten password by mail.",
-			apply: func(c *Config, text string) (err error) { c.later.recovery, err = parseBool(text); return }},
-		{key: "PERSONAL_ORG", def: "uninvited", example: "never", notYet: true, help: "Who gets an organization of their own at first sign-in: always, uninvited, never.",
-			apply: func(_ *Config, text string) error { return oneOf(text, "always", "uninvited", "never") }},
-		{key: "RECOVERY_CODES", def: "3", example: "10", notYet: true, help: "How many recovery codes a person gets, 1 to 20.",
-			apply: func(_ *Config, text string) error { _, err := parseInt(text, 1, 20); return err }},
+			apply: func(c *Config, text string) (err error) { c.ConfirmEmail, err = parseBool(text); return }},
+		{key: "RECOVERY", aliases: []string{"SECURITY_RECOVERABLE"}, def: "true", example: "true", help: "Offer to reset a forgotten password by mail.",
+			apply: func(c *Config, text string) (err error) { c.Recovery, err = parseBool(text); return }},
+		{key: "PERSONAL_ORG", def: "uninvited", example: "never",
+			help: "Who gets an organization of their own at first sign-in: always, never, or\nuninvited (whoever did not come by invitation).",
+			apply: func(c *Config, text string) error {
+				c.PersonalOrg = text
+				return oneOf(text, "always", "uninvited", "never")
+			}},
+		{key: "RECOVERY_CODES", def: "3", example: "10", help: "How many recovery codes a person gets, 1 to 20.",
+			apply: func(c *Config, text string) (err error) { c.RecoveryCodes, err = parseInt(text, 1, 20); return }},
 	}
 }
 
@@ -172,8 +176,9 @@ func networkSettings() []setting {
 		{key: "OUTBOUND_ALLOW", devDef: "127.0.0.0/8,::1/128", example: "10.20.0.0/16", defInText: "none; loopback in development",
 			help:  "Networks that fetches of keys and metadata may reach besides public addresses.",
 			apply: func(c *Config, text string) (err error) { c.OutboundAllow, err = parseNetworks(text); return }},
-		{key: "CORS_ORIGINS", aliases: []string{"CORS_ORIGINS"}, example: "https://console.example.com", notYet: true, defInText: "none",
-			help: "Origins that may call the JSON API from a browser, comma separated.", apply: checkOrigins},
+		{key: "CORS_ORIGINS", aliases: []string{"CORS_ORIGINS"}, example: "https://console.example.com", defInText: "none",
+			help:  "Origins that may call the JSON API from a browser, comma separated.",
+			apply: func(c *Config, text string) (err error) { c.CORSOrigins, err = parseOrigins(text); return }},
 	}
 }
 
@@ -187,37 +192,6 @@ func brandSettings() []setting {
 			apply: func(c *Config, text string) (err error) { c.BrandColor, err = parseColor(text); return }},
 		{key: "SUPPORT_EMAIL", example: "help@example.com", defInText: "none", help: "Shown where a person needs help.",
 			apply: func(c *Config, text string) error { c.SupportEmail = text; return checkAddress(text) }},
-	}
-}
-
-func mailSettings() []setting {
-	row := func(key, def, example, help string, check func(c *Config, text string) error) setting {
-		s := setting{key: key, def: def, example: example, help: help, notYet: true, apply: check}
-		if strings.HasPrefix(key, "MAIL_") {
-			s.aliases = []string{key}
-		}
-		s.secret = strings.HasSuffix(key, "_API_KEY") || strings.HasSuffix(key, "_PASSWORD")
-		return s
-	}
-	provider := row("MAIL_PROVIDER", "", "smtp", "outbox (a page in development), smtp, mailgun or sendgrid. Production needs a\nreal one unless REGISTRATION, RECOVERY and CONFIRM_EMAIL are false.",
-		func(c *Config, text string) error {
-			c.later.mailProvider = text
-			return oneOfOrEmpty(text, "outbox", "smtp", "mailgun", "sendgrid")
-		})
-	provider.devDef, provider.defInText = "outbox", "outbox in development"
-	return []setting{
-		provider,
-		row("MAIL_DEFAULT_SENDER", "", "Acme <id@example.com>", "Who mails come from.", func(_ *Config, text string) error { return checkAddress(text) }),
-		row("MAIL_SERVER", "", "smtp.example.com", "For smtp.", accept),
-		row("MAIL_PORT", "587", "587", "", func(_ *Config, text string) error { _, err := parseInt(text, 1, 65535); return err }),
-		row("MAIL_USE_TLS", "true", "true", "", func(_ *Config, text string) error { _, err := parseBool(text); return err }),
-		row("MAIL_USERNAME", "", "id@example.com", "", accept),
-		row("MAIL_PASSWORD", "", "", "", accept),
-		row("MAILGUN_DOMAIN", "", "mg.example.com", "For mailgun.", accept),
-		row("MAILGUN_API_KEY", "", "", "", accept),
-		row("MAILGUN_BASE_URL", "", "https://api.eu.mailgun.net", "", checkURL),
-		row("SENDGRID_API_KEY", "", "", "For sendgrid.", accept),
-		row("SENDGRID_BASE_URL", "", "https://api.eu.sendgrid.com", "", checkURL),
 	}
 }
 

@@ -89,17 +89,27 @@ func (d *doctor) keys(a *App) {
 		d.bad("signing keys", err.Error(), "migrate the database first")
 		return
 	}
+	d.sealedUnder(a, "signing keys", sealed, "none yet; `sallyport serve` makes them")
+	if sealed, err = a.Factors.Sealed(d.ctx); err != nil {
+		d.bad("authenticator apps", err.Error(), "migrate the database first")
+		return
+	}
+	d.sealedUnder(a, "authenticator apps", sealed, "none yet")
+}
+
+// sealedUnder tells which of what is sealed waits to be sealed anew.
+func (d *doctor) sealedUnder(a *App, what string, sealed map[string]int, none string) {
 	total, current := 0, sealed[a.Sealer.CurrentKeyID()]
 	for _, n := range sealed {
 		total += n
 	}
 	switch {
 	case total == 0:
-		d.ok("signing keys", "none yet; `sallyport serve` makes them")
+		d.ok(what, none)
 	case current < total:
-		d.bad("signing keys", fmt.Sprintf("%d of %d are sealed under an older ENCRYPTION_KEY", total-current, total), "run `sallyport secrets rotate`, then drop the old key")
+		d.bad(what, fmt.Sprintf("%d of %d are sealed under an older ENCRYPTION_KEY", total-current, total), "run `sallyport secrets rotate`, then drop the old key")
 	default:
-		d.ok("signing keys", fmt.Sprintf("%d sealed under the current key", total))
+		d.ok(what, fmt.Sprintf("%d sealed under the current key", total))
 	}
 }
 
@@ -138,7 +148,29 @@ func issuerHost(issuer string) string {
 	return u.Hostname()
 }
 
-// mail says which provider is configured; this release sends none.
+// mail asks the provider whether mail could leave, and sends none.
 func (d *doctor) mail() {
-	d.ok("mail", cmp.Or(d.cfg.later.mailProvider, "none")+"; no mail is sent by this version")
+	if d.cfg.Mail.Provider == "" {
+		d.ok("mail", "none; no mail is sent, notices included")
+		return
+	}
+	if _, err := d.cfg.MailFrom(); err != nil {
+		d.bad("mail", err.Error(), "write MAIL_DEFAULT_SENDER like Acme <id@example.com>")
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
+	defer cancel()
+	if err := checkMailer(ctx, d.cfg.Mailer()); err != nil {
+		d.bad("mail", d.cfg.Mail.Provider+": "+err.Error(), mailRemedies[d.cfg.Mail.Provider])
+		return
+	}
+	details := map[string]string{"outbox": "outbox; nothing is sent, /dev/mail shows it"}
+	d.ok("mail", cmp.Or(details[d.cfg.Mail.Provider], d.cfg.Mail.Provider+" takes mail"))
+}
+
+// mailRemedies say what to look at when a provider does not take mail.
+var mailRemedies = map[string]string{
+	"smtp":     "check MAIL_SERVER and MAIL_PORT, that its certificate is valid for that name (SSL_CERT_FILE adds an authority), and MAIL_USERNAME and MAIL_PASSWORD",
+	"mailgun":  "check MAILGUN_API_KEY, MAILGUN_DOMAIN, and MAILGUN_BASE_URL (https://api.eu.mailgun.net for domains in the EU)",
+	"sendgrid": "check SENDGRID_API_KEY, that it may send mail, and SENDGRID_BASE_URL (https://api.eu.sendgrid.com for subusers in the EU)",
 }

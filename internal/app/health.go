@@ -57,6 +57,15 @@ func (s *Server) Check(ctx context.Context) Health {
 			worse("migrations", "the schema is not this binary's", "degraded")
 		}
 	}
+	if err == nil {
+		h.Checks["mail"] = "ok"
+		if mails, err := s.outbox.Status(ctx); err == nil {
+			s.metrics.waiting.Set(float64(mails.Waiting))
+			if sentence := mailHealth(mails); sentence != "ok" {
+				worse("mail", sentence, "degraded")
+			}
+		}
+	}
 	if len(s.app.Keys.Algs()) == 0 {
 		worse("keys", "there is no signing key", "unavailable")
 	}
@@ -138,6 +147,8 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	rows     *prometheus.CounterVec
+	messages *prometheus.CounterVec
+	waiting  prometheus.Gauge
 	checks   *prometheus.GaugeVec
 	panics   *prometheus.CounterVec
 	series   atomic.Pointer[map[seriesKey]prometheus.Observer]
@@ -153,12 +164,14 @@ func newMetrics() *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sallyport_http_request_duration_seconds", Help: "Time to answer a request.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route", "method", "status"}),
-		rows:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_swept_rows_total", Help: "Expired rows that were deleted."}, []string{"table"}),
-		checks: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_check_ok", Help: "1 while what /readyz looks at is well."}, []string{"check"}),
-		panics: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_worker_panics_total", Help: "Background workers that panicked and were started again."}, []string{"worker"}),
+		rows:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_swept_rows_total", Help: "Expired rows that were deleted."}, []string{"table"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_messages_total", Help: "Tries to deliver mail and to decide requests."}, []string{"kind", "outcome"}),
+		waiting:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "sallyport_messages_waiting", Help: "Messages that wait to be delivered or decided."}),
+		checks:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_check_ok", Help: "1 while what /readyz looks at is well."}, []string{"check"}),
+		panics:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_worker_panics_total", Help: "Background workers that panicked and were started again."}, []string{"worker"}),
 	}
 	m.series.Store(&map[seriesKey]prometheus.Observer{})
-	m.registry.MustRegister(m.requests, m.rows, m.checks, m.panics)
+	m.registry.MustRegister(m.requests, m.rows, m.messages, m.waiting, m.checks, m.panics)
 	return m
 }
 
@@ -179,6 +192,8 @@ func (m *metrics) observe(route, method string, status int, took time.Duration) 
 	}
 	o.Observe(took.Seconds())
 }
+
+func (m *metrics) delivered(kind, outcome string) { m.messages.WithLabelValues(kind, outcome).Inc() }
 
 func (m *metrics) swept(table string, rows int64) { m.rows.WithLabelValues(table).Add(float64(rows)) }
 

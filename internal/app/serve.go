@@ -107,18 +107,6 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 		}}), nil
 }
 
-// greet tells the person at the terminal where the server is and what is missing.
-func (a *App) greet(ctx context.Context, out io.Writer) {
-	fmt.Fprintf(out, "Sallyport is at %s\n", a.Config.Issuer)
-	if a.Config.Env != Production {
-		fmt.Fprintf(out, "Development mode: keys and data are in %s.\n", a.Config.DataDir)
-	}
-	has, err := a.Store.HasSuperadmin(ctx)
-	if err == nil && !has {
-		fmt.Fprintln(out, "There is no administrator yet. Make the first one with:\n  sallyport users create -e you@example.com --super-admin")
-	}
-}
-
 // applyFile applies the clients.yaml of the working directory, if there is one.
 // In production a faulty one stops the start; in development the server starts
 // without it and says what is wrong with it.

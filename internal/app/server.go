@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-id/sallyport/api"
 	"github.com/sallyport-id/sallyport/consent"
+	"github.com/sallyport-id/sallyport/consent/account"
+	factorpages "github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/consent/login"
+	"github.com/sallyport-id/sallyport/consent/setup"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -26,6 +30,12 @@ import (
 type Server struct {
 	app      *App
 	metrics  *metrics
+	pages    *templates.Templates
+	web      *web.Web
+	sessions *session.Manager
+	guard    *limit.Guard
+	provider *provider.Provider
+	outbox   *mail.Worker
 	router   *web.Router
 	admin    http.Handler
 	redis    session.Redis // nil without REDIS_URL
@@ -56,72 +66,149 @@ func (a *App) NewServer(ctx context.Context) (*Server, error) {
 	if err := s.join(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.rebrand(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
 // join is the wiring: every package gets what it asked for, and siblings meet as
 // interfaces here.
 func (s *Server) join() error {
+	if err := s.lay(); err != nil {
+		return err
+	}
+	rt := s.web.NewRouter()
+	if err := s.openDoors(rt); err != nil {
+		return err
+	}
+	postman, err := s.app.newPostman(s.pages)
+	if err != nil {
+		return err
+	}
+	s.mountDevMail(rt, s.web, postman)
+	rt.Handle("/static/{file}", s.pages.Static(), http.MethodGet)
+	s.mountHealth(rt, s.web)
+	s.router = rt
+	s.admin = s.adminHandler()
+	s.staff(postman)
+	return nil
+}
+
+// lay makes what all doors stand on.
+func (s *Server) lay() error {
 	a, cfg := s.app, s.app.Config
-	brand, err := cfg.brand()
-	if err != nil {
+	var err error
+	if s.pages, err = a.newPages(); err != nil {
 		return err
 	}
-	pages, err := templates.New(brand)
-	if err != nil {
-		return err
-	}
-	w, err := web.New(web.Config{Issuer: cfg.Issuer, Templates: pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
+	s.web, err = web.New(web.Config{Issuer: cfg.Issuer, Templates: s.pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
 		AnyHost: []string{"/healthz", "/readyz"}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
 	if err != nil {
 		return err
 	}
-	secure := cfg.secure()
-	sessions, err := session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: secure, Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
+	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
 		Protection: cfg.SessionProtection, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
 	if err != nil {
 		return err
 	}
-	guard, err := limit.New(limit.Config{Store: a.Store, Keys: a.keyring, Secure: secure, Redis: s.redis, Logger: a.Log, Now: a.now})
+	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Redis: s.redis, Logger: a.Log, Now: a.now})
+	return err
+}
+
+// openDoors makes what answers requests and adds it to the route table.
+func (s *Server) openDoors(rt *web.Router) error {
+	a, cfg := s.app, s.app.Config
+	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
+		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
 	if err != nil {
 		return err
 	}
-	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: sessions,
-		Keys: a.Keys, Secrets: a.keyring, Web: w, Failures: failures{guard}, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
+	signIn, err := login.New(login.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity, Factors: a.Factors, Journeys: p,
+		Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Outbox: cfg.outboxPage()})
 	if err != nil {
 		return err
 	}
-	signIn, err := login.New(login.Config{Web: w, Store: a.Store, Sessions: sessions, Limits: guard, Passwords: a.passwords, Journeys: p,
-		Issuer: cfg.Issuer, Development: cfg.Env == Development})
+	prove, err := factorpages.New(factorpages.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+		Factors: a.Factors, Journeys: p, Now: a.now})
 	if err != nil {
 		return err
 	}
-	agree, err := consent.New(consent.Config{Web: w, Store: a.Store, Registry: a.Registry, Sessions: sessions, Journeys: p})
+	agree, err := consent.New(consent.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Journeys: p})
 	if err != nil {
 		return err
 	}
-	p.SetSteps(login.Identify{}, login.Choose{}, consent.Agree{})
-	rt := w.NewRouter()
+	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+		Factors: a.Factors, Now: a.now, Origins: cfg.CORSOrigins})
+	if err != nil {
+		return err
+	}
+	own, err := account.New(account.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+		Factors: a.Factors, PasswordMinLength: cfg.PasswordMinLength, Now: a.now})
+	if err != nil {
+		return err
+	}
+	first, err := setup.New(setup.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+		Factors: a.Factors, Keys: a.keyring, Server: http.HandlerFunc(s.inside), Issuer: cfg.Issuer, Fixed: a.brand.fixed, Rebrand: s.rebrand,
+		PasswordMinLength: cfg.PasswordMinLength, Production: cfg.Env == Production, Now: a.now})
+	if err != nil {
+		return err
+	}
+	p.SetSteps(login.Identify{}, factorpages.Prove{}, login.Choose{}, consent.Agree{})
 	p.Mount(rt)
 	signIn.Mount(rt)
+	prove.Mount(rt)
 	agree.Mount(rt)
-	rt.Handle("/static/{file}", pages.Static(), http.MethodGet)
-	s.mountHealth(rt, w)
-	s.router = rt
-	s.admin = s.adminHandler()
-	s.workers = []worker{
-		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", p.Run}, {"limits", guard.Run},
-		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
-		{"health", s.watch},
-	}
+	own.Mount(rt)
+	first.Mount(rt)
+	json.Mount(rt)
+	s.provider = p
 	return nil
+}
+
+// staff makes the background workers. What writes a message wakes the one that
+// delivers it.
+func (s *Server) staff(postman *mail.Postman) {
+	a := s.app
+	s.outbox = a.newMailWorker(postman, a.Identity.MessageHandlers(), s.metrics.delivered)
+	a.wake, a.mailboxes = s.outbox.Wake, s.guard.TakeMailbox
+	s.workers = []worker{
+		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", s.provider.Run}, {"limits", s.guard.Run}, {"outbox", s.outbox.Run},
+		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
+		{"notices", func(ctx context.Context) { a.Identity.RunNotices(ctx, a.Log) }},
+		{"lapse", s.lapse}, {"health", s.watch}, {"brand", s.followBrand},
+		{"client tests", s.endClientTests},
+	}
+}
+
+// lapse deletes accounts whose address nobody proved, once an hour.
+func (s *Server) lapse(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if _, err := s.app.Identity.Lapse(ctx); err != nil && ctx.Err() == nil {
+			s.app.Log.Error("unproven accounts cannot be looked through", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // failures says internal/limit's refusal in the terms of internal/web.
 type failures struct{ guard *limit.Guard }
 
 func (f failures) ClientFailure(ctx context.Context, clientID string) error {
-	err := f.guard.ClientFailure(ctx, clientID)
+	return tooMany(f.guard.ClientFailure(ctx, clientID))
+}
+
+func (f failures) ClientBlocked(clientID string) error {
+	return tooMany(f.guard.ClientBlocked(clientID))
+}
+
+func tooMany(err error) error {
 	if b, ok := errors.AsType[*limit.Blocked](err); ok {
 		return &web.Error{Status: http.StatusTooManyRequests, RetryAfter: b.RetryAfter, Err: err}
 	}
@@ -185,19 +272,10 @@ func (s *Server) Close() error {
 	return s.redis.Close()
 }
 
-// brand is how pages look.
-func (c *Config) brand() (templates.Brand, error) {
-	b := templates.Brand{Name: c.BrandName, Color: c.BrandColor, SupportEmail: c.SupportEmail}
-	if c.BrandLogo == "" {
-		return b, nil
+// outboxPage is where mails are shown that nobody sends; "" elsewhere.
+func (c *Config) outboxPage() string {
+	if c.Env != Development || c.Mail.Provider != "outbox" {
+		return ""
 	}
-	logo, err := os.ReadFile(c.BrandLogo)
-	if err != nil {
-		return b, fmt.Errorf("BRAND_LOGO: %w", err)
-	}
-	b.Logo, err = dataURL(logo)
-	if err != nil {
-		return b, fmt.Errorf("BRAND_LOGO %s: %w", c.BrandLogo, err)
-	}
-	return b, nil
+	return "/dev/mail"
 }

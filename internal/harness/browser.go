@@ -36,6 +36,9 @@ type Form struct {
 	Action  *url.URL
 	Values  url.Values
 	Buttons []Button
+	// WebAuthn is "get" or "create" for a form that an authenticator fills in, and
+	// Begin where its challenge comes from.
+	WebAuthn, Begin string
 }
 
 // Button is a submit button of a form.
@@ -204,7 +207,7 @@ func parseForms(body string, base *url.URL) []Form {
 				if method == "" {
 					method = http.MethodGet
 				}
-				forms = append(forms, Form{ID: a["id"], Method: method, Action: action, Values: url.Values{}})
+				forms = append(forms, Form{ID: a["id"], Method: method, Action: action, Values: url.Values{}, WebAuthn: a["data-webauthn"], Begin: a["data-begin"]})
 				in = len(forms) - 1
 			case "input":
 				_, checked := a["checked"]

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,13 +25,15 @@ import (
 type Options struct {
 	// Environ are further settings, "SALLYPORT_SESSION_PROTECTION=off".
 	Environ []string
+	// Host is the issuer's; "" is 127.0.0.1. WebAuthn needs a name: "localhost".
+	Host string
 	// Redis gives the server the Redis of `make test`.
 	Redis bool
 	// Empty leaves the sample data out.
 	Empty bool
 	// Clients is a clients.yaml that is applied besides the sample data.
 	Clients string
-	// Count counts round trips in Server.Counter.
+	// Count counts round trips in Server.Counter; the background workers rest.
 	Count bool
 	// Wrap goes around every database connection, for making them fail; not with Count.
 	Wrap func(driver.Connector) driver.Connector
@@ -66,14 +70,19 @@ func Start(t testing.TB, engine storage.Engine, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Issuer: "http://" + l.Addr().String(), Clock: &Clock{}, Counter: &Counter{}, options: o, databaseURL: NewDatabase(t, engine)}
+	address := l.Addr().String()
+	if o.Host != "" {
+		address = strings.Replace(address, "127.0.0.1", o.Host, 1)
+	}
+	s := &Server{Issuer: "http://" + address, Clock: &Clock{}, Counter: &Counter{}, options: o, databaseURL: NewDatabase(t, engine)}
 	s.open(t, l)
 	return s
 }
 
 // Node starts a second node of the same installation: same database, same keys,
-// same clock, same issuer. Its clients reach it under the issuer's name.
-func (s *Server) Node(t testing.TB) *Server {
+// same clock, same issuer, with further settings. Its clients reach it under the
+// issuer's name.
+func (s *Server) Node(t testing.TB, environ ...string) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,6 +90,7 @@ func (s *Server) Node(t testing.TB) *Server {
 	}
 	n := &Server{Issuer: s.Issuer, Clock: s.Clock, Counter: &Counter{}, options: s.options, databaseURL: s.databaseURL}
 	n.options.Empty = true // the data is there
+	n.options.Environ = append(slices.Clone(s.options.Environ), environ...)
 	n.open(t, l)
 	return n
 }
@@ -131,7 +141,12 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 	}
 	background, stop := context.WithCancel(ctx)
 	stopped := make(chan struct{})
-	go func() { defer close(stopped); s.Server.Run(background) }()
+	go func() {
+		defer close(stopped)
+		if !s.options.Count { // what the workers ask the database is not what a request costs
+			s.Server.Run(background)
+		}
+	}()
 	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: s.Server.Handler(), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)}}
 	s.http.Start()
 	t.Cleanup(func() {

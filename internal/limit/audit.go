@@ -13,14 +13,19 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-type userID = uuid.UUID
-
 const (
-	maxPeople    = 10_000 // in one minute; more are counted together as unknown
+	maxFailing   = 10_000 // in one minute; more are counted together as unknown
 	maxAddresses = 5      // named in one event
 )
 
-// failures are those of one person, or of all unknown ones, since the last flush.
+// failing is who failed at what: a person, a client, or with neither all unknown ones.
+type failing struct {
+	event  string // its type
+	user   uuid.UUID
+	client string
+}
+
+// failures are those of one of them since the last flush.
 type failures struct {
 	first     time.Time
 	failed    int
@@ -29,35 +34,38 @@ type failures struct {
 	more      bool // addresses than are named
 }
 
-// tally collects failed sign-ins for the audit log. What was typed is never kept:
+// tally collects failures for the audit log. What was typed is never kept:
 // it may be a password in the wrong field.
 type tally struct {
-	mu     sync.Mutex
-	people map[userID]*failures
+	mu  sync.Mutex
+	all map[failing]*failures
 }
 
-func (t *tally) failed(person userID, from netip.Addr, now time.Time) {
-	t.add(person, from, now, func(f *failures) { f.failed++ })
+func (t *tally) failed(who failing, from netip.Addr, now time.Time) {
+	t.add(who, from, now, func(f *failures) { f.failed++ })
 }
 
 // throttled are attempts that were refused before anything was compared.
-func (t *tally) throttled(person userID, from netip.Addr, now time.Time) {
-	t.add(person, from, now, func(f *failures) { f.throttled++ })
+func (t *tally) throttled(who failing, from netip.Addr, now time.Time) {
+	t.add(who, from, now, func(f *failures) { f.throttled++ })
 }
 
-func (t *tally) add(person userID, from netip.Addr, now time.Time, count func(*failures)) {
+func (t *tally) add(who failing, from netip.Addr, now time.Time, count func(*failures)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.people[person]
-	if f == nil && len(t.people) >= maxPeople {
-		person = uuid.Nil
-		f = t.people[person]
+	f := t.all[who]
+	if f == nil && len(t.all) >= maxFailing {
+		who = failing{event: who.event}
+		f = t.all[who]
 	}
 	if f == nil {
 		f = &failures{first: now}
-		t.people[person] = f
+		t.all[who] = f
 	}
 	count(f)
+	if !from.IsValid() {
+		return
+	}
 	if address := from.String(); !slices.Contains(f.addresses, address) {
 		if len(f.addresses) < maxAddresses {
 			f.addresses = append(f.addresses, address)
@@ -67,42 +75,44 @@ func (t *tally) add(person userID, from netip.Addr, now time.Time, count func(*f
 	}
 }
 
-// Flush writes one event for each person who could not sign in since the last
+// Flush writes one event for each person and client that failed since the last
 // Flush, and one for all addresses that nobody has. What cannot be written waits
 // for the next.
 func (g *Guard) Flush(ctx context.Context) error {
 	g.tally.mu.Lock()
-	people := g.tally.people
-	g.tally.people = map[userID]*failures{}
+	all := g.tally.all
+	g.tally.all = map[failing]*failures{}
 	g.tally.mu.Unlock()
-	for person, f := range people {
-		if err := g.store.Record(ctx, f.event(person)); err != nil {
-			g.tally.putBack(people)
-			return fmt.Errorf("record failed sign-ins: %w", err)
+	for who, f := range all {
+		if err := g.store.Record(ctx, f.event(who)); err != nil {
+			g.tally.putBack(all)
+			return fmt.Errorf("record failures: %w", err)
 		}
-		delete(people, person)
+		delete(all, who)
 	}
 	return nil
 }
 
-func (t *tally) putBack(people map[userID]*failures) {
+func (t *tally) putBack(all map[failing]*failures) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for person, f := range people {
-		if newer := t.people[person]; newer != nil {
+	for who, f := range all {
+		if newer := t.all[who]; newer != nil {
 			newer.first, newer.failed, newer.throttled = f.first, newer.failed+f.failed, newer.throttled+f.throttled
-		} else if len(t.people) < maxPeople {
-			t.people[person] = f
+		} else if len(t.all) < maxFailing {
+			t.all[who] = f
 		}
 	}
 }
 
-func (f *failures) event(person userID) *storage.Event {
-	addresses := strings.Join(f.addresses, " ")
-	if f.more {
-		addresses += " and more"
+func (f *failures) event(who failing) *storage.Event {
+	e := &storage.Event{Type: who.event, At: f.first, User: who.user, Client: who.client,
+		Facts: map[string]any{"failed": f.failed, "throttled": f.throttled}}
+	if addresses := strings.Join(f.addresses, " "); addresses != "" {
+		if f.more {
+			addresses += " and more"
+		}
+		e.Personal = map[string]string{"addresses": addresses}
 	}
-	return &storage.Event{Type: "sign_in.failed", At: f.first, User: person,
-		Facts:    map[string]any{"failed": f.failed, "throttled": f.throttled},
-		Personal: map[string]string{"addresses": addresses}}
+	return e
 }

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/sallyport-id/sallyport/storage"
@@ -17,18 +18,21 @@ const (
 
 // pending are failures of one client that are not in the shared counter yet.
 type pending struct {
-	n     int64
-	since time.Time // the last time they were added
+	n      int64
+	adding int64     // of those that are just being added
+	since  time.Time // the last time some were
 }
 
 // ClientFailure counts a wrong secret of a client that exists. *Blocked from the
-// 601st in a minute on. A right secret is not for this package: it always passes.
+// 601st in a minute on; the audit log is told of those, one event a client and
+// minute. A right secret is not for this package: it always passes.
 func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
 	h := g.name(clientMinute, clientID)
 	now := g.now()
 	g.mu.Lock()
 	if err := g.clientBlocked(clientID); err != nil {
 		g.mu.Unlock()
+		g.tally.throttled(failing{event: "client.authentication_failed", client: clientID}, netip.Addr{}, now)
 		return err
 	}
 	p, _ := g.clients.Get(h)
@@ -36,7 +40,7 @@ func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
 	due := p.n >= clientBatch || now.Sub(p.since) >= clientInterval
 	add := p.n
 	if due {
-		p = pending{since: now}
+		p = pending{adding: p.adding + add, since: now}
 	}
 	g.clients.Add(h, p)
 	g.mu.Unlock()
@@ -44,11 +48,14 @@ func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
 		return nil
 	}
 	seen, err := g.shared.count(context.WithoutCancel(ctx), []storage.Counter{{Hash: h, N: add, ExpiresAt: now.Add(clientMinute.length)}})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, _ = g.clients.Get(h)
+	p.adding = max(0, p.adding-add)
+	g.clients.Add(h, p)
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.raise(seen, now)
 	return nil
 }
@@ -67,7 +74,7 @@ func (g *Guard) clientBlocked(clientID string) error {
 	now := g.now()
 	left, k := g.left(clientMinute, h, now)
 	p, _ := g.clients.Get(h)
-	if left-p.n > 0 {
+	if left-p.n-p.adding > 0 {
 		return nil
 	}
 	return &Blocked{RetryAfter: max(time.Second, k.expires.Sub(now))}

@@ -15,6 +15,14 @@ const (
 	macChars       = 43
 )
 
+// proof is what a browser showed when it last signed in to an account.
+type proof string
+
+const (
+	byPassword proof = ""
+	byFactor   proof = "factor" // and whatever went before it
+)
+
 // devices reads and writes the device cookie: a random token and, for each
 // account that this browser signed in to, a MAC over both, joined by dots. Who has
 // not signed in to an account cannot make one for it.
@@ -52,29 +60,61 @@ func (d devices) read(r *http.Request) (token string, macs []string) {
 
 const base64urlChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// knows reports whether this browser signed in to the account before.
-func (d devices) knows(token string, macs []string, account string) bool {
+// knows reports whether this browser signed in to the account before, with that
+// much: what a second factor has earned does for a password too.
+func (d devices) knows(token string, macs []string, account string, p proof) bool {
 	known := false
 	for _, m := range macs {
 		mac, err := base64.RawURLEncoding.DecodeString(m)
-		known = err == nil && d.keys.Verify(mac, []byte(token), []byte(account)) || known
+		known = err == nil && d.keys.Verify(mac, d.parts(token, account, byFactor)...) || known
+		known = err == nil && p == byPassword && d.keys.Verify(mac, d.parts(token, account, byPassword)...) || known
 	}
 	return known
 }
 
+// parts are what a MAC of the cookie is over.
+func (d devices) parts(token, account string, p proof) [][]byte {
+	parts := [][]byte{[]byte(token), []byte(account)}
+	if p != byPassword {
+		parts = append(parts, []byte(p))
+	}
+	return parts
+}
+
 // remember sends the cookie with the account first; the one that was used longest
-// ago is dropped.
-func (d devices) remember(w http.ResponseWriter, token string, macs []string, account string) {
+// ago is dropped. What a second factor has earned is not lost to a password.
+func (d devices) remember(w http.ResponseWriter, token string, macs []string, account string, p proof) {
 	if token == "" {
 		token, macs = secret.NewToken(""), nil
 	}
-	mac := d.keys.MAC([]byte(token), []byte(account))
-	parts := []string{token, base64.RawURLEncoding.EncodeToString(mac[:])}
+	if d.knows(token, macs, account, byFactor) {
+		p = byFactor
+	}
+	text := func(p proof) string {
+		mac := d.keys.MAC(d.parts(token, account, p)...)
+		return base64.RawURLEncoding.EncodeToString(mac[:])
+	}
+	parts := []string{token, text(p)}
 	for _, m := range macs {
-		if m != parts[1] && len(parts) < 1+maxAccounts {
+		if m != text(byPassword) && m != text(byFactor) && len(parts) < 1+maxAccounts {
 			parts = append(parts, m)
 		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: d.name, Value: strings.Join(parts, "."), Path: "/", MaxAge: int(deviceLifetime / time.Second),
 		Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+// KnowsDevice reports whether this browser signed in to the account with that
+// folded address before. At the second factor ask Attempt.Known instead: the
+// password has just made the browser known.
+func (g *Guard) KnowsDevice(r *http.Request, account string) bool {
+	token, macs := g.device.read(r)
+	return g.device.knows(token, macs, account, byPassword)
+}
+
+// RememberDevice makes this browser known to the account, as Attempt.Succeeded
+// does, after a sign-in that had nothing to guess: a passkey, a new factor.
+func (g *Guard) RememberDevice(w http.ResponseWriter, r *http.Request, account string) {
+	token, macs := g.device.read(r)
+	g.device.remember(w, token, macs, account, byFactor)
 }

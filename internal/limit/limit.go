@@ -1,16 +1,25 @@
-// Package limit bounds guessing: passwords and client secrets.
+// Package limit bounds guessing, of passwords, codes and client secrets, and what
+// anybody may ask for without having signed in.
 //
 //	budget      failures            counted for
 //	account     10 in 10 minutes    the folded address, whether anybody has it or not;
 //	            10 in an hour       after 100 without a success between
-//	device      the same            one browser that signed in to that account before
+//	codes       20 in a minute      the same, for the codes of second factors;
+//	            10 in an hour       after 100 without a success between
+//	challenge   5                   one half session: what a password alone has earned
+//	device      as account, codes   one browser that got through that before
 //	address     20 in a minute,     an IPv4 address or an IPv6 /64
-//	            100 in an hour
+//	            100 in an hour      (passwords only)
 //	client      600 in a minute     a client_id
 //
-// Only failures count, so an office behind one address signs in all day. A window
-// begins with its first failure. The device's budget is apart from the account's,
-// so that strangers who use the latter up cannot lock the owner out.
+//	budget      requests
+//	address     10 registrations a minute, 5 recoveries a minute
+//	mailbox     5 mails of one kind an hour
+//
+// Only failures count where there is something to guess, so an office behind one
+// address signs in all day. A window begins with its first failure. The device's
+// budget is apart from the account's, so that strangers who use the latter up
+// cannot lock the owner out.
 //
 // # One sign-in
 //
@@ -21,14 +30,14 @@
 //	…compare…
 //	a.Failed(ctx, user) or a.Succeeded(ctx, w)
 //
-// Between Allow and End, as many attempts on one account run at once as failures
-// are left; more wait. So a burst of guesses gets no further than single ones.
+// A code of a second factor goes the same way with BeginFactor. Between Allow and
+// End, as many attempts on one account run at once as failures are left; more wait. So a burst of guesses gets no further than single ones.
 //
 // # Where counters are kept
 //
 // In Redis if it is given and answers, else in the table counters, shared by all
 // nodes; in both under keyed hashes. What this process saw last is kept in front.
-// Run writes failed sign-ins to the audit log, one event a person and minute.
+// Run writes failures to the audit log, one event a person or client and minute.
 package limit
 
 import (
@@ -45,29 +54,15 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// window is a number of failures that a stretch of time bears.
-type window struct {
-	name   string
-	limit  int64
-	length time.Duration
-}
-
-var (
-	accountShort = window{"account, 10 minutes", 10, 10 * time.Minute}
-	accountLong  = window{"account, hour", 10, time.Hour} // counts and blocks once patience has run out
-	// patience is what an account bears without a success between. It never blocks by itself.
-	patience      = window{"account, consecutive", 100, 30 * 24 * time.Hour}
-	addressMinute = window{"address, minute", 20, time.Minute}
-	addressHour   = window{"address, hour", 100, time.Hour}
-	clientMinute  = window{"client, minute", 600, time.Minute}
-)
-
 // Blocked is the error for somebody who has to wait: 429 with Retry-After.
 type Blocked struct {
 	RetryAfter time.Duration
+	// Challenge: this half session has used up its wrong codes. Waiting does not help;
+	// it is to end, and the first factor is to be shown again.
+	Challenge bool
 }
 
-func (b *Blocked) Error() string { return fmt.Sprintf("too many failures; again in %v", b.RetryAfter) }
+func (b *Blocked) Error() string { return fmt.Sprintf("too many attempts; again in %v", b.RetryAfter) }
 
 // Config is what a Guard needs.
 type Config struct {
@@ -123,7 +118,7 @@ func New(c Config) (*Guard, error) {
 		front:   front,
 		clients: clients,
 		flights: map[secret.Hash]*flight{},
-		tally:   tally{people: map[userID]*failures{}},
+		tally:   tally{all: map[failing]*failures{}},
 	}, nil
 }
 

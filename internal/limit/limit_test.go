@@ -370,6 +370,13 @@ func TestClientSecrets(t *testing.T) {
 	if n := fails(g, "app", 10); n != 10 {
 		t.Errorf("a minute later: %d, want 10", n)
 	}
+	// CL-06: one event a client, of those that were refused.
+	if len(g.tally.all) != 1 || g.tally.all[failing{event: "client.authentication_failed", client: "app"}].throttled != 1 {
+		t.Errorf("the audit log would get %+v", g.tally.all)
+	}
+	if err := g.Flush(t.Context()); err != nil || len(g.tally.all) != 0 {
+		t.Errorf("Flush: %v, and %d are left", err, len(g.tally.all))
+	}
 }
 
 // FT-04: with Redis gone the database counts, and what was known here still holds.
@@ -419,23 +426,24 @@ func TestFailedSignInsAreAudited(t *testing.T) {
 		}
 		a.End()
 	}
-	failed := g.tally.people[person]
-	if failed == nil || failed.failed != 10 || len(failed.addresses) != 1 || g.tally.people[uuid.Nil].throttled != 2 {
-		t.Fatalf("got %+v", g.tally.people)
+	who := failing{event: "sign_in.failed", user: person}
+	failed := g.tally.all[who]
+	if failed == nil || failed.failed != 10 || len(failed.addresses) != 1 || g.tally.all[failing{event: "sign_in.failed"}].throttled != 2 {
+		t.Fatalf("got %+v", g.tally.all)
 	}
-	e := failed.event(person)
+	e := failed.event(who)
 	if e.User != person || e.Facts["failed"] != 10 || e.Personal["addresses"] != "192.0.2.7" || !e.At.Equal(s.clock.now()) {
 		t.Errorf("event: %+v", e)
 	}
 	if err := g.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(g.tally.people) != 0 {
+	if len(g.tally.all) != 0 {
 		t.Error("they would be written twice")
 	}
-	g.tally.failed(person, netip.MustParseAddr("192.0.2.7"), s.clock.now())
+	g.tally.failed(who, netip.MustParseAddr("192.0.2.7"), s.clock.now())
 	s.store.Close()
-	if err := g.Flush(t.Context()); err == nil || g.tally.people[person] == nil {
+	if err := g.Flush(t.Context()); err == nil || g.tally.all[who] == nil {
 		t.Errorf("what could not be written is lost; error %v", err)
 	}
 }

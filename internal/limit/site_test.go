@@ -73,16 +73,36 @@ func (s *site) node() *Guard {
 // what the server would answer: nil for a comparison that was made.
 func (s *site) guess(g *Guard, account, from, device string, right bool) (cookie string, err error) {
 	s.t.Helper()
+	a, err := g.Begin(request(device), account, netip.MustParseAddr(from))
+	if err != nil {
+		return "", err
+	}
+	return s.finish(a, right)
+}
+
+// request is one of a browser with that device cookie.
+func request(device string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/login", nil)
 	if device != "" {
 		r.AddCookie(&http.Cookie{Name: "sp_device", Value: device})
 	}
-	a, err := g.Begin(r, account, netip.MustParseAddr(from))
+	return r
+}
+
+// code is guess for the code of a second factor within a half session.
+func (s *site) code(g *Guard, account, session, device string, right bool) (cookie string, err error) {
+	s.t.Helper()
+	a, err := g.BeginFactor(request(device), account, secret.HashOf(session), netip.MustParseAddr("192.0.2.1"))
 	if err != nil {
 		return "", err
 	}
+	return s.finish(a, right)
+}
+
+func (s *site) finish(a *Attempt, right bool) (cookie string, err error) {
+	s.t.Helper()
 	defer a.End()
-	c, err := s.store.Claimant(s.t.Context(), account, a.Counters())
+	c, err := s.store.Claimant(s.t.Context(), a.account, a.Counters())
 	if err != nil {
 		s.t.Fatal(err)
 	}

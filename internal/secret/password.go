@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
@@ -64,6 +66,7 @@ type PasswordConfig struct {
 // processors can be taken up by people signing in: at most Slots hashes (each Argon2.MemoryKiB) are in work. That
 // memory cannot be reused from one hash to the next, because golang.org/x/crypto/argon2 allocates it inside; the garbage
 // collector, which such an allocation triggers by itself, frees it.
+// A hash that came from another system may take up to 256 MiB, once: the first sign-in replaces it.
 //
 // Passwords are put in Unicode normal form C first: the same text typed on two systems is the same password.
 type Passwords struct {
@@ -180,21 +183,52 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 		p.compare(p.dummy, text)
 		return false, false, err
 	}
-	input, err := p.input(e, text)
-	if err != nil {
-		p.compare(p.dummy, text)
-		return false, false, err
+	if ok, err := p.matches(e, text); ok || err != nil {
+		return ok, ok && p.outdated(e, text), err
 	}
-	if e.kind == Bcrypt && !fitsBcrypt(input) {
+	if !p.outdated(e, text) {
+		return false, false, nil // it is ours, and in our spelling
+	}
+	for _, other := range spellings(password, text)[1:] {
+		if ok, err := p.matches(e, other); ok || err != nil {
+			return ok, ok, err
+		}
+	}
+	return false, false, nil
+}
+
+// matches compares one spelling of a password.
+func (p *Passwords) matches(e encodedHash, text string) (bool, error) {
+	input, err := p.input(e, text)
+	if err != nil || e.kind == Bcrypt && !fitsBcrypt(input) {
 		// Not the password of this hash, since Hash marks those as prehashed; bcrypt itself would look at the first
 		// 72 bytes only and agree.
 		p.compare(p.dummy, text)
-		return false, false, nil
+		return false, err
 	}
-	if !e.matches(input) {
-		return false, false, nil
+	return e.matches(input), nil
+}
+
+// CheckHash reports whether encoded is a hash that Verify can verify with, its pepper included, or ErrBadHash.
+func (p *Passwords) CheckHash(encoded string) error {
+	e, err := parseHash(encoded)
+	if err == nil {
+		_, err = p.input(e, "")
 	}
-	return true, p.outdated(e, text), nil
+	return err
+}
+
+// Peppered says of a hash from elsewhere that today's pepper went into it, as Flask-Security does it with
+// SECURITY_PASSWORD_SALT. ErrBadHash without a pepper, and for a hash that names one already or is of a form that
+// Flask-Security does not write.
+func (p *Passwords) Peppered(encoded string) (string, error) {
+	switch {
+	case len(p.peppers) == 0:
+		return "", fmt.Errorf("%w: no pepper is configured", ErrBadHash)
+	case strings.HasPrefix(encoded, prehashPrefix) || !strings.HasPrefix(encoded, "$"):
+		return "", fmt.Errorf("%w: it has a pepper already, or a form that takes none", ErrBadHash)
+	}
+	return prehashPrefix + p.peppers[0].id + encoded, nil
 }
 
 // VerifyNone costs what Verify costs for a hash of today's kind, for a person who does not exist or has no password.
@@ -228,7 +262,7 @@ func (p *Passwords) newHash(prehash string) encodedHash {
 }
 
 func (p *Passwords) outdated(e encodedHash, text string) bool {
-	if e.kind != p.kind || e.prehash != p.prehashFor(text) {
+	if e.text != "" || e.kind != p.kind || e.prehash != p.prehashFor(text) {
 		return true
 	}
 	if e.kind == Bcrypt {
@@ -253,24 +287,26 @@ func (p *Passwords) prehashFor(text string) string {
 // input returns what goes into the hash function for e: text itself, or base64(HMAC-SHA512(key, text)) as Flask-Security
 // has it. bcrypt gets the first 72 of those 88 characters (432 bits), which is what it makes of them everywhere.
 func (p *Passwords) input(e encodedHash, text string) ([]byte, error) {
-	var key []byte
-	switch e.prehash {
-	case "":
-		return []byte(text), nil
-	case publicPrehash:
-		key = []byte("sallyport prehash for bcrypt")
-	default:
-		i := slices.IndexFunc(p.peppers, func(k pepper) bool { return k.id == e.prehash })
-		if i < 0 {
-			return nil, fmt.Errorf("%w: pepper %s is not configured", ErrBadHash, e.prehash)
+	out := []byte(text)
+	if e.prehash != "" {
+		key := []byte("sallyport prehash for bcrypt")
+		if e.prehash != publicPrehash {
+			i := slices.IndexFunc(p.peppers, func(k pepper) bool { return k.id == e.prehash })
+			if i < 0 {
+				return nil, fmt.Errorf("%w: pepper %s is not configured", ErrBadHash, e.prehash)
+			}
+			key = p.peppers[i].key
 		}
-		key = p.peppers[i].key
+		mac := hmac.New(sha512.New, key)
+		mac.Write(out)
+		out = base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+		if e.kind == Bcrypt {
+			out = out[:bcryptInput]
+		}
 	}
-	mac := hmac.New(sha512.New, key)
-	mac.Write([]byte(text))
-	out := base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
-	if e.kind == Bcrypt {
-		out = out[:bcryptInput]
+	if e.hexSHA256 {
+		sum := sha256.Sum256(out)
+		out = hex.AppendEncode(nil, sum[:])
 	}
 	return out, nil
 }

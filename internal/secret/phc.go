@@ -14,7 +14,7 @@ import (
 // Bounds of the work that a stored hash may ask for. A hash beyond them did not come from here or from any system worth
 // importing, and checking it would hold a slot for minutes or take the machine's memory.
 const (
-	maxArgonMemoryKiB = 128 * 1024
+	maxArgonMemoryKiB = 256 * 1024
 	maxArgonTime      = 16
 	maxArgonThreads   = 16
 	maxArgonWorkKiB   = 1024 * 1024 // memory × passes: about 0.6 s
@@ -41,8 +41,8 @@ func (a Argon2Params) check() error {
 	switch {
 	case a.Time < 1, a.Threads < 1, a.MemoryKiB < 8*uint32(a.Threads),
 		a.MemoryKiB > maxArgonMemoryKiB, a.Time > maxArgonTime, a.Threads > maxArgonThreads,
-		a.MemoryKiB*a.Time > maxArgonWorkKiB: // at most 2^17 * 2^4: no overflow
-		return fmt.Errorf("secret: argon2id with m=%d,t=%d,p=%d is out of bounds", a.MemoryKiB, a.Time, a.Threads)
+		a.MemoryKiB*a.Time > maxArgonWorkKiB: // at most 2^18 * 2^4: no overflow
+		return fmt.Errorf("secret: argon2 with m=%d,t=%d,p=%d is out of bounds", a.MemoryKiB, a.Time, a.Threads)
 	}
 	return nil
 }
@@ -51,13 +51,14 @@ func (a Argon2Params) sum(input, salt []byte, n int) []byte {
 	return argon2.IDKey(input, salt, a.Time, a.MemoryKiB, a.Threads, uint32(n))
 }
 
-// encodedHash is a stored password hash, taken apart. Three forms exist:
+// encodedHash is a stored password hash, taken apart. Three forms are made here:
 //
 //	$argon2id$v=19$m=19456,t=2,p=1$SALT$SUM
 //	$2b$12$SALTSUM                                (also 2a, 2y)
 //	$hmac-sha512$keyid=ID followed by one of these
 //
-// The last says that the hash is not of the password but of base64(HMAC-SHA512(key, password)), and under which key.
+// The last says that the hash is not of the password but of base64(HMAC-SHA512(key, password)), and under which key; it
+// may also stand before a hash from elsewhere. For those see parseForeign.
 type encodedHash struct {
 	prehash string // key id, empty if the password went in as it is
 	kind    string
@@ -67,14 +68,25 @@ type encodedHash struct {
 
 	bcrypt string
 	cost   int
+
+	// text is the hash as another system wrote it, without the pepper's id; empty for the forms that are made here.
+	text       string
+	derivation derivation
+	hexSHA256  bool // Django: what is hashed is the hexadecimal SHA-256 of the password
 }
 
 // matches computes the hash of input and compares in constant time.
 func (e encodedHash) matches(input []byte) bool {
-	if e.kind == Bcrypt {
+	var sum []byte
+	switch e.kind {
+	case Bcrypt:
 		return bcrypt.CompareHashAndPassword([]byte(e.bcrypt), input) == nil
+	case Argon2id:
+		sum = e.argon.sum(input, e.salt, len(e.sum))
+	default:
+		sum = e.foreignSum(input)
 	}
-	return subtle.ConstantTimeCompare(e.argon.sum(input, e.salt, len(e.sum)), e.sum) == 1
+	return subtle.ConstantTimeCompare(sum, e.sum) == 1
 }
 
 // String is the inverse of parseHash.
@@ -83,7 +95,10 @@ func (e encodedHash) String() string {
 	if e.prehash != "" {
 		prefix = prehashPrefix + e.prehash
 	}
-	if e.kind == Bcrypt {
+	switch {
+	case e.text != "":
+		return prefix + e.text
+	case e.kind == Bcrypt:
 		return prefix + e.bcrypt
 	}
 	b64 := base64.RawStdEncoding
@@ -92,7 +107,7 @@ func (e encodedHash) String() string {
 }
 
 // CheckHash reports whether encoded is a hash that Passwords could verify with, or ErrBadHash: for one that comes from
-// elsewhere and is to be stored.
+// elsewhere and is to be stored. Whether its pepper is configured, Passwords.CheckHash knows.
 func CheckHash(encoded string) error {
 	_, err := parseHash(encoded)
 	return err
@@ -112,28 +127,44 @@ func parseHash(s string) (encodedHash, error) {
 		}
 		e.prehash, s = id, rest[len(id):]
 	}
-	if rest, ok := strings.CutPrefix(s, "$argon2id$"); ok {
-		return e.parseArgon2id(rest)
+	if rest, kind, ok := cutArgon2(s); ok {
+		if kind != Argon2id {
+			e.text = s
+		}
+		return e.parseArgon2(kind, rest)
 	}
-	return e.parseBcrypt(s)
+	if strings.HasPrefix(s, "$2") {
+		return e.parseBcrypt(s)
+	}
+	return e.parseForeign(s)
 }
 
-func (e encodedHash) parseArgon2id(s string) (encodedHash, error) {
+// cutArgon2 tells which of the two argon2 functions that are verified s begins with.
+func cutArgon2(s string) (rest, kind string, ok bool) {
+	for _, kind := range []string{Argon2id, kindArgon2i} {
+		if rest, ok := strings.CutPrefix(s, "$"+kind+"$"); ok {
+			return rest, kind, true
+		}
+	}
+	return s, "", false
+}
+
+func (e encodedHash) parseArgon2(kind, s string) (encodedHash, error) {
 	parts := strings.Split(s, "$")
 	if len(parts) != 4 || parts[0] != "v="+strconv.Itoa(argon2.Version) {
-		return e, fmt.Errorf("%w: argon2id, but not four fields of version %d", ErrBadHash, argon2.Version)
+		return e, fmt.Errorf("%w: %s, but not four fields of version %d", ErrBadHash, kind, argon2.Version)
 	}
 	params := strings.Split(parts[1], ",")
 	if len(params) != 3 {
-		return e, fmt.Errorf("%w: argon2id parameters", ErrBadHash)
+		return e, fmt.Errorf("%w: %s parameters", ErrBadHash, kind)
 	}
 	m, okM := number(params[0], "m=", 32)
 	t, okT := number(params[1], "t=", 32)
 	p, okP := number(params[2], "p=", 8)
 	if !okM || !okT || !okP {
-		return e, fmt.Errorf("%w: argon2id parameters", ErrBadHash)
+		return e, fmt.Errorf("%w: %s parameters", ErrBadHash, kind)
 	}
-	e.kind = Argon2id
+	e.kind = kind
 	e.argon = Argon2Params{MemoryKiB: uint32(m), Time: uint32(t), Threads: uint8(p)}
 	if err := e.argon.check(); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrBadHash, err)
@@ -144,7 +175,7 @@ func (e encodedHash) parseArgon2id(s string) (encodedHash, error) {
 	e.sum, errSum = b64.DecodeString(parts[3])
 	if errSalt != nil || errSum != nil || len(e.salt) < 8 || len(e.salt) > 64 || len(e.sum) < 16 || len(e.sum) > 64 ||
 		strings.ContainsAny(s, "\r\n") { // which the decoder would skip
-		return e, fmt.Errorf("%w: argon2id salt or sum", ErrBadHash)
+		return e, fmt.Errorf("%w: %s salt or sum", ErrBadHash, kind)
 	}
 	return e, nil
 }

@@ -11,6 +11,7 @@
 //
 //	provider   Browser → storage.Visit (one statement) → Check
 //	pages      Ensure, CSRFToken → VerifyCSRF → SignIn, SignOut
+//	JSON API   the same, or a bearer token of its own (token.go)
 //
 // # States
 //
@@ -126,16 +127,31 @@ func (m *Manager) Ensure(w http.ResponseWriter, r *http.Request) (secret.Hash, e
 
 // SignIn is who has just proven to be in front of a browser, and how.
 type SignIn struct {
-	User         uuid.UUID
-	PasswordHash string // as stored when it was verified
-	ACR          string
-	AMR          []string // RFC 8176
+	User uuid.UUID
+	// PasswordHash is as stored when it was verified; "" if no password was.
+	PasswordHash string
+	// Use is the second factor or passkey that was verified, spent with the sign-in; nil if none.
+	Use *storage.FactorUse
+	// StepUp adds the proof to the session that is there; see storage.SignIn.
+	StepUp bool
+	ACR    string
+	AMR    []string // RFC 8176
+	// Notice is mailed if this is a new session and not the person's first; nil for none.
+	Notice *storage.Message
 }
 
 // SignIn signs the person in under a new token. If they were signed in here
 // already, the session stays (sid) and is renewed; anybody else's ends.
-// storage.ErrConflict if the person was disabled or the password changed meanwhile.
+// storage.ErrConflict if the person was disabled or the password changed
+// meanwhile, or there is nothing to step up; storage.ErrSpent if the factor was used.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) error {
+	s := m.cookies.get(r)
+	s.Values[startKey] = m.start(r, in)
+	return s.Save(r, w)
+}
+
+// start is the row that a sign-in makes.
+func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 	now := m.now()
 	network4, network6 := networks(m.address(r))
 	row := storage.Session{
@@ -143,12 +159,10 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) erro
 		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
 		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), now.Add(m.lifetime)), ExpiresAt: now.Add(m.lifetime),
 	}
-	s := m.cookies.get(r)
-	s.Values[startKey] = &storage.SignIn{
-		Session: row, PasswordHash: in.PasswordHash, RequestID: m.requestID(r.Context()),
+	return &storage.SignIn{
+		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Notice: in.Notice, RequestID: m.requestID(r.Context()),
 		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
 	}
-	return s.Save(r, w)
 }
 
 // SignOut ends the browser's session, if it has one, with its grants that are

@@ -21,6 +21,8 @@ type Error struct {
 	Message string // for the developer of the app: shown to whoever asks, so never a secret or an inner cause
 	Err     error  // the cause; logged, never shown
 
+	Details map[string][]string // field → what is wrong with it, for the JSON API
+
 	RetryAfter time.Duration // sent in whole seconds, rounded up; 503 and 429 only
 
 	BackURL, BackLabel string // on pages: where to go on from here
@@ -131,9 +133,12 @@ func (web *Web) errorJSON(w http.ResponseWriter, _ *http.Request, e Error) {
 
 // refuse answers for the edge itself, where no route says whether a person or a machine asks.
 func (web *Web) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+	switch {
+	case isAPI(r):
+		web.fail(w, r, err, web.errorEnvelope)
+	case strings.Contains(r.Header.Get("Accept"), "text/html"):
 		web.fail(w, r, err, web.errorPage)
-	} else {
+	default:
 		web.fail(w, r, err, web.errorJSON)
 	}
 }

@@ -12,8 +12,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxBody bounds every request body, read or not.
-const maxBody = 64 << 10
+// maxBody bounds every request body, read or not, but those of the JSON API, which MaxAPIBody bounds.
+const (
+	maxBody    = 64 << 10
+	MaxAPIBody = 1 << 20
+)
 
 // exchange is one request and what became of it. It is the response writer that handlers see, and lies in the request's
 // context. It belongs to the request's own goroutine.
@@ -111,7 +114,11 @@ func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
 		useForwardedHost(r)
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		limit := int64(maxBody)
+		if isAPI(r) {
+			limit = MaxAPIBody
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
 	defer func() {
 		aborted := web.recovered(x, r, recover())

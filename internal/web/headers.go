@@ -15,8 +15,9 @@ const (
 // Cache-Control. Keys are in canonical form; the slices have no spare room, so that adding to one copies it.
 func securityHeaders(https bool) http.Header {
 	h := http.Header{
-		// Nothing of another origin, nothing inline; logos are files of ours or data: URLs.
-		csp: {"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " + formAction +
+		// Nothing of another origin, nothing inline; logos are files of ours or data: URLs. Scripts ask this server alone,
+		// for the challenges of passkeys.
+		csp: {"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " + formAction +
 			"; frame-ancestors 'none'; base-uri 'none'"},
 		"X-Frame-Options":            {"DENY"},
 		"X-Content-Type-Options":     {"nosniff"},

@@ -31,7 +31,7 @@ func TestFormActionLetsTheAppRedirectOnward(t *testing.T) {
 		AllowFormAction(w, test.uri)
 		AllowFormAction(w, test.uri)
 		want := "; form-action " + test.want + "; frame-ancestors 'none';"
-		if got := w.Header().Get(csp); !strings.Contains(got, want) || strings.Count(got, ";") != 6 {
+		if got := w.Header().Get(csp); !strings.Contains(got, want) || strings.Count(got, ";") != 7 {
 			t.Errorf("AllowFormAction(%q): %s, want %s", test.uri, got, want)
 		}
 	}

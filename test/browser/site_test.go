@@ -33,7 +33,12 @@ const appSecret = "Jc5QkYw0TqS8dM2vR7nXb1LfZ3hAeP9u"
 
 func start(t *testing.T) *site {
 	t.Helper()
-	s := &site{Server: harness.Start(t, storage.SQLite, harness.Options{})}
+	return startWith(t, harness.Options{})
+}
+
+func startWith(t *testing.T, o harness.Options) *site {
+	t.Helper()
+	s := &site{Server: harness.Start(t, storage.SQLite, o)}
 	app := httptest.NewUnstartedServer(nil)
 	s.app = "http://" + strings.Replace(app.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 	app.Config.Handler = samplerp.New(samplerp.Config{Issuer: s.Issuer, ClientID: "gallery", ClientSecret: appSecret, BaseURL: s.app,

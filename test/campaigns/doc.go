@@ -13,6 +13,7 @@
 //	refresh families × 8 refreshers on two processes           30             200
 //	rounds of refreshing each family                            3               5
 //	rounds of 16 tabs of one browser                           10              50
+//	proofs of each kind × 16 rivals on two processes            4             100
 //	kill -9 under load, for each engine                         3              20
 //	seconds of load while connections are cut                   3              10
 //	rounds of requests whose writes lose                       40             200

@@ -74,9 +74,9 @@ func inParallel(t testing.TB, n, workers int, f func(t testing.TB, i int)) {
 }
 
 // race runs f for 0 … n-1 at the same time.
-func race(t testing.TB, n int, f func(t testing.TB, i int) *harness.Tokens) []*harness.Tokens {
+func race[T any](t testing.TB, n int, f func(t testing.TB, i int) *T) []*T {
 	t.Helper()
-	got := make([]*harness.Tokens, n)
+	got := make([]*T, n)
 	start := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
@@ -84,7 +84,7 @@ func race(t testing.TB, n int, f func(t testing.TB, i int) *harness.Tokens) []*h
 			<-start
 			if err := try(t, func(t testing.TB) { got[i] = f(t, i) }); err != nil {
 				t.Error(err)
-				got[i] = &harness.Tokens{}
+				got[i] = new(T)
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,6 +44,8 @@ type installation struct {
 	url    string
 	issuer string
 	dir    string // the working directory of its processes
+	// settings are further ones, "SALLYPORT_CONFIRM_EMAIL=true", of processes that start from now on.
+	settings []string
 }
 
 // install makes an installation with the sample data, and no process yet.
@@ -69,19 +72,23 @@ func newInstallation(t *testing.T, engine storage.Engine, url string) *installat
 }
 
 func (in *installation) environ(listen, admin string) []string {
-	return []string{"SALLYPORT_ENV=testing", "SALLYPORT_ISSUER=" + in.issuer, "SALLYPORT_DATABASE_URL=" + in.url, "SALLYPORT_LISTEN=" + listen,
-		"SALLYPORT_ADMIN_LISTEN=" + admin, "SALLYPORT_SECRET_KEY=" + key, "SALLYPORT_ENCRYPTION_KEY=" + key}
+	return append([]string{"SALLYPORT_ENV=testing", "SALLYPORT_ISSUER=" + in.issuer, "SALLYPORT_DATABASE_URL=" + in.url, "SALLYPORT_LISTEN=" + listen,
+		"SALLYPORT_ADMIN_LISTEN=" + admin, "SALLYPORT_SECRET_KEY=" + key, "SALLYPORT_ENCRYPTION_KEY=" + key}, in.settings...)
 }
 
 // freeAddress is a loopback address that nobody listens on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	// Below the ports that the system hands out to whoever connects meanwhile.
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			defer l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port in a hundred tries")
+	return ""
 }
 
 // node is one server process of an installation.

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Config is what an API needs. All of it but Origins.
+type Config struct {
+	Web      *web.Web
+	Store    *storage.Store
+	Registry *storage.Registry
+	Sessions *session.Manager
+	Limits   *limit.Guard
+	Identity *identity.Identity
+	Factors  *factor.Factors
+	Now      func() time.Time
+	// Origins are those whose pages may call with a token: CORS_ORIGINS.
+	Origins []string
+}
+
+// API answers /api/v1. It is safe for concurrent use.
+type API struct {
+	web      *web.Web
+	store    *storage.Store
+	registry *storage.Registry
+	sessions *session.Manager
+	limits   *limit.Guard
+	identity *identity.Identity
+	factors  *factor.Factors
+	now      func() time.Time
+	origins  []string
+}
+
+// New returns an API, or an error if c is not whole.
+func New(c Config) (*API, error) {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Now == nil {
+		return nil, errors.New("api: something of the configuration is missing")
+	}
+	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity,
+		factors: c.Factors, now: c.Now, origins: c.Origins}, nil
+}
+
+// prefix begins every path.
+const prefix = "/api/v1"
+
+// Mount adds the endpoints to the route table.
+func (a *API) Mount(rt *web.Router) {
+	methods := map[string][]string{}
+	for _, e := range endpoints() {
+		methods[e.path] = append(methods[e.path], e.method)
+	}
+	for _, e := range endpoints() {
+		rt.Handle(prefix+e.path, a.handler(e), e.method)
+	}
+	for path, taken := range methods {
+		rt.Handle(prefix+path, web.APIOrigins(nil, a.origins, taken...), http.MethodOptions)
+	}
+}
+
+// handler runs one row of the route table.
+func (a *API) handler(e endpoint) http.Handler {
+	return web.APIOrigins(a.web.HandleAPI(func(w http.ResponseWriter, r *http.Request) error {
+		c, err := a.call(w, r, e)
+		if err != nil {
+			return err
+		}
+		out, err := e.handle(a, c)
+		if err != nil {
+			return a.refusal(err)
+		}
+		if out.status == 0 {
+			out.status = http.StatusOK
+		}
+		return web.JSON(w, out.status, web.NewEnvelope(r.Context(), out.status, out.message, out.data, out.meta))
+	}), a.origins, e.method)
+}
+
+// answer is the success of a handler.
+type answer struct {
+	status  int // 0 is 200
+	message string
+	data    any
+	meta    any
+}

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// meaning is what an error of the domain is in the envelope.
+type meaning struct {
+	err     error
+	status  int
+	code    string
+	message string
+}
+
+// meanings are looked through in order.
+func meanings() []meaning {
+	return []meaning{
+		{identity.ErrCredentials, http.StatusUnauthorized, "", "This email and password do not belong together. A new account must be confirmed from its mail first."},
+		{identity.ErrWrongPassword, http.StatusBadRequest, web.CodeValidation, "The password is another one."},
+		{identity.ErrLink, http.StatusBadRequest, "", "This token was used, has expired, or never was one. Ask for a new one."},
+		{identity.ErrRegistered, http.StatusConflict, "", "The address has an account already. Sign in."},
+		{identity.ErrRegistrationClosed, http.StatusForbidden, "", "Accounts are made by invitation or by an administrator."},
+		{identity.ErrRecoveryClosed, http.StatusForbidden, "", "This installation sends no links to reset a password."},
+		{identity.ErrTooManyMails, http.StatusTooManyRequests, "", "There were several mails to this address just now. Look in the mailbox, and try again in an hour."},
+		{identity.ErrTooManyTokens, http.StatusConflict, "", "There are as many tokens as one may have. Revoke one first."},
+		{factor.ErrWrong, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
+		{storage.ErrSpent, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
+		{factor.ErrChallenge, http.StatusBadRequest, "", "The challenge is too old, was answered before, or was given to somebody else. Begin again."},
+		{factor.ErrUnproven, http.StatusForbidden, "", "Confirm the email address first."},
+		{factor.ErrTooMany, http.StatusConflict, "", "There are as many of these as one may have. Remove one first."},
+		{factor.ErrNotAllowed, http.StatusForbidden, "", "This kind of second step is not accepted here."},
+		{factor.ErrRequired, http.StatusConflict, "", "A policy asks for this second step, and there is no other that meets it."},
+		{factor.ErrUnavailable, http.StatusConflict, "", "Passkeys need an issuer with a domain name."},
+		{identity.ErrForbidden, http.StatusForbidden, "", ""},
+		{storage.ErrNotFound, http.StatusNotFound, "", ""},
+		{storage.ErrExists, http.StatusConflict, "", "It is there already."},
+		{storage.ErrConflict, http.StatusConflict, "", ""},
+	}
+}
+
+// manyMails is when to ask for a mail again.
+const manyMails = time.Hour
+
+// refusal says what a handler's error means to the caller. What it does not know
+// is a fault of ours.
+func (a *API) refusal(err error) error {
+	if _, ok := errors.AsType[*web.Error](err); ok {
+		return err
+	}
+	if b, ok := errors.AsType[*limit.Blocked](err); ok {
+		return &web.Error{Status: http.StatusTooManyRequests, RetryAfter: b.RetryAfter, Err: err}
+	}
+	if faults, ok := errors.AsType[identity.Faults](err); ok {
+		return validation(faults)
+	}
+	for _, m := range meanings() {
+		if !errors.Is(err, m.err) {
+			continue
+		}
+		e := &web.Error{Status: m.status, Code: m.code, Message: m.message, Err: err}
+		if m.status == http.StatusTooManyRequests {
+			e.RetryAfter = manyMails
+		}
+		return e
+	}
+	return err
+}
+
+// validation names each field with all that is wrong with it.
+func validation(faults identity.Faults) error {
+	details := map[string][]string{}
+	for _, f := range faults {
+		text := f.Problem
+		if f.Remedy != "" {
+			text += "; " + f.Remedy
+		}
+		details[f.Field] = append(details[f.Field], text)
+	}
+	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.", Details: details}
+}

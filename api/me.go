@@ -1,0 +1,153 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+func (a *API) me(c *call) (answer, error) {
+	return answer{message: "You.", data: viewUser(&c.visit.User)}, nil
+}
+
+func (a *API) updateMe(c *call) (answer, error) {
+	var in identity.ProfilePatch
+	if err := decode(c, &in); err != nil {
+		return answer{}, err
+	}
+	if err := a.identity.UpdateProfile(c.r.Context(), c.actor(), in); err != nil {
+		return answer{}, err
+	}
+	u, err := a.store.User(c.r.Context(), c.visit.User.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{message: "The profile is changed.", data: viewUser(u)}, nil
+}
+
+// deleteMe deletes the account; what stands in the way is named.
+func (a *API) deleteMe(c *call) (answer, error) {
+	ctx := c.r.Context()
+	err := a.identity.DeleteAccount(ctx, c.actor(), a.origin(c))
+	if errors.Is(err, storage.ErrConflict) {
+		return answer{}, a.blocked(c, err)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	a.sessions.Forget(ctx, c.bind)
+	return answer{message: "The account is deleted."}, nil
+}
+
+func (a *API) blocked(c *call, cause error) error {
+	d, err := a.identity.DeletionOf(c.r.Context(), c.actor())
+	if err != nil {
+		return err
+	}
+	names := []string{}
+	for _, o := range d.Blocking {
+		names = append(names, o.Slug+" would be left without an owner: make somebody else owner, or remove its members")
+	}
+	return &web.Error{Status: http.StatusConflict, Message: "You are the only owner of an organization with other members.", Details: map[string][]string{"organizations": names}, Err: cause}
+}
+
+// changePassword counts a wrong present password as a failed sign-in.
+func (a *API) changePassword(c *call) (answer, error) {
+	var in struct {
+		Current string `json:"current_password"`
+		New     string `json:"new_password"`
+	}
+	if err := decode(c, &in); err != nil {
+		return answer{}, err
+	}
+	ctx := c.r.Context()
+	attempt, err := a.limits.Begin(c.r, c.visit.User.EmailKey, web.ClientIP(c.r))
+	if err != nil {
+		return answer{}, err
+	}
+	defer attempt.End()
+	seen, err := a.store.Claimant(ctx, "", attempt.Counters())
+	if err != nil {
+		return answer{}, err
+	}
+	if err := attempt.Allow(ctx, seen.Counters); err != nil {
+		return answer{}, err
+	}
+	err = a.identity.ChangePassword(ctx, c.actor(), in.Current, in.New, c.sid(), a.origin(c))
+	if errors.Is(err, identity.ErrWrongPassword) {
+		if err := attempt.Failed(ctx, c.visit.User.ID); err != nil {
+			return answer{}, err
+		}
+		return answer{}, invalid("current_password", "is not your password")
+	}
+	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, err
+}
+
+// organizationView is an organization as a member sees it.
+type organizationView struct {
+	ID    uuid.UUID `json:"id"`
+	Slug  string    `json:"slug"`
+	Name  string    `json:"name"`
+	Roles []string  `json:"roles"`
+}
+
+func (a *API) listOrganizations(c *call) (answer, error) {
+	all, err := a.store.Memberships(c.r.Context(), c.visit.User.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	list := []organizationView{}
+	for _, m := range all {
+		o := &m.Organization
+		if c.personal == nil || c.personal.Token.Organization.ID == o.ID {
+			list = append(list, organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}})
+		}
+	}
+	return answer{message: "Your organizations.", data: list}, nil
+}
+
+// grantView is one authorization that an application holds.
+type grantView struct {
+	ID             uuid.UUID  `json:"id"`
+	ClientID       string     `json:"client_id"`
+	OrganizationID *uuid.UUID `json:"organization_id"`
+	Scopes         []string   `json:"scopes"`
+	Offline        bool       `json:"offline"`
+	CreatedAt      time.Time  `json:"created_at"`
+	ExpiresAt      time.Time  `json:"expires_at"`
+}
+
+func (a *API) listGrants(c *call) (answer, error) {
+	all, err := a.identity.Grants(c.r.Context(), c.actor())
+	if err != nil {
+		return answer{}, err
+	}
+	list := []grantView{}
+	for i := range all {
+		g := &all[i]
+		v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt}
+		if g.OrganizationID != uuid.Nil {
+			v.OrganizationID = &g.OrganizationID
+		}
+		list = append(list, v)
+	}
+	return answer{message: "What you have allowed applications.", data: list}, nil
+}
+
+func (a *API) revokeGrant(c *call) (answer, error) {
+	id, err := c.id()
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{message: "The application's access has ended."}, a.identity.RevokeGrant(c.r.Context(), c.actor(), id)
+}
+
+func (a *API) export(c *call) (answer, error) {
+	all, err := a.identity.ExportAccount(c.r.Context(), c.actor())
+	return answer{message: "Everything that is held about you.", data: all}, err
+}

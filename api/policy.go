@@ -1,0 +1,135 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// policyView is what is asked of people's sign-ins: nothing, any second step,
+// totp or passkey.
+type policyView struct {
+	Require   string     `json:"require"` // "" asks for nothing
+	GraceDays int        `json:"grace_days"`
+	Since     *time.Time `json:"since,omitempty"`
+}
+
+func viewPolicy(p storage.MFAPolicy) map[string]policyView {
+	v := policyView{Require: p.Require, GraceDays: p.GraceDays}
+	if !p.Since.IsZero() {
+		v.Since = &p.Since
+	}
+	return map[string]policyView{"mfa": v}
+}
+
+// policyInput is the body of what sets one.
+type policyInput struct {
+	MFA struct {
+		Require   string `json:"require"`
+		GraceDays int    `json:"grace_days"`
+	} `json:"mfa"`
+}
+
+func (in *policyInput) policy() storage.MFAPolicy {
+	return storage.MFAPolicy{Require: in.MFA.Require, GraceDays: in.MFA.GraceDays}
+}
+
+func (a *API) organizationPolicy(c *call) (answer, error) {
+	id, err := c.id()
+	if err != nil {
+		return answer{}, err
+	}
+	p, err := a.identity.MFAPolicy(c.r.Context(), c.actor(), id)
+	return answer{message: "What the organization asks of its members.", data: viewPolicy(p)}, err
+}
+
+func (a *API) setOrganizationPolicy(c *call) (answer, error) {
+	var in policyInput
+	if err := decode(c, &in); err != nil {
+		return answer{}, err
+	}
+	id, err := c.id()
+	if err != nil {
+		return answer{}, err
+	}
+	p, err := a.identity.SetMFAPolicy(c.r.Context(), c.actor(), id, in.policy())
+	return answer{message: "The policy is set.", data: viewPolicy(p)}, err
+}
+
+func (a *API) settings(c *call) (answer, error) {
+	p, err := a.identity.PlatformMFAPolicy(c.r.Context(), c.actor())
+	return answer{message: "What the installation asks of everybody.", data: viewPolicy(p)}, err
+}
+
+func (a *API) setSettings(c *call) (answer, error) {
+	var in policyInput
+	if err := decode(c, &in); err != nil {
+		return answer{}, err
+	}
+	p, err := a.identity.SetPlatformMFAPolicy(c.r.Context(), c.actor(), in.policy())
+	return answer{message: "The settings are changed.", data: viewPolicy(p)}, err
+}
+
+// memberView is how a member stands to the policy.
+type memberView struct {
+	ID       uuid.UUID  `json:"id"`
+	Email    string     `json:"email"`
+	Name     string     `json:"name"`
+	Role     string     `json:"role"`
+	Factors  []string   `json:"factors"`
+	Meets    bool       `json:"compliant"`
+	Deadline *time.Time `json:"deadline,omitempty"`
+	Overdue  bool       `json:"overdue"`
+}
+
+// maxPage is the most that a list answers with.
+const maxPage = 200
+
+// compliance pages over the members; meta.next is the after of the next page.
+func (a *API) compliance(c *call) (answer, error) {
+	id, err := c.id()
+	if err != nil {
+		return answer{}, err
+	}
+	after, limit, err := c.page()
+	if err != nil {
+		return answer{}, err
+	}
+	all, err := a.identity.Compliance(c.r.Context(), c.actor(), id, after, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	list := []memberView{}
+	for i := range all {
+		m := &all[i]
+		v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Meets, Overdue: m.Overdue}
+		if !m.Deadline.IsZero() {
+			v.Deadline = &m.Deadline
+		}
+		list = append(list, v)
+	}
+	meta := map[string]any{"limit": limit}
+	if len(all) == limit {
+		meta["next"] = all[len(all)-1].User.ID
+	}
+	return answer{message: "How the members stand to the policy.", data: list, meta: meta}, nil
+}
+
+// page reads ?after= and ?limit=.
+func (c *call) page() (after uuid.UUID, limit int, err error) {
+	query := c.r.URL.Query()
+	limit = maxPage / 4
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPage {
+			return after, 0, invalid("limit", "is not from 1 to "+strconv.Itoa(maxPage))
+		}
+	}
+	if text := query.Get("after"); text != "" {
+		if after, err = uuid.Parse(text); err != nil {
+			return after, 0, invalid("after", "is not what meta.next said")
+		}
+	}
+	return after, limit, nil
+}

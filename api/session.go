@@ -1,0 +1,140 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+func hashOf(token string) secret.Hash { return secret.HashOf(token) }
+
+// browser is the cookie's browser; zero for a caller with a token.
+func (c *call) browser() secret.Hash {
+	if c.token {
+		return secret.Hash{}
+	}
+	return c.bind
+}
+
+// userView is a person in answers.
+type userView struct {
+	Sub           uuid.UUID       `json:"sub"`
+	Email         string          `json:"email"`
+	EmailVerified bool            `json:"email_verified"`
+	Profile       storage.Profile `json:"profile"`
+	PlatformRoles []string        `json:"platform_roles"`
+	MFAEnabled    bool            `json:"mfa_enabled"`
+	CreatedAt     time.Time       `json:"created_at"`
+}
+
+func viewUser(u *storage.User) userView {
+	return userView{Sub: u.Sub, Email: u.Email, EmailVerified: u.Proven(), Profile: u.Profile, PlatformRoles: append([]string{}, u.PlatformRoles...),
+		MFAEnabled: len(u.Factors) > 0, CreatedAt: u.CreatedAt}
+}
+
+// claimedView is the person of a session that has yet to prove a second step: no
+// more than the caller has typed. A password alone tells nothing about its person.
+type claimedView struct {
+	Email string `json:"email"`
+}
+
+// sessionView is a session as its own caller sees it.
+type sessionView struct {
+	User      any       `json:"user"` // userView, or claimedView with MFARequired
+	SessionID uuid.UUID `json:"session_id"`
+	ExpiresAt time.Time `json:"expires_at"`
+	AuthTime  time.Time `json:"auth_time"`
+	ACR       string    `json:"acr"`
+	AMR       []string  `json:"amr"`
+	// Token is a new session token, CSRFToken what changes by cookie must send along.
+	Token     string `json:"token,omitempty"`
+	CSRFToken string `json:"csrf_token,omitempty"`
+	// MFARequired: nothing else is possible before one of Methods is proven.
+	MFARequired bool     `json:"mfa_required"`
+	Methods     []string `json:"methods"`
+	// EnrollmentRequired: one of Enroll must be set up first; by EnrollBy if that is yet to come.
+	EnrollmentRequired bool       `json:"enrollment_required"`
+	Enroll             []string   `json:"enroll"`
+	EnrollBy           *time.Time `json:"enroll_by,omitempty"`
+}
+
+// describe fills in the session, its person and what it owes; assess was called before.
+func (v *sessionView) describe(c *call) {
+	s := &c.visit.Session
+	v.User = viewUser(&c.visit.User)
+	if len(c.owes.Prove) > 0 {
+		v.User = claimedView{Email: c.visit.User.Email}
+	}
+	v.SessionID, v.ExpiresAt, v.AuthTime, v.ACR, v.AMR = s.ID, s.ExpiresAt, s.AuthTime, s.ACR, s.AMR
+	v.MFARequired, v.Methods = len(c.owes.Prove) > 0, append([]string{}, c.owes.Prove...)
+	v.EnrollmentRequired, v.Enroll = len(c.owes.Enrol) > 0, append([]string{}, c.owes.Enrol...)
+	if !c.owes.Deadline.IsZero() {
+		v.EnrollBy = &c.owes.Deadline
+	}
+}
+
+// listedSession is one of a person's sessions.
+type listedSession struct {
+	ID         uuid.UUID `json:"id"`
+	Current    bool      `json:"current"`
+	Device     string    `json:"device"`
+	Networks   []string  `json:"networks"`
+	API        bool      `json:"api"`
+	ACR        string    `json:"acr"`
+	CreatedAt  time.Time `json:"created_at"`
+	LastSeenAt time.Time `json:"last_seen_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+}
+
+func (a *API) listSessions(c *call) (answer, error) {
+	all, err := a.identity.Sessions(c.r.Context(), c.actor())
+	if err != nil {
+		return answer{}, err
+	}
+	list := []listedSession{}
+	for _, s := range all {
+		networks := slices.DeleteFunc([]string{s.Network4, s.Network6}, func(n string) bool { return n == "" })
+		list = append(list, listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, API: s.API, ACR: s.ACR,
+			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt})
+	}
+	return answer{message: "Your sessions.", data: list}, nil
+}
+
+func (a *API) endSession(c *call) (answer, error) {
+	id, err := c.id()
+	if err != nil {
+		return answer{}, err
+	}
+	token, err := a.identity.EndSession(c.r.Context(), c.actor(), id)
+	if err != nil {
+		return answer{}, err
+	}
+	a.sessions.Forget(c.r.Context(), token)
+	return answer{message: "The session has ended, and what its applications held."}, nil
+}
+
+func (a *API) endOtherSessions(c *call) (answer, error) {
+	return answer{message: "All other sessions have ended."}, a.identity.EndOtherSessions(c.r.Context(), c.actor(), c.sid())
+}
+
+// id is the {id} of the path. What is no id names nothing.
+func (c *call) id() (uuid.UUID, error) {
+	text := web.Var(c.r, "id")
+	id, err := uuid.Parse(text)
+	if err != nil || id.String() != text {
+		return uuid.Nil, &web.Error{Status: http.StatusNotFound}
+	}
+	return id, nil
+}
+
+// origin is where the call comes from, for notices.
+func (a *API) origin(c *call) identity.Origin {
+	device, network := a.sessions.Device(c.r)
+	return identity.Origin{At: a.now().UTC(), Device: device, Network: network}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+// newGrace is how many days people have to enrol if nobody says.
+const newGrace = 14
+
+func (p *program) orgsMFAPolicy() *cobra.Command {
+	var slug, require string
+	var grace int
+	var platform bool
+	cmd := &cobra.Command{
+		Use: "mfa-policy", Short: "Show or set the second step that an organization asks for",
+		Long: "Show which second step an organization, or with --platform the whole installation, asks its people for, or set it with --require.\n" +
+			"People who have none that will do are reminded by mail and have the days of grace to set one up; after that they can do nothing else first.\n" +
+			"Asking for more begins the grace anew.",
+		Example: examples("sallyport orgs mfa-policy -o acme-corp", "sallyport orgs mfa-policy -o acme-corp --require any --grace-days 14",
+			"sallyport orgs mfa-policy -o acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"), Args: cobra.NoArgs,
+	}
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		flags := c.Flags()
+		set := flags.Changed("require") || flags.Changed("grace-days")
+		return p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			of, err := p.policyOf(ctx, a, slug, platform)
+			if err != nil {
+				return err
+			}
+			present, err := of.read(ctx)
+			if err != nil {
+				return err
+			}
+			if set {
+				present = changed(present, require, grace, flags.Changed("require"), flags.Changed("grace-days"))
+				if present, err = of.write(ctx, present); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintln(p.out, of.says(present))
+			return nil
+		})(c, args)
+	}
+	orgFlag(cmd, &slug)
+	cmd.Flags().BoolVar(&platform, "platform", false, "that of the whole installation")
+	cmd.Flags().StringVar(&require, "require", "", "any, totp, passkey or none")
+	cmd.Flags().IntVar(&grace, "grace-days", newGrace, "how many `DAYS` people have to set it up, 0 to 90")
+	return cmd
+}
+
+// changed is the policy with what the flags say in place of what it said.
+func changed(p storage.MFAPolicy, require string, grace int, requireGiven, graceGiven bool) storage.MFAPolicy {
+	if graceGiven || p.Require == "" {
+		p.GraceDays = grace
+	}
+	if requireGiven {
+		p.Require = require
+	}
+	if p.Require == "none" {
+		p.Require = ""
+	}
+	return p
+}
+
+// policy is where a policy is read and written, and whose it is.
+type policy struct {
+	whose string
+	read  func(context.Context) (storage.MFAPolicy, error)
+	write func(context.Context, storage.MFAPolicy) (storage.MFAPolicy, error)
+}
+
+func (p *program) policyOf(ctx context.Context, a *app.App, slug string, platform bool) (*policy, error) {
+	if platform && slug != "" {
+		return nil, &failure{what: "-o and --platform are two different policies", next: "Give one of them.", code: 2}
+	}
+	if platform {
+		return &policy{"The installation",
+			func(ctx context.Context) (storage.MFAPolicy, error) {
+				return a.Identity.PlatformMFAPolicy(ctx, identity.Operator())
+			},
+			func(ctx context.Context, m storage.MFAPolicy) (storage.MFAPolicy, error) {
+				return a.Identity.SetPlatformMFAPolicy(ctx, identity.Operator(), m)
+			}}, nil
+	}
+	o, err := p.chosen(ctx, a, &slug)
+	if err != nil {
+		return nil, err
+	}
+	return &policy{o.Slug,
+		func(ctx context.Context) (storage.MFAPolicy, error) {
+			return a.Identity.MFAPolicy(ctx, identity.Operator(), o.ID)
+		},
+		func(ctx context.Context, m storage.MFAPolicy) (storage.MFAPolicy, error) {
+			return a.Identity.SetMFAPolicy(ctx, identity.Operator(), o.ID, m)
+		}}, nil
+}
+
+// says is a policy in a sentence.
+func (p *policy) says(m storage.MFAPolicy) string {
+	asked := map[string]string{"": "no second step", storage.RequireAny: "any second step", storage.RequireTOTP: "a code from an authenticator app", storage.RequirePasskey: "a passkey"}
+	s := fmt.Sprintf("%s asks for %s", p.whose, asked[m.Require])
+	switch {
+	case m.Require == "":
+		return s + "."
+	case m.GraceDays == 0:
+		return s + ", at once."
+	}
+	return fmt.Sprintf("%s. People have %d days to set it up: until %s, or from when they came if that was later.", s, m.GraceDays,
+		when(m.Since.Add(time.Duration(m.GraceDays)*24*time.Hour)))
+}
+
+func (p *program) orgsCompliance() *cobra.Command {
+	var slug string
+	limit := 0
+	cmd := p.jsonFlag(&cobra.Command{
+		Use: "compliance", Short: "List who has the second step that an organization asks for",
+		Example: examples("sallyport orgs compliance -o acme-corp", "sallyport orgs compliance -o acme-corp --json"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			o, err := p.chosen(ctx, a, &slug)
+			if err != nil {
+				return err
+			}
+			type row struct {
+				Email    string    `json:"email"`
+				Role     string    `json:"role"`
+				Factors  []string  `json:"factors"`
+				Meets    bool      `json:"meets"`
+				Overdue  bool      `json:"overdue"`
+				Deadline time.Time `json:"deadline,omitzero"`
+				Sub      string    `json:"sub"`
+			}
+			values, rows := []row{}, [][]string{}
+			err = pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
+				all, err := a.Identity.Compliance(ctx, identity.Operator(), o.ID, after, n)
+				for _, m := range all {
+					values = append(values, row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Meets, m.Overdue, m.Deadline, m.User.Sub.String()})
+					rows = append(rows, []string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)})
+					after = m.User.ID
+				}
+				return len(all), after, err
+			})
+			if err != nil {
+				return err
+			}
+			return p.list(values, []string{"email", "role", "has", "policy", "deadline"}, rows)
+		}),
+	})
+	orgFlag(cmd, &slug)
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+// standing is in a word how somebody stands to the policy.
+func standing(m identity.MemberCompliance) string {
+	switch {
+	case m.Meets:
+		return "met"
+	case m.Overdue:
+		return "overdue"
+	}
+	return "open"
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/spf13/cobra"
+)
+
+// namedSkips is how many people that were there already are named.
+const namedSkips = 10
+
+func (p *program) usersImport() *cobra.Command {
+	var o identity.ImportOptions
+	cmd := p.jsonFlag(&cobra.Command{
+		Use: "import FILE", Short: "Create the people of a file, with their passwords",
+		Long: "Create the people of a file, - is standard input: JSON Lines, one object a line, or CSV with the names of its columns in the first line.\n" +
+			"They are email (the only one needed), name and the other standard claims, password_hash, email_verified (true unless it says false),\n" +
+			"organization (a slug) and role, disabled. People sign in with the password they have: bcrypt, argon2, PBKDF2 and scrypt hashes are\n" +
+			"verified, and replaced at the first sign-in.\n\n" +
+			"The whole file is checked first; if a line is wrong nothing is imported. Whoever is there already is left alone, so an import that\n" +
+			"was interrupted is finished by running it again.",
+		Example: examples("sallyport users import people.jsonl --dry-run", "sallyport users import people.csv",
+			"export-people | sallyport users import - --peppered --json"),
+		Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			file, done, err := p.importFile(args[0])
+			if err != nil {
+				return err
+			}
+			defer done()
+			show := p.progress()
+			o.Progress = func(what string, done, of int) {
+				if of >= page || what != "people" {
+					show(what, done, of)
+				}
+			}
+			result, err := a.Identity.ImportUsers(ctx, identity.Operator(), file, o)
+			if err != nil {
+				return importFailure(result, err)
+			}
+			return p.showImport(result, o.DryRun)
+		}),
+	})
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "check the file and count, and change nothing")
+	cmd.Flags().BoolVar(&o.Peppered, "peppered", false, "PASSWORD_PEPPER (SECURITY_PASSWORD_SALT) went into every hash, as Flask-Security does it")
+	return cmd
+}
+
+// importFile opens a file to be read twice. Standard input is kept in memory, so
+// that no copy of the hashes stays on a disk.
+func (p *program) importFile(name string) (file io.ReadSeeker, done func(), err error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, nil, &failure{what: err.Error(), next: "Name a file, or - for standard input."}
+		}
+		return f, func() { _ = f.Close() }, nil
+	}
+	text, err := io.ReadAll(p.in)
+	return bytes.NewReader(text), func() {}, err
+}
+
+// importFailure says what is wrong in the file, or how far an import came.
+func importFailure(result *identity.Import, err error) error {
+	var faults *identity.ImportFaults
+	switch {
+	case errors.As(err, &faults) && (result == nil || result.Created == 0):
+		what := fmt.Sprintf("the file has %d faults; nothing was imported\n%s", len(faults.Faults)+faults.More, printableLines(faults.Error()))
+		return &failure{what: strings.Replace(what, "has 1 faults", "has a fault", 1), cause: err}
+	case result != nil && result.Created > 0:
+		return &failure{what: fmt.Sprintf("the import ended after %d people: %v", result.Created, err), next: "Run it again: those are left alone and the rest is imported.", cause: err}
+	}
+	return err
+}
+
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for n, line := range lines {
+		lines[n] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *program) showImport(result *identity.Import, dryRun bool) error {
+	if p.json {
+		e := json.NewEncoder(p.out)
+		e.SetIndent("", "  ")
+		return e.Encode(struct {
+			DryRun bool `json:"dry_run"`
+			*identity.Import
+		}{dryRun, result})
+	}
+	for _, l := range result.Exists[:min(len(result.Exists), namedSkips)] {
+		fmt.Fprintf(p.out, "line %d: %s is there already\n", l.Line, printable(l.Email))
+	}
+	if more := result.Skipped - namedSkips; more > 0 {
+		fmt.Fprintf(p.out, "and %d more are there already\n", more)
+	}
+	said := "Imported %d of %d people; %d were there already.\n"
+	if dryRun {
+		said = "%d of %d people would be imported; %d are there already. Nothing was changed.\n"
+	}
+	fmt.Fprintf(p.out, said, result.Created, result.People, result.Skipped)
+	return nil
+}

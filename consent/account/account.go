@@ -1,0 +1,147 @@
+// Package account is where people look after their own account: /account.
+//
+//	/account                        what there is
+//	/account/profile                names and other standard claims
+//	/account/email                  another mail to prove the address
+//	/account/password         fresh change or set it
+//	/account/security               second steps; below it one of them by its id
+//	/account/security/app     fresh add an authenticator app
+//	/account/security/passkey fresh add a passkey or security key; …/begin answers its script
+//	/account/security/codes   fresh new recovery codes
+//	/account/security/ID/remove fresh
+//	/account/sessions               where the person is signed in; …/ID/end, …/end-others
+//	/account/apps                   apps that were let in; …/disconnect
+//	/account/organizations          where the person belongs
+//	/account/data             fresh all that is held about them, as a file
+//	/account/delete           fresh the end of it
+//
+// Nobody comes in without having proven all that their sign-in owes (gate.go): a
+// session that waits for its second step sees nothing here. What is marked fresh
+// weakens the account or tells all about it, and asks for a sign-in within the last
+// five minutes first, when the page is opened and again when it acts.
+//
+// What is lost by an act is said on a page of its own before. A GET changes
+// nothing, but for the key of an authenticator app that waits to be confirmed.
+package account
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// Config is what Pages need. All of it, but for PasswordMinLength.
+type Config struct {
+	Web      *web.Web
+	Store    *storage.Store
+	Registry *storage.Registry
+	Sessions *session.Manager
+	Limits   *limit.Guard
+	Identity *identity.Identity
+	Factors  *factor.Factors
+	// PasswordMinLength is what the page says; 0 is 8.
+	PasswordMinLength int
+	Now               func() time.Time
+}
+
+// Pages are the handlers of this package.
+type Pages struct{ Config }
+
+// New returns the pages, or an error if c is not whole.
+func New(c Config) (*Pages, error) {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Now == nil {
+		return nil, errors.New("account: something of the configuration is missing")
+	}
+	return &Pages{c}, nil
+}
+
+// Mount adds the pages to the route table.
+func (p *Pages) Mount(rt *web.Router) {
+	show := func(path string, n need, h handler) { rt.Handle(path, p.Web.Handle(p.gate(n, h)), http.MethodGet) }
+	act := func(path string, n need, h handler) {
+		rt.Handle(path, p.Web.SameOrigin(p.Web.Handle(p.gate(n, h))), http.MethodPost)
+	}
+	show("/account", signedIn, p.overview)
+	show("/account/profile", signedIn, p.showProfile)
+	act("/account/profile", signedIn, p.saveProfile)
+	show("/account/email", signedIn, p.showEmail)
+	act("/account/email", signedIn, p.sendVerification)
+	show("/account/password", fresh, p.showPassword)
+	act("/account/password", fresh, p.changePassword)
+	show("/account/security", signedIn, p.security)
+	show("/account/security/app", fresh, p.showApp)
+	act("/account/security/app", fresh, p.addApp)
+	show("/account/security/passkey", fresh, p.showPasskey)
+	act("/account/security/passkey", fresh, p.addPasskey)
+	rt.Handle("/account/security/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)
+	show("/account/security/codes", fresh, p.askCodes)
+	act("/account/security/codes", fresh, p.makeCodes)
+	show("/account/security/{id}", signedIn, p.showFactor)
+	act("/account/security/{id}", signedIn, p.renameFactor)
+	show("/account/security/{id}/remove", fresh, p.askRemoval)
+	act("/account/security/{id}/remove", fresh, p.removeFactor)
+	show("/account/sessions", signedIn, p.sessions)
+	show("/account/sessions/end-others", signedIn, p.askEndOthers)
+	act("/account/sessions/end-others", signedIn, p.endOthers)
+	show("/account/sessions/{id}/end", signedIn, p.askEnd)
+	act("/account/sessions/{id}/end", signedIn, p.end)
+	show("/account/apps", signedIn, p.apps)
+	show("/account/apps/disconnect", signedIn, p.askDisconnect)
+	act("/account/apps/disconnect", signedIn, p.disconnect)
+	show("/account/organizations", signedIn, p.organizations)
+	show("/account/data", fresh, p.showData)
+	act("/account/data", fresh, p.download)
+	show("/account/delete", fresh, p.askDeletion)
+	act("/account/delete", fresh, p.deleteAccount)
+}
+
+// actAccount is what the forms of all these pages are made for.
+const actAccount = "account"
+
+// part is what every page has: the form's token, and what was just done.
+func (p *Pages) part(r *http.Request) templates.AccountPart {
+	browser := p.Sessions.Browser(r)
+	part := templates.AccountPart{CSRF: p.Sessions.CSRFToken(browser, actAccount), Now: p.Now()}
+	what, proof, _ := strings.Cut(r.URL.Query().Get("done"), ".")
+	if what != "" && p.Sessions.VerifyCSRF(browser, doneFor(what), proof) {
+		part.Done = doneWords[what]
+	}
+	return part
+}
+
+// form reads a POST and checks that this browser was given the form.
+func (p *Pages) form(r *http.Request) (url.Values, error) {
+	form, err := web.Form(r)
+	if err != nil {
+		return nil, err
+	}
+	if !p.Sessions.VerifyCSRF(p.Sessions.Browser(r), actAccount, form.Get("csrf")) {
+		return nil, &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	}
+	return form, nil
+}
+
+// done sends the person to a page that says what was done. What it says is signed
+// for this browser: a link cannot make the page claim something.
+func (p *Pages) done(w http.ResponseWriter, r *http.Request, path, what string) error {
+	proof := p.Sessions.CSRFToken(p.Sessions.Browser(r), doneFor(what))
+	return redirect(w, r, path+"?done="+url.QueryEscape(what+"."+proof))
+}
+
+func doneFor(what string) string { return "done:" + what }
+
+// redirect sends a person on. 303: what comes next is a GET, whatever this was.
+func redirect(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,123 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// openRecover is open where links to reset a password are mailed.
+func (p *Pages) openRecover(r *http.Request) (visit, error) {
+	v, err := p.open(r)
+	if err == nil && !p.identity.RecoveryOpen() {
+		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.path("/login"), BackLabel: "Go to sign in"}
+	}
+	return v, err
+}
+
+// showRecover is the form.
+func (p *Pages) showRecover(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.openRecover(r)
+	if err != nil {
+		return err
+	}
+	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
+		return err
+	}
+	return p.web.Page(w, http.StatusOK, p.recoverPage(v))
+}
+
+func (p *Pages) recoverPage(v visit) templates.Recover {
+	return templates.Recover{Flow: v.flow, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actRecover)), SignInURL: v.path("/login")}
+}
+
+// recover asks for a link, if anybody has the address: the answer is one page
+// before anybody has looked.
+func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.openRecover(r)
+	if err != nil {
+		return err
+	}
+	form, err := p.form(r, v, actRecover)
+	if err != nil {
+		return err
+	}
+	ctx, email := r.Context(), form.Get("email")
+	err = p.limits.Take(ctx, limit.Recovery, web.ClientIP(r))
+	if err == nil {
+		err = p.identity.RequestRecovery(ctx, email, p.origin(r), web.RequestID(ctx))
+	}
+	if err == nil {
+		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), Reset: true, AgainURL: v.path("/recover"), SignInURL: v.path("/login"), OutboxURL: p.outbox})
+	}
+	page, status := p.recoverPage(v), http.StatusUnprocessableEntity
+	page.Email = cut(email)
+	if sentence, blocked := tooMany(w, err); blocked {
+		page.Error, status = sentence, http.StatusTooManyRequests
+	} else if faults, ok := errors.AsType[identity.Faults](err); ok {
+		page.EmailError = sentences(faults)["email"]
+	} else {
+		return err
+	}
+	return p.web.Page(w, status, page)
+}
+
+func (p *Pages) resetGone(err error) error {
+	if !p.identity.RecoveryOpen() {
+		return linkGone(err, "reset_link", "/login", "Go to sign in")
+	}
+	return linkGone(err, "reset_link", "/recover", "Ask for a new link")
+}
+
+// showReset is the form behind the link. Opening it uses nothing.
+func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
+	v, token, err := p.needLink(w, r)
+	if err != nil {
+		return err
+	}
+	u, err := p.identity.OpenReset(r.Context(), token)
+	if err != nil {
+		return p.resetGone(err)
+	}
+	return p.web.Page(w, http.StatusOK, p.resetPage(v, u))
+}
+
+func (p *Pages) resetPage(v visit, u *storage.User) templates.Reset {
+	token := v.query.Get("token")
+	return templates.Reset{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actReset, token))), Email: u.Email,
+		Confirmed: v.query.Get("notice") == noticeVerified, SecondStep: len(u.Factors) > 0, Password: templates.NewPassword{MinLength: p.minLength}}
+}
+
+// reset sets the password. The link alone signs nobody in, so that a second step
+// is not gone around.
+func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	form, err := p.linkForm(r, v, actReset)
+	if err != nil {
+		return err
+	}
+	ctx, token := r.Context(), v.query.Get("token")
+	u, err := p.identity.OpenReset(ctx, token)
+	if err != nil {
+		return p.resetGone(err)
+	}
+	err = p.identity.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
+	if faults, ok := errors.AsType[identity.Faults](err); ok {
+		page := p.resetPage(v, u)
+		page.Password.Error = sentences(faults)["password"]
+		return p.web.Page(w, http.StatusUnprocessableEntity, page)
+	}
+	if err != nil {
+		return p.resetGone(err)
+	}
+	return redirect(w, r, "/login?"+url.Values{"notice": {noticeReset}, "email": {u.Email}}.Encode())
+}

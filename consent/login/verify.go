@@ -1,0 +1,110 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// What a page says that comes after another one, by its code in ?notice=.
+const (
+	noticeVerified   = "verified"
+	noticeReset      = "reset"
+	noticeRegistered = "registered"
+)
+
+var notices = map[string]string{
+	noticeVerified:   "Your address is confirmed. Sign in to go on.",
+	noticeReset:      "Your password is set. Sign in with it.",
+	noticeRegistered: "This address has an account already. Sign in to it.",
+}
+
+// tokenPurpose ties a form to the link that it uses.
+func tokenPurpose(act, token string) string { return act + ":" + secret.HashOf(token).String() }
+
+// needLink is open for the page behind a mailed link.
+func (p *Pages) needLink(w http.ResponseWriter, r *http.Request) (v visit, token string, err error) {
+	if v, err = p.open(r); err != nil {
+		return v, "", err
+	}
+	v.browser, err = p.sessions.Ensure(w, r)
+	return v, v.query.Get("token"), err
+}
+
+// linkForm is form for the page behind a mailed link.
+func (p *Pages) linkForm(r *http.Request, v visit, act string) (url.Values, error) {
+	return p.form(r, v, tokenPurpose(act, v.query.Get("token")))
+}
+
+// linkGone is the page for a link that was used, has expired or never was one.
+// Which is not told; what to do now is the same.
+func linkGone(err error, code, again, label string) error {
+	if !errors.Is(err, identity.ErrLink) {
+		return busy(err)
+	}
+	return &web.Error{Status: http.StatusBadRequest, Code: code, Err: err, BackURL: again, BackLabel: label}
+}
+
+func verifyGone(err error) error { return linkGone(err, "verify_link", "/login", "Go to sign in") }
+
+// showVerify is what the link is about. Opening it uses nothing.
+func (p *Pages) showVerify(w http.ResponseWriter, r *http.Request) error {
+	v, token, err := p.needLink(w, r)
+	if err != nil {
+		return err
+	}
+	about, err := p.identity.OpenVerification(r.Context(), token)
+	if err != nil {
+		return verifyGone(err)
+	}
+	return p.web.Page(w, http.StatusOK, templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actVerify, token))),
+		Account: templates.Account{Name: about.Name, Email: about.Email}, Registration: about.Registration})
+}
+
+// verify uses the link. It signs nobody in: whoever knows the password does that
+// next, and where nobody is known to, a new one is chosen first.
+func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.open(r)
+	if err != nil {
+		return err
+	}
+	if _, err := p.linkForm(r, v, actVerify); err != nil {
+		return err
+	}
+	here, err := p.present(r)
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	proven, err := p.identity.Verify(ctx, v.query.Get("token"), identity.VerifyBy{Browser: v.browser, SignedInAs: presentUser(here), From: p.origin(r), RequestID: web.RequestID(ctx)})
+	switch {
+	case errors.Is(err, identity.ErrRegistered):
+		return redirect(w, r, "/login?notice="+noticeRegistered)
+	case err != nil:
+		return verifyGone(err)
+	case proven.PasswordToken != "":
+		return redirect(w, r, "/recover/reset?token="+url.QueryEscape(proven.PasswordToken)+"&notice="+noticeVerified)
+	case presentUser(here) == proven.User.ID:
+		return redirect(w, r, "/account?notice="+noticeVerified)
+	}
+	return redirect(w, r, p.signInAt(r, proven.Flow, noticeVerified, proven.User.Email))
+}
+
+// signInAt is the sign-in page with a notice and the address filled in, for the
+// flow if that still waits for this browser.
+func (p *Pages) signInAt(r *http.Request, flow, notice, email string) string {
+	query := url.Values{"notice": {notice}, "email": {email}}
+	if flow != "" {
+		again := r.Clone(r.Context())
+		again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}
+		if _, err := p.journeys.Journey(again); err == nil {
+			query.Set("flow", flow)
+		}
+	}
+	return "/login?" + query.Encode()
+}

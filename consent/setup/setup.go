@@ -1,0 +1,230 @@
+// Package setup is the first run: from a server that nobody administers to one
+// with an administrator, a brand, and an app that demonstrably signs in.
+//
+//	/setup          GET the token's page, then the administrator's; later the list of steps
+//	/setup/passkey  a passkey for the administrator; …/begin answers its script
+//	/setup/brand    name, colour, logo
+//	/setup/client   the first app; the answer shows its secret, once
+//	/setup/test     POST begins a test of an app, GET takes its code
+//	/setup/done     what comes next
+//	/admin          leads here while nobody administers the server
+//
+// # Who may be here
+//
+//	nobody administers it ──token, administrator──▶ signed in ──▶ passkey ──▶ brand ──▶ client ──▶ test ──▶ done
+//
+// While there is no superadmin, /setup is for whoever has the token that was
+// printed last (identity.NewSetupToken), wherever they come from: a proxy is
+// loopback too. From then on all of it is for superadmins, and does not exist for
+// others. Each step but the first can be skipped, and found again at /setup.
+//
+// # The test
+//
+// It is the code flow as an app runs it, in this browser: authorize, sign-in,
+// consent, then token and userinfo endpoint through the server's whole handler.
+// The app gets one more redirect URI for it, and a secret of its own, both for ten
+// minutes at most (identity.StartClientTest). State is a MAC over the session; the
+// verifier, the nonce and that secret are derived from it and kept nowhere.
+package setup
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/sallyport-id/sallyport/consent/login"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// Config is what Pages need. All of it, but for PasswordMinLength, Fixed and Production.
+type Config struct {
+	Web      *web.Web
+	Store    *storage.Store
+	Registry *storage.Registry
+	Sessions *session.Manager
+	Limits   *limit.Guard
+	Identity *identity.Identity
+	Factors  *factor.Factors
+	Keys     *secret.Keyring
+	// Server answers the requests of a test, as it does those from outside.
+	Server http.Handler
+	Issuer string
+	// Fixed is the configured brand; what it says cannot be set here.
+	Fixed templates.Brand
+	// Rebrand makes this process show what was set, at once.
+	Rebrand func(ctx context.Context) error
+	// PasswordMinLength is what the page says; 0 is 8.
+	PasswordMinLength int
+	// Production: nothing on this machine is suggested as an app's address.
+	Production bool
+	Now        func() time.Time
+}
+
+// Pages are the handlers of this package.
+type Pages struct {
+	Config
+	tests secret.Subkeys
+}
+
+// New returns the pages, or an error if c is not whole.
+func New(c Config) (*Pages, error) {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil ||
+		c.Keys == nil || c.Server == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
+		return nil, errors.New("setup: something of the configuration is missing")
+	}
+	return &Pages{Config: c, tests: c.Keys.Subkeys("setup-test")}, nil
+}
+
+// Mount adds the pages to the route table.
+func (p *Pages) Mount(rt *web.Router) {
+	show := func(path string, h web.Handler) { rt.Handle(path, p.Web.Handle(h), http.MethodGet) }
+	act := func(path string, h web.Handler) {
+		rt.Handle(path, p.Web.SameOrigin(p.Web.Handle(h)), http.MethodPost)
+	}
+	show("/setup", p.show)
+	act("/setup", p.begin)
+	show("/admin", p.admin)
+	show("/setup/passkey", p.gate(fresh, p.showPasskey))
+	act("/setup/passkey", p.gate(fresh, p.addPasskey))
+	rt.Handle("/setup/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)
+	show("/setup/brand", p.gate(signedIn, p.showBrand))
+	act("/setup/brand", p.gate(signedIn, p.saveBrand))
+	show("/setup/client", p.gate(signedIn, p.showClient))
+	act("/setup/client", p.gate(signedIn, p.createClient))
+	show("/setup/test", p.gate(signedIn, p.finishTest))
+	act("/setup/test", p.gate(signedIn, p.startTest))
+	show("/setup/done", p.gate(signedIn, p.done))
+}
+
+// need is what a page asks of a sign-in.
+type need int
+
+const (
+	signedIn need = iota // and nothing owed
+	fresh                // within the last five minutes, from where the session was made
+)
+
+// person is the superadmin that a request comes from.
+type person struct {
+	*storage.Visit
+	actor identity.Actor
+	from  identity.Origin
+}
+
+// who is the person as identity/factor wants to know them.
+func (v *person) who() factor.Who {
+	return factor.Who{User: &v.User, Session: v.Session.ID, Bind: v.Session.TokenHash, From: factor.Origin(v.from), RequestID: v.actor.RequestID}
+}
+
+// handler answers a superadmin.
+type handler func(w http.ResponseWriter, r *http.Request, v *person) error
+
+// errAbsent: these pages do not exist for others.
+var errAbsent = &web.Error{Status: http.StatusNotFound}
+
+// gate is the one door to every page behind the first.
+func (p *Pages) gate(n need, h handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		open, err := p.Identity.SetupOpen(r.Context())
+		if err != nil {
+			return err
+		}
+		if open {
+			return redirect(w, r, "/setup")
+		}
+		v, elsewhere, err := p.enter(r, n)
+		if err != nil {
+			return err
+		}
+		if elsewhere != "" {
+			return redirect(w, r, elsewhere)
+		}
+		return h(w, r, v)
+	}
+}
+
+// enter finds out who asks, and where they must go first; "" for nowhere.
+func (p *Pages) enter(r *http.Request, n need) (v *person, elsewhere string, err error) {
+	ctx, here := r.Context(), web.LocalPath(r.URL.Path)
+	visit, err := p.Store.Visit(ctx, storage.VisitQuery{Browser: p.Sessions.Browser(r)})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, "", errAbsent
+	} else if err != nil {
+		return nil, "", err
+	}
+	standing, err := p.Sessions.Check(r, visit)
+	if err != nil {
+		return nil, "", err
+	}
+	if standing == session.SignedOut || !slices.Contains(visit.User.PlatformRoles, storage.RoleSuperadmin) {
+		return nil, "", errAbsent
+	}
+	settings, err := p.Registry.Settings(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	owed, err := p.Identity.Owed(ctx, visit, settings)
+	if err != nil {
+		return nil, "", err
+	}
+	if owed.Owes() {
+		return nil, "/login/factor?to=" + here, nil
+	}
+	if n == fresh && (standing != session.Good || !p.Identity.Fresh(visit)) {
+		return nil, "/login?to=" + here + "&notice=" + login.NoticeFresh, nil
+	}
+	if err := p.touch(r, visit); err != nil {
+		return nil, "", err
+	}
+	v = &person{Visit: visit, actor: identity.Actor{UserID: visit.User.ID, RequestID: web.RequestID(ctx)}}
+	v.from.At = p.Now()
+	v.from.Device, v.from.Network = p.Sessions.Device(r)
+	return v, "", nil
+}
+
+// touch keeps the session of somebody who takes their time from running out.
+func (p *Pages) touch(r *http.Request, visit *storage.Visit) error {
+	s := &visit.Session
+	now, idle, due := p.Sessions.Touch(s)
+	if !due {
+		return nil
+	}
+	s.LastSeenAt, s.IdleExpiresAt = now, idle
+	return p.Store.TouchSession(r.Context(), s)
+}
+
+// actSetup is what the forms of all these pages are made for.
+const actSetup = "setup"
+
+// step is what every page has.
+func (p *Pages) step(r *http.Request, number int) templates.SetupStep {
+	return templates.SetupStep{CSRF: p.Sessions.CSRFToken(p.Sessions.Browser(r), actSetup), Number: number}
+}
+
+// form reads a POST and checks that this browser was given the form.
+func (p *Pages) form(r *http.Request) (url.Values, error) {
+	form, err := web.Form(r)
+	if err != nil {
+		return nil, err
+	}
+	if !p.Sessions.VerifyCSRF(p.Sessions.Browser(r), actSetup, form.Get("csrf")) {
+		return nil, &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	}
+	return form, nil
+}
+
+// redirect sends a person on. 303: what comes next is a GET, whatever this was.
+func redirect(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}

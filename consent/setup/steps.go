@@ -1,0 +1,212 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// maxListed is how many apps a page offers to test.
+const maxListed = 20
+
+// list says which steps are done.
+func (p *Pages) list(w http.ResponseWriter, r *http.Request, v *person) error {
+	steps, err := p.steps(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	return p.Web.Page(w, http.StatusOK, templates.Setup{Account: templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}, Steps: steps})
+}
+
+// done says what comes next, and what was skipped.
+func (p *Pages) done(w http.ResponseWriter, r *http.Request, v *person) error {
+	steps, err := p.steps(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	steps = slices.DeleteFunc(steps, func(s templates.SetupItem) bool { return s.Done })
+	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer, Registers: p.Identity.RegistrationMode() == identity.RegistrationOpen, Open: steps})
+}
+
+func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, error) {
+	settings, err := p.Registry.Settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := p.Identity.Clients(ctx, v.actor, "", maxListed)
+	if err != nil {
+		return nil, err
+	}
+	passkey := templates.SetupItem{Title: "Passkey", Note: "Nobody can steal it", Link: "/setup/passkey", Done: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
+	if !passkey.Done && len(v.User.Factors) > 0 {
+		passkey = templates.SetupItem{Title: "Second step", Note: "An authenticator app", Link: "/account/security", Done: true}
+	}
+	brand := p.Fixed
+	brand.SupportEmail = ""
+	branded := settings.Brand != storage.BrandSettings{} || brand != templates.Brand{}
+	app := templates.SetupItem{Title: "First app", Note: "What people sign in to", Link: "/setup/client", Done: len(clients) > 0}
+	if app.Done {
+		app.Note = clients[0].Name()
+	}
+	used := slices.ContainsFunc(clients, func(c *storage.Client) bool { return !c.LastUsedAt.IsZero() })
+	return []templates.SetupItem{
+		{Title: "Administrator", Note: v.User.Email, Link: "/account", Done: true},
+		passkey,
+		{Title: "Name, colour and logo", Note: cmp.Or(p.Fixed.Name, settings.Brand.Name, templates.DefaultName), Link: "/setup/brand", Done: branded},
+		app,
+		{Title: "Test of an app", Note: "It signs you in", Link: "/setup/client", Done: used},
+	}, nil
+}
+
+// showPasskey offers one, with the reason.
+func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
+	return p.Web.Page(w, http.StatusOK, p.passkeyPage(r, v))
+}
+
+func (p *Pages) passkeyPage(r *http.Request, v *person) templates.SetupPasskey {
+	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.from.Device, Available: p.Factors.WebAuthn(),
+		Enrolled: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
+}
+
+// beginPasskey answers the page's script: {"publicKey": …}, or {"error": sentence}.
+func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
+	v, elsewhere, err := p.enter(r, fresh)
+	if err != nil {
+		return err
+	}
+	if elsewhere != "" {
+		return web.JSON(w, http.StatusForbidden, map[string]string{"error": "You have to sign in again first. Load the page again."})
+	}
+	if _, err := p.form(r); err != nil {
+		return err
+	}
+	options, err := p.Factors.BeginWebAuthn(r.Context(), v.who())
+	if err == nil {
+		return web.JSON(w, http.StatusOK, options)
+	}
+	if why := passkeyWords(err); why != "" {
+		return web.JSON(w, http.StatusUnprocessableEntity, map[string]string{"error": why})
+	}
+	return err
+}
+
+// addPasskey stores what the authenticator answered, steps the session up, for the
+// person has just shown it, and gives out the recovery codes that come with it.
+func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
+	form, err := p.form(r)
+	if err != nil {
+		return err
+	}
+	added, err := p.Factors.ConfirmWebAuthn(r.Context(), v.who(), form.Get("name"), json.RawMessage(form.Get("credential")))
+	if why := passkeyWords(err); why != "" {
+		page := p.passkeyPage(r, v)
+		page.Error = why
+		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+	}
+	if err != nil {
+		return err
+	}
+	acr, amr := added.Over(v.Session.ACR, v.Session.AMR)
+	err = p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
+	if err != nil && !errors.Is(err, storage.ErrConflict) { // conflict: the session ended meanwhile; the codes are shown this once only
+		return err
+	}
+	const next = "/setup/brand"
+	if len(added.RecoveryCodes) == 0 {
+		return redirect(w, r, next)
+	}
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: added.RecoveryCodes, NextURL: next, Added: "Your passkey"})
+}
+
+// passkeyWords say why a passkey was not added; "" for faults of ours.
+func passkeyWords(err error) string {
+	switch {
+	case errors.Is(err, factor.ErrUnavailable), errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnproven):
+		return "This cannot be used here. Skip it for now."
+	case errors.Is(err, factor.ErrTooMany):
+		return "You have as many as anybody may have."
+	case errors.Is(err, storage.ErrExists):
+		return "This passkey or security key is set up already."
+	case errors.Is(err, factor.ErrChallenge):
+		return "That took too long, or the page was opened twice. Nothing was added. Try again."
+	case errors.Is(err, factor.ErrWrong):
+		return "What the passkey answered is not right. Nothing was added. Try again, or skip it for now."
+	}
+	return ""
+}
+
+// doneBrand is what the proof is made for that a brand was saved: a link cannot
+// make the page claim it.
+const doneBrand = "setup done:brand"
+
+func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *person) error {
+	settings, err := p.Registry.Settings(r.Context())
+	if err != nil {
+		return err
+	}
+	page := p.brandPage(r, settings.Brand)
+	if p.Sessions.VerifyCSRF(p.Sessions.Browser(r), doneBrand, r.URL.Query().Get("saved")) {
+		page.Saved, page.Done = true, "Saved. Every page and every mail looks like this now."
+	}
+	return p.Web.Page(w, http.StatusOK, page)
+}
+
+func (p *Pages) brandPage(r *http.Request, b storage.BrandSettings) templates.SetupBrand {
+	return templates.SetupBrand{SetupStep: p.step(r, 3), Name: cmp.Or(p.Fixed.Name, b.Name, templates.DefaultName), Color: cmp.Or(p.Fixed.Color, b.Color), HasLogo: b.Logo != "",
+		NameFixed: p.Fixed.Name != "", ColorFixed: p.Fixed.Color != "", LogoFixed: p.Fixed.Logo != "", NextURL: "/setup/client"}
+}
+
+// saveBrand sets what is not configured. A colour that is the default's, and a logo
+// that was not chosen anew, stay as they are.
+func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) error {
+	form, err := p.form(r)
+	if err != nil {
+		return err
+	}
+	settings, err := p.Store.PlatformSettings(r.Context())
+	if err != nil {
+		return err
+	}
+	b := settings.Brand
+	if p.Fixed.Name == "" {
+		b.Name = form.Get("name")
+	}
+	if c := form.Get("color"); p.Fixed.Color == "" && (b.Color != "" || c != (templates.SetupBrand{}).Shade()) {
+		b.Color = c
+	}
+	var fault error
+	switch logo := form.Get("logo"); {
+	case p.Fixed.Logo != "":
+	case logo != "":
+		b.Logo, fault = identity.ParseLogo(logo)
+	case form.Get("remove-logo") != "":
+		b.Logo = ""
+	}
+	if fault == nil {
+		fault = p.Identity.SetBrand(r.Context(), v.actor, b)
+	}
+	if faults, ok := errors.AsType[identity.Faults](fault); ok {
+		page := p.brandPage(r, settings.Brand)
+		page.Name, page.Errors = cut(b.Name), map[string]string{"name": said(faults, "name"), "color": said(faults, "color"), "logo": said(faults, "logo")}
+		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+	} else if fault != nil {
+		return fault
+	}
+	if err := p.Registry.Refresh(r.Context()); err != nil {
+		return err
+	}
+	if err := p.Rebrand(r.Context()); err != nil {
+		return err
+	}
+	return redirect(w, r, "/setup/brand?saved="+p.Sessions.CSRFToken(p.Sessions.Browser(r), doneBrand))
+}

@@ -1,0 +1,112 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// ProfilePatch changes what the acting person tells about themself; nil leaves a
+// member, "" clears it.
+type ProfilePatch struct {
+	Name              *string          `json:"name"`
+	GivenName         *string          `json:"given_name"`
+	FamilyName        *string          `json:"family_name"`
+	MiddleName        *string          `json:"middle_name"`
+	Nickname          *string          `json:"nickname"`
+	PreferredUsername *string          `json:"preferred_username"`
+	ProfileURL        *string          `json:"profile"`
+	Picture           *string          `json:"picture"`
+	Website           *string          `json:"website"`
+	Gender            *string          `json:"gender"`
+	Birthdate         *string          `json:"birthdate"`
+	Zoneinfo          *string          `json:"zoneinfo"`
+	Locale            *string          `json:"locale"`
+	PhoneNumber       *string          `json:"phone_number"`
+	Address           *storage.Address `json:"address"`
+}
+
+// UpdateProfile changes the acting person's standard claims. A new phone number
+// counts as unverified. The error is Faults.
+func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	changed, err := p.check()
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	return i.store.UpdateProfile(ctx, u.ID, p.apply, with(about(a, "user.profile_changed", u.ID), "changed", changed))
+}
+
+// SetEmail gives a person another address, which only those who administer the
+// installation do. They vouch for it, so it counts as proven; the person's sessions
+// and grants end, links that were mailed to the old address die, and a notice goes
+// there. An account that was never proven loses its password too: whoever made it
+// need not be whom the new address belongs to. Errors: ErrForbidden, Faults,
+// storage.ErrNotFound, storage.ErrExists if the address is taken.
+func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
+	if err := i.platform(ctx, a); err != nil {
+		return err
+	}
+	key, err := EmailKey(email)
+	if err != nil {
+		return err
+	}
+	u, err := i.store.User(ctx, userID)
+	if err != nil {
+		return err
+	}
+	email = strings.TrimSpace(email)
+	notes, err := i.notice(u, mail.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email), From: i.from(Origin{})})
+	if err != nil {
+		return err
+	}
+	e := with(about(a, "user.email_changed", userID), "first_proof", !u.Proven())
+	e.Personal = map[string]string{"before": u.Email, "after": email}
+	defer i.wake()
+	return i.store.ChangeEmail(ctx, userID, email, key, e, notes...)
+}
+
+// masked is an address for somebody who may only know that it is another: "b•••@acme.example".
+func masked(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	first, _ := utf8.DecodeRuneInString(local)
+	return string(first) + "•••@" + domain
+}
+
+// Deletion is what deleting an account would take along.
+type Deletion struct {
+	// Blocking are organizations that others would be left in without an owner:
+	// while there are any, the account cannot be deleted.
+	Blocking []storage.Organization
+	// Ending are those that have no other member and end with the account.
+	Ending []storage.Organization
+}
+
+// DeletionOf tells what deleting the acting person's account would take along.
+func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var d Deletion
+	d.Blocking, d.Ending, err = i.store.SoleOwnerships(ctx, u.ID)
+	return &d, err
+}
+
+// DeleteAccount makes the acting person a tombstone and mails the address a last
+// time; nothing brings the account back. storage.ErrConflict while DeletionOf names
+// what blocks it.
+func (i *Identity) DeleteAccount(ctx context.Context, a Actor, from Origin) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	return i.deleteUser(ctx, a, u.ID, from)
+}

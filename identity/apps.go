@@ -1,0 +1,95 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// App is a client application that a person has let in: what they allowed it and
+// what it holds, whatever the organization.
+type App struct {
+	Client *storage.Client // without its secrets
+	// Organizations are those that it acts for; none for an app that only knows the person.
+	Organizations []storage.Organization
+	Scopes        []string
+	GrantedAt     time.Time   // when it was last let in
+	LastUsedAt    time.Time   // of its tokens; zero if never
+	GrantIDs      []uuid.UUID // the grants that live; none if only the consent is remembered
+}
+
+// ConnectedApps are the apps that the acting person has let in, by name.
+func (i *Identity) ConnectedApps(ctx context.Context, a Actor) ([]App, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	connections, err := i.store.Connections(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all []App
+	for n := range connections {
+		c := &connections[n]
+		if len(all) == 0 || all[len(all)-1].Client.ID != c.Client.ID {
+			all = append(all, App{Client: &c.Client})
+		}
+		all[len(all)-1].add(c)
+	}
+	return all, nil
+}
+
+// add takes in what a consent or a grant says.
+func (app *App) add(c *storage.Connection) {
+	for _, s := range c.Scopes {
+		if !slices.Contains(app.Scopes, s) {
+			app.Scopes = append(app.Scopes, s)
+		}
+	}
+	if o := c.Organization; o != nil && !slices.ContainsFunc(app.Organizations, func(k storage.Organization) bool { return k.ID == o.ID }) {
+		app.Organizations = append(app.Organizations, *o)
+	}
+	if c.CreatedAt.After(app.GrantedAt) {
+		app.GrantedAt = c.CreatedAt
+	}
+	if c.LastUsedAt.After(app.LastUsedAt) {
+		app.LastUsedAt = c.LastUsedAt
+	}
+	if c.GrantID != uuid.Nil {
+		app.GrantIDs = append(app.GrantIDs, c.GrantID)
+	}
+}
+
+// Disconnect withdraws every consent of the acting person to a client and revokes
+// all its grants of theirs, offline ones too. storage.ErrNotFound if it has neither.
+func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	e := about(a, "app.disconnected", u.ID)
+	e.Client = clientID
+	return i.store.Disconnect(ctx, u.ID, clientID, e)
+}
+
+// Grants are the acting person's live grants, newest first.
+func (i *Identity) Grants(ctx context.Context, a Actor) ([]storage.Grant, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.UserGrants(ctx, u.ID)
+}
+
+// RevokeGrant revokes one of the acting person's grants. storage.ErrNotFound if
+// they have none such that lives.
+func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	return i.store.RevokeGrantOf(ctx, u.ID, grantID, with(about(a, "grant.revoked", u.ID), "grant", grantID))
+}

@@ -1,0 +1,200 @@
+package identity
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The authentication context classes, from less to more (OpenID Connect Core 1.0,
+// section 2; phr is of OpenID Connect Extended Authentication Profile ACR Values).
+const (
+	ACRPassword          = "urn:sallyport:acr:pwd"
+	ACRMFA               = "urn:sallyport:acr:mfa"
+	ACRPhishingResistant = "phr"
+)
+
+// Authentication methods (RFC 8176, section 2).
+const (
+	AMRPassword = "pwd"
+	AMROTP      = "otp"
+	AMRMFA      = "mfa"
+)
+
+// acrRank orders the contexts; a stronger one answers for a weaker one.
+var acrRank = map[string]int{ACRPassword: 1, ACRMFA: 2, ACRPhishingResistant: 3}
+
+// ACRs are the contexts that can be asked for, the weakest first.
+func ACRs() []string { return []string{ACRPassword, ACRMFA, ACRPhishingResistant} }
+
+// Satisfies reports whether a sign-in with acr have answers one of the contexts wanted.
+func Satisfies(have string, wanted []string) bool {
+	return slices.ContainsFunc(wanted, func(w string) bool { return acrRank[w] > 0 && acrRank[have] >= acrRank[w] })
+}
+
+// FactorRecovery is a recovery code where kinds of second factors are named.
+const FactorRecovery = "recovery"
+
+// Situation is all that decides what a sign-in still owes.
+type Situation struct {
+	// Factors are the kinds that the person has enrolled: storage.User.Factors.
+	Factors []string
+	// ACR and AMR are what the session has proven.
+	ACR string
+	AMR []string
+	// Requirements apply to the person for what they are about to do.
+	Requirements []storage.Requirement
+	// Wanted are contexts that would be better than what there is, in order of
+	// preference: asked for if the person can reach one, else let be.
+	Wanted []string
+	Now    time.Time
+}
+
+// Assurance is what a sign-in still owes. The zero value owes nothing.
+type Assurance struct {
+	// Prove are the kinds of second factors of which one is to be shown, in the
+	// order they should be offered.
+	Prove []string
+	// Enrol are the kinds of which one is to be enrolled before anything else: the
+	// time for it is over. Overdue is the requirement that asks for it.
+	Enrol   []string
+	Overdue *storage.Requirement
+	// Deadline is when the earliest requirement that is not met yet will be
+	// enforced, and Requirement that one. Zero if there is none.
+	Deadline    time.Time
+	Requirement *storage.Requirement
+}
+
+// Owes reports whether anything must happen before the person may go on.
+func (a *Assurance) Owes() bool { return len(a.Prove) > 0 || len(a.Enrol) > 0 }
+
+// accepted are the kinds that meet a requirement, in the order to offer them. A
+// recovery code stands in for an authenticator app that was lost, never where
+// nothing that can be phished will do.
+func accepted(require string) []string {
+	switch require {
+	case storage.RequireTOTP:
+		return []string{storage.FactorTOTP, FactorRecovery}
+	case storage.RequirePasskey:
+		return []string{storage.FactorWebAuthn}
+	}
+	return []string{storage.FactorWebAuthn, storage.FactorTOTP, FactorRecovery}
+}
+
+// met reports whether a session has proven what a requirement asks for.
+func (s *Situation) met(require string) bool {
+	switch require {
+	case storage.RequireTOTP:
+		return slices.Contains(s.AMR, AMROTP)
+	case storage.RequirePasskey:
+		return s.ACR == ACRPhishingResistant
+	}
+	return acrRank[s.ACR] >= acrRank[ACRMFA]
+}
+
+// Half reports whether a person with these factors has proven none of them: such
+// a session carries no rights yet.
+func Half(factors []string, acr string) bool {
+	return len(factors) > 0 && acrRank[acr] < acrRank[ACRMFA]
+}
+
+// Assure decides what a sign-in still owes. Whoever has a second factor shows one;
+// then each requirement asks for what it accepts, and whoever cannot show such a
+// one has until its deadline to enrol it. Proving comes before enrolling.
+func Assure(s Situation) Assurance {
+	var a Assurance
+	if Half(s.Factors, s.ACR) {
+		a.ask(s.have(accepted(storage.RequireAny)))
+	}
+	var enrol []string
+	var overdue *storage.Requirement
+	for n := range s.Requirements {
+		r := &s.Requirements[n]
+		if r.Policy.Require == "" || s.met(r.Policy.Require) {
+			continue
+		}
+		if have := s.have(accepted(r.Policy.Require)); len(have) > 0 {
+			a.ask(have)
+			continue
+		}
+		deadline := r.Deadline()
+		if s.Now.Before(deadline) {
+			if a.Requirement == nil || deadline.Before(a.Deadline) {
+				a.Deadline, a.Requirement = deadline, r
+			}
+			continue
+		}
+		if enrol == nil {
+			enrol, overdue = enrolable(r.Policy.Require), r
+		}
+	}
+	if kinds := s.better(); len(s.Wanted) > 0 && !Satisfies(s.ACR, s.Wanted) && len(kinds) > 0 {
+		a.ask(kinds)
+	}
+	if len(a.Prove) == 0 {
+		a.Enrol, a.Overdue = enrol, overdue
+	}
+	return a
+}
+
+// Reaches reports whether a person with these factors can satisfy one of the contexts wanted.
+func Reaches(factors, wanted []string) bool {
+	s := Situation{Factors: factors, Wanted: wanted}
+	return Satisfies(ACRPassword, wanted) || len(s.better()) > 0
+}
+
+// Overdue reports whether a person with these factors has none that a requirement
+// asks for, though the time to enrol one is over.
+func Overdue(factors []string, requirements []storage.Requirement, now time.Time) bool {
+	return slices.ContainsFunc(requirements, func(r storage.Requirement) bool {
+		return !meets(factors, r.Policy.Require) && !now.Before(r.Deadline())
+	})
+}
+
+// ask narrows what is to be proven down to kinds. What has nothing in common with
+// what was asked before is asked after it.
+func (a *Assurance) ask(kinds []string) {
+	if len(a.Prove) == 0 {
+		a.Prove = kinds
+		return
+	}
+	both := slices.DeleteFunc(slices.Clone(a.Prove), func(k string) bool { return !slices.Contains(kinds, k) })
+	if len(both) > 0 {
+		a.Prove = both
+	}
+}
+
+// have are those of kinds that the person can show: recovery codes come with the
+// first other factor.
+func (s *Situation) have(kinds []string) []string {
+	mine := slices.DeleteFunc(slices.Clone(kinds), func(k string) bool { return k != FactorRecovery && !slices.Contains(s.Factors, k) })
+	if len(s.Factors) == 0 || len(mine) == 1 && mine[0] == FactorRecovery && !slices.Contains(kinds, storage.FactorWebAuthn) {
+		return nil
+	}
+	return mine
+}
+
+// better are the kinds that reach the first of the wanted contexts that can be reached.
+func (s *Situation) better() []string {
+	for _, w := range s.Wanted {
+		require := ""
+		switch w {
+		case ACRMFA:
+			require = storage.RequireAny
+		case ACRPhishingResistant:
+			require = storage.RequirePasskey
+		default:
+			continue
+		}
+		if have := s.have(accepted(require)); len(have) > 0 {
+			return have
+		}
+	}
+	return nil
+}
+
+// enrolable are the kinds to enrol for a requirement.
+func enrolable(require string) []string {
+	return slices.DeleteFunc(accepted(require), func(k string) bool { return k == FactorRecovery })
+}

@@ -1,0 +1,58 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// MemberCompliance is how a member stands to their organization's policy.
+type MemberCompliance struct {
+	User storage.User // Factors are what they have
+	Role string
+	// Meets: they have what the policy asks for, or it asks for nothing.
+	Meets bool
+	// Deadline is until when they have to enrol; zero if they meet the policy.
+	Deadline time.Time
+	// Overdue: it is over. They can do nothing but enrol.
+	Overdue bool
+}
+
+// Compliance lists up to limit members after the person with that id and how they
+// stand to the organization's MFA policy, for its owners and admins.
+func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]MemberCompliance, error) {
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return nil, err
+	}
+	members, err := i.store.MemberPolicies(ctx, organizationID, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	now := i.clock()
+	all := make([]MemberCompliance, 0, len(members))
+	for _, m := range members {
+		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil || meets(m.User.Factors, m.Requirement.Policy.Require)}
+		if !c.Meets {
+			c.Deadline = m.Requirement.Deadline()
+			c.Overdue = !now.Before(c.Deadline)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// meets reports whether somebody with these factors has what a policy requires.
+func meets(factors []string, require string) bool {
+	switch require {
+	case "":
+		return true
+	case storage.RequireTOTP:
+		return slices.Contains(factors, storage.FactorTOTP)
+	case storage.RequirePasskey:
+		return slices.Contains(factors, storage.FactorWebAuthn)
+	}
+	return len(factors) > 0
+}

@@ -1,0 +1,157 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+var (
+	// ErrCredentials: the address and the password do not belong together, or
+	// whoever they belong to may not sign in. Nobody is told which.
+	ErrCredentials = errors.New("the email and password do not belong together")
+	// ErrWrongPassword: the present password that was typed is another one.
+	ErrWrongPassword = errors.New("this is not the password")
+)
+
+// Attempt bounds guessing. *limit.Attempt is one.
+type Attempt interface {
+	// Counters are what is to be read for Allow; nil for nothing.
+	Counters() []secret.Hash
+	// Allow decides with what Counters found; its error ends the attempt.
+	Allow(ctx context.Context, seen []storage.Counter) error
+}
+
+// Credentials are whose address was typed.
+type Credentials struct {
+	User *storage.User // never nil; zero if nobody has the address
+	// PasswordHash is the stored hash that was verified, "" unless it was.
+	PasswordHash string
+}
+
+// CheckCredentials compares an address and a password. Whatever it finds, it reads
+// one statement and computes one hash, so that time tells nothing: nobody, a
+// disabled person, one without a password, and an unproven one where CONFIRM_EMAIL
+// is on are ErrCredentials after the same work as a wrong password; Credentials then
+// say whom to count it for. A stored hash that cannot be used is secret.ErrBadHash
+// beside it, for the log. A hash of another kind or strength than today's is
+// replaced on success. Other errors: those of attempt, secret.ErrBusy.
+func (i *Identity) CheckCredentials(ctx context.Context, typed, password string, attempt Attempt) (*Credentials, error) {
+	claimant, err := i.store.Claimant(ctx, AccountOf(typed), attempt.Counters())
+	if err != nil {
+		return nil, err
+	}
+	if err := attempt.Allow(ctx, claimant.Counters); err != nil {
+		return nil, err
+	}
+	c := &Credentials{User: &claimant.User}
+	if claimant.PasswordHash == "" {
+		if err := i.passwords.VerifyNone(ctx, password); err != nil {
+			return nil, err
+		}
+		return c, ErrCredentials
+	}
+	ok, rehash, err := i.passwords.Verify(ctx, claimant.PasswordHash, password)
+	if errors.Is(err, secret.ErrBadHash) {
+		return c, fmt.Errorf("%w: %w", ErrCredentials, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !claimant.User.Active() || i.confirmEmail && !claimant.User.Proven() {
+		return c, ErrCredentials
+	}
+	c.PasswordHash = claimant.PasswordHash
+	if rehash {
+		c.PasswordHash, err = i.rehash(ctx, claimant, password)
+	}
+	return c, err
+}
+
+// rehash stores the password's hash as new ones are made today. When there is no
+// room for the work, the old one does for another time.
+func (i *Identity) rehash(ctx context.Context, c *storage.Claimant, password string) (string, error) {
+	better, err := i.passwords.Hash(ctx, password)
+	if errors.Is(err, secret.ErrBusy) {
+		return c.PasswordHash, nil
+	} else if err != nil {
+		return "", err
+	}
+	changed, err := i.store.Rehash(ctx, c.User.ID, c.PasswordHash, better)
+	if err != nil || changed {
+		return better, err
+	}
+	// Somebody was faster: mostly the same person, who signs in twice at once.
+	_, now, err := i.store.UserWithPassword(ctx, c.User.EmailKey)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && now == "" {
+		return "", ErrCredentials
+	} else if err != nil {
+		return "", err
+	}
+	ok, _, err := i.passwords.Verify(ctx, now, password)
+	if err == nil && !ok {
+		err = ErrCredentials
+	}
+	return now, err
+}
+
+// ChangePassword gives the acting person a new password, ends their sessions but
+// keep, revokes all their grants and mails a notice. current is the present
+// password, "" for a person who has none; ErrWrongPassword if it is not, which the
+// caller counts. Errors: Faults, secret.ErrBusy, storage.ErrConflict if another
+// change was faster.
+func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID, from Origin) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	_, old, err := i.store.UserWithPassword(ctx, u.EmailKey)
+	if err != nil {
+		return err
+	}
+	if err := i.CheckPassword(next, u.Email, u.Profile.Name); err != nil {
+		return err
+	}
+	if old != "" {
+		if err := i.typedAgain(ctx, old, current); err != nil {
+			return err
+		}
+		if next == current {
+			return Faults{{Field: "password", Problem: "is the one you have", Remedy: "choose another"}}
+		}
+	}
+	hash, err := i.passwords.Hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	notes, err := i.notice(u, i.passwordChanged(u, from))
+	if err != nil {
+		return err
+	}
+	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, "user.password_changed", u.ID), from), notes...); err != nil {
+		return err
+	}
+	i.wake()
+	return nil
+}
+
+// AccountOf is what guesses are counted for, and whom a password is compared with:
+// the folded address. What is no address belongs to nobody, and is counted too.
+func AccountOf(typed string) string {
+	key, err := EmailKey(typed)
+	if err != nil {
+		return "not an address: " + cut(strings.ToLower(strings.TrimSpace(typed)))
+	}
+	return key
+}
+
+// maxTyped bounds what is counted; addresses have at most 254 bytes.
+const maxTyped = 320
+
+// cut keeps what may be megabytes short.
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }

@@ -1,0 +1,124 @@
+package factor
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// List is what a person has enrolled.
+type List struct {
+	Factors           []storage.Factor // confirmed ones, the oldest first
+	RecoveryCodesLeft int
+}
+
+// List returns what a person has enrolled.
+func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
+	all, err := f.store.Factors(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	left, err := f.store.RecoveryCodesLeft(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	return &List{Factors: slices.DeleteFunc(all, func(f storage.Factor) bool { return f.ConfirmedAt.IsZero() }), RecoveryCodesLeft: left}, nil
+}
+
+// Rename gives a factor another name. identity.Faults if it is empty,
+// storage.ErrNotFound if the factor is not theirs.
+func (f *Factors) Rename(ctx context.Context, w Who, factorID uuid.UUID, name string) error {
+	if name = clean(name); name == "" {
+		return identity.Faults{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
+	}
+	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event("factor.renamed", map[string]any{"factor": factorID}))
+}
+
+// Remove takes a factor away, with the last one the recovery codes, and ends the
+// person's other sessions. ErrRequired if a policy that applies to them, its grace
+// period over or not, asks for one such and they have no other;
+// storage.ErrNotFound if it is not theirs.
+func (f *Factors) Remove(ctx context.Context, w Who, factorID uuid.UUID) error {
+	all, err := f.store.Factors(ctx, w.User.ID)
+	if err != nil {
+		return err
+	}
+	n := slices.IndexFunc(all, func(f storage.Factor) bool { return f.ID == factorID && !f.ConfirmedAt.IsZero() })
+	if n < 0 {
+		return storage.ErrNotFound
+	}
+	required, err := f.required(ctx, w.User.ID, all[n].Kind)
+	if err != nil {
+		return err
+	}
+	notice, err := f.notices.removed(w.User, w.From, words(&all[n]))
+	if err != nil {
+		return err
+	}
+	err = f.store.RemoveFactor(ctx, &storage.FactorRemoval{UserID: w.User.ID, Factor: factorID, Keep: w.Session, Required: required,
+		Event: w.event("factor.removed", map[string]any{"factor": factorID, "kind": all[n].Kind}), Mails: notice})
+	if errors.Is(err, storage.ErrConflict) {
+		return ErrRequired
+	}
+	return err
+}
+
+// required are the sets of kinds, of each of which the person must keep one, that
+// a factor of a kind counts for.
+func (f *Factors) required(ctx context.Context, userID uuid.UUID, kind string) (sets [][]string, err error) {
+	asked, err := f.store.Requirements(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	platform, err := f.store.PlatformSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range append(asked, storage.Requirement{Policy: platform.MFA}) {
+		if set := meets(r.Policy.Require); slices.Contains(set, kind) {
+			sets = append(sets, set)
+		}
+	}
+	return sets, nil
+}
+
+// meets are the kinds that meet a policy.
+func meets(require string) []string {
+	switch require {
+	case storage.RequireAny:
+		return []string{storage.FactorTOTP, storage.FactorWebAuthn}
+	case storage.RequireTOTP:
+		return []string{storage.FactorTOTP}
+	case storage.RequirePasskey:
+		return []string{storage.FactorWebAuthn}
+	}
+	return nil
+}
+
+// RegenerateRecoveryCodes returns new codes; the old ones count no more.
+// storage.ErrConflict if the person has no second factor, or the session has ended.
+func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Who) ([]string, error) {
+	codes, hashes := f.recovery.make(w.User.ID)
+	notice, err := f.notices.added(&w, "new recovery codes")
+	if err != nil {
+		return nil, err
+	}
+	e := w.event("factor.recovery_codes_regenerated", map[string]any{"count": len(codes)})
+	if err := f.store.ReplaceRecoveryCodes(ctx, w.User.ID, w.Session, hashes, e, notice...); err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// Reset takes everything away that a person proves a second step with, and ends
+// all their sessions: the way back in that somebody opens who administers the
+// installation. identity.ErrForbidden, storage.ErrNotFound.
+func (f *Factors) Reset(ctx context.Context, a identity.Actor, userID uuid.UUID, from Origin) error {
+	return f.people.ResetFactors(ctx, a, userID, func(u *storage.User) ([]*storage.Message, error) {
+		return f.notices.removed(u, from, "every second step")
+	})
+}

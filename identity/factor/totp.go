@@ -1,0 +1,161 @@
+package factor
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+	"rsc.io/qr"
+)
+
+// What every authenticator app understands (RFC 6238): SHA-1, which is sound in
+// an HMAC, six digits, half a minute.
+const (
+	totpPeriod  = 30 // seconds
+	totpDigits  = 6
+	totpWindow  = 1  // steps to either side
+	totpSeed    = 20 // bytes: the length of the hash (RFC 4226 section 4, R6)
+	totpWaits   = 30 * time.Minute
+	defaultName = "Authenticator app"
+)
+
+var base32Text = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// apps are authenticator apps.
+type apps struct {
+	sealer *secret.Sealer
+	issuer func() string
+	now    func() time.Time
+}
+
+// TOTPEnrolment is an authenticator app that waits for its first code. All of it
+// but ID is secret and is shown once.
+type TOTPEnrolment struct {
+	ID     uuid.UUID
+	Secret string // base32, for typing
+	URI    string // otpauth://…
+	QR     []byte // the URI as a PNG
+}
+
+// place binds a sealed seed to its row and its person: moved to another of either
+// it does not open.
+func place(factorID, userID uuid.UUID) []byte {
+	return []byte("factors\x00" + factorID.String() + "\x00" + userID.String() + "\x00totp")
+}
+
+// begin makes a seed. Nothing of it comes from outside (RFC 6238 section 5.1).
+func (a *apps) begin(u *storage.User, name string) (*storage.Factor, *TOTPEnrolment, error) {
+	if name = clean(name); name == "" {
+		name = defaultName
+	}
+	seed := secret.Random(totpSeed)
+	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, Kind: storage.FactorTOTP, Name: name, CreatedAt: a.now()}
+	var err error
+	if row.Sealed, err = a.sealer.Seal(seed, place(row.ID, u.ID)); err != nil {
+		return nil, nil, err
+	}
+	// A colon separates the issuer from the account in the label.
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: strings.ReplaceAll(a.issuer(), ":", " "), AccountName: u.Email, Period: totpPeriod, Secret: seed,
+		Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
+	if err != nil {
+		return nil, nil, err
+	}
+	picture, err := qr.Encode(key.URL(), qr.M)
+	if err != nil {
+		return nil, nil, fmt.Errorf("draw a QR code: %w", err)
+	}
+	return row, &TOTPEnrolment{ID: row.ID, Secret: key.Secret(), URI: key.URL(), QR: picture.PNG()}, nil
+}
+
+func (a *apps) confirm(_ *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
+	for _, row := range all {
+		if row.Kind != storage.FactorTOTP || !row.ConfirmedAt.IsZero() || a.now().Sub(row.CreatedAt) > totpWaits {
+			continue
+		}
+		step, ok, err := a.match(&row, string(answer))
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, ErrWrong
+		}
+		// The code that enrols it is used: it does not sign in too.
+		row.Counter = step
+		if name = clean(name); name != "" {
+			row.Name = name
+		}
+		return &storage.NewFactor{Factor: row}, nil
+	}
+	return nil, ErrChallenge
+}
+
+func (a *apps) verify(_ context.Context, _ *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+	refused := ErrWrong
+	for _, row := range confirmed(all, storage.FactorTOTP) {
+		step, ok, err := a.match(&row, string(answer))
+		if err != nil {
+			refused = err // another app may still do
+		}
+		if ok {
+			return &row, &storage.FactorUse{Factor: row.ID, Counter: step}, nil
+		}
+	}
+	return nil, nil, refused
+}
+
+func (a *apps) proves(*storage.Factor) Proof {
+	return Proof{ACR: identity.ACRMFA, AMR: []string{identity.AMROTP, identity.AMRMFA}}
+}
+
+// match tells for which step a code is the right one that is later than the last
+// step used (RFC 6238 section 5.2). Storage has the last word on that.
+func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, err error) {
+	code, well := digits(typed)
+	if !well {
+		return 0, false, nil
+	}
+	seed, err := a.sealer.Open(row.Sealed, place(row.ID, row.UserID))
+	if err != nil {
+		return 0, false, fmt.Errorf("the seed of factor %s does not open: %w", row.ID, err)
+	}
+	now := a.now().Unix() / totpPeriod
+	for n := now - totpWindow; n <= now+totpWindow; n++ {
+		want, err := hotp.GenerateCodeCustom(base32Text.EncodeToString(seed), uint64(n), hotp.ValidateOpts{Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
+		if err != nil {
+			return 0, false, err
+		}
+		if subtle.ConstantTimeCompare([]byte(want), code) == 1 && n > row.Counter {
+			step, ok = n, true
+		}
+	}
+	return step, ok, nil
+}
+
+// digits is a code as typed: six ASCII digits, with the spaces around and the one
+// in the middle that apps show, and nothing else.
+func digits(typed string) ([]byte, bool) {
+	code := bytes.Trim([]byte(typed), " \t\r\n")
+	if len(code) == totpDigits+1 && code[totpDigits/2] == ' ' {
+		code = append(code[:totpDigits/2:totpDigits/2], code[totpDigits/2+1:]...)
+	}
+	if len(code) != totpDigits {
+		return nil, false
+	}
+	for _, c := range code {
+		if c < '0' || c > '9' {
+			return nil, false
+		}
+	}
+	return code, true
+}

@@ -1,0 +1,347 @@
+package factor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+	"github.com/go-webauthn/webauthn/webauthn"
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+const (
+	maxAnswer       = 64 << 10
+	maxCredentialID = 1023 // WebAuthn Level 3 section 7.1, step 25
+)
+
+// Authentication methods of authenticators (RFC 8176 section 2).
+const (
+	amrHardwareKey = "hwk"  // the key cannot leave the authenticator
+	amrSoftwareKey = "swk"  // it can be backed up
+	amrPresence    = "user" // a touch
+)
+
+// authenticators are WebAuthn authenticators. One origin and one RP ID, fixed by
+// the issuer, so that what was made for another host is worth nothing here.
+type authenticators struct {
+	store      *storage.Store
+	library    *webauthn.WebAuthn
+	challenges challenges
+	origin     string
+	name       func() string // of this site, as authenticators show it
+	now        func() time.Time
+}
+
+// newAuthenticators returns nil if the issuer's host is an address: that is no RP ID.
+func newAuthenticators(store *storage.Store, c challenges, issuer *url.URL, name func() string, now func() time.Time) (*authenticators, error) {
+	if protocol.ValidateRPID(issuer.Hostname()) != nil {
+		return nil, nil
+	}
+	origin := issuer.Scheme + "://" + issuer.Host
+	timeout := webauthn.TimeoutConfig{Timeout: challengeLife, TimeoutUVD: challengeLife}
+	library, err := webauthn.New(&webauthn.Config{
+		RPID: issuer.Hostname(), RPDisplayName: issuer.Hostname(), RPOrigins: []string{origin},
+		AttestationPreference: protocol.PreferNoAttestation,
+		AuthenticatorSelection: protocol.AuthenticatorSelection{
+			ResidentKey: protocol.ResidentKeyRequirementPreferred, RequireResidentKey: protocol.ResidentKeyNotRequired(),
+			UserVerification: protocol.VerificationPreferred,
+		},
+		Timeouts: webauthn.TimeoutsConfig{Login: timeout, Registration: timeout},
+		// Section 9: what was not asked for is to be borne. Nothing here acts on it.
+		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("factor: %w", err)
+	}
+	return &authenticators{store: store, library: library, challenges: c, origin: origin, name: name, now: now}, nil
+}
+
+// algorithms are what a credential's key may be of, the preferred one first.
+func algorithms() []protocol.CredentialParameter {
+	var all []protocol.CredentialParameter
+	for _, alg := range []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256} {
+		all = append(all, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})
+	}
+	return all
+}
+
+// holder is a person as the library sees them. The handle that authenticators
+// keep and give out is the sub: it names nobody (section 14.6.1).
+type holder struct {
+	user        *storage.User
+	credentials []webauthn.Credential
+}
+
+func (h *holder) WebAuthnID() []byte                         { return h.user.Sub[:] }
+func (h *holder) WebAuthnName() string                       { return h.user.Email }
+func (h *holder) WebAuthnCredentials() []webauthn.Credential { return h.credentials }
+func (h *holder) WebAuthnDisplayName() string {
+	if h.user.Profile.Name != "" {
+		return h.user.Profile.Name
+	}
+	return h.user.Email
+}
+
+// credential is the record in a row. The column has the last word on the counter.
+func credential(f *storage.Factor) (webauthn.Credential, error) {
+	var c webauthn.Credential
+	if err := json.Unmarshal(f.Credential, &c); err != nil {
+		return c, fmt.Errorf("the credential of factor %s is not one: %w", f.ID, err)
+	}
+	c.Authenticator.SignCount = uint32(f.Counter)
+	return c, nil
+}
+
+func newHolder(u *storage.User, mine []storage.Factor) (*holder, error) {
+	h := &holder{user: u}
+	for n := range mine {
+		c, err := credential(&mine[n])
+		if err != nil {
+			return nil, err
+		}
+		h.credentials = append(h.credentials, c)
+	}
+	return h, nil
+}
+
+// beginCreate asks for a new authenticator, and for none that is enrolled already.
+func (a *authenticators) beginCreate(w *Who, all []storage.Factor) (json.RawMessage, error) {
+	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := a.challenges.give(forEnrolment, w.Bind, w.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	options, _, err := a.library.BeginRegistration(h, webauthn.WithCredentialParameters(algorithms()),
+		webauthn.WithExclusions(webauthn.Credentials(h.credentials).CredentialDescriptors()), webauthn.WithExtensions(webauthn.WithExtensionCredProps()),
+		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Challenge, o.RelyingParty.Name = challenge, a.name()
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(options)
+}
+
+// beginGet asks for one of the person's authenticators.
+func (a *authenticators) beginGet(w *Who, all []storage.Factor) (json.RawMessage, error) {
+	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
+	if err != nil {
+		return nil, err
+	}
+	if len(h.credentials) == 0 {
+		return nil, storage.ErrNotFound
+	}
+	challenge, err := a.challenges.give(forSecondStep, w.Bind, w.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	options, _, err := a.library.BeginLogin(h, webauthn.WithChallenge(challenge))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(options)
+}
+
+// beginPasskey asks for any passkey of this site. It names no credentials, so it
+// tells nothing about anybody, and as the only step it wants the user verified.
+func (a *authenticators) beginPasskey(bind secret.Hash) (json.RawMessage, error) {
+	challenge, err := a.challenges.give(forPasskey, bind, uuid.Nil)
+	if err != nil {
+		return nil, err
+	}
+	options, _, err := a.library.BeginDiscoverableLogin(webauthn.WithChallenge(challenge), webauthn.WithUserVerification(protocol.VerificationRequired))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(options)
+}
+
+func (a *authenticators) confirm(w *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
+	if len(answer) > maxAnswer {
+		return nil, ErrWrong
+	}
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	data := &parsed.Response.CollectedClientData
+	challenge, err := a.challenges.take(data.Challenge, forEnrolment, w.Bind, w.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.mayEnrol(parsed); err != nil {
+		return nil, err
+	}
+	h := &holder{user: w.User}
+	c, err := a.library.CreateCredential(h, webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(), CredParams: algorithms(),
+		UserVerification: protocol.VerificationPreferred, Extensions: protocol.SessionExtensions{Requested: []string{protocol.ExtensionCredProps}}}, parsed)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	record, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	row := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: w.User.ID, Kind: storage.FactorWebAuthn, Name: clean(name), Credential: record,
+		CredentialHash: secret.HashOf(string(c.ID)), Passkey: discoverable(c), Counter: int64(c.Authenticator.SignCount), CreatedAt: a.now()}
+	if row.Name == "" {
+		row.Name = modelName(c, row.Passkey)
+	}
+	return &storage.NewFactor{Factor: row, Challenge: challenge.hash, ChallengeExpires: challenge.expires}, nil
+}
+
+// mayEnrol holds a new credential against what was asked for, beyond what the
+// library does: the origin to the letter, no attestation, and a key that can verify.
+func (a *authenticators) mayEnrol(p *protocol.ParsedCredentialCreationData) error {
+	object := &p.Response.AttestationObject
+	if p.Response.CollectedClientData.Origin != a.origin {
+		return wrong(errors.New("another origin"))
+	}
+	// None was asked for, and a client passes on no other then than the credential's
+	// own signature (section 5.1.3). So no certificate of a stranger is ever parsed.
+	_, chain := object.AttStatement["x5c"]
+	if object.Format != string(protocol.AttestationFormatNone) && object.Format != string(protocol.AttestationFormatPacked) || chain {
+		return wrong(errors.New("an attestation that was not asked for"))
+	}
+	if _, err := webauthncose.ParsePublicKey(object.AuthData.AttData.CredentialPublicKey); err != nil {
+		return wrong(errors.New("a key that cannot be used"))
+	}
+	return nil
+}
+
+// discoverable tells whether the authenticator itself stores the credential: it
+// says so, or says nothing and syncs, which only such ones do.
+func discoverable(c *webauthn.Credential) bool {
+	if c.Extensions.RK != nil {
+		return *c.Extensions.RK
+	}
+	return c.Flags.BackupEligible
+}
+
+func (a *authenticators) verify(ctx context.Context, w *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+	parsed, err := a.parse(answer)
+	if err != nil {
+		return nil, nil, err
+	}
+	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forSecondStep, w.Bind, w.User.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	mine := confirmed(all, storage.FactorWebAuthn)
+	n := slices.IndexFunc(mine, func(f storage.Factor) bool { return f.CredentialHash == secret.HashOf(string(parsed.RawID)) })
+	if n < 0 {
+		return nil, nil, ErrWrong
+	}
+	h, err := newHolder(w.User, mine)
+	if err != nil {
+		return nil, nil, err
+	}
+	session := webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(), UserVerification: protocol.VerificationPreferred}
+	for _, c := range h.credentials {
+		session.AllowedCredentialIDs = append(session.AllowedCredentialIDs, c.ID)
+	}
+	c, err := a.library.ValidateLogin(h, session, parsed)
+	if err != nil {
+		return nil, nil, wrong(err)
+	}
+	use, err := a.use(ctx, &mine[n], c, parsed, challenge, w.RequestID)
+	return &mine[n], use, err
+}
+
+// passkey finds out whose passkey answered. The handle and the credential must
+// name the same person.
+func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer []byte) (*storage.User, *storage.Factor, *storage.FactorUse, error) {
+	parsed, err := a.parse(answer)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forPasskey, bind, uuid.Nil)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f, u, err := a.store.FactorByCredential(ctx, secret.HashOf(string(parsed.RawID)))
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
+		return nil, nil, nil, ErrWrong
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	h, err := newHolder(u, []storage.Factor{*f})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	// ValidatePasskeyLogin insists on a handle and compares it with the holder's.
+	session := webauthn.SessionData{Challenge: challenge.text, UserVerification: protocol.VerificationRequired}
+	_, c, err := a.library.ValidatePasskeyLogin(func([]byte, []byte) (webauthn.User, error) { return h, nil }, session, parsed)
+	if err != nil {
+		return nil, nil, nil, wrong(err)
+	}
+	use, err := a.use(ctx, f, c, parsed, challenge, "")
+	return u, f, use, err
+}
+
+// parse reads an assertion that is not too large and from this very origin.
+func (a *authenticators) parse(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
+	if len(answer) > maxAnswer {
+		return nil, ErrWrong
+	}
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if len(parsed.RawID) > maxCredentialID || parsed.Response.CollectedClientData.Origin != a.origin {
+		return nil, ErrWrong
+	}
+	return parsed, nil
+}
+
+// use is what a verified assertion spends. A counter that did not grow means that
+// the key may be in two places: it is refused and told (section 6.1.1). Those that
+// do not count stay at zero.
+func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn.Credential, p *protocol.ParsedCredentialAssertionData, challenge *answered, requestID string) (*storage.FactorUse, error) {
+	if c.Authenticator.CloneWarning {
+		e := &storage.Event{Type: "factor.clone_suspected", User: f.UserID, RequestID: requestID,
+			Facts: map[string]any{"factor": f.ID, "stored": f.Counter, "given": p.Response.AuthenticatorData.Counter}}
+		if err := a.store.Record(ctx, e); err != nil {
+			return nil, err
+		}
+		return nil, ErrWrong
+	}
+	record, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return &storage.FactorUse{Factor: f.ID, Counter: int64(c.Authenticator.SignCount), Credential: record, Challenge: challenge.hash, ChallengeExpires: challenge.expires}, nil
+}
+
+// proves is phishing-resistant in every case: as the second step after another,
+// or as the only one with the user verified.
+func (a *authenticators) proves(f *storage.Factor) Proof {
+	key := amrHardwareKey
+	if c, err := credential(f); err == nil && c.Flags.BackupEligible {
+		key = amrSoftwareKey
+	}
+	return Proof{ACR: identity.ACRPhishingResistant, AMR: []string{key, amrPresence, identity.AMRMFA}}
+}
+
+// wrong is ErrWrong with the library's short reason, which quotes nothing that was sent.
+func wrong(err error) error {
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		return fmt.Errorf("%w: %s", ErrWrong, e.Type)
+	}
+	return ErrWrong
+}

@@ -1,0 +1,342 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+const (
+	// importBatch is how many people go into one transaction.
+	importBatch = 500
+	// maxImportFaults bounds what is told of a file of another kind altogether.
+	maxImportFaults = 100
+)
+
+// ImportOptions say how people are imported.
+type ImportOptions struct {
+	// Peppered says that PASSWORD_PEPPER went into every hash, as Flask-Security does
+	// it with SECURITY_PASSWORD_SALT.
+	Peppered bool
+	// DryRun checks the file, counts, and changes nothing.
+	DryRun bool
+	// Progress, if not nil, hears how far the work has come.
+	Progress func(what string, done, of int)
+}
+
+// Import is what became of a file.
+type Import struct {
+	People  int `json:"people"` // in the file
+	Created int `json:"created"`
+	// Skipped have an address that somebody has already; Exists names the first hundred.
+	Skipped int            `json:"skipped"`
+	Exists  []ImportedLine `json:"exists"`
+}
+
+// ImportedLine is a person of the file.
+type ImportedLine struct {
+	Line  int    `json:"line"`
+	Email string `json:"email"`
+}
+
+// ImportFault is one thing wrong in one line. It never holds a hash.
+type ImportFault struct {
+	Line int
+	Fault
+}
+
+// ImportFaults is everything wrong in a file, as an error; More counts those that
+// are not listed.
+type ImportFaults struct {
+	Faults []ImportFault
+	More   int
+}
+
+func (f *ImportFaults) Error() string {
+	lines := make([]string, len(f.Faults))
+	for n, x := range f.Faults {
+		lines[n] = fmt.Sprintf("line %d: %s", x.Line, x.Fault)
+	}
+	if f.More > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", f.More))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (f *ImportFaults) add(line int, all Faults) {
+	for _, x := range all {
+		if len(f.Faults) < maxImportFaults {
+			f.Faults = append(f.Faults, ImportFault{line, x})
+		} else {
+			f.More++
+		}
+	}
+}
+
+// ImportUsers creates the people of a file: JSON Lines or CSV, told by its first
+// character. The whole file is checked first: with *ImportFaults nothing has
+// changed. Then people are created in batches. Whoever has an address of the file
+// already is left as they are, so that an import that was interrupted, which
+// returns what it has done beside the error, is finished by running it again.
+//
+// Addresses count as proven unless the line says otherwise: whoever administers the
+// installation vouches for them.
+func (i *Identity) ImportUsers(ctx context.Context, a Actor, file io.ReadSeeker, o ImportOptions) (*Import, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return nil, err
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	im := &importer{i: i, a: a, o: o, slugs: map[string]uuid.UUID{}}
+	people, err := im.check(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	im.done.People = people
+	im.done.Exists = []ImportedLine{}
+	err = im.create(ctx, file)
+	return &im.done, err
+}
+
+// importer carries one import.
+type importer struct {
+	i     *Identity
+	a     Actor
+	o     ImportOptions
+	slugs map[string]uuid.UUID // of organizations; uuid.Nil if there is none
+	done  Import
+}
+
+// imported is a person of a line, ready to be created.
+type imported struct {
+	line int
+	*storage.NewUser
+}
+
+// check reads the file once and returns how many people it has.
+func (im *importer) check(ctx context.Context, file io.ReadSeeker) (people int, err error) {
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	var wrong ImportFaults
+	lines := map[string]int{} // where each address was seen first
+	err = readImport(file, func(n int, l *importLine, faults Faults, at int64) error {
+		if l != nil {
+			p, more, err := im.person(ctx, l)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, more...)
+			if first := lines[p.User.EmailKey]; first > 0 {
+				faults.add("email", fmt.Sprintf("is that of line %d", first), "write each person once; organizations takes several")
+			} else if p.User.EmailKey != "" {
+				lines[p.User.EmailKey] = n
+			}
+		}
+		wrong.add(n, faults)
+		if people++; people%importBatch == 0 {
+			im.o.Progress("percent checked", int(at*99/max(size, 1)), 100)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return 0, err
+	}
+	if people >= importBatch {
+		im.o.Progress("percent checked", 100, 100)
+	}
+	if len(wrong.Faults) > 0 {
+		return 0, &wrong
+	}
+	return people, nil
+}
+
+// create reads the file again. What was wrong was found before, unless the file or
+// an organization has changed meanwhile: then it ends here.
+func (im *importer) create(ctx context.Context, file io.ReadSeeker) error {
+	var batch []imported
+	flush := func() error {
+		if err := im.batch(ctx, batch); err != nil {
+			return err
+		}
+		batch = batch[:0]
+		im.o.Progress("people", im.done.Created+im.done.Skipped, im.done.People)
+		return nil
+	}
+	err := readImport(file, func(n int, l *importLine, faults Faults, _ int64) error {
+		var p *storage.NewUser
+		if l != nil {
+			var more Faults
+			var err error
+			if p, more, err = im.person(ctx, l); err != nil {
+				return err
+			}
+			faults = append(faults, more...)
+		}
+		if len(faults) > 0 {
+			var wrong ImportFaults
+			wrong.add(n, faults)
+			return &wrong
+		}
+		if batch = append(batch, imported{n, p}); len(batch) < importBatch {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && len(batch) > 0 {
+		err = flush()
+	}
+	return err
+}
+
+// batch creates those whose addresses nobody has.
+func (im *importer) batch(ctx context.Context, all []imported) error {
+	keys := make([]string, len(all))
+	for n, p := range all {
+		keys[n] = p.User.EmailKey
+	}
+	taken, err := im.i.store.TakenAddresses(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var fresh []imported
+	var people []*storage.NewUser
+	for _, p := range all {
+		if slices.Contains(taken, p.User.EmailKey) {
+			im.skip(p)
+			continue
+		}
+		fresh, people = append(fresh, p), append(people, p.NewUser)
+	}
+	if im.o.DryRun || len(fresh) == 0 {
+		im.done.Created += len(fresh)
+		return nil
+	}
+	switch err := im.i.store.CreateUsers(ctx, people...); {
+	case errors.Is(err, storage.ErrExists): // somebody registered meanwhile
+		return im.oneByOne(ctx, fresh)
+	case err != nil:
+		return err
+	}
+	im.done.Created += len(fresh)
+	return nil
+}
+
+func (im *importer) oneByOne(ctx context.Context, all []imported) error {
+	for _, p := range all {
+		switch err := im.i.store.CreateUsers(ctx, p.NewUser); {
+		case errors.Is(err, storage.ErrExists):
+			im.skip(p)
+		case err != nil:
+			return err
+		default:
+			im.done.Created++
+		}
+	}
+	return nil
+}
+
+func (im *importer) skip(p imported) {
+	im.done.Skipped++
+	if len(im.done.Exists) < maxImportFaults {
+		im.done.Exists = append(im.done.Exists, ImportedLine{p.line, p.User.Email})
+	}
+}
+
+// person applies the rules to a line.
+func (im *importer) person(ctx context.Context, l *importLine) (*storage.NewUser, Faults, error) {
+	var faults, more Faults
+	key, err := EmailKey(l.Email)
+	errors.As(err, &faults)
+	if _, err := l.ProfilePatch.check(); errors.As(err, &more) {
+		faults = append(faults, more...)
+	}
+	n := NewUser{Email: l.Email}
+	l.ProfilePatch.apply(&n.Profile)
+	n.Profile.PhoneNumberVerified = l.PhoneNumberVerified && n.Profile.PhoneNumber != ""
+	p := im.i.newPerson(im.a, n, key)
+	if l.EmailVerified != nil && !*l.EmailVerified {
+		p.User.EmailVerifiedAt = time.Time{}
+	}
+	if l.Disabled {
+		p.User.DisabledAt = p.User.CreatedAt
+		with(p.Events[0], "disabled", true)
+	}
+	p.PasswordHash = im.hash(&faults, strings.TrimSpace(l.PasswordHash))
+	return p, faults, im.join(ctx, &faults, p, l)
+}
+
+// hash is a password hash as it is stored.
+func (im *importer) hash(faults *Faults, given string) string {
+	if given == "" {
+		return ""
+	}
+	stored, err := given, error(nil)
+	if im.o.Peppered {
+		stored, err = im.i.passwords.Peppered(given)
+	}
+	if err == nil {
+		err = im.i.passwords.CheckHash(stored)
+	}
+	if err != nil {
+		problem := strings.TrimPrefix(err.Error(), secret.ErrBadHash.Error()+": ")
+		faults.add("password_hash", problem, "see docs/import.md for the kinds that are verified; without one they choose a new password by mail")
+	}
+	return stored
+}
+
+// join makes the person a member of the organizations that the line names.
+func (im *importer) join(ctx context.Context, faults *Faults, p *storage.NewUser, l *importLine) error {
+	roles, wrong := l.roles()
+	*faults = append(*faults, wrong...)
+	slugs := make([]string, 0, len(roles))
+	for slug := range roles {
+		slugs = append(slugs, slug)
+	}
+	slices.Sort(slugs)
+	for _, slug := range slugs {
+		id, err := im.organization(ctx, slug)
+		if err != nil {
+			return err
+		}
+		if id == uuid.Nil {
+			faults.add("organization", fmt.Sprintf("there is no organization %q", clip(slug)), "create it first: sallyport orgs create SLUG")
+		}
+		var wrong Faults
+		if errors.As(checkRole(roles[slug]), &wrong) {
+			*faults = append(*faults, wrong...)
+		}
+		if p.Roles == nil {
+			p.Roles = map[uuid.UUID]string{}
+		}
+		p.Roles[id] = roles[slug]
+		p.Events = append(p.Events, membership(im.a, "membership.created", id, p.User.ID, roles[slug]))
+	}
+	return nil
+}
+
+func (im *importer) organization(ctx context.Context, slug string) (uuid.UUID, error) {
+	if id, known := im.slugs[slug]; known {
+		return id, nil
+	}
+	o, err := im.i.store.OrganizationBySlug(ctx, slug)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		im.slugs[slug] = uuid.Nil
+	case err != nil:
+		return uuid.Nil, err
+	default:
+		im.slugs[slug] = o.ID
+	}
+	return im.slugs[slug], nil
+}

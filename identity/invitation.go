@@ -1,0 +1,228 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// InvitationLife is how long an invitation can be accepted.
+const InvitationLife = 7 * 24 * time.Hour
+
+// maxInvitations bounds the open ones of an organization, and those that it makes and
+// takes back within a day: each is a mail to whomever somebody names.
+const maxInvitations = 100
+
+// ErrTooManyInvitations: the organization has as many open ones as it may, or has
+// made as many within a day.
+var ErrTooManyInvitations = errors.New("too many open invitations")
+
+// Invited is what the holder of an invitation's token is told. Whether the address
+// has an account is not part of it.
+type Invited struct {
+	Invitation   storage.Invitation
+	Organization storage.Organization
+}
+
+// Invite mails an address the offer of a role. Owners invite to any role, admins to
+// any but owner, and those who administer the installation to any. An invitation
+// that the address has already to this organization is replaced. Errors: Faults,
+// ErrForbidden, storage.ErrNotFound, storage.ErrExists if they are a member,
+// ErrTooManyInvitations, ErrTooManyMails.
+func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID, email, role string) (*storage.Invitation, error) {
+	key, err := i.mayInvite(ctx, a, organizationID, email, role)
+	if err != nil {
+		return nil, err
+	}
+	o, err := i.store.Organization(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	now, token := i.clock(), secret.NewToken("")
+	n := &storage.Invitation{ID: uuid.Must(uuid.NewV7()), OrganizationID: o.ID, Email: strings.TrimSpace(email), EmailKey: key, Role: role,
+		Token: secret.HashOf(token), InvitedBy: a.UserID, CreatedAt: now, ExpiresAt: now.Add(InvitationLife)}
+	if n.Inviter, err = i.inviter(ctx, a); err != nil {
+		return nil, err
+	}
+	if allowed, err := i.mailboxAllowed(ctx, "invitation", key); err != nil {
+		return nil, err
+	} else if !allowed {
+		return nil, ErrTooManyMails
+	}
+	m, err := i.letter(&storage.User{Email: n.Email}, mail.Invitation{Organization: o.Name, Inviter: n.Inviter, Role: roleWords(role),
+		Link: i.issuer + "/invite?token=" + token, ValidFor: InvitationLife}, "")
+	if err != nil {
+		return nil, err
+	}
+	// The address is not among the event's personal details: nothing would ever erase it there.
+	err = i.store.CreateInvitation(ctx, n, maxInvitations, with(invitation(a, "invitation.created", o.ID, n.ID), "role", role), m)
+	if errors.Is(err, storage.ErrConflict) {
+		return nil, ErrTooManyInvitations
+	}
+	if err != nil {
+		return nil, err
+	}
+	i.wake()
+	return n, nil
+}
+
+// mayInvite checks who invites whom as what, and returns the folded address. Only
+// owners make owners. A personal access token invites nobody: who steals it must
+// not be able to stay. Nor does whoever has not proven their address: strangers
+// could make accounts to send mails with, and whoever made an account with the
+// address of another would have a friend in its organizations when that one comes.
+func (i *Identity) mayInvite(ctx context.Context, a Actor, organizationID uuid.UUID, email, role string) (string, error) {
+	if err := i.provenOrOperator(ctx, a); err != nil {
+		return "", err
+	}
+	may := []string{storage.RoleOwner}
+	if role != storage.RoleOwner {
+		may = append(may, storage.RoleAdmin)
+	}
+	if err := i.inOrganization(ctx, a, organizationID, may...); err != nil {
+		return "", err
+	}
+	var faults Faults
+	if err := checkRole(role); err != nil {
+		errors.As(err, &faults)
+	}
+	key, err := EmailKey(email)
+	if err != nil {
+		var more Faults
+		errors.As(err, &more)
+		faults = append(faults, more...)
+	}
+	return key, faults.err()
+}
+
+func (i *Identity) provenOrOperator(ctx context.Context, a Actor) error {
+	if a.operator {
+		return nil
+	}
+	u, err := i.person(ctx, a)
+	if err == nil && !u.Proven() {
+		err = fmt.Errorf("%w: the address is not proven", ErrForbidden)
+	}
+	return err
+}
+
+// inviter is what the one who invites is called in the mail.
+func (i *Identity) inviter(ctx context.Context, a Actor) (string, error) {
+	if a.operator {
+		return "", nil
+	}
+	u, err := i.store.User(ctx, a.UserID)
+	if err != nil {
+		return "", err
+	}
+	if u.Profile.Name != "" {
+		return u.Profile.Name, nil
+	}
+	return u.Email, nil
+}
+
+// roleWords is a role as a sentence has it.
+func roleWords(role string) string {
+	if role == storage.RoleOwner || role == storage.RoleAdmin {
+		return "an " + role
+	}
+	return "a " + role
+}
+
+func invitation(a Actor, kind string, organizationID, invitationID uuid.UUID) *storage.Event {
+	e := with(a.event(kind), "invitation", invitationID.String())
+	e.Organization = organizationID
+	return e
+}
+
+// Invitations lists up to limit invitations of an organization that can still be
+// accepted, older ones first, those after the one with that id.
+func (i *Identity) Invitations(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Invitation, error) {
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return nil, err
+	}
+	return i.store.Invitations(ctx, organizationID, after, limit)
+}
+
+// RevokeInvitation makes an invitation worthless. storage.ErrNotFound if the
+// organization has none such that is open.
+func (i *Identity) RevokeInvitation(ctx context.Context, a Actor, organizationID, invitationID uuid.UUID) error {
+	if err := a.inPerson(); err != nil {
+		return err
+	}
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return err
+	}
+	return i.store.RevokeInvitation(ctx, organizationID, invitationID, invitation(a, "invitation.revoked", organizationID, invitationID))
+}
+
+// OpenInvitation tells what a token of /invite stands for, without using it.
+// ErrLink if it stands for nothing (any more).
+func (i *Identity) OpenInvitation(ctx context.Context, token string) (*Invited, error) {
+	n, o, err := i.store.Invitation(ctx, secret.HashOf(token))
+	if err != nil {
+		return nil, linkError(err)
+	}
+	return &Invited{Invitation: *n, Organization: *o}, nil
+}
+
+// AcceptInvitation uses an invitation for the acting person, whose address must be
+// the one that was invited: ErrForbidden else. ErrLink as for OpenInvitation.
+//
+// A first proof of the address loses nothing of the account: whoever acts is
+// signed in to it and holds what was mailed to the address, as in Verify. One
+// whose account somebody else made with their address cannot sign in to it; they
+// register by the invitation, which takes that account over.
+func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string) (*storage.Organization, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	n, err := i.OpenInvitation(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	err = i.store.AcceptInvitation(ctx, &storage.Acceptance{Token: n.Invitation.Token, EmailKey: u.EmailKey, Event: a.event("invitation.accepted")}, u.ID)
+	if err != nil {
+		return nil, acceptError(err)
+	}
+	return &n.Organization, nil
+}
+
+func acceptError(err error) error {
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: it was sent to another address", ErrForbidden)
+	}
+	return linkError(err)
+}
+
+// registerInvited creates a person with the place that an invitation offers, in
+// one transaction. p's address must be the invited one (OpenInvitation); it counts
+// as proven, since the token was mailed to it. An account of that address that was
+// never proven is claimed: its password, sessions and grants go, p's password and
+// profile count, and p.User becomes that account. Errors: ErrLink, ErrForbidden for
+// another address, ErrRegistered if the address has a proven account; then the
+// invitation stays.
+func (i *Identity) registerInvited(ctx context.Context, token string, p *storage.NewUser, requestID string, mails ...*storage.Message) (*storage.Organization, error) {
+	n, err := i.OpenInvitation(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	p.User.EmailVerifiedAt = i.clock()
+	a := &storage.Acceptance{Token: n.Invitation.Token, EmailKey: p.User.EmailKey, Event: &storage.Event{Type: "invitation.accepted", RequestID: requestID}}
+	err = i.store.RegisterInvited(ctx, a, p, &storage.Event{Type: "user.claimed", RequestID: requestID}, mails...)
+	switch {
+	case errors.Is(err, storage.ErrExists):
+		return nil, fmt.Errorf("%w: %w", ErrRegistered, err)
+	case err != nil:
+		return nil, acceptError(err)
+	}
+	return &n.Organization, nil
+}

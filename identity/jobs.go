@@ -1,0 +1,59 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The kinds of mails that strangers cause, each counted for itself.
+const (
+	mailboxRegistration = "registration"
+	mailboxRecovery     = "recovery"
+	mailboxNewDevice    = "new device"
+	mailboxVerification = "verification"
+)
+
+const (
+	// unprovenLife is how long an account may wait for its address to be proven.
+	unprovenLife = 7 * 24 * time.Hour
+	lapseBatch   = 100
+	lapseLease   = 10 * time.Minute
+)
+
+// MessageHandlers are what the outbox worker calls for messages of these kinds. They
+// decide what the request could not without telling whether an address exists. Each
+// bears to be called again with the same message.
+func (i *Identity) MessageHandlers() map[string]mail.Handler {
+	return map[string]mail.Handler{
+		registrationRequested: i.decideRegistration,
+		recoveryRequested:     i.decideRecovery,
+	}
+}
+
+// unsealMessage opens what ask has left. One that was sealed under a key that is
+// not there may be opened later; one that is not what was left never will be.
+func (i *Identity) unsealMessage(m *storage.Message, v any) error {
+	err := i.unseal(m.Payload, "outbox.payload "+m.ID.String(), v)
+	if err != nil && !errors.Is(err, secret.ErrNoKey) {
+		return mail.GiveUp(err)
+	}
+	return err
+}
+
+// dedupe keeps a message that is handled twice from sending two mails.
+func dedupe(m *storage.Message) string { return "answer " + m.ID.String() }
+
+// Lapse deletes the accounts whose address was not proven within 7 days, and tells
+// how many. Call it every hour or so; at any time one node does it.
+func (i *Identity) Lapse(ctx context.Context) (int, error) {
+	_, mine, err := i.store.Lease(ctx, "lapse", i.holder, lapseLease)
+	if err != nil || !mine {
+		return 0, err
+	}
+	return i.store.LapseUnproven(ctx, i.clock().Add(-unprovenLife), lapseBatch)
+}

@@ -1,0 +1,32 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// FreshFor is how long after signing in what weakens an account may be done.
+const FreshFor = 5 * time.Minute
+
+// Owed is what a person's session still owes before they may do anything with
+// their account: what the installation asks (settings, as storage.Registry has
+// them) and what each of their organizations asks. An authorization request asks
+// for less, the one organization that it acts for, or for more, its acr.
+func (i *Identity) Owed(ctx context.Context, v *storage.Visit, settings storage.PlatformSettings) (Assurance, error) {
+	asked, err := i.store.Requirements(ctx, v.User.ID)
+	if err != nil {
+		return Assurance{}, err
+	}
+	if settings.MFA.Require != "" {
+		asked = append(asked, storage.Requirement{Policy: settings.MFA, From: v.User.CreatedAt})
+	}
+	return Assure(Situation{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: asked, Now: i.clock()}), nil
+}
+
+// Fresh reports whether the person signed in within FreshFor, and has shown their
+// second step if they have one. The caller looks at where the session is used from.
+func (i *Identity) Fresh(v *storage.Visit) bool {
+	return !Half(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
+}

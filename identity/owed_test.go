@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// MF-07: on pages that serve no app, the installation and every organization of
+// the person are heard, and a deadline counts from when it began to apply.
+func TestWhatASessionOwes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		bob := in.user(t, "bob@example.com", false)
+		acme, err := in.CreateOrganization(t.Context(), Operator(), "acme", "Acme", bob.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visit := func(acr string, factors ...string) *storage.Visit {
+			u := *bob
+			u.Factors = factors
+			return &storage.Visit{User: u, Session: storage.Session{ID: uuid.New(), UserID: u.ID, ACR: acr}}
+		}
+		owed := func(v *storage.Visit, platform storage.MFAPolicy) Assurance {
+			a, err := in.Owed(t.Context(), v, storage.PlatformSettings{MFA: platform})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		none := storage.MFAPolicy{}
+		if a := owed(visit(ACRPassword), none); a.Owes() || a.Requirement != nil {
+			t.Errorf("nobody asks for anything, and it owes %+v", a)
+		}
+		if a := owed(visit(ACRPassword, storage.FactorTOTP), none); len(a.Prove) == 0 {
+			t.Error("a half session owes nothing")
+		}
+		if a := owed(visit(ACRPassword), storage.MFAPolicy{Require: storage.RequireAny}); len(a.Enrol) != 2 {
+			t.Errorf("the installation asks, and it owes %+v", a)
+		}
+		if a := owed(visit(ACRPassword), storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); a.Owes() || a.Requirement == nil || a.Requirement.Organization != nil {
+			t.Errorf("before the installation's deadline: %+v", a)
+		}
+		settings := storage.OrganizationSettings{MFA: storage.MFAPolicy{Require: storage.RequirePasskey}}
+		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, settings, &storage.Event{Type: "organization.changed", Organization: acme.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if a := owed(visit(ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.Overdue.Organization.ID != acme.ID {
+			t.Errorf("the organization asks, and it owes %+v", a)
+		}
+		if a := owed(visit(ACRPhishingResistant, storage.FactorWebAuthn), none); a.Owes() {
+			t.Errorf("all is proven, and it owes %+v", a)
+		}
+	})
+}
+
+// §6: what weakens an account needs a sign-in within five minutes, and a half one is none.
+func TestFreshSignIns(t *testing.T) {
+	in := onSQLite(t)
+	now := in.clock()
+	for _, tc := range []struct {
+		ago     time.Duration
+		factors []string
+		acr     string
+		want    bool
+	}{
+		{0, nil, ACRPassword, true},
+		{5 * time.Minute, nil, ACRPassword, true},
+		{5*time.Minute + 2*time.Second, nil, ACRPassword, false},
+		{0, []string{storage.FactorTOTP}, ACRPassword, false},
+		{0, []string{storage.FactorTOTP}, ACRMFA, true},
+	} {
+		v := &storage.Visit{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
+		if got := in.Fresh(v); got != tc.want {
+			t.Errorf("%+v: got %v", tc, got)
+		}
+	}
+}

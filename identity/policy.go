@@ -1,0 +1,117 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// MaxGraceDays is the longest time to enrol that a policy can give.
+const MaxGraceDays = 90
+
+// MFAPolicy returns what an organization asks of its members, to its owners and admins.
+func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return storage.MFAPolicy{}, err
+	}
+	settings, err := i.store.OrganizationSettings(ctx, organizationID)
+	return settings.MFA, err
+}
+
+// SetMFAPolicy sets what an organization asks of its members and returns it as it
+// stands then. Since is not the caller's: the grace begins anew when people who met
+// the requirement may meet it no longer, and stays when it becomes easier. Errors:
+// Faults, ErrForbidden, storage.ErrNotFound.
+func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID, p storage.MFAPolicy) (storage.MFAPolicy, error) {
+	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+		return p, err
+	}
+	if err := checkPolicy(&p); err != nil {
+		return p, err
+	}
+	err := i.store.EditOrganizationSettings(ctx, organizationID, func(s *storage.OrganizationSettings) *storage.Event {
+		e := i.change(a, "organization.mfa_policy_changed", &s.MFA, &p)
+		if e != nil {
+			e.Organization = organizationID
+		}
+		return e
+	})
+	return p, err
+}
+
+// PlatformMFAPolicy returns what the installation asks of everybody.
+func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return storage.MFAPolicy{}, err
+	}
+	settings, err := i.store.PlatformSettings(ctx)
+	return settings.MFA, err
+}
+
+// SetPlatformMFAPolicy is SetMFAPolicy for everybody.
+func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
+	if err := i.platform(ctx, a); err != nil {
+		return p, err
+	}
+	if err := checkPolicy(&p); err != nil {
+		return p, err
+	}
+	err := i.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
+		return i.change(a, "platform.mfa_policy_changed", &s.MFA, &p)
+	})
+	return p, err
+}
+
+func checkPolicy(p *storage.MFAPolicy) error {
+	var faults Faults
+	if !slices.Contains([]string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}, p.Require) {
+		faults.add("require", fmt.Sprintf("%q is nothing to require", clip(p.Require)), "choose any, totp or passkey, or leave it empty")
+	}
+	if p.GraceDays < 0 || p.GraceDays > MaxGraceDays {
+		faults.add("grace_days", fmt.Sprintf("is %d", p.GraceDays), fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
+	}
+	if p.Require == "" {
+		p.GraceDays = 0
+	}
+	return faults.err()
+}
+
+// change puts next in the place of present and tells of it; nil if they are the same.
+func (i *Identity) change(a Actor, kind string, present, next *storage.MFAPolicy) *storage.Event {
+	next.Since = begins(*present, *next, i.clock())
+	if present.Require == next.Require && present.GraceDays == next.GraceDays {
+		return nil
+	}
+	e := with(with(a.event(kind), "before", policyFacts(*present)), "after", policyFacts(*next))
+	*present = *next
+	return e
+}
+
+func policyFacts(p storage.MFAPolicy) map[string]any {
+	return map[string]any{"require": p.Require, "grace_days": p.GraceDays}
+}
+
+// begins is when the grace of next begins. A passkey in place of a code is another
+// requirement, not a stricter one, and begins anew too: nobody has it because they
+// had the other. A shorter grace counts from now, but gives nobody a later deadline
+// than they had.
+func begins(present, next storage.MFAPolicy, now time.Time) time.Time {
+	switch {
+	case next.Require == "":
+		return time.Time{}
+	case present.Require == "", next.Require != present.Require && next.Require != storage.RequireAny:
+		return now
+	case next.GraceDays < present.GraceDays:
+		if cut := present.Since.Add(days(present.GraceDays - next.GraceDays)); cut.Before(now) {
+			return cut
+		}
+		return now
+	}
+	return present.Since
+}
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

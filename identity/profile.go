@@ -1,0 +1,148 @@
+package identity
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// The lengths of claims, in characters and in bytes of a URL.
+const (
+	maxClaim      = 200
+	maxClaimURL   = 2048
+	maxAddressAll = 500
+)
+
+var (
+	zoneGrammar   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)
+	localeGrammar = regexp.MustCompile(`^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}$`)
+	phoneGrammar  = regexp.MustCompile(`^\+?[0-9 ().-]{3,30}(;ext=[0-9]{1,10})?$`)
+)
+
+// claim is one member of a patch: what it becomes, where it goes and its rule.
+type claim struct {
+	name  string
+	value *string
+	to    func(*storage.Profile) *string
+	check func(faults *Faults, name, value string)
+}
+
+func (p *ProfilePatch) claims() []claim {
+	return []claim{
+		{"name", p.Name, func(s *storage.Profile) *string { return &s.Name }, checkLine},
+		{"given_name", p.GivenName, func(s *storage.Profile) *string { return &s.GivenName }, checkLine},
+		{"family_name", p.FamilyName, func(s *storage.Profile) *string { return &s.FamilyName }, checkLine},
+		{"middle_name", p.MiddleName, func(s *storage.Profile) *string { return &s.MiddleName }, checkLine},
+		{"nickname", p.Nickname, func(s *storage.Profile) *string { return &s.Nickname }, checkLine},
+		{"preferred_username", p.PreferredUsername, func(s *storage.Profile) *string { return &s.PreferredUsername }, checkLine},
+		{"profile", p.ProfileURL, func(s *storage.Profile) *string { return &s.ProfileURL }, checkClaimURL},
+		{"picture", p.Picture, func(s *storage.Profile) *string { return &s.Picture }, checkClaimURL},
+		{"website", p.Website, func(s *storage.Profile) *string { return &s.Website }, checkClaimURL},
+		{"gender", p.Gender, func(s *storage.Profile) *string { return &s.Gender }, checkLine},
+		{"birthdate", p.Birthdate, func(s *storage.Profile) *string { return &s.Birthdate }, checkBirthdate},
+		{"zoneinfo", p.Zoneinfo, func(s *storage.Profile) *string { return &s.Zoneinfo }, matching(zoneGrammar, "is no time zone", "write it like Europe/Berlin")},
+		{"locale", p.Locale, func(s *storage.Profile) *string { return &s.Locale }, matching(localeGrammar, "is no language", "write it like en-GB")},
+		{"phone_number", p.PhoneNumber, func(s *storage.Profile) *string { return &s.PhoneNumber }, matching(phoneGrammar, "is no phone number", "write it like +49 30 5550100")},
+	}
+}
+
+// check returns the names of the claims that the patch changes. The error is Faults.
+func (p *ProfilePatch) check() (changed []string, err error) {
+	var faults Faults
+	for _, c := range p.claims() {
+		if c.value == nil {
+			continue
+		}
+		*c.value = strings.TrimSpace(*c.value)
+		changed = append(changed, c.name)
+		if *c.value != "" {
+			c.check(&faults, c.name, *c.value)
+		}
+	}
+	if p.Address != nil {
+		changed = append(changed, "address")
+		checkAddress(&faults, p.Address)
+	}
+	return changed, faults.err()
+}
+
+// apply makes the change.
+func (p *ProfilePatch) apply(to *storage.Profile) {
+	phone := to.PhoneNumber
+	for _, c := range p.claims() {
+		if c.value != nil {
+			*c.to(to) = *c.value
+		}
+	}
+	if to.PhoneNumber != phone {
+		to.PhoneNumberVerified = false
+	}
+	if p.Address != nil {
+		to.Address = nil
+		if !reflect.ValueOf(*p.Address).IsZero() {
+			to.Address = p.Address
+		}
+	}
+}
+
+func checkLine(faults *Faults, name, value string) { checkName(faults, name, value, maxClaim) }
+
+func checkClaimURL(faults *Faults, name, value string) {
+	u, err := url.Parse(value)
+	if err != nil || len(value) > maxClaimURL || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		faults.add(name, "is no address of a web page", "write it like https://example.com/me")
+	}
+}
+
+// checkBirthdate: YYYY-MM-DD, YYYY, or 0000-MM-DD without the year (OpenID Connect
+// Core 1.0, section 5.1).
+func checkBirthdate(faults *Faults, name, value string) {
+	full := value
+	if len(value) == 4 {
+		full += "-01-01"
+	}
+	if monthDay, ok := strings.CutPrefix(full, "0000-"); ok {
+		full = "2000-" + monthDay // a leap year
+	}
+	if _, err := time.Parse(time.DateOnly, full); err != nil {
+		faults.add(name, "is no date", "write it like 1985-04-12")
+	}
+}
+
+func matching(grammar *regexp.Regexp, problem, remedy string) func(*Faults, string, string) {
+	return func(faults *Faults, name, value string) {
+		if !grammar.MatchString(value) {
+			faults.add(name, problem, remedy)
+		}
+	}
+}
+
+// checkAddress allows line breaks in formatted and street_address (section 5.1.1).
+func checkAddress(faults *Faults, a *storage.Address) {
+	total := 0
+	for _, part := range []struct {
+		name  string
+		value *string
+	}{
+		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality}, {"region", &a.Region},
+		{"postal_code", &a.PostalCode}, {"country", &a.Country},
+	} {
+		*part.value = strings.TrimSpace(strings.ReplaceAll(*part.value, "\r\n", "\n"))
+		total += len(*part.value)
+		line := *part.value
+		if part.name == "formatted" || part.name == "street_address" {
+			line = strings.ReplaceAll(line, "\n", " ")
+		}
+		if line != "" {
+			checkName(faults, "address."+part.name, strings.TrimSpace(line), maxAddressAll)
+		}
+	}
+	if total > 2*maxAddressAll {
+		faults.add("address", fmt.Sprintf("has more than %d bytes", 2*maxAddressAll), "leave out what is not needed")
+	}
+}

@@ -1,0 +1,117 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// resetLife is how long a link sets a new password.
+const resetLife = 30 * time.Minute
+
+// ErrRecoveryClosed: this installation sends no links to reset a password.
+var ErrRecoveryClosed = errors.New("recovery is closed")
+
+// RecoveryOpen reports whether links to reset a password are sent.
+func (i *Identity) RecoveryOpen() bool { return i.recovery }
+
+// recoveryRequested is the kind of message that decides a recovery.
+const recoveryRequested = "recovery.requested"
+
+// requestedRecovery is its payload, sealed.
+type requestedRecovery struct {
+	EmailKey  string
+	From      Origin
+	RequestID string
+}
+
+// RequestRecovery asks for a link to choose a new password. It does the same work
+// and gives the same answer whether anybody has the address: a worker decides.
+// Errors: Faults for what is no address, ErrRecoveryClosed.
+func (i *Identity) RequestRecovery(ctx context.Context, email string, from Origin, requestID string) error {
+	if !i.recovery {
+		return ErrRecoveryClosed
+	}
+	key, err := EmailKey(email)
+	if err != nil {
+		return err
+	}
+	return i.ask(ctx, recoveryRequested, requestedRecovery{EmailKey: key, From: i.from(from), RequestID: requestID})
+}
+
+// decideRecovery is the worker's half of RequestRecovery. The mail goes to the
+// address as it is stored, never to one that was typed.
+func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error {
+	var r requestedRecovery
+	if err := i.unsealMessage(m, &r); err != nil {
+		return err
+	}
+	u, err := i.store.UserByEmail(ctx, r.EmailKey)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if allowed, err := i.mailboxAllowed(ctx, mailboxRecovery, r.EmailKey); err != nil || !allowed {
+		return err
+	}
+	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey})
+	if err != nil {
+		return err
+	}
+	note, err := i.letter(u, mail.PasswordReset{Name: u.Profile.Name, Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
+	if err != nil {
+		return mail.GiveUp(err)
+	}
+	defer i.wake()
+	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: "user.recovery_requested", User: u.ID, RequestID: r.RequestID}, r.From), note)
+}
+
+// OpenReset returns whose password a token of /recover/reset sets, without using
+// it. ErrLink if nobody's (any more).
+func (i *Identity) OpenReset(ctx context.Context, token string) (*storage.User, error) {
+	_, _, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// Reset uses the link: it sets the password, which proves the address too, ends
+// all sessions and grants, and mails a notice. Second factors stay and are asked
+// for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, Faults,
+// secret.ErrBusy; after Faults the link can still be used.
+func (i *Identity) Reset(ctx context.Context, token, password string, from Origin, requestID string) error {
+	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
+	if err != nil {
+		return err
+	}
+	if err := i.CheckPassword(password, u.Email, u.Profile.Name); err != nil {
+		return err
+	}
+	hash, err := i.passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	note, err := i.letter(u, i.passwordChanged(u, from), "")
+	if err != nil {
+		return err
+	}
+	e := &storage.Event{Type: "user.password_reset", User: u.ID, Actor: u.ID, RequestID: requestID, Facts: map[string]any{"first_proof": !u.Proven()}}
+	err = i.store.Prove(ctx, &storage.Proof{UserID: u.ID, EmailKey: to.EmailKey, Link: l.Hash, Purpose: l.Purpose, Claim: true, PasswordHash: hash,
+		Event: origin(e, from), Mails: []*storage.Message{note}})
+	if err != nil {
+		return linkError(err)
+	}
+	i.wake()
+	return nil
+}
+
+// passwordChanged is the mail about a new password.
+func (i *Identity) passwordChanged(u *storage.User, from Origin) mail.PasswordChanged {
+	return mail.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.issuer + "/recover", From: i.from(from)}
+}

@@ -1,0 +1,145 @@
+package identity
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+func otherSealer(t testing.TB) *secret.Sealer {
+	t.Helper()
+	s, err := secret.NewSealer([][]byte{bytes.Repeat([]byte{8}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// resetLink is the link of a recovery.
+func (in *installation) resetLink(t testing.TB, u *storage.User) string {
+	t.Helper()
+	in.letters(t)
+	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Origin{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
+		t.Fatal(err)
+	}
+	return token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
+}
+
+// RS-04: a reset sets the password, ends what was, and leaves the second factor.
+func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		bob := in.user(t, "bob@acme-corp.com", false)
+		in.factor(t, bob, "Phone")
+		live := in.session(t, bob)
+		in.grant(t, bob, live)
+		other, link := in.resetLink(t, bob), in.resetLink(t, bob)
+		for range 2 {
+			if u, err := in.OpenReset(t.Context(), link); err != nil || u.ID != bob.ID {
+				t.Fatalf("the page: got %+v, %v", u, err)
+			}
+		}
+		var faults Faults
+		if err := in.Reset(t.Context(), link, "password1", Origin{}, "req"); !errors.As(err, &faults) {
+			t.Errorf("a common password: got %v, want faults", err)
+		}
+		if !in.lives(t, live) || in.granted(t, bob) != 1 || !in.signsIn(t, bob.Email, oldPassword) {
+			t.Error("opening the link or a refused password has changed something")
+		}
+		if err := in.Reset(t.Context(), link, newPassword, Origin{Device: "Safari on macOS"}, "req"); err != nil {
+			t.Fatal(err)
+		}
+		if in.lives(t, live) || in.granted(t, bob) != 0 || in.signsIn(t, bob.Email, oldPassword) || !in.signsIn(t, bob.Email, newPassword) {
+			t.Error("the password is not the new one, or something that the old one made is left")
+		}
+		if now, err := in.store.User(t.Context(), bob.ID); err != nil || len(now.Factors) != 1 {
+			t.Errorf("second factors: got %+v, %v, want the one there was", now, err)
+		}
+		if sessions, err := in.store.Sessions(t.Context(), bob.ID); err != nil || len(sessions) != 0 {
+			t.Errorf("the link alone has opened %d sessions, %v", len(sessions), err)
+		}
+		got := in.letters(t)
+		if len(got) != 1 || got[0].Kind != "passwordchanged" || got[0].To != bob.Email || !strings.Contains(got[0].Text, "Safari on macOS") {
+			t.Errorf("mails: got %+v", got)
+		}
+		for name, dead := range map[string]string{"used": link, "the other one": other, "unknown": secret.NewToken(""), "empty": ""} {
+			_, opened := in.OpenReset(t.Context(), dead)
+			if used := in.Reset(t.Context(), dead, "eleven geese cross the moat", Origin{}, ""); opened != ErrLink || used != ErrLink {
+				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
+			}
+		}
+	})
+}
+
+func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		for name, spoil := range map[string]func(u *storage.User) error{
+			"the person is disabled": func(u *storage.User) error {
+				_, err := in.DisableUser(t.Context(), Operator(), u.ID)
+				return err
+			},
+			"the person is gone": func(u *storage.User) error { return in.DeleteUser(t.Context(), Operator(), u.ID) },
+			"the address changed": func(u *storage.User) error {
+				return in.SetEmail(t.Context(), Operator(), u.ID, uuid.NewString()+"@a.example")
+			},
+			"the password was changed": func(u *storage.User) error {
+				return in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil)
+			},
+			"half an hour is over": func(*storage.User) error { in.now = in.now.Add(30 * time.Minute); return nil },
+		} {
+			u := in.user(t, uuid.NewString()+"@acme-corp.com", false)
+			link := in.resetLink(t, u)
+			if err := spoil(u); err != nil {
+				t.Fatal(err)
+			}
+			_, opened := in.OpenReset(t.Context(), link)
+			used := in.Reset(t.Context(), link, newPassword, Origin{}, "")
+			if opened != ErrLink || used != ErrLink || in.signsIn(t, u.Email, newPassword) {
+				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
+			}
+		}
+	})
+}
+
+// What was mailed to an address proves that one: the row is looked at again under
+// its lock, whatever was read before.
+func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
+	in := onSQLite(t)
+	u := in.unproven(t, "bob@acme-corp.com")
+	err := in.store.Prove(t.Context(), &storage.Proof{UserID: u.ID, EmailKey: "another@acme-corp.com", Event: &storage.Event{Type: "test"}})
+	if !errors.Is(err, storage.ErrConflict) || !errors.Is(linkError(err), ErrLink) {
+		t.Errorf("got %v, want ErrConflict, which is ErrLink", err)
+	}
+}
+
+func TestRecoveryCanBeClosed(t *testing.T) {
+	in := onSQLite(t, func(c *Config) { c.Recovery = false })
+	bob := in.user(t, "bob@acme-corp.com", false)
+	if err := in.RequestRecovery(t.Context(), bob.Email, Origin{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
+		t.Errorf("got %v", err)
+	}
+	var faults Faults
+	in.recovery = true
+	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Origin{}, ""); !errors.As(err, &faults) {
+		t.Errorf("RS-02: got %v, want a fault", err)
+	}
+}
+
+// factor gives a person a confirmed authenticator app whose seed is CANARY.
+func (in *installation) factor(t testing.TB, u *storage.User, name string) {
+	t.Helper()
+	f := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, Kind: storage.FactorTOTP, Name: name, Sealed: []byte("CANARY"), CreatedAt: in.now}
+	if err := in.store.BeginFactor(t.Context(), &f); err != nil {
+		t.Fatal(err)
+	}
+	f.Counter = 1
+	n := &storage.NewFactor{Factor: f, RecoveryCodes: []secret.Hash{secret.HashOf("CANARY")}, Event: &storage.Event{Type: "factor.enrolled", User: u.ID}}
+	if _, err := in.store.ConfirmFactor(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+}

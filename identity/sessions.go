@@ -1,0 +1,56 @@
+package identity
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Sessions are the acting person's live sessions, those of API tokens too, the
+// latest used first.
+func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.Sessions(ctx, u.ID)
+}
+
+// EndSession ends one of the acting person's sessions and every grant that was made
+// in it, offline ones too. It returns the hash of the session's token, under which
+// a copy may be kept. storage.ErrNotFound if they have none such.
+func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) (token secret.Hash, err error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return token, err
+	}
+	e := with(with(about(a, "session.ended", u.ID), "session", sid), "reason", storage.EndByPerson)
+	return i.store.EndSessionOf(ctx, u.ID, sid, e)
+}
+
+// EndOtherSessions ends the acting person's sessions but keep (uuid.Nil: every one)
+// and every grant that was not made in it.
+func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	return i.store.EndOtherSessions(ctx, u.ID, keep, with(about(a, "session.others_ended", u.ID), "kept", keep))
+}
+
+// NoticeOfSignIn is the mail about a sign-in from a device that was not used before;
+// nil where the address is not known to be the person's, or there were several just
+// now: whoever has the password must not be able to bury the others under it. It
+// goes with the sign-in.
+func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from Origin) (*storage.Message, error) {
+	if !u.Proven() {
+		return nil, nil
+	}
+	if allowed, err := i.mailboxAllowed(ctx, mailboxNewDevice, u.EmailKey); err != nil || !allowed {
+		return nil, err
+	}
+	return i.letter(u, mail.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account", From: i.from(from)}, "")
+}

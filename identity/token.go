@@ -1,0 +1,204 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// TokenPrefix begins every personal access token.
+const TokenPrefix = "sp_pat_"
+
+// The scopes of personal access tokens, for the JSON API.
+const (
+	ScopeRead  = "sallyport:read"
+	ScopeWrite = "sallyport:write"
+)
+
+// How long a personal access token lives.
+const (
+	TokenLife    = 30 * 24 * time.Hour // if nobody says
+	MaxTokenLife = 90 * 24 * time.Hour
+)
+
+// maxTokens bounds the live ones of a person.
+const maxTokens = 50
+
+// ErrTooManyTokens: the person has as many live ones as one may.
+var ErrTooManyTokens = errors.New("too many personal access tokens")
+
+// NewToken is a personal access token to create.
+type NewToken struct {
+	// Session is the one that the person asks in: once it has ended, nothing comes of it.
+	Session        uuid.UUID
+	OrganizationID uuid.UUID
+	Name           string
+	// Scopes are ScopeRead and ScopeWrite, no more than TokenScopes of the person's role.
+	Scopes []string
+	// Life is at most MaxTokenLife; 0 is TokenLife.
+	Life time.Duration
+}
+
+// CreateToken creates a personal access token of the acting person. The token
+// itself is returned this once. Errors: Faults, storage.ErrNotFound if they are not
+// a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
+func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return "", nil, err
+	}
+	if !u.Proven() {
+		return "", nil, fmt.Errorf("%w: the address is not proven", ErrForbidden)
+	}
+	role, err := i.store.Role(ctx, n.OrganizationID, u.ID)
+	if err != nil {
+		return "", nil, err
+	}
+	if n.Life == 0 {
+		n.Life = TokenLife
+	}
+	if err := n.check(role); err != nil {
+		return "", nil, err
+	}
+	now := i.clock()
+	token = secret.NewToken(TokenPrefix)
+	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID, Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
+		Name: n.Name, Scopes: n.Scopes, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
+	e := with(with(about(a, "token.created", u.ID), "token", t.ID.String()), "scopes", t.Scopes)
+	e.Organization = n.OrganizationID
+	err = i.store.CreatePersonalToken(ctx, t, maxTokens, e)
+	if errors.Is(err, storage.ErrConflict) {
+		return "", nil, ErrTooManyTokens
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	o, err := i.store.Organization(ctx, n.OrganizationID)
+	if err != nil {
+		return "", nil, err
+	}
+	t.Organization = *o
+	return token, t, nil
+}
+
+// check puts the scopes in order and finds what is wrong with the token for
+// somebody of that role.
+func (n *NewToken) check(role string) error {
+	var faults Faults
+	checkName(&faults, "name", n.Name, 100)
+	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
+	if len(n.Scopes) == 0 {
+		faults.add("scopes", "are none", "choose "+ScopeRead+" or "+ScopeWrite)
+	}
+	for k, s := range n.Scopes {
+		switch {
+		case s != ScopeRead && s != ScopeWrite:
+			faults.addItem("scopes", k+1, fmt.Sprintf("%q is no scope of a token", clip(s)), "choose "+ScopeRead+" or "+ScopeWrite)
+		case !slices.Contains(TokenScopes(role), s):
+			faults.addItem("scopes", k+1, fmt.Sprintf("%s is more than %s may do", s, roleWords(role)), "leave it out")
+		}
+	}
+	if n.Life < 0 || n.Life > MaxTokenLife {
+		faults.add("expires_in", "is not within 90 days", "choose 1 to 90 days")
+	}
+	return faults.err()
+}
+
+// Tokens are the acting person's personal access tokens that live, the newest first.
+func (i *Identity) Tokens(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.PersonalTokens(ctx, u.ID)
+}
+
+// RevokeToken ends one of them. storage.ErrNotFound if they have none such that lives.
+func (i *Identity) RevokeToken(ctx context.Context, a Actor, tokenID uuid.UUID) error {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return err
+	}
+	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, with(about(a, "token.revoked", u.ID), "token", tokenID.String()))
+}
+
+// Bearer is who acts by a personal access token.
+type Bearer struct {
+	Token storage.PersonalToken // with its organization
+	User  storage.User
+	Role  string // of now
+	// Scopes are those of the token that the role still allows.
+	Scopes []string
+	// Overdue: a policy asks the person for a second step that they have not
+	// enrolled in time. The token does nothing until they have.
+	Overdue bool
+}
+
+// Actor is the person within the bounds of the token: in its organization alone,
+// without platform roles, and without authority over credentials, roles and tokens.
+func (b *Bearer) Actor(requestID string) Actor {
+	return Actor{UserID: b.User.ID, RequestID: requestID, within: b.Token.Organization.ID}
+}
+
+// TokenByHash returns who acts by the personal access token with that hash, in one
+// query, and notes its use. storage.ErrNotFound for one that never was, expired or
+// was revoked, of a person who is disabled or not a member any more.
+func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
+	h, err := i.store.TokenHolder(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bearer{Token: h.Token, User: h.User, Role: h.Role}
+	for _, s := range h.Token.Scopes {
+		if slices.Contains(TokenScopes(h.Role), s) {
+			b.Scopes = append(b.Scopes, s)
+		}
+	}
+	now := i.clock()
+	for _, r := range h.Requirements {
+		b.Overdue = b.Overdue || !meets(h.User.Factors, r.Policy.Require) && !now.Before(r.Deadline())
+	}
+	i.noteTokenUse(h.Token.ID, now)
+	return b, nil
+}
+
+// TokenScopes are the scopes that a role in an organization allows: only those who
+// administer it have anything to change there.
+func TokenScopes(role string) []string {
+	switch role {
+	case storage.RoleOwner, storage.RoleAdmin:
+		return []string{ScopeRead, ScopeWrite}
+	case storage.RoleMember, storage.RoleGuest:
+		return []string{ScopeRead}
+	}
+	return nil
+}
+
+func (i *Identity) noteTokenUse(tokenID uuid.UUID, at time.Time) {
+	i.uses.mu.Lock()
+	i.uses.tokens[tokenID] = at
+	i.uses.mu.Unlock()
+}
+
+// writeTokenUses stores uses in the order of the ids: nodes that write at once must
+// not wait for each other in a circle.
+func (i *Identity) writeTokenUses(ctx context.Context, seen map[uuid.UUID]time.Time) error {
+	ids := slices.SortedFunc(maps.Keys(seen), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	for batch := range slices.Chunk(ids, usesAtOnce) {
+		used := make([]storage.TokenUse, 0, len(batch))
+		for _, id := range batch {
+			used = append(used, storage.TokenUse{ID: id, At: seen[id]})
+		}
+		if err := i.store.TouchPersonalTokens(ctx, used); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package identity
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Verification is what a link that proves an address is about.
+type Verification struct {
+	Email, Name string
+	// Registration: the link makes the account. Else it has one already.
+	Registration bool
+}
+
+// VerifyBy is who follows a link that proves an address.
+type VerifyBy struct {
+	Browser secret.Hash // as in Registration
+	// SignedInAs is whose live session the browser has; nil for nobody's.
+	SignedInAs uuid.UUID
+	// Password is the one of the registration, typed again; "" if it was not asked for.
+	Password  string
+	From      Origin
+	RequestID string
+}
+
+// Proven is an address that now belongs to somebody.
+type Proven struct {
+	User *storage.User
+	// PasswordToken is the token of a reset link when the person has to choose a
+	// password; "" if the one they registered with counts.
+	PasswordToken string
+	// Flow is the flow of the registration, "" if it was another browser's.
+	Flow string
+}
+
+// RequestVerification mails the signed-in person another link to prove their
+// address; nothing if it is proven. ErrTooManyMails if they had several just now.
+func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin) error {
+	u, err := i.person(ctx, a)
+	if err != nil || u.Proven() {
+		return err
+	}
+	if allowed, err := i.mailboxAllowed(ctx, mailboxVerification, u.EmailKey); err != nil {
+		return err
+	} else if !allowed {
+		return ErrTooManyMails
+	}
+	m, l, err := i.verificationMail(u, from)
+	if err != nil {
+		return err
+	}
+	defer i.wake()
+	return i.store.CreateLink(ctx, l, origin(about(a, "user.verification_requested", u.ID), from), m)
+}
+
+// verificationMail is a link that proves a person's address, and the mail with it.
+func (i *Identity) verificationMail(u *storage.User, from Origin) (*storage.Message, *storage.Link, error) {
+	token, l, err := i.newLink(storage.LinkVerify, u.ID, verifyLife, linked{EmailKey: u.EmailKey})
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := i.letter(u, mail.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: i.from(from)}, "")
+	return m, l, err
+}
+
+// OpenVerification tells what a token of /verify stands for, without using it.
+// ErrLink if it stands for nothing (any more).
+func (i *Identity) OpenVerification(ctx context.Context, token string) (*Verification, error) {
+	l, to, u, err := i.verification(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if l.Purpose == storage.LinkRegister {
+		return &Verification{Email: to.Email, Name: to.Name, Registration: true}, nil
+	}
+	return &Verification{Email: u.Email, Name: u.Profile.Name}, nil
+}
+
+// verification reads a link of either purpose; u is nil for one that makes the account.
+func (i *Identity) verification(ctx context.Context, token string) (l *storage.Link, to linked, u *storage.User, err error) {
+	hash := secret.HashOf(token)
+	l, err = i.store.Link(ctx, hash, storage.LinkRegister)
+	if errors.Is(err, storage.ErrNotFound) {
+		return i.linkedPerson(ctx, hash, storage.LinkVerify)
+	}
+	if err != nil {
+		return nil, to, nil, linkError(err)
+	}
+	to, err = i.opened(l)
+	return l, to, nil, err
+}
+
+// linkedPerson reads a link of a person. It is worthless for somebody who is
+// disabled, or has another address by now.
+func (i *Identity) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linked, u *storage.User, err error) {
+	if l, err = i.store.Link(ctx, hash, purpose); err != nil {
+		return nil, to, nil, linkError(err)
+	}
+	if to, err = i.opened(l); err != nil {
+		return nil, to, nil, err
+	}
+	u, err = i.store.User(ctx, l.UserID)
+	if err == nil && (!u.Active() || u.EmailKey != to.EmailKey) {
+		err = ErrLink
+	}
+	return l, to, u, linkError(err)
+}
+
+// linkError tells nobody why a link does not work.
+func linkError(err error) error {
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrSpent) || errors.Is(err, storage.ErrConflict) {
+		return ErrLink
+	}
+	return err
+}
+
+// Verify uses the link: the address is proven, and the account made if there is
+// none. Its password stays only if whoever follows the link is known to be who
+// chose it: the same browser registered, is signed in to the account, or the
+// password was typed again. Else it goes, with every session and grant that was
+// made with it, and PasswordToken leads to a new one: otherwise somebody could
+// register the address of another, wait, and be in.
+//
+// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one,
+// then the link stays; ErrRegistered if the address has a proven account by now,
+// which leads to signing in; secret.ErrBusy.
+func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
+	l, to, u, err := i.verification(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if l.Purpose == storage.LinkRegister {
+		return i.finishRegistration(ctx, l, to, by)
+	}
+	return i.verifyAccount(ctx, l, to, u, by)
+}
+
+// verifyAccount proves the address of an account that was made without.
+func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy) (*Proven, error) {
+	keep := u.Proven() || by.SignedInAs == u.ID
+	if !keep && by.Password != "" {
+		_, hash, err := i.store.UserWithPassword(ctx, u.EmailKey)
+		if err != nil {
+			return nil, linkError(err)
+		}
+		if err := i.typedAgain(ctx, hash, by.Password); err != nil {
+			return nil, err
+		}
+		keep = true
+	}
+	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: !keep}
+	return i.prove(ctx, u, to, proof, by)
+}
+
+// finishRegistration makes the account that was asked for. One that was made
+// meanwhile without a proof of the address gives way to it.
+func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+	same := !by.Browser.IsZero() && by.Browser == l.Browser
+	if !same && by.Password != "" {
+		if err := i.typedAgain(ctx, to.PasswordHash, by.Password); err != nil {
+			return nil, err
+		}
+	} else if !same {
+		to.PasswordHash = ""
+	}
+	if !same {
+		to.Flow = ""
+	}
+	// Twice: somebody may be made, or lapse, between looking and doing.
+	for try := 1; ; try++ {
+		p, err := i.finishOnce(ctx, l, to, by)
+		if try == 2 || !errors.Is(err, storage.ErrExists) && !errors.Is(err, storage.ErrNotFound) {
+			return p, linkError(err)
+		}
+	}
+}
+
+func (i *Identity) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+	u, err := i.store.UserByEmail(ctx, to.EmailKey)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return i.createProven(ctx, l, to, by)
+	case err != nil:
+		return nil, err
+	case u.Proven():
+		return nil, ErrRegistered
+	}
+	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true, Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
+	return i.prove(ctx, u, to, proof, by)
+}
+
+// createProven makes an account whose address the link has proven.
+func (i *Identity) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+	p := i.registrant(to, by.From, by.RequestID)
+	p.User.EmailVerifiedAt = p.User.CreatedAt
+	made := &storage.Registration{Person: *p, Link: l.Hash}
+	done := &Proven{User: &p.User, Flow: to.Flow}
+	var err error
+	if to.PasswordHash == "" {
+		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
+			return nil, err
+		}
+	}
+	return done, i.store.Register(ctx, made)
+}
+
+// prove carries a proof out. Whoever loses the password with it gets a link to
+// choose one at once: following the first was proof enough.
+func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof *storage.Proof, by VerifyBy) (*Proven, error) {
+	proof.EmailKey = to.EmailKey
+	e := &storage.Event{Type: "user.email_proven", User: u.ID, Actor: u.ID, RequestID: by.RequestID, Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
+	proof.Event = origin(e, by.From)
+	done := &Proven{User: u, Flow: to.Flow}
+	var err error
+	if proof.Claim && proof.PasswordHash == "" {
+		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
+			return nil, err
+		}
+	}
+	if err := i.store.Prove(ctx, proof); err != nil {
+		return nil, linkError(err)
+	}
+	if done.User, err = i.store.User(ctx, u.ID); err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+// typedAgain compares a password with the one of the registration.
+func (i *Identity) typedAgain(ctx context.Context, hash, password string) error {
+	if hash == "" {
+		return ErrWrongPassword
+	}
+	ok, _, err := i.passwords.Verify(ctx, hash, password)
+	if err == nil && !ok || errors.Is(err, secret.ErrBadHash) {
+		return ErrWrongPassword
+	}
+	return err
+}

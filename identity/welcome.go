@@ -1,0 +1,110 @@
+package identity
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+	"unicode"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
+	"golang.org/x/text/unicode/norm"
+)
+
+// The values of PERSONAL_ORG.
+const (
+	PersonalAlways    = "always"    // everybody gets an organization of their own
+	PersonalUninvited = "uninvited" // who belongs to none at the first sign-in does
+	PersonalNever     = "never"
+)
+
+// Welcome notes that a person has signed in and, at the first time, gives them an
+// organization of their own if PERSONAL_ORG says so. For everybody but newcomers
+// it does nothing. u is not changed.
+func (i *Identity) Welcome(ctx context.Context, u *storage.User) error {
+	if !u.FirstSignInAt.IsZero() {
+		return nil
+	}
+	if i.personalOrg != PersonalAlways && i.personalOrg != PersonalUninvited {
+		_, _, err := i.store.FirstSignIn(ctx, u.ID)
+		return err
+	}
+	_, err := i.store.Welcome(ctx, u.ID, i.personalOrg == PersonalAlways, i.ownOrganizations(u))
+	return err
+}
+
+// ownOrganizations are a person's own organization under one slug after another:
+// somebody of the same name may have been faster.
+func (i *Identity) ownOrganizations(u *storage.User) []*storage.NewOrganization {
+	name, slug := ownName(u)
+	slugs := []string{slug}
+	for range 3 {
+		slugs = append(slugs, slug+"-"+hex.EncodeToString(secret.Random(4)))
+	}
+	var all []*storage.NewOrganization
+	for _, s := range slugs {
+		if CheckSlug(s) != nil {
+			continue
+		}
+		n := i.newOrganization(Actor{}, s, name, u.ID)
+		// Both are made of the person's name, which goes with the person.
+		n.Event.Facts, n.Event.Personal = map[string]any{"personal": true}, map[string]string{"slug": s}
+		all = append(all, n)
+	}
+	return all
+}
+
+// maxOwnSlug leaves room for a random end.
+const maxOwnSlug = 39 - 9
+
+// ownName is what a person's own organization is called, "Bob's organization" and
+// bobs-organization. The end is what keeps people from taking the slug of a company
+// by giving its name for theirs.
+func ownName(u *storage.User) (name, slug string) {
+	const end = "-organization"
+	owner := visible(u.Profile.Name)
+	if owner == "" {
+		local, _, _ := strings.Cut(u.Email, "@")
+		owner = visible(local)
+	}
+	if owner == "" {
+		return "My organization", "personal" + end
+	}
+	if slug = plain(owner); slug == "" {
+		return owner + "’s organization", "personal" + end
+	}
+	slug += "s"
+	return owner + "’s organization", strings.TrimRight(slug[:min(len(slug), maxOwnSlug-len(end))], "-") + end
+}
+
+// visible is a name as checkName wants it, short enough to be a part of one.
+func visible(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	if r := []rune(name); len(r) > 80 {
+		name = string(r[:80])
+	}
+	return strings.TrimSpace(name)
+}
+
+// plain is what is left of a name in a-z, 0-9 and -, from its first letter on;
+// "" if nothing is.
+func plain(name string) string {
+	var b strings.Builder
+	for _, r := range norm.NFKD.String(strings.ToLower(name)) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9' && b.Len() > 0:
+			b.WriteRune(r)
+		case (unicode.IsSpace(r) || unicode.IsPunct(r)) && r != '\'' && r != '’' && b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	return strings.TrimRight(b.String(), "-")
+}

@@ -1,0 +1,423 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+func TestThePagesOfAnAccount(t *testing.T) {
+	harness.EachEngine(t, withAccounts, func(t *testing.T, s *harness.Server) {
+		t.Run("overview", func(t *testing.T) { testTheOverview(t, s) })
+		t.Run("profile", func(t *testing.T) { testTheProfile(t, s) })
+		t.Run("unproven", func(t *testing.T) { testAnUnprovenAccount(t, s) })
+		t.Run("password", func(t *testing.T) { testChangingThePassword(t, s) })
+		t.Run("first password", func(t *testing.T) { testSettingAFirstPassword(t, s) })
+		t.Run("guessing", func(t *testing.T) { testGuessingTheCurrentPassword(t, s) })
+		t.Run("app", func(t *testing.T) { testAnAuthenticatorApp(t, s) })
+		t.Run("passkey", func(t *testing.T) { testAPasskey(t, s) })
+		t.Run("codes", func(t *testing.T) { testRecoveryCodes(t, s) })
+		t.Run("required", func(t *testing.T) { testARequiredSecondStepStays(t, s) })
+		t.Run("deadline", func(t *testing.T) { testADeadlineAhead(t, s) })
+		t.Run("organizations", func(t *testing.T) { testOrganizationsAreListed(t, s) })
+		t.Run("others", func(t *testing.T) { testWhatIsOfOthersIsNotFound(t, s) })
+		t.Run("export", func(t *testing.T) { testTheDownload(t, s) })
+		t.Run("deletion", func(t *testing.T) { testDeletingAnAccount(t, s) })
+		t.Run("blocked", func(t *testing.T) { testADeletionThatIsBlocked(t, s) })
+	})
+}
+
+func testTheOverview(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	signIn(t, b, harness.Alice)
+	p := b.Get(t, "/account")
+	shows(t, p, http.StatusOK, harness.Alice.Email, "Acme Corp and 1 more", "Signed in only here", ">Set<", ">Off<", "None")
+	if out := b.Submit(t, p.Form(t, "")); out.URL.Path != "/" || strings.Contains(out.Body, harness.Alice.Email) {
+		t.Errorf("the button signs out: %d at %s", out.Status, out.URL)
+	}
+}
+
+func testTheProfile(t *testing.T, s *harness.Server) {
+	b, who := s.Browser(t), person(t, s, "profile@example.com")
+	signIn(t, b, who)
+	form := b.Get(t, "/account/profile").Form(t, "profile")
+	p := b.Submit(t, form, "name", "Pat Profile", "nickname", "Pat", "phone_number", "+44 20 7946 0000", "locale", "en-GB", "zoneinfo", "Europe/London")
+	shows(t, p, http.StatusOK, "Your profile is saved.", `value="Pat Profile"`, "Confirmed", "cannot change it here")
+	if got := s.User(t, who).Profile; got.Name != "Pat Profile" || got.Nickname != "Pat" || got.Zoneinfo != "Europe/London" || got.PhoneNumberVerified {
+		t.Errorf("saved %+v", got)
+	}
+	p = b.Submit(t, p.Form(t, "profile"), "name", "Other", "zoneinfo", "Nowhere/At all")
+	shows(t, p, http.StatusUnprocessableEntity, `id="zoneinfo-error"`, `value="Other"`)
+	if got := s.User(t, who).Profile; got.Name != "Pat Profile" {
+		t.Errorf("half of a wrong form was saved: %+v", got)
+	}
+	// What the form does not show cannot be set by it.
+	post(t, b, "/account/profile", "email", "other@example.com", "phone_number_verified", "true", "platform_roles", "superadmin")
+	if u := s.User(t, who); len(u.PlatformRoles) > 0 || u.Profile.PhoneNumberVerified {
+		t.Errorf("a field that is not shown was taken: %+v", u)
+	}
+}
+
+// §6: nothing attaches to an address that is not proven, and the page says how to prove it.
+func testAnUnprovenAccount(t *testing.T, s *harness.Server) {
+	b, who := s.Browser(t), harness.Person{Email: "unproven@example.com", Password: "correct horse battery staple"}
+	b.Submit(t, b.Get(t, "/register").Form(t, "register"), "email", who.Email, "password", who.Password)
+	p := b.Get(t, "/account")
+	if p.URL.Path != "/account" {
+		t.Fatalf("registering does not sign in: %d at %s", p.Status, p.URL)
+	}
+	shows(t, p, http.StatusOK, `id="unproven"`)
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, "Confirm your email address first")
+	for path, to := range map[string]string{"/account/security/app": "/account/email", "/account/security/passkey": "/account/security"} {
+		if p := b.Get(t, path); p.URL.Path != to {
+			t.Errorf("%s leads to %s", path, p.URL)
+		}
+	}
+	csrf := b.Get(t, "/account/profile").Form(t, "profile").Values.Get("csrf")
+	if p := b.Post(t, "/account/security/passkey/begin", url.Values{"csrf": {csrf}}); p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Body, "Confirm your email") {
+		t.Errorf("begin: %d %s", p.Status, p.Body)
+	}
+	sent := len(s.Mail(t, who.Email))
+	p = b.Submit(t, b.Get(t, "/account/email").Form(t, "resend"))
+	shows(t, p, http.StatusOK, "Another mail is on its way.")
+	mails := s.Mail(t, who.Email)
+	if len(mails) != sent+1 {
+		t.Fatalf("%d mails, %d before", len(mails), sent)
+	}
+	for range 10 {
+		if p = b.Submit(t, b.Get(t, "/account/email").Form(t, "resend")); p.Status == http.StatusTooManyRequests {
+			break
+		}
+	}
+	shows(t, p, http.StatusTooManyRequests, "several mails just now")
+	link, err := url.Parse(mails[len(mails)-1].Link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = b.Get(t, link.RequestURI())
+	b.Submit(t, p.Form(t, "verify"))
+	shows(t, b.Get(t, "/account/email"), http.StatusOK, "nothing left to do")
+	if p := b.Get(t, "/account/security/app"); p.URL.Path != "/account/security/app" {
+		t.Errorf("a proven person cannot add an app: %s", p.URL)
+	}
+}
+
+// RT-07, SS-08: a new password ends every other session and every grant at once, on
+// every node; this session stays.
+func testChangingThePassword(t *testing.T, s *harness.Server) {
+	who := person(t, s, "password@example.com")
+	b, other, node := s.Browser(t), s.Browser(t), s.Node(t)
+	signIn(t, b, who)
+	signIn(t, other, who)
+	tokens := quietTokens(t, s, other, "openid offline_access")
+	mine := quietTokens(t, s, b, "openid offline_access")
+	form := b.Get(t, "/account/password").Form(t, "change-password")
+	shows(t, b.Submit(t, form, "current_password", who.Password, "password", "password1"), http.StatusUnprocessableEntity, `id="password-error"`, "an attacker tries")
+	shows(t, b.Submit(t, form, "current_password", "not it at all", "password", "another horse battery"), http.StatusUnprocessableEntity, "This is not your current password.")
+	if p := b.Get(t, "/account"); p.URL.Path != "/account" || strings.Contains(subjects(t, s, who), "password") {
+		t.Fatal("a refused change has changed something")
+	}
+	shows(t, b.Submit(t, form, "current_password", who.Password, "password", "another horse battery"), http.StatusOK, "Your password is changed.")
+	if p := other.Get(t, "/account"); p.URL.Path != "/login" {
+		t.Errorf("the other session lives: %s", p.URL)
+	}
+	rp := quiet(node, "openid offline_access")
+	for name, tk := range map[string]*harness.Tokens{"the other session's": tokens, "this session's": mine} {
+		if r := rp.Refresh(t, tk.RefreshToken); r.Error != "invalid_grant" {
+			t.Errorf("%s refresh token: %d %s", name, r.Status, r.Error)
+		}
+		if status, _ := rp.Userinfo(t, tk.AccessToken); status != http.StatusUnauthorized {
+			t.Errorf("%s access token: %d", name, status)
+		}
+	}
+	if got := subjects(t, s, who); !strings.Contains(got, "password") {
+		t.Errorf("mails: %q", got)
+	}
+	signIn(t, s.Browser(t), harness.Person{Email: who.Email, Password: "another horse battery"})
+	if p := submitLogin(t, s.Browser(t), who); p.URL.Path != "/login" {
+		t.Error("the old password still signs in")
+	}
+}
+
+// Who came without a password sets one: a fresh sign-in by passkey is enough.
+func testSettingAFirstPassword(t *testing.T, s *harness.Server) {
+	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "no-password@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	without := harness.Person{Email: "no-password@example.com"}
+	key := s.SecurityKey(t, without)
+	b := s.Browser(t)
+	if p := b.Ceremony(t, b.Get(t, "/login").FormWith(t, "credential"), key); p.URL.Path != "/" {
+		t.Fatalf("the passkey leads to %d %s", p.Status, p.URL)
+	}
+	shows(t, b.Get(t, "/account"), http.StatusOK, ">None<")
+	p := b.Get(t, "/account/password")
+	if shows(t, p, http.StatusOK, "Set a password"); strings.Contains(p.Body, "current-password") {
+		t.Error("a password is asked for that there is not")
+	}
+	without.Password = "correct horse battery staple"
+	b.Submit(t, p.Form(t, "change-password"), "password", without.Password)
+	if p := submitLogin(t, s.Browser(t), without); p.URL.Path != "/login/factor" {
+		t.Errorf("the new password leads to %s", p.URL)
+	}
+}
+
+// §10: guessing the current password uses up the same budget as signing in.
+func testGuessingTheCurrentPassword(t *testing.T, s *harness.Server) {
+	b, who := s.Browser(t), person(t, s, "guessed@example.com")
+	signIn(t, b, who)
+	form := b.Get(t, "/account/password").Form(t, "change-password")
+	for i := range 10 {
+		shows(t, b.Submit(t, form, "current_password", fmt.Sprintf("guess number %d", i), "password", "another horse battery"), http.StatusUnprocessableEntity)
+	}
+	elsewhere := s.Node(t).Browser(t)
+	elsewhere.HTTP.Jar = b.HTTP.Jar
+	shows(t, elsewhere.Submit(t, form, "current_password", who.Password, "password", "another horse battery"), http.StatusTooManyRequests)
+	p := b.Submit(t, form, "current_password", who.Password, "password", "another horse battery")
+	if shows(t, p, http.StatusTooManyRequests, "too many wrong passwords"); p.Header.Get("Retry-After") == "" {
+		t.Error("nobody says when to come back")
+	}
+	if p := submitLogin(t, b, who); p.Status != http.StatusTooManyRequests {
+		t.Errorf("signing in after ten guesses: %d at %s", p.Status, p.URL)
+	}
+}
+
+// Enrolling an app: the key is shown once, counts after its first code, steps the
+// session up, ends the others, and is told of by mail.
+func testAnAuthenticatorApp(t *testing.T, s *harness.Server) {
+	who := person(t, s, "app@example.com")
+	b, other := s.Browser(t), s.Browser(t)
+	signIn(t, b, who)
+	signIn(t, other, who)
+	before := cookieOf(s, b)
+	p := b.Get(t, "/account/security/app")
+	shows(t, p, http.StatusOK, "data:image/png;base64,")
+	key := keyOf(t, p)
+	if again := keyOf(t, b.Get(t, "/account/security/app")); again == key {
+		t.Error("the key is shown twice")
+	} else {
+		key = again
+	}
+	wrong := b.Submit(t, p.Form(t, "app"), "code", "000000", "name", "Phone")
+	if shows(t, wrong, http.StatusUnprocessableEntity, "This code is not right."); strings.Contains(wrong.Body, key) || keyText.MatchString(wrong.Body) {
+		t.Error("the key is shown again")
+	}
+	done := b.Submit(t, wrong.Form(t, "app"), "code", harness.TOTP(t, key, s.Clock.Now()))
+	shows(t, done, http.StatusOK, "Your authenticator app is set up", who.Email)
+	if codes := codesOf(t, done); len(codes) != 3 {
+		t.Errorf("recovery codes %q", codes)
+	}
+	if cookieOf(s, b) == before {
+		t.Error("the session's token is the one from before")
+	}
+	if p := other.Get(t, "/account"); p.URL.Path != "/login" {
+		t.Errorf("the other session lives: %s", p.URL)
+	}
+	list := b.Get(t, "/account/security")
+	shows(t, list, http.StatusOK, "Phone", "Authenticator app", "3 recovery codes left")
+	if got := subjects(t, s, who); strings.Count(got, "\n") > 1 || !strings.Contains(strings.ToLower(got), "second step") {
+		t.Errorf("mails: %q", got)
+	}
+	claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken)
+	if claims["acr"] != identity.ACRMFA || !cmp.Equal(claims["amr"], []any{"pwd", "otp", "mfa"}) {
+		t.Errorf("stepped up to %v by %v", claims["acr"], claims["amr"])
+	}
+	path := factorPath(t, list)
+	shows(t, b.Submit(t, b.Get(t, path).Form(t, "rename"), "name", ""), http.StatusUnprocessableEntity, `id="name-error"`)
+	shows(t, b.Submit(t, b.Get(t, path).Form(t, "rename"), "name", "Old phone <b>"), http.StatusOK, "The name is saved.", "Old phone")
+	ask := b.Get(t, path+"/remove")
+	shows(t, ask, http.StatusOK, "Old phone", "your recovery codes stop working")
+	shows(t, b.Submit(t, ask.Form(t, "confirm")), http.StatusOK, "It is removed.", `id="no-factors"`)
+	if got := subjects(t, s, who); strings.Count(got, "\n") < 1 {
+		t.Errorf("mails: %q", got)
+	}
+	signIn(t, s.Browser(t), who)
+}
+
+var (
+	codeText = regexp.MustCompile(`<pre class="code-text" id="codes">([^<]+)</pre>`)
+	rowText  = regexp.MustCompile(`data-(?:factor|session)="([0-9a-f-]{36})"( data-current)?`)
+)
+
+// codesOf are the recovery codes that a page shows.
+func codesOf(t *testing.T, p *harness.Page) []string {
+	t.Helper()
+	m := codeText.FindStringSubmatch(p.Body)
+	if m == nil {
+		t.Fatalf("%s (%d) shows no codes:\n%s", p.URL, p.Status, p.Body)
+	}
+	return strings.Fields(m[1])
+}
+
+// factorPath is the page of the first factor in the list.
+func factorPath(t *testing.T, p *harness.Page) string {
+	t.Helper()
+	m := rowText.FindStringSubmatch(p.Body)
+	if m == nil {
+		t.Fatalf("%s (%d) lists nothing:\n%s", p.URL, p.Status, p.Body)
+	}
+	return "/account/security/" + m[1]
+}
+
+func testAPasskey(t *testing.T, s *harness.Server) {
+	b, who := s.Browser(t), person(t, s, "passkey@example.com")
+	signIn(t, b, who)
+	key := s.Authenticator(t)
+	p := b.Get(t, "/account/security/passkey")
+	shows(t, p, http.StatusOK, `value="Firefox on Linux"`)
+	form := p.Form(t, "passkey")
+	if p := b.Submit(t, form, "credential", "{}"); p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Body, "Nothing was added") {
+		t.Errorf("no credential: %d %s", p.Status, p.Body)
+	}
+	answer := b.Answer(t, form, key)
+	shows(t, b.Submit(t, form, "credential", answer, "name", "Laptop"), http.StatusOK, "is set up")
+	claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken)
+	if claims["acr"] != identity.ACRPhishingResistant {
+		t.Errorf("stepped up to %v by %v", claims["acr"], claims["amr"])
+	}
+	// The challenge was answered: it counts no more, in this form or a new one.
+	p = b.Get(t, "/account/security/passkey")
+	shows(t, b.Submit(t, p.Form(t, "passkey"), "credential", answer), http.StatusUnprocessableEntity, "Nothing was added")
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, "Laptop")
+	// Adding an app to it does not take away what the passkey has proven.
+	app := b.Get(t, "/account/security/app")
+	shows(t, b.Submit(t, app.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, app), s.Clock.Now())), http.StatusOK, "The authenticator app is added.")
+	if claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken); claims["acr"] != identity.ACRPhishingResistant {
+		t.Errorf("with an app too: %v", claims["acr"])
+	}
+	again := s.Browser(t)
+	if p := again.Ceremony(t, again.Get(t, "/login").FormWith(t, "credential"), key); p.URL.Path != "/" {
+		t.Errorf("the passkey leads to %d %s", p.Status, p.URL)
+	}
+}
+
+func testRecoveryCodes(t *testing.T, s *harness.Server) {
+	b, who := s.Browser(t), person(t, s, "codes@example.com")
+	signIn(t, b, who)
+	if p := b.Get(t, "/account/security/codes"); p.URL.Path != "/account/security" {
+		t.Errorf("without a second step: %s", p.URL)
+	}
+	phone := s.Phone(t, who)
+	signInWith(t, b, who, phone)
+	ask := b.Get(t, "/account/security/codes")
+	shows(t, ask, http.StatusOK, "stop working")
+	p := b.Submit(t, ask.Form(t, "confirm"))
+	shows(t, p, http.StatusOK, "The codes you had before stopped working")
+	codes := codesOf(t, p)
+	if len(codes) != 3 || cmp.Equal(codes, phone.RecoveryCodes) {
+		t.Errorf("codes %q", codes)
+	}
+	if got := subjects(t, s, who); !strings.Contains(strings.ToLower(got), "second step") && !strings.Contains(got, "recovery codes") {
+		t.Errorf("mails: %q", got)
+	}
+	tryCode := func(code string) string {
+		b := s.Browser(t)
+		submitLogin(t, b, who)
+		return b.Submit(t, b.Get(t, "/login/factor?method=recovery").FormWith(t, "code"), "code", code).URL.Path
+	}
+	if at := tryCode(phone.RecoveryCodes[0]); at == "/" {
+		t.Error("an old code still signs in")
+	}
+	if at := tryCode(codes[0]); at != "/" {
+		t.Errorf("a new code leads to %s", at)
+	}
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, "2 recovery codes left")
+}
+
+// MF-09: what an organization requires cannot be taken away.
+func testARequiredSecondStepStays(t *testing.T, s *harness.Server) {
+	b, phone := s.Browser(t), s.Phone(t, harness.Bob)
+	signInWith(t, b, harness.Bob, phone)
+	acme, err := s.App.Store.OrganizationBySlug(t.Context(), "acme-corp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireOf(t, s, acme.ID, storage.MFAPolicy{Require: storage.RequireAny})
+	defer requireOf(t, s, acme.ID, storage.MFAPolicy{})
+	path := factorPath(t, b.Get(t, "/account/security"))
+	p := b.Submit(t, b.Get(t, path+"/remove").Form(t, "confirm"))
+	shows(t, p, http.StatusUnprocessableEntity, "is required of you")
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, "Phone")
+}
+
+func requireOf(t *testing.T, s *harness.Server, organization uuid.UUID, policy storage.MFAPolicy) {
+	t.Helper()
+	if err := s.App.Store.SetOrganizationSettings(t.Context(), organization, storage.OrganizationSettings{MFA: policy}, &storage.Event{Type: "organization.changed", Organization: organization}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testADeadlineAhead(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	signIn(t, b, harness.Alice)
+	startup, err := s.App.Store.OrganizationBySlug(t.Context(), "tech-startup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireOf(t, s, startup.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 30, Since: s.Clock.Now().UTC()})
+	defer requireOf(t, s, startup.ID, storage.MFAPolicy{})
+	day := s.Clock.Now().UTC().AddDate(0, 0, 30).Format("2 January 2006")
+	shows(t, b.Get(t, "/account"), http.StatusOK, `id="due"`, "Tech Startup", "a passkey or security key", day, `href="/account/security"`)
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, `id="due"`, day)
+}
+
+func testOrganizationsAreListed(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	signIn(t, b, harness.Alice)
+	shows(t, b.Get(t, "/account/organizations"), http.StatusOK, "Acme Corp", "Owner", "Tech Startup", "Admin")
+}
+
+// Lists without anything in them say what they are for.
+func TestEmptyListsOfAnAccount(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Environ: []string{"SALLYPORT_PERSONAL_ORG=never"}})
+	b := s.Browser(t)
+	signIn(t, b, harness.Admin)
+	shows(t, b.Get(t, "/account/organizations"), http.StatusOK, `id="no-organizations"`)
+	shows(t, b.Get(t, "/account/apps"), http.StatusOK, `id="no-apps"`)
+	// An issuer that is an address cannot have passkeys: none is offered.
+	p := b.Get(t, "/account/security")
+	if shows(t, p, http.StatusOK, `id="no-factors"`, `id="add-app"`); strings.Contains(p.Body, "add-passkey") {
+		t.Error("a passkey is offered where there are none")
+	}
+	if p := b.Get(t, "/account/security/passkey"); p.URL.Path != "/account/security" {
+		t.Errorf("the page for passkeys leads to %s", p.URL)
+	}
+}
+
+// An id of somebody else's is as good as none.
+func testWhatIsOfOthersIsNotFound(t *testing.T, s *harness.Server) {
+	owner, thief := person(t, s, "owner@example.com"), person(t, s, "thief@example.com")
+	phone := s.Phone(t, owner)
+	theirs, b := s.Browser(t), s.Browser(t)
+	signInWith(t, theirs, owner, phone)
+	quietTokens(t, s, theirs, "openid")
+	signIn(t, b, thief)
+	factor := factorPath(t, theirs.Get(t, "/account/security"))
+	session := "/account/sessions/" + rowText.FindStringSubmatch(theirs.Get(t, "/account/sessions").Body)[1] + "/end"
+	before := withoutTouches(s.Contents(t))
+	for _, path := range []string{factor, factor + "/remove", session, "/account/security/" + uuid.NewString(), "/account/sessions/" + uuid.NewString() + "/end",
+		"/account/security/x", "/account/sessions/X/end", "/account/apps/disconnect?client=quiet", "/account/apps/disconnect?client=x%2F..%2Fy"} {
+		if p := b.Get(t, path); p.Status != http.StatusNotFound {
+			t.Errorf("GET %s: %d at %s", path, p.Status, p.URL)
+		}
+		path, _, _ = strings.Cut(path, "?")
+		if p := post(t, b, path, "name", "Mine", "client", "quiet"); p.Status != http.StatusNotFound {
+			t.Errorf("POST %s: %d at %s", path, p.Status, p.URL)
+		}
+	}
+	if after := withoutTouches(s.Contents(t)); after != before {
+		t.Errorf("something has changed:\n%s", cmp.Diff(before, after))
+	}
+	if p := theirs.Get(t, "/account"); p.URL.Path != "/account" {
+		t.Errorf("the owner is at %s", p.URL)
+	}
+}

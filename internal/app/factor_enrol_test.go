@@ -1,0 +1,296 @@
+package app_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+var (
+	keyOnPage   = regexp.MustCompile(`<code id="key"[^>]*>([A-Z2-7 ]+)</code>`)
+	codesOnPage = regexp.MustCompile(`<pre class="code-text" id="codes">([^<]+)</pre>`)
+	goOnOnPage  = regexp.MustCompile(`<a class="button primary" id="continue" href="([^"]+)">`)
+)
+
+// due is the page of somebody who must enrol a second step now.
+func due(t *testing.T, p *harness.Page) *harness.Page {
+	t.Helper()
+	if p.URL.Path != "/login/factor" || p.Status != http.StatusOK || !strings.Contains(p.Body, "Set up a second step") {
+		t.Fatalf("no second step is to be set up: %d at %s, away to %v", p.Status, p.URL, p.Away)
+	}
+	return p
+}
+
+// enrolPhone sets an authenticator app up on the page that asks for it, and returns
+// the page after its first code.
+func enrolPhone(t *testing.T, s *harness.Server, b *harness.Browser, p *harness.Page) *harness.Page {
+	t.Helper()
+	p = b.Submit(t, p.Form(t, "enrol-totp"), "enrol", "totp")
+	found := keyOnPage.FindStringSubmatch(p.Body)
+	if found == nil || !strings.Contains(p.Body, `src="data:image/png;base64,`) {
+		t.Fatalf("no key is shown: %d at %s:\n%s", p.Status, p.URL, p.Body)
+	}
+	return b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, strings.ReplaceAll(found[1], " ", ""), s.Clock.Now()))
+}
+
+// goOn follows the button of the page with the recovery codes.
+func goOn(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
+	t.Helper()
+	codes, next := codesOnPage.FindStringSubmatch(p.Body), goOnOnPage.FindStringSubmatch(p.Body)
+	if codes == nil || len(strings.Fields(codes[1])) != 3 || next == nil {
+		t.Fatalf("no three recovery codes are shown: %d at %s:\n%s", p.Status, p.URL, p.Body)
+	}
+	return b.Get(t, strings.ReplaceAll(next[1], "&amp;", "&"))
+}
+
+// §6: when the time for it is over, somebody without a second step sets one up
+// before anything else, on the way to an app or to their account.
+func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+		require(t, s, "", storage.RequireAny, 0)
+		rp := quiet(s, "openid")
+		b := s.Browser(t)
+		r := rp.Authorize(nil)
+		p := due(t, b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password))
+		if !strings.Contains(p.Body, "This service requires it") {
+			t.Error("the page does not say who requires it")
+		}
+		due(t, b.Get(t, "/account"))
+		if p := b.Get(t, "/api/v1/users/me"); p.Status == http.StatusOK {
+			t.Error("the API answers")
+		}
+		if p := b.Get(t, rp.Authorize(url.Values{"prompt": {"none"}}).URL); p.Away == nil || p.Away.Query().Get("error") != "login_required" {
+			t.Errorf("prompt=none: away to %v", p.Away)
+		}
+		before := cookieOf(s, b)
+		p = enrolPhone(t, s, b, p)
+		if cookieOf(s, b) == before {
+			t.Error("SS-01: the token is the same as before")
+		}
+		if cc := p.Header.Get("Cache-Control"); cc != "no-store" {
+			t.Errorf("MF-08: the page with the codes may be kept: %q", cc)
+		}
+		wantACR(t, granted(t, rp, r, goOn(t, b, p)), acrMFA, "pwd", "otp", "mfa")
+		if mail := s.LastMail(t, harness.Bob.Email); !strings.Contains(strings.ToLower(mail.Subject+mail.Text), "authenticator app") {
+			t.Errorf("the mail about it is %q", mail.Subject)
+		}
+		if p := b.Get(t, "/account"); p.URL.Path != "/account" {
+			t.Errorf("then /account leads to %s", p.URL)
+		}
+	})
+}
+
+// MF-08: a wrong first code leaves the app waiting, a key of the request's own
+// choosing is not taken, and a new key makes the one before worthless.
+func TestAnAppCountsOnceItHasShownACode(t *testing.T) {
+	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
+		require(t, s, "", storage.RequireTOTP, 0)
+		b := s.Browser(t)
+		signIn(t, b, harness.Bob)
+		p := due(t, b.Get(t, "/login/factor"))
+		if strings.Contains(p.Body, "add-passkey") {
+			t.Error("a passkey is offered where only an app will do")
+		}
+		if got := b.Submit(t, p.Form(t, "enrol-totp"), "enrol", "totp-code", "code", "123456"); got.Status != http.StatusUnprocessableEntity {
+			t.Errorf("a code before there is a key: %d", got.Status)
+		}
+		const chosen = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+		p = b.Submit(t, p.Form(t, "enrol-totp"), "enrol", "totp", "secret", chosen, "key", chosen)
+		first := strings.ReplaceAll(keyOnPage.FindStringSubmatch(p.Body)[1], " ", "")
+		if len(first) < 32 || first == chosen {
+			t.Errorf("the key is %q, want 160 bits of the server's own", first)
+		}
+		p = b.Submit(t, p.Form(t, "totp"), "code", "000000")
+		if p.Status != http.StatusUnprocessableEntity || strings.Contains(p.Body, `id="key"`) {
+			t.Fatalf("a wrong first code: %d at %s", p.Status, p.URL)
+		}
+		p = b.Submit(t, p.Form(t, "totp-again"), "enrol", "totp")
+		second := strings.ReplaceAll(keyOnPage.FindStringSubmatch(p.Body)[1], " ", "")
+		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, first, s.Clock.Now()))
+		if p.Status != http.StatusUnprocessableEntity {
+			t.Errorf("a code of the key before: %d at %s", p.Status, p.URL)
+		}
+		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, second, s.Clock.Now()))
+		if p = goOn(t, b, p); p.URL.Path != "/" {
+			t.Errorf("it leads to %s", p.URL)
+		}
+	})
+}
+
+// An organization that wants passkeys gets one, and nothing else will do (MF-13).
+func TestAnOrganizationsDeadlineIsMetByWhatItAsksFor(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		require(t, s, "acme-corp", storage.RequirePasskey, 7)
+		rp := quiet(s, "openid org")
+		b := s.Browser(t)
+		r := rp.Authorize(nil)
+		p := b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
+		wantACR(t, granted(t, rp, r, p), acrPwd, "pwd") // there is time left
+		s.Clock.Advance(8 * 24 * time.Hour)
+		b = s.Browser(t)
+		r = rp.Authorize(nil)
+		p = due(t, b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password))
+		if !strings.Contains(p.Body, "Acme Corp") || strings.Contains(p.Body, "add-totp") {
+			t.Error("the page offers something else, or does not say who requires it")
+		}
+		for _, what := range []string{"totp", "totp-code"} {
+			if got := b.Submit(t, p.Form(t, "enrol-passkey"), "enrol", what, "code", "123456"); got.Status != http.StatusUnprocessableEntity || strings.Contains(got.Body, `id="key"`) {
+				t.Errorf("enrol=%s: %d at %s", what, got.Status, got.URL)
+			}
+		}
+		key := s.Authenticator(t)
+		p = b.Ceremony(t, p.Form(t, "enrol-passkey"), key)
+		wantACR(t, granted(t, rp, r, goOn(t, b, p)), acrPhr, "pwd", "hwk", "user", "mfa")
+		other := s.Browser(t)
+		r = rp.Authorize(nil)
+		half(t, other, harness.Bob)
+		wantACR(t, granted(t, rp, r, other.Ceremony(t, asked(t, other, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+	})
+}
+
+// §6: enrolling needs a sign-in within five minutes: who has found a browser signed
+// in must not make the second step their own.
+func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		rp := quiet(s, "openid")
+		b := s.Browser(t)
+		signIn(t, b, harness.Bob)
+		require(t, s, "", storage.RequireAny, 0)
+		early := due(t, b.Get(t, "/login/factor"))
+		s.Clock.Advance(6 * time.Minute)
+		for _, what := range []string{"totp", "totp-code", "webauthn"} {
+			if got := b.Submit(t, early.Form(t, "enrol-totp"), "enrol", what); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "Sign in again first") {
+				t.Errorf("enrol=%s: %d at %s", what, got.Status, got.URL)
+			}
+		}
+		f := early.Form(t, "enrol-passkey")
+		if got := b.Post(t, f.Begin, url.Values{"csrf": f.Values["csrf"]}); got.Status != http.StatusForbidden || !strings.Contains(got.Body, "out of date") {
+			t.Errorf("a challenge: %d: %s", got.Status, got.Body)
+		}
+		if p := b.Get(t, "/login/factor?to=/account"); !strings.Contains(p.Body, "Sign in again first") || !strings.Contains(p.Body, `href="/login?to=`) {
+			t.Fatalf("it may be set up: %d at %s", p.Status, p.URL)
+		}
+		r := rp.Authorize(nil)
+		p := b.Get(t, r.URL)
+		if !strings.Contains(p.Body, "Sign in again first") {
+			t.Fatalf("in a flow it may be set up: %d at %s", p.Status, p.URL)
+		}
+		p = b.Submit(t, p.Form(t, "again"), "switch", "1")
+		if p.URL.Path != "/login" {
+			t.Fatalf("the button leads to %s", p.URL)
+		}
+		p = due(t, b.Submit(t, p.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password))
+		wantACR(t, granted(t, rp, r, goOn(t, b, enrolPhone(t, s, b, p))), acrMFA, "pwd", "otp", "mfa")
+	})
+}
+
+// Nor must who uses a session from elsewhere, where that does not end it.
+func TestSettingUpNeedsTheBrowserThatSignedIn(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Environ: []string{"SALLYPORT_SESSION_PROTECTION=basic"}})
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	require(t, s, "", storage.RequireAny, 0)
+	due(t, b.Get(t, "/login/factor"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/login/factor", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "curl/8.0")
+	if p := b.Do(t, req); !strings.Contains(p.Body, "Sign in again first") {
+		t.Errorf("it may be set up: %d at %s", p.Status, p.URL)
+	}
+}
+
+// §6: nothing attaches to an address that is not proven, so that comes first, and
+// the page helps with it.
+func TestSettingUpNeedsAProvenAddress(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Environ: []string{"SALLYPORT_REGISTRATION=on", "SALLYPORT_CONFIRM_EMAIL=false"}}, func(t *testing.T, s *harness.Server) {
+		eve := harness.Person{Email: "eve@wonderland.example", Password: "a quiet river bends north"}
+		b := s.Browser(t)
+		p := b.Get(t, "/register")
+		p = b.Submit(t, p.Form(t, "register"), "email", eve.Email, "password", eve.Password, "name", "Eve")
+		if p.Status != http.StatusOK || cookieOf(s, b) == "" {
+			t.Fatalf("she cannot register: %d at %s", p.Status, p.URL)
+		}
+		require(t, s, "", storage.RequireAny, 0)
+		p = b.Get(t, "/login/factor")
+		if !strings.Contains(p.Body, "Confirm your email first") {
+			t.Fatalf("an unproven address: %d at %s:\n%s", p.Status, p.URL, p.Body)
+		}
+		if got := b.Submit(t, p.Form(t, "verify"), "enrol", "totp"); strings.Contains(got.Body, `id="key"`) || got.Status != http.StatusUnprocessableEntity {
+			t.Errorf("enrol=totp: %d at %s", got.Status, got.URL)
+		}
+		before := len(s.Mail(t, eve.Email))
+		p = b.Submit(t, p.Form(t, "verify"), "enrol", "verify")
+		if p.Status != http.StatusOK || len(s.Mail(t, eve.Email)) != before+1 {
+			t.Fatalf("no mail is sent: %d at %s", p.Status, p.URL)
+		}
+		p = b.Get(t, s.LastMail(t, eve.Email).Link)
+		b.Submit(t, p.FormWith(t, "csrf"))
+		p = due(t, b.Get(t, "/login/factor"))
+		if p = goOn(t, b, enrolPhone(t, s, b, p)); p.URL.Path != "/" {
+			t.Errorf("it leads to %s", p.URL)
+		}
+	})
+}
+
+// MF-07: whichever way somebody comes in, they end at what is required.
+func TestEveryWayInEndsAtThePolicy(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Environ: []string{"SALLYPORT_RECOVERY=on"}}, func(t *testing.T, s *harness.Server) {
+		require(t, s, "acme-corp", storage.RequireAny, 0)
+		rp := quiet(s, "openid org")
+		reset := func(who harness.Person) harness.Person {
+			b := s.Browser(t)
+			p := b.Get(t, "/recover")
+			b.Submit(t, p.FormWith(t, "email"), "email", who.Email)
+			p = b.Get(t, s.LastMail(t, who.Email).Link)
+			who.Password = "the lantern swings at dusk"
+			if p = b.Submit(t, p.FormWith(t, "password"), "password", who.Password); p.Status != http.StatusOK {
+				t.Fatalf("the reset: %d at %s", p.Status, p.URL)
+			}
+			return who
+		}
+		// Without a second step, after a reset: set one up.
+		bob := reset(harness.Bob)
+		b := s.Browser(t)
+		r := rp.Authorize(nil)
+		p := due(t, b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", bob.Email, "password", bob.Password))
+		wantACR(t, granted(t, rp, r, goOn(t, b, enrolPhone(t, s, b, p))), acrMFA, "pwd", "otp", "mfa")
+		// With one, after a reset: show it. A mailbox alone is not enough.
+		phone := s.Phone(t, harness.Alice)
+		alice := reset(harness.Alice)
+		b = s.Browser(t)
+		p = half(t, b, alice)
+		if p = b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
+			t.Errorf("the code leads to %d at %s", p.Status, p.URL)
+		}
+		// By invitation, into a new account and into one that is there.
+		o, err := s.App.Store.OrganizationBySlug(t.Context(), "acme-corp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dora := harness.Person{Email: "dora@wonderland.example", Password: "a quiet river bends north"}
+		for _, email := range []string{dora.Email, harness.Admin.Email} {
+			if _, err := s.App.Identity.Invite(t.Context(), identity.Operator(), o.ID, email, storage.RoleMember); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b = s.Browser(t)
+		p = b.Get(t, s.LastMail(t, dora.Email).Link)
+		b.Submit(t, p.Form(t, "register"), "password", dora.Password)
+		due(t, b.Get(t, "/account"))
+		b = s.Browser(t)
+		signIn(t, b, harness.Admin)
+		b.Submit(t, b.Get(t, s.LastMail(t, harness.Admin.Email).Link).Form(t, "accept-form"), "act", "accept")
+		due(t, b.Get(t, "/account"))
+		p = b.Get(t, rp.Authorize(nil).URL) // she has one of her own too
+		due(t, b.Submit(t, p.FormWith(t, "organization"), "organization", "acme-corp"))
+	})
+}

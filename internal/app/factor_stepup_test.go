@@ -1,0 +1,289 @@
+package app_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// stepUpClients: careful asks for a passkey or key whenever the person has one.
+const stepUpClients = wholeServerClients + `
+  - {client_id: careful, client_name: Careful, secret: secret-of-careful-Zr8wq1LkVbX0, redirect_uris: [https://careful.example/cb], skip_consent: true,
+     grant_types: [authorization_code], scope: openid, default_acr_values: ["phr"]}
+`
+
+func careful(s *harness.Server) *harness.RP {
+	return s.RP("careful", "secret-of-careful-Zr8wq1LkVbX0", "https://careful.example/cb", "openid")
+}
+
+// require sets what an organization of the sample data asks of its members; "" stands for the installation.
+func require(t *testing.T, s *harness.Server, slug, what string, graceDays int) {
+	t.Helper()
+	policy := storage.MFAPolicy{Require: what, GraceDays: graceDays, Since: s.Clock.Now().UTC().Add(-time.Hour)}
+	if slug == "" {
+		if err := s.App.Store.SetPlatformSettings(t.Context(), storage.PlatformSettings{MFA: policy}, &storage.Event{Type: "settings.changed"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.App.Registry.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	o, err := s.App.Store.OrganizationBySlug(t.Context(), slug)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.App.Store.SetOrganizationSettings(t.Context(), o.ID, storage.OrganizationSettings{MFA: policy}, &storage.Event{Type: "organization.changed", Organization: o.ID}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// passkeyIn signs in with a passkey as first factor.
+func passkeyIn(t *testing.T, b *harness.Browser, r *harness.Request, key *harness.Authenticator) *harness.Page {
+	t.Helper()
+	p := b.Get(t, r.URL)
+	for i := range p.Forms {
+		if p.Forms[i].WebAuthn == "get" {
+			return b.Ceremony(t, &p.Forms[i], key)
+		}
+	}
+	t.Fatalf("the page %s has no passkey form", p.URL)
+	return nil
+}
+
+// acr and amr of a token say what was shown, for every way to show it.
+func TestTokensTellHowSomebodySignedIn(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		rp := quiet(s, "openid")
+		wantACR(t, harness.Claims(t, rp.SignIn(t, s.Browser(t), harness.Bob, nil).IDToken), acrPwd, "pwd")
+		key := s.SecurityKey(t, harness.Bob)
+		b := s.Browser(t)
+		half(t, b, harness.Bob)
+		r := rp.Authorize(nil)
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, asked(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+		r = rp.Authorize(nil)
+		wantACR(t, granted(t, rp, r, passkeyIn(t, s.Browser(t), r, key)), acrPhr, "hwk", "user", "mfa")
+		// A key that only notices that somebody is there is still a second step, with a password.
+		key.Options.UserNotVerified = true
+		b = s.Browser(t)
+		half(t, b, harness.Bob)
+		r = rp.Authorize(nil)
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, asked(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+		r = rp.Authorize(nil)
+		if p := passkeyIn(t, s.Browser(t), r, key); p.Away != nil {
+			t.Errorf("without user verification a passkey alone signs in: %s", p.Away)
+		}
+	})
+}
+
+// Step-up (OpenID Connect Core 1.0, section 3.1.2.1 and 5.5.1.1): voluntary contexts
+// are asked for where the person can reach them, an essential one that they cannot
+// reach is refused, and auth_time stays that of the sign-in.
+func TestARequestCanAskForMore(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: stepUpClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		rp := quiet(s, "openid")
+		b := s.Browser(t)
+		signIn(t, b, harness.Alice)
+		mfa, phr := url.Values{"acr_values": {acrMFA}}, url.Values{"acr_values": {"phr " + acrMFA}}
+		essential := url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"values":["phr"]}}}`}}
+		r := rp.Authorize(mfa)
+		wantACR(t, granted(t, rp, r, b.Get(t, r.URL)), acrPwd, "pwd") // voluntary, and she has no second step
+		r = careful(s).Authorize(nil)
+		wantACR(t, granted(t, careful(s), r, b.Get(t, r.URL)), acrPwd, "pwd")
+		p := b.Get(t, rp.Authorize(essential).URL)
+		if p.Away == nil || p.Away.Query().Get("error") != "unmet_authentication_requirements" {
+			t.Errorf("essential phr without any factor: %d at %s, away to %v", p.Status, p.URL, p.Away)
+		}
+
+		phone := s.Phone(t, harness.Alice)
+		half(t, b, harness.Alice)
+		b.Submit(t, b.Get(t, "/login/factor").Form(t, "factor"), "code", phone.Code(t))
+		r = rp.Authorize(mfa)
+		first := granted(t, rp, r, b.Get(t, r.URL))
+		wantACR(t, first, acrMFA, "pwd", "otp", "mfa")
+		p = b.Get(t, rp.Authorize(essential).URL)
+		if p.Away == nil || p.Away.Query().Get("error") != "unmet_authentication_requirements" {
+			t.Errorf("essential phr with an app: %d at %s, away to %v", p.Status, p.URL, p.Away)
+		}
+		r = rp.Authorize(phr)
+		wantACR(t, granted(t, rp, r, b.Get(t, r.URL)), acrMFA, "pwd", "otp", "mfa") // the second of her wishes is met
+
+		key := s.SecurityKey(t, harness.Alice)
+		half(t, b, harness.Alice)
+		b.Submit(t, b.Get(t, "/login/factor").Form(t, "factor"), "code", phone.Code(t))
+		s.Clock.Advance(time.Hour)
+		p = b.Get(t, rp.Authorize(url.Values{"acr_values": {"phr"}, "prompt": {"none"}}).URL)
+		if p.Away == nil || p.Away.Query().Get("code") == "" {
+			t.Errorf("a voluntary context under prompt=none: away to %v", p.Away)
+		}
+		p = b.Get(t, rp.Authorize(url.Values{"claims": essential["claims"], "prompt": {"none"}}).URL)
+		if p.Away == nil || p.Away.Query().Get("error") != "login_required" {
+			t.Errorf("an essential context under prompt=none: away to %v", p.Away)
+		}
+		r = careful(s).Authorize(nil)
+		p = asked(t, b, r)
+		if strings.Contains(p.Body, `id="code"`) || strings.Contains(p.Body, `id="use-recovery"`) {
+			t.Error("a code is offered where only a key will do")
+		}
+		stepped := granted(t, careful(s), r, b.Ceremony(t, p.Form(t, "factor-passkey"), key))
+		wantACR(t, stepped, acrPhr, "pwd", "otp", "mfa", "hwk", "user")
+		age := s.Clock.Now().Unix() - int64(stepped["auth_time"].(float64))
+		if age < 3600 {
+			t.Errorf("auth_time is %d s ago, want the sign-in an hour ago", age)
+		}
+	})
+}
+
+// MF-13: who must show a key cannot choose a code instead, whatever the form says.
+func TestOnlyWhatIsAskedForIsAccepted(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: stepUpClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		phone, key := s.Phone(t, harness.Bob), s.SecurityKey(t, harness.Bob)
+		rp := quiet(s, "openid")
+		b := s.Browser(t)
+		half(t, b, harness.Bob)
+		r := rp.Authorize(url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"value":"phr"}}}`}})
+		p := asked(t, b, r)
+		for kind, code := range map[string]string{"totp": phone.Code(t), "recovery": phone.RecoveryCodes[0], "": phone.Code(t), "pwd": "x"} {
+			for _, method := range []string{"", "&method=totp", "&method=recovery"} {
+				f := *p.Form(t, "factor-passkey")
+				f.Action, _ = f.Action.Parse(f.Action.String() + method)
+				if got := b.Submit(t, &f, "kind", kind, "code", code); got.Status != http.StatusUnprocessableEntity {
+					t.Errorf("%q%s: %d at %s", kind, method, got.Status, got.URL)
+				}
+			}
+		}
+		for _, method := range []string{"totp", "recovery", "pwd"} {
+			if got := b.Get(t, p.URL.String()+"&method="+method); strings.Contains(got.Body, `id="code"`) || got.Status != http.StatusOK {
+				t.Errorf("method=%s offers a code: %d", method, got.Status)
+			}
+		}
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, p.Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+	})
+}
+
+// A request that is older than the sign-in may be gets password and second step anew.
+func TestAFreshSignInAsksForBoth(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+		phone := s.Phone(t, harness.Bob)
+		rp := quiet(s, "openid")
+		b := s.Browser(t)
+		b.Submit(t, half(t, b, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
+		s.Clock.Advance(10 * time.Minute)
+		r := rp.Authorize(url.Values{"max_age": {"300"}})
+		p := b.Get(t, r.URL)
+		if p.URL.Path != "/login" {
+			t.Fatalf("max_age leads to %s", p.URL)
+		}
+		p = b.Submit(t, p.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
+		claims := granted(t, rp, r, b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t)))
+		wantACR(t, claims, acrMFA, "pwd", "otp", "mfa")
+		if age := s.Clock.Now().Unix() - int64(claims["auth_time"].(float64)); age > 60 {
+			t.Errorf("auth_time is %d s ago", age)
+		}
+	})
+}
+
+// What an organization asks is asked once it is picked, and not of those who act for another.
+func TestAnOrganizationAsksWhenItIsPicked(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		phone, key := s.Phone(t, harness.Alice), s.SecurityKey(t, harness.Alice)
+		require(t, s, "acme-corp", storage.RequirePasskey, 0)
+		rp := quiet(s, "openid org")
+		b := s.Browser(t)
+		half(t, b, harness.Alice)
+		r := rp.Authorize(nil)
+		p := b.Submit(t, asked(t, b, r).Form(t, "factor"), "code", phone.Code(t))
+		if p.URL.Path != "/org" {
+			t.Fatalf("the code leads to %s", p.URL)
+		}
+		p = b.Submit(t, p.FormWith(t, "organization"), "organization", "acme-corp")
+		if p.URL.Path != "/login/factor" || strings.Contains(p.Body, `id="code"`) || !strings.Contains(p.Body, "Acme Corp") {
+			t.Fatalf("the pick leads to %d at %s", p.Status, p.URL)
+		}
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, p.Form(t, "factor-passkey"), key)), acrPhr, "pwd", "otp", "mfa", "hwk", "user")
+		other := s.Browser(t)
+		half(t, other, harness.Alice)
+		r = rp.Authorize(nil)
+		p = other.Submit(t, asked(t, other, r).Form(t, "factor"), "code", phone.Code(t))
+		wantACR(t, granted(t, rp, r, other.Submit(t, p.FormWith(t, "organization"), "organization", "tech-startup")), acrMFA, "pwd", "otp", "mfa")
+	})
+}
+
+// WA-01: a challenge counts for the session that it was given to, five minutes, once;
+// the answer must be for this origin and purpose, by a key of this person.
+func TestForeignAnswersOfAnAuthenticator(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		key, stranger := s.SecurityKey(t, harness.Bob), s.SecurityKey(t, harness.Alice)
+		type attack func(b *harness.Browser, f *harness.Form) string
+		with := func(change func(a *harness.Authenticator)) attack {
+			return func(b *harness.Browser, f *harness.Form) string {
+				a := *key
+				change(&a)
+				return b.Answer(t, f, &a)
+			}
+		}
+		attacks := map[string]attack{
+			"another origin":      with(func(a *harness.Authenticator) { a.Origin = "https://evil.example" }),
+			"an evil sub-domain":  with(func(a *harness.Authenticator) { a.Origin = strings.Replace(a.Origin, "localhost", "evil.localhost", 1) }),
+			"another port":        with(func(a *harness.Authenticator) { a.Origin = "http://localhost:1" }),
+			"another RP ID":       with(func(a *harness.Authenticator) { a.RPID = "evil.example" }),
+			"nobody there":        with(func(a *harness.Authenticator) { a.Options.UserNotPresent = true }),
+			"somebody else's key": func(b *harness.Browser, f *harness.Form) string { return b.Answer(t, f, stranger) },
+			"an unknown key":      func(b *harness.Browser, f *harness.Form) string { return b.Answer(t, f, s.Authenticator(t)) },
+			"another browser's challenge": func(_ *harness.Browser, _ *harness.Form) string {
+				b := s.Browser(t)
+				return b.Answer(t, half(t, b, harness.Bob).Form(t, "factor-passkey"), key)
+			},
+			"another person's challenge": func(_ *harness.Browser, _ *harness.Form) string {
+				b := s.Browser(t)
+				return b.Answer(t, half(t, b, harness.Alice).Form(t, "factor-passkey"), key)
+			},
+			"a first factor's challenge": func(_ *harness.Browser, _ *harness.Form) string {
+				b := s.Browser(t)
+				for _, f := range b.Get(t, "/login").Forms {
+					if f.WebAuthn == "get" {
+						return b.Answer(t, &f, key)
+					}
+				}
+				t.Fatal("no passkey form")
+				return ""
+			},
+			"a challenge of six minutes ago": func(b *harness.Browser, f *harness.Form) string {
+				answer := b.Answer(t, f, key)
+				s.Clock.Advance(6 * time.Minute)
+				return answer
+			},
+			"the answer of a creation": func(b *harness.Browser, f *harness.Form) string {
+				create, a := *f, *key
+				create.WebAuthn = "create"
+				return b.Answer(t, &create, &a)
+			},
+			"nothing":      func(*harness.Browser, *harness.Form) string { return "" },
+			"no JSON":      func(*harness.Browser, *harness.Form) string { return "null" },
+			"a bare array": func(*harness.Browser, *harness.Form) string { return "[]" },
+			"a flood":      func(*harness.Browser, *harness.Form) string { return `{"id":"` + strings.Repeat("A", 40_000) + `"}` },
+		}
+		for name, forge := range attacks {
+			s.Clock.Advance(2 * time.Minute) // past the limits of a minute
+			b := s.Browser(t)
+			f := half(t, b, harness.Bob).Form(t, "factor-passkey")
+			if p := b.Submit(t, f, "credential", forge(b, f)); p.Status != http.StatusUnprocessableEntity {
+				t.Errorf("%s: %d at %s", name, p.Status, p.URL)
+			}
+		}
+		b := s.Browser(t)
+		f := half(t, b, harness.Bob).Form(t, "factor-passkey")
+		if p := b.Ceremony(t, f, key); p.URL.Path != "/" {
+			t.Fatalf("the key itself: %d at %s", p.Status, p.URL)
+		}
+		if p := b.Post(t, f.Begin, url.Values{"csrf": {uuid.NewString()}}); p.Status != http.StatusForbidden || !strings.HasPrefix(p.Header.Get("Content-Type"), "application/json") {
+			t.Errorf("a challenge without the form's token: %d, %s", p.Status, p.Header.Get("Content-Type"))
+		}
+	})
+}

@@ -1,0 +1,50 @@
+package mail
+
+import (
+	"errors"
+	"strings"
+)
+
+// failure says what an error means for the message it is about.
+type failure struct {
+	err      error
+	hopeless bool // no later try can mend it
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap returns the cause.
+func (f *failure) Unwrap() error { return f.err }
+
+// GiveUp marks err as one that no later try can mend.
+func GiveUp(err error) error { return &failure{err: err, hopeless: true} }
+
+// notYet marks err as the recipient's own trouble: try again, but the provider is
+// well.
+func notYet(err error) error { return &failure{err: err} }
+
+// Permanent tells the error of a message that can never be delivered, such as to
+// a mailbox that does not exist, from an outage.
+func Permanent(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.hopeless
+}
+
+// outage reports whether err says that the provider does not work, rather than
+// something about one recipient.
+func outage(err error) bool {
+	_, ok := errors.AsType[*failure](err)
+	return err != nil && !ok
+}
+
+// maxReason bounds what is kept of a provider's words.
+const maxReason = 300
+
+// reason is err for the operator: one short line that does not name the recipient.
+func reason(err error, recipient string) string {
+	text := err.Error()
+	if recipient != "" {
+		text = strings.ReplaceAll(text, recipient, "(the recipient)")
+	}
+	return oneLine(text, maxReason)
+}

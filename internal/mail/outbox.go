@@ -1,0 +1,17 @@
+package mail
+
+import "context"
+
+// Outbox is the Sender of development: it sends nothing, and what it was given
+// stays in the outbox table for a page to show.
+type Outbox struct{}
+
+// Send takes m.
+func (Outbox) Send(context.Context, *Message) error { return nil }
+
+// Nowhere is the Sender of an installation without a mail provider: notices are
+// dropped.
+type Nowhere struct{}
+
+// Send drops m.
+func (Nowhere) Send(context.Context, *Message) error { return nil }

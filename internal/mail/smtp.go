@@ -1,0 +1,217 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// SMTPConfig says which server takes mail.
+type SMTPConfig struct {
+	Host string
+	Port int // 465 speaks TLS from the first byte (RFC 8314), every other STARTTLS
+	// Plain sends in clear and never speaks TLS. It is for a server on loopback.
+	Plain bool
+	// Implicit speaks TLS from the first byte whatever the port.
+	Implicit bool
+	Username string // empty: no authentication
+	Password string
+	// LocalName is what this machine calls itself.
+	LocalName string
+	// Roots are the authorities to trust; nil: the system's.
+	Roots *x509.CertPool
+}
+
+// SMTP sends through a mail server. Its certificate is always checked: without,
+// whoever is on the way could read the links that sign people in.
+type SMTP struct{ c SMTPConfig }
+
+// NewSMTP returns an SMTP over c.
+func NewSMTP(c SMTPConfig) *SMTP { return &SMTP{c} }
+
+// How long a server may take for an answer, and for the one after the last line.
+const (
+	dialTimeout    = 10 * time.Second
+	commandTimeout = 20 * time.Second
+	submitTimeout  = 40 * time.Second
+)
+
+// Send delivers m in a connection of its own.
+func (s *SMTP) Send(ctx context.Context, m *Message) error {
+	content, err := m.bytes()
+	if err != nil {
+		return err
+	}
+	from, err := m.From.mailbox()
+	if err != nil {
+		return fmt.Errorf("sender: %w", err)
+	}
+	to, err := m.To.mailbox()
+	if err != nil {
+		return fmt.Errorf("recipient: %w", GiveUp(err))
+	}
+	c, done, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := transmit(c, from, to, content); err != nil {
+		return err
+	}
+	_ = c.Quit() // it has the message
+	return nil
+}
+
+// Check connects, greets and signs in, and sends nothing.
+func (s *SMTP) Check(ctx context.Context) error {
+	c, done, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.Quit()
+}
+
+// connect returns a client that may send. done closes it; so does the end of ctx.
+func (s *SMTP) connect(ctx context.Context) (c *smtp.Client, done func(), err error) {
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	done = func() {
+		stop()
+		conn.Close()
+	}
+	if c, err = s.secure(ctx, conn); err == nil {
+		err = s.signIn(c)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return c, done, nil
+}
+
+// secure greets and brings up TLS.
+func (s *SMTP) secure(ctx context.Context, conn net.Conn) (*smtp.Client, error) {
+	config := &tls.Config{ServerName: s.c.Host, RootCAs: s.c.Roots, MinVersion: tls.VersionTLS12}
+	var c *smtp.Client
+	switch {
+	case s.c.Plain:
+		c = smtp.NewClient(conn)
+	case s.c.Implicit || s.c.Port == 465:
+		secured := tls.Client(conn, config)
+		deadline, cancel := context.WithTimeout(ctx, commandTimeout)
+		defer cancel()
+		if err := secured.HandshakeContext(deadline); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		c = smtp.NewClient(secured)
+	default:
+		// A silent server must not hold the greeting for the library's five minutes.
+		_ = conn.SetDeadline(time.Now().Add(commandTimeout))
+		var err error
+		if c, err = smtp.NewClientStartTLS(conn, config); err != nil {
+			return nil, fmt.Errorf("STARTTLS: %w", err)
+		}
+	}
+	c.CommandTimeout, c.SubmissionTimeout = commandTimeout, submitTimeout
+	name := s.c.LocalName
+	if name == "" {
+		name = "localhost"
+	}
+	if err := c.Hello(name); err != nil {
+		return nil, fmt.Errorf("greeting: %w", err)
+	}
+	return c, nil
+}
+
+// signIn authenticates, over TLS or to loopback alone.
+func (s *SMTP) signIn(c *smtp.Client) error {
+	if s.c.Username == "" {
+		return nil
+	}
+	var how sasl.Client
+	switch {
+	case c.SupportsAuth(sasl.Plain):
+		how = sasl.NewPlainClient("", s.c.Username, s.c.Password)
+	case c.SupportsAuth(sasl.Login):
+		how = &login{answers: []string{s.c.Username, s.c.Password}}
+	default:
+		return errors.New("sign-in: the server offers neither PLAIN nor LOGIN")
+	}
+	if err := c.Auth(how); err != nil {
+		return fmt.Errorf("sign-in: %w", err)
+	}
+	return nil
+}
+
+// login is the old mechanism LOGIN as every server knows it: name and password
+// each upon being asked. (The library's sends the name unasked.)
+type login struct{ answers []string }
+
+func (l *login) Start() (mech string, first []byte, err error) { return sasl.Login, nil, nil }
+
+func (l *login) Next([]byte) (answer []byte, err error) {
+	if len(l.answers) == 0 {
+		return nil, sasl.ErrUnexpectedServerChallenge
+	}
+	answer, l.answers = []byte(l.answers[0]), l.answers[1:]
+	return answer, nil
+}
+
+func transmit(c *smtp.Client, from, to string, content []byte) error {
+	o := &smtp.MailOptions{Size: int64(len(content)), UTF8: !ascii(to)}
+	if ok, _ := c.Extension("SMTPUTF8"); o.UTF8 && !ok {
+		return GiveUp(errors.New("recipient: the server takes ASCII addresses only"))
+	}
+	if err := c.Mail(from, o); err != nil {
+		return fmt.Errorf("sender: %w", err)
+	}
+	if err := c.Rcpt(to, nil); err != nil {
+		return fmt.Errorf("recipient: %w", aboutMessage(err))
+	}
+	data, err := c.Data()
+	if err != nil {
+		return fmt.Errorf("content: %w", err)
+	}
+	if _, err := data.Write(content); err != nil {
+		return fmt.Errorf("content: %w", err)
+	}
+	if err := data.Close(); err != nil {
+		return fmt.Errorf("content: %w", aboutMessage(err))
+	}
+	return nil
+}
+
+// aboutMessage reads an answer about the recipient or the content: 5xx is final
+// (RFC 5321 section 4.2.1). Not so 5.7.x (RFC 3463), which says that this sender
+// may not: the operator can mend that.
+func aboutMessage(err error) error {
+	answer, ok := errors.AsType[*smtp.SMTPError](err)
+	switch {
+	case !ok || answer.Code == 421 || answer.EnhancedCode[1] == 7: // 421: it closes the connection
+		return err
+	case answer.Code >= 500:
+		return GiveUp(err)
+	}
+	return notYet(err)
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,245 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Handler does what a message asks for. An error lets it be tried again later,
+// unless it is [Permanent]. It may be called twice for one message.
+type Handler func(ctx context.Context, m *storage.Message) error
+
+// Outcomes, as Observe gets them.
+const (
+	Delivered = "delivered"
+	Retried   = "retried"
+	GivenUp   = "given_up"
+)
+
+// WorkerConfig is what a Worker needs.
+type WorkerConfig struct {
+	Store    *storage.Store
+	Handlers map[string]Handler // by kind; kinds without one are left alone
+	// Undeliverable is the event of a message that is given up; nil: "message.undeliverable".
+	Undeliverable func(m *storage.Message) *storage.Event
+	// Keep leaves delivered messages their payload.
+	Keep bool
+	// Observe, if set, is told the outcome of every try.
+	Observe func(kind, outcome string)
+	Log     *slog.Logger
+	Now     func() time.Time
+	// Every is how long it waits between looks. 0: a second.
+	Every time.Duration
+}
+
+const (
+	maxAtOnce = 4                  // handlers of a kind at a time
+	maxTime   = time.Minute        // of one handler
+	hold      = 2 * time.Minute    // longer than any handler takes
+	maxAge    = 3 * 24 * time.Hour // then a message is given up
+	grace     = 10 * time.Second   // for handlers when the server stops
+)
+
+// Worker delivers messages. All nodes run one.
+type Worker struct {
+	c     WorkerConfig
+	wake  chan struct{}
+	slots map[string]chan struct{}
+
+	mu      sync.Mutex
+	trouble map[string]trouble // by kind; only of those that fail
+	blind   bool               // the database does not answer
+}
+
+type trouble struct {
+	since  time.Time
+	reason string
+}
+
+// NewWorker returns a Worker over c; Run starts it.
+func NewWorker(c WorkerConfig) *Worker {
+	if c.Every == 0 {
+		c.Every = time.Second
+	}
+	w := &Worker{c: c, wake: make(chan struct{}, 1), slots: make(map[string]chan struct{}), trouble: make(map[string]trouble)}
+	for kind := range c.Handlers {
+		w.slots[kind] = make(chan struct{}, maxAtOnce)
+	}
+	return w
+}
+
+// Wake makes the worker look at once. It never waits: call it after every commit
+// that wrote a message.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers until ctx ends, then waits a little for the handlers that run.
+func (w *Worker) Run(ctx context.Context) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
+	var all sync.WaitGroup
+	defer all.Wait()
+	tick := time.NewTicker(w.c.Every)
+	defer tick.Stop()
+	for {
+		w.look(ctx, work, &all)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-w.wake:
+		}
+	}
+}
+
+// look starts a handler for what is due, as far as there are slots. Each that ends
+// wakes the worker, so that a backlog is worked off without waiting.
+func (w *Worker) look(ctx, work context.Context, all *sync.WaitGroup) {
+	kinds, err := w.c.Store.DueKinds(ctx)
+	for _, kind := range kinds {
+		slots, known := w.slots[kind]
+		free := cap(slots) - len(slots) // only this goroutine fills them
+		if !known || free == 0 || err != nil {
+			continue
+		}
+		var messages []*storage.Message
+		messages, err = w.c.Store.LeaseMessages(ctx, kind, free, hold)
+		for _, m := range messages {
+			slots <- struct{}{}
+			all.Go(func() {
+				defer w.Wake()
+				defer func() { <-slots }()
+				w.deliver(work, m)
+			})
+		}
+	}
+	w.sees(ctx, err)
+}
+
+// sees logs that the database went away or came back, once each.
+func (w *Worker) sees(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	changed := w.blind != (err != nil)
+	w.blind = err != nil
+	w.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		w.c.Log.Error("waiting messages cannot be read", "error", err)
+	case changed:
+		w.c.Log.Info("waiting messages can be read again")
+	}
+}
+
+// deliver makes one try and writes down how it went.
+func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
+	failed := w.try(ctx, m)
+	// What was done is written down even if the server is stopping.
+	ctx = context.WithoutCancel(ctx)
+	var outcome string
+	var err error
+	switch {
+	case failed == nil:
+		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Keep)
+	case Permanent(failed) || w.c.Now().Sub(m.CreatedAt) >= maxAge:
+		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed, ""), w.event(m))
+	default:
+		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, reason(failed, ""))
+	}
+	w.note(m.Kind, failed)
+	if failed != nil {
+		w.c.Log.Warn("a message was not delivered", "kind", m.Kind, "message", m.ID, "try", m.Attempts, "outcome", outcome, "error", reason(failed, ""))
+	}
+	// ErrSpent: it took too long, and another worker has it now.
+	if err != nil && !errors.Is(err, storage.ErrSpent) {
+		w.c.Log.Error("the outcome of a message cannot be written; it will come again", "kind", m.Kind, "message", m.ID, "outcome", outcome, "error", err)
+	}
+	if w.c.Observe != nil {
+		w.c.Observe(m.Kind, outcome)
+	}
+}
+
+// try runs the handler. A panic is a failure like another: the next message may
+// be well.
+func (w *Worker) try(ctx context.Context, m *storage.Message) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	return w.c.Handlers[m.Kind](ctx, m)
+}
+
+func (w *Worker) event(m *storage.Message) *storage.Event {
+	if w.c.Undeliverable != nil && m.Kind == Kind {
+		return w.c.Undeliverable(m)
+	}
+	return &storage.Event{Type: "message.undeliverable", Facts: map[string]any{"kind": m.Kind, "tries": m.Attempts}}
+}
+
+// note keeps since when a kind fails. A message that is hopeless by itself says
+// that all else works.
+func (w *Worker) note(kind string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !outage(err) {
+		delete(w.trouble, kind)
+		return
+	}
+	t, failing := w.trouble[kind]
+	if !failing {
+		t.since = w.c.Now()
+	}
+	t.reason = reason(err, "")
+	w.trouble[kind] = t
+}
+
+// Status is how delivery goes, for health checks and metrics.
+type Status struct {
+	Waiting int       // messages not delivered yet
+	Oldest  time.Time // when the oldest of them was written; zero if there is none
+	Failing bool      // this node's last try failed, for a reason beyond one recipient
+	Kind    string    // what fails
+	Since   time.Time // since when
+	Reason  string    // in the provider's words
+}
+
+// Status returns how delivery goes. What failed and is no longer waiting is over:
+// another node has delivered it.
+func (w *Worker) Status(ctx context.Context) (Status, error) {
+	var s Status
+	var err error
+	if s.Waiting, s.Oldest, err = w.c.Store.WaitingMessages(ctx); err != nil {
+		return s, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.Waiting == 0 {
+		clear(w.trouble)
+	}
+	var kinds []string
+	for kind := range w.trouble {
+		kinds = append(kinds, kind)
+	}
+	if len(kinds) > 0 {
+		s.Failing, s.Kind = true, slices.Min(kinds)
+		s.Since, s.Reason = w.trouble[s.Kind].since, w.trouble[s.Kind].reason
+	}
+	return s, nil
+}

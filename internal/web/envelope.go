@@ -1,0 +1,143 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/rs/cors"
+)
+
+// apiPrefix begins the paths of the JSON API, whose answers are all in the envelope.
+const apiPrefix = "/api/v1/"
+
+// Envelope is what every answer of the JSON API is wrapped in. Data and Meta are
+// there in success, Error in failure.
+type Envelope struct {
+	Version   string         `json:"version"`
+	Success   bool           `json:"success"`
+	Code      int            `json:"code"` // the HTTP status
+	Message   string         `json:"message"`
+	RequestID string         `json:"request_id"`
+	Data      any            `json:"data,omitempty"`
+	Meta      any            `json:"meta,omitempty"`
+	Error     *EnvelopeError `json:"error,omitempty"`
+}
+
+// EnvelopeError tells programs what is wrong.
+type EnvelopeError struct {
+	Type    string              `json:"type"`
+	Details map[string][]string `json:"details"` // field → what is wrong with it
+}
+
+// none is data and meta of an answer without any: an object, so that callers need not look.
+type none struct{}
+
+// NewEnvelope is a success. nil data or meta is an empty object.
+func NewEnvelope(ctx context.Context, status int, message string, data, meta any) Envelope {
+	if data == nil {
+		data = none{}
+	}
+	if meta == nil {
+		meta = none{}
+	}
+	return Envelope{Version: "1.0", Success: true, Code: status, Message: message, RequestID: RequestID(ctx), Data: data, Meta: meta}
+}
+
+// The codes of an Error that say more than its status in the JSON API.
+const (
+	CodeValidation = "validation_error"    // 400 with Details
+	CodeMFA        = "mfa_required"        // 401: the session has yet to prove a second factor
+	CodeCompliance = "compliance_required" // 403: a second factor must be enrolled first
+)
+
+// types are the error types of the JSON API by code, and else by status.
+var (
+	typesByCode   = map[string]string{CodeValidation: "VALIDATION_ERROR", CodeMFA: "MFA_REQUIRED", CodeCompliance: "COMPLIANCE_REQUIRED"}
+	typesByStatus = map[int]string{
+		http.StatusUnauthorized:          "AUTHENTICATION_ERROR",
+		http.StatusForbidden:             "AUTHORIZATION_ERROR",
+		http.StatusNotFound:              "NOT_FOUND",
+		http.StatusConflict:              "CONFLICT",
+		http.StatusRequestEntityTooLarge: "PAYLOAD_TOO_LARGE",
+		http.StatusTooManyRequests:       "RATE_LIMIT_EXCEEDED",
+	}
+)
+
+// messages are said where an Error has no words of its own.
+var messages = map[int]string{
+	http.StatusUnauthorized:          "Sign in first.",
+	http.StatusForbidden:             "You may not do that.",
+	http.StatusNotFound:              "There is no such thing, or it is not yours to see.",
+	http.StatusMethodNotAllowed:      "This address does not take that method; the Allow header names those it takes.",
+	http.StatusConflict:              "That is not possible as things are.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
+	http.StatusTooManyRequests:       "Too many attempts. The Retry-After header says in how many seconds to try again.",
+	http.StatusServiceUnavailable:    "The service is busy or a part of it is down. Nothing has changed; try again.",
+}
+
+// HandleAPI makes h an http.Handler whose errors are in the envelope.
+func (web *Web) HandleAPI(h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			web.fail(w, r, err, web.errorEnvelope)
+		}
+	})
+}
+
+// CheckOrigin refuses what another site made a browser send; see [Web.SameOrigin].
+func (web *Web) CheckOrigin(r *http.Request) error {
+	if err := web.crossOrigin.Check(r); err != nil {
+		return &Error{Status: http.StatusForbidden, Code: "csrf", Message: "The request comes from a page of another origin.", Err: err}
+	}
+	return nil
+}
+
+func (web *Web) errorEnvelope(w http.ResponseWriter, r *http.Request, e Error) {
+	kind := cmp.Or(typesByCode[e.Code], typesByStatus[e.Status])
+	if kind == "" {
+		kind = "BAD_REQUEST"
+		if e.Status >= http.StatusInternalServerError {
+			kind = "INTERNAL_ERROR"
+		}
+	}
+	message := cmp.Or(e.Message, messages[e.Status], "The request cannot be understood.")
+	if e.Status == http.StatusInternalServerError {
+		message = "Something went wrong on our side. The request id helps to find out what."
+	}
+	details := e.Details
+	if details == nil {
+		details = map[string][]string{}
+	}
+	// Strings always encode.
+	_ = JSON(w, e.Status, Envelope{Version: "1.0", Code: e.Status, Message: message, RequestID: RequestID(r.Context()), Error: &EnvelopeError{Type: kind, Details: details}})
+}
+
+func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, apiPrefix) }
+
+// APIOrigins lets pages of origins call h with tokens, never with cookies, and
+// answers their preflights. h may be nil for a route of OPTIONS alone.
+func APIOrigins(h http.Handler, origins []string, methods ...string) http.Handler {
+	c := cors.New(cors.Options{
+		AllowOriginVaryRequestFunc: func(_ *http.Request, origin string) (bool, []string) { return slices.Contains(origins, origin), nil },
+		AllowedMethods:             methods,
+		AllowedHeaders:             []string{"Authorization", "Content-Type"},
+		ExposedHeaders:             []string{"Retry-After", "X-Request-Id"},
+		MaxAge:                     preflightSeconds,
+	})
+	if h == nil {
+		return answerOptions(c, http.NotFoundHandler())
+	}
+	return c.Handler(h)
+}
+
+// CheckOriginAmong is CheckOrigin that lets pages of origins through as well: for
+// calls that rest on no cookie.
+func (web *Web) CheckOriginAmong(r *http.Request, origins []string) error {
+	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(origins, origin) {
+		return nil
+	}
+	return web.CheckOrigin(r)
+}

@@ -1,0 +1,104 @@
+-- +goose Up
+
+-- The kinds of the person's confirmed second factors, kept by whatever changes them, so that what a sign-in still owes
+-- is known without another query. first_sign_in_at: an organization of one's own is made once.
+ALTER TABLE users ADD COLUMN factors text NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN first_sign_in_at bigint;
+CREATE INDEX users_unproven ON users (created_at) WHERE email_verified_at IS NULL AND deleted_at IS NULL;
+
+-- api: the session of a bearer token for the JSON API, not of a browser.
+ALTER TABLE sessions ADD COLUMN api boolean NOT NULL DEFAULT false;
+
+-- One authenticator a row: a TOTP seed (sealed) or a WebAuthn credential. counter is the last TOTP step or the
+-- signature counter; it only grows. Unconfirmed ones count for nothing.
+CREATE TABLE factors (
+    id uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users (id),
+    kind text NOT NULL,
+    name text NOT NULL,
+    sealed bytea,
+    credential text NOT NULL DEFAULT '',
+    credential_hash bytea UNIQUE,
+    passkey boolean NOT NULL DEFAULT false,
+    counter bigint NOT NULL DEFAULT 0,
+    created_at bigint NOT NULL,
+    confirmed_at bigint,
+    last_used_at bigint
+);
+CREATE INDEX factors_user_id ON factors (user_id);
+
+-- hash is a keyed one: a code has fewer than 256 bits.
+CREATE TABLE recovery_codes (
+    hash bytea PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users (id),
+    created_at bigint NOT NULL,
+    spent_at bigint
+);
+CREATE INDEX recovery_codes_user_id ON recovery_codes (user_id);
+
+-- What a mailed or printed link stands for. user_id is NULL while nobody has the address. browser_hash is the browser
+-- that asked for it, where it matters that the same one comes back.
+CREATE TABLE links (
+    hash bytea PRIMARY KEY,
+    purpose text NOT NULL,
+    user_id uuid,
+    payload text NOT NULL DEFAULT '',
+    browser_hash bytea,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    spent_at bigint
+);
+CREATE INDEX links_user_id ON links (user_id);
+CREATE INDEX links_expires_at ON links (expires_at);
+
+CREATE TABLE invitations (
+    id uuid PRIMARY KEY,
+    organization_id uuid NOT NULL REFERENCES organizations (id),
+    email text NOT NULL,
+    email_key text NOT NULL,
+    role text NOT NULL,
+    token_hash bytea NOT NULL UNIQUE,
+    invited_by uuid,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    accepted_at bigint,
+    accepted_by uuid,
+    revoked_at bigint
+);
+CREATE INDEX invitations_organization_id ON invitations (organization_id, id);
+CREATE INDEX invitations_email_key ON invitations (email_key);
+CREATE INDEX invitations_expires_at ON invitations (expires_at);
+
+CREATE TABLE personal_access_tokens (
+    id uuid PRIMARY KEY,
+    hash bytea NOT NULL UNIQUE,
+    user_id uuid NOT NULL REFERENCES users (id),
+    organization_id uuid NOT NULL REFERENCES organizations (id),
+    name text NOT NULL,
+    scopes text NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    last_used_at bigint,
+    revoked_at bigint
+);
+CREATE INDEX personal_access_tokens_user_id ON personal_access_tokens (user_id);
+CREATE INDEX personal_access_tokens_expires_at ON personal_access_tokens (expires_at);
+
+-- The installation's own settings, one JSON value a name; their version is the registry's.
+CREATE TABLE settings (
+    name text PRIMARY KEY,
+    value text NOT NULL,
+    updated_at bigint NOT NULL
+);
+
+-- +goose Down
+DROP TABLE settings;
+DROP TABLE personal_access_tokens;
+DROP TABLE invitations;
+DROP TABLE links;
+DROP TABLE recovery_codes;
+DROP TABLE factors;
+ALTER TABLE sessions DROP COLUMN api;
+DROP INDEX users_unproven;
+ALTER TABLE users DROP COLUMN first_sign_in_at;
+ALTER TABLE users DROP COLUMN factors;

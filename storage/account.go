@@ -1,0 +1,101 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/google/uuid"
+)
+
+// EndEmailChanged is why a change of address ends sessions and grants.
+const EndEmailChanged = "email_changed"
+
+// UpdateProfile changes what a person tells about themself. edit may be run more than once.
+func (s *Store) UpdateProfile(ctx context.Context, userID uuid.UUID, edit func(*Profile), e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		var p Profile
+		if err := t.row(ctx, `SELECT profile FROM users WHERE id = ?`, id(userID)).Scan(document{&p}); err != nil {
+			return err
+		}
+		edit(&p)
+		if err := t.setProfile(ctx, userID, &p); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("update a profile", err)
+}
+
+func (t *tx) setProfile(ctx context.Context, userID uuid.UUID, p *Profile) error {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE users SET profile = ? WHERE id = ?`, string(value), id(userID))
+	return err
+}
+
+// ChangePassword is SetPassword by somebody who has shown the present one, old;
+// "" where there is none. ErrConflict if it is another by now, or the session keep has
+// ended: whoever changes a password that others know must not be overtaken by one of
+// them.
+func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		var same int
+		err := t.row(ctx, `SELECT count(*) FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND COALESCE(p.hash, '') = ?`,
+			id(userID), old).Scan(&same)
+		if err == nil && same == 0 {
+			err = ErrConflict
+		}
+		if err == nil {
+			err = t.stillIn(ctx, userID, keep, ErrConflict)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.setPassword(ctx, userID, hash, keep); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("change a password", err)
+}
+
+// ChangeEmail gives a person an address that somebody vouches for. Their sessions
+// and grants end, and links that were mailed to the old address die. An account
+// that was never proven is claimed, as in Prove: its password and consents go too.
+// ErrExists if the address is taken.
+func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailKey string, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		now := usec(s.clock())
+		var unproven int
+		if err := t.row(ctx, `SELECT count(*) FROM users WHERE id = ? AND email_verified_at IS NULL`, id(userID)).Scan(&unproven); err != nil {
+			return err
+		}
+		if unproven > 0 {
+			if err := t.claim(ctx, userID, nil); err != nil {
+				return err
+			}
+		}
+		if _, err := t.exec(ctx, `UPDATE users SET email = ?, email_key = ?, email_verified_at = ? WHERE id = ?`, email, emailKey, now, id(userID)); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE links SET spent_at = ? WHERE user_id = ? AND spent_at IS NULL`, now, id(userID)); err != nil {
+			return err
+		}
+		if err := t.endAccess(ctx, userID, uuid.Nil, EndEmailChanged); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("change an address", err)
+}

@@ -1,0 +1,220 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+)
+
+// DeleteUser makes a person a tombstone: what identifies them is cleared, in the
+// audit log too; the sub stays and is never given out again. Sessions, grants,
+// consents, factors and tokens end, and so do the organizations that have nobody
+// else. ErrConflict if others would be left without an owner: see SoleOwnerships.
+func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.deleteUser(ctx, userID, e); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("delete a person", err)
+}
+
+func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
+	if err := t.lockUser(ctx, userID); err != nil {
+		return err
+	}
+	if err := t.leaveOrganizations(ctx, userID, e); err != nil {
+		return err
+	}
+	if err := t.forgetFactors(ctx, userID); err != nil {
+		return err
+	}
+	now := usec(t.s.clock())
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
+		{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
+		{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
+		{`UPDATE links SET spent_at = ?, payload = '' WHERE user_id = ?`, []any{now, id(userID)}},
+		{`UPDATE sessions SET browser = '', network4 = '', network6 = '' WHERE user_id = ?`, []any{id(userID)}},
+		{`UPDATE personal_access_tokens SET name = '' WHERE user_id = ?`, []any{id(userID)}},
+		{`UPDATE invitations SET email = '', email_key = '' WHERE accepted_by = ?`, []any{id(userID)}},
+		// The salt goes too: without it the digest in the chain cannot be tried against guesses.
+		{`UPDATE audit_events SET personal = NULL, personal_salt = NULL WHERE user_id = ?`, []any{id(userID)}},
+	} {
+		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
+			return err
+		}
+	}
+	return t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted)
+}
+
+// leaveOrganizations ends all memberships of a person, in the order of the
+// organizations' ids so that two who leave at once do not wait for each other.
+// An organization whose only member they were ends.
+func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event) error {
+	owned, err := t.ids(ctx, `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL ORDER BY o.id`, id(userID))
+	if err != nil {
+		return err
+	}
+	for _, o := range owned {
+		if err := t.lockOrganization(ctx, o); err != nil {
+			return err
+		}
+		var others int
+		if err := t.row(ctx, `SELECT count(*) FROM memberships WHERE organization_id = ? AND user_id <> ?`, id(o), id(userID)).Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			err = t.keepOwner(ctx, o, userID)
+		} else {
+			err = t.closeOrganization(ctx, o, &Event{Type: "organization.deleted", Organization: o, Actor: e.Actor, RequestID: e.RequestID, Facts: map[string]any{"reason": "its only member left"}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(ctx, `DELETE FROM memberships WHERE user_id = ?`, id(userID))
+	return err
+}
+
+// closeOrganization makes an organization that the caller holds a tombstone, with
+// its clients; the slug is never given out again.
+func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e *Event) error {
+	now := usec(t.s.clock())
+	var clients []string
+	err := t.rows(ctx, func(r *sqlx.Rows) error {
+		var c string
+		err := r.Scan(&c)
+		clients = append(clients, c)
+		return err
+	}, `SELECT id FROM clients WHERE organization_id = ? AND deleted_at IS NULL ORDER BY id`, id(organizationID))
+	if err != nil {
+		return err
+	}
+	edit := &RegistryEdit{tx: t, now: now}
+	for _, c := range clients {
+		if err := edit.DeleteClient(ctx, c, &Event{Type: "client.deleted", Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}); err != nil {
+			return err
+		}
+	}
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{`UPDATE organizations SET name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(organizationID)}},
+		{`UPDATE invitations SET revoked_at = ? WHERE organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL`, []any{now, id(organizationID)}},
+		{`UPDATE personal_access_tokens SET revoked_at = ? WHERE organization_id = ? AND revoked_at IS NULL`, []any{now, id(organizationID)}},
+		{`DELETE FROM memberships WHERE organization_id = ?`, []any{id(organizationID)}},
+	} {
+		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
+			return err
+		}
+	}
+	if err := t.bump(ctx, VersionRegistry); err != nil {
+		return err
+	}
+	return t.event(ctx, e)
+}
+
+// SoleOwnerships returns the organizations of which the person is the last owner
+// who can act: with other members (blocking), and without (they end with the person).
+func (s *Store) SoleOwnerships(ctx context.Context, userID uuid.UUID) (blocking, ending []Organization, err error) {
+	err = s.rows(ctx, func(r *sqlx.Rows) error {
+		var o Organization
+		var others int
+		if err := r.Scan(append(o.dest(), &others)...); err != nil {
+			return err
+		}
+		if others > 0 {
+			blocking = append(blocking, o)
+		} else {
+			ending = append(ending, o)
+		}
+		return nil
+	}, `SELECT `+organizationColumns+`, (SELECT count(*) FROM memberships k WHERE k.organization_id = m.organization_id AND k.user_id <> m.user_id)
+		FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL AND NOT EXISTS
+			(SELECT 1 FROM memberships k JOIN users u ON u.id = k.user_id WHERE k.organization_id = m.organization_id
+				AND k.user_id <> m.user_id AND k.role = 'owner' AND u.disabled_at IS NULL AND u.deleted_at IS NULL)
+		ORDER BY o.name, o.id`, id(userID))
+	return blocking, ending, fault("read what a person owns alone", err)
+}
+
+// LapseUnproven deletes the people who were created at or before that time and
+// whose address was never proven, and tells how many. They are read batch by batch.
+// Those who own something with others stay.
+func (s *Store) LapseUnproven(ctx context.Context, before time.Time, batch int) (int, error) {
+	gone := 0
+	for after := uuid.Nil; ; {
+		due, err := s.unproven(ctx, before, after, batch)
+		if err != nil {
+			return gone, fault("look for unproven people", err)
+		}
+		for _, u := range due {
+			done, err := s.lapse(ctx, u, before)
+			if err != nil {
+				return gone, fault("let an unproven person lapse", err)
+			}
+			if done {
+				gone++
+			}
+			after = u
+		}
+		if len(due) < batch {
+			return gone, nil
+		}
+	}
+}
+
+func (s *Store) unproven(ctx context.Context, before time.Time, after uuid.UUID, limit int) (due []uuid.UUID, err error) {
+	err = s.rows(ctx, func(r *sqlx.Rows) error {
+		var u uuid.UUID
+		err := r.Scan(&u)
+		due = append(due, u)
+		return err
+	}, `SELECT u.id FROM users u WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL AND u.created_at <= ? AND u.id > ? ORDER BY u.id LIMIT ?`,
+		usec(before), after.String(), limit)
+	return due, err
+}
+
+// lapse deletes one person unless they have proven their address meanwhile.
+func (s *Store) lapse(ctx context.Context, userID uuid.UUID, before time.Time) (done bool, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		done = false
+		n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL AND created_at <= ?`,
+			usec(s.clock()), id(userID), usec(before))
+		if err != nil || n == 0 {
+			return err
+		}
+		e := &Event{Type: "user.lapsed", User: userID}
+		if err := t.deleteUser(ctx, userID, e); err != nil {
+			return err
+		}
+		done = true
+		return t.event(ctx, e)
+	})
+	if errors.Is(err, ErrConflict) {
+		return false, nil
+	}
+	return done, err
+}
+
+// ids reads a column of UUIDs within t.
+func (t *tx) ids(ctx context.Context, query string, args ...any) ([]uuid.UUID, error) {
+	var all []uuid.UUID
+	err := t.rows(ctx, func(r *sqlx.Rows) error {
+		var u uuid.UUID
+		err := r.Scan(&u)
+		all = append(all, u)
+		return err
+	}, query, args...)
+	return all, err
+}

@@ -1,0 +1,197 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// everything is the text of all rows of all tables.
+func everything(t *testing.T, s *Store) string {
+	t.Helper()
+	list := `SELECT name FROM sqlite_master WHERE type = 'table'`
+	if s.engine == Postgres {
+		list = `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
+	}
+	var tables []string
+	if err := s.rows(t.Context(), func(r *sqlx.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		tables = append(tables, name)
+		return err
+	}, list); err != nil || len(tables) < 20 {
+		t.Fatalf("%d tables, %v", len(tables), err)
+	}
+	var b strings.Builder
+	for _, table := range tables {
+		if err := s.rows(t.Context(), func(r *sqlx.Rows) error {
+			row, err := r.SliceScan()
+			for _, v := range row {
+				if raw, ok := v.([]byte); ok {
+					v = string(raw)
+				}
+				fmt.Fprintf(&b, "%s: %v\n", table, v)
+			}
+			return err
+		}, `SELECT * FROM `+table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// Of a deleted person nothing is left that names them, in whatever table.
+func TestATombstoneNamesNobody(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		u := newPerson(s, "canary@acme-corp.com")
+		u.Profile = Profile{Name: "Canary Bird", Picture: "https://canary.example/me.png"}
+		created := &Event{Type: "user.created", User: u.ID, Personal: map[string]string{"email": u.Email, "browser": "Canary on Linux"}}
+		if err := s.CreateUsers(t.Context(), &NewUser{User: u, PasswordHash: "canary hash", Events: []*Event{created}}); err != nil {
+			t.Fatal(err)
+		}
+		o := organization(t, s, "shared", guest(t, s))
+		app := enrolApp(t, s, u.ID, "code")
+		behind(t, s, `UPDATE factors SET name = 'canary phone' WHERE id = ?`, id(app.ID))
+		session, ended := access(t, s, u.ID, "app", uuid.Nil)
+		behind(t, s, `UPDATE sessions SET browser = 'Canary on Linux', network4 = 'canary net' WHERE id = ?`, id(session))
+		consentTo(t, s, u.ID, "app", uuid.Nil, s.clock().Add(time.Hour))
+		l := &Link{Hash: secret.HashOf("link"), Purpose: LinkReset, UserID: u.ID, Payload: []byte(`{"canary":1}`), CreatedAt: s.clock(), ExpiresAt: s.clock().Add(time.Hour)}
+		if err := s.CreateLink(t.Context(), l, &Event{Type: "test", User: u.ID, Personal: map[string]string{"device": "Canary"}}); err != nil {
+			t.Fatal(err)
+		}
+		behind(t, s, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, 'canary script', '', 1, 2)`,
+			uuid.NewString(), secret.HashOf("pat"), id(u.ID), id(o.ID))
+		behind(t, s, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, created_at, expires_at, accepted_at, accepted_by)
+			VALUES (?, ?, ?, ?, 'member', ?, 1, 2, 1, ?)`, uuid.NewString(), id(o.ID), u.Email, u.EmailKey, secret.HashOf("invitation"), id(u.ID))
+		if before := everything(t, s); strings.Count(strings.ToLower(before), "canary") < 10 {
+			t.Fatalf("the search finds too little:\n%s", before)
+		}
+
+		if err := s.DeleteUser(t.Context(), u.ID, &Event{Type: "user.deleted", User: u.ID}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(everything(t, s), "\n") {
+			if strings.Contains(strings.ToLower(line), "canary") {
+				t.Errorf("left: %s", line)
+			}
+		}
+		wantEnds(t, ended, EndUserDeleted, EndUserDeleted)
+		if n := counted(t, s, `SELECT count(*) FROM users WHERE sub = ? AND deleted_at IS NOT NULL`, id(u.Sub)); n != 1 {
+			t.Error("the sub is not kept from being given out again")
+		}
+		if n := counted(t, s, `SELECT count(*) FROM audit_events WHERE user_id = ? AND personal_digest IS NOT NULL`, id(u.ID)); n != 2 {
+			t.Errorf("%d digests are left for the chain, want 2", n)
+		}
+		if _, err := s.Link(t.Context(), l.Hash, LinkReset); !errors.Is(err, ErrSpent) {
+			t.Errorf("their link: got %v, want ErrSpent", err)
+		}
+	})
+}
+
+// With its only member an organization ends, and with it whatever is its own.
+func TestAnOrganizationEndsWithItsOnlyMember(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user, other := person(t, s, "bob@acme-corp.com"), person(t, s, "eve@acme-corp.com")
+		own, shared := organization(t, s, "own", user), organization(t, s, "shared", user)
+		if err := s.AddMember(t.Context(), shared.ID, other, RoleMember, &Event{Type: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, s, func(ctx context.Context, r *RegistryEdit) error {
+			c := newClient("app")
+			c.Organization = own.ID
+			return r.CreateClient(ctx, c, &Event{Type: "client.created"})
+		})
+		_, ended := access(t, s, other, "app", uuid.Nil)
+		blocking, ending, err := s.SoleOwnerships(t.Context(), user)
+		if err != nil || len(blocking) != 1 || blocking[0].ID != shared.ID || len(ending) != 1 || ending[0].ID != own.ID {
+			t.Fatalf("got %v and %v, %v", blocking, ending, err)
+		}
+		gone := &Event{Type: "user.deleted", User: user}
+		if err := s.DeleteUser(t.Context(), user, gone); !errors.Is(err, ErrConflict) {
+			t.Errorf("got %v, want ErrConflict", err)
+		}
+		if _, err := s.Organization(t.Context(), own.ID); err != nil {
+			t.Errorf("a refused deletion has ended an organization: %v", err)
+		}
+		if err := s.SetRole(t.Context(), shared.ID, other, RoleOwner, &Event{Type: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeleteUser(t.Context(), user, gone); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Organization(t.Context(), own.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("their own: got %v, want ErrNotFound", err)
+		}
+		if members, err := s.Members(t.Context(), shared.ID, uuid.Nil, 10); err != nil || len(members) != 1 {
+			t.Errorf("the shared one: got %v, %v", members, err)
+		}
+		if c, err := s.Client(t.Context(), "app"); err != nil || c.DeletedAt.IsZero() {
+			t.Errorf("the client of an organization that ended works on: %v", err)
+		}
+		wantEnds(t, ended, "", EndClientDeleted)
+		if !slices.Contains(recorded(t, s), "organization.deleted") {
+			t.Error("no event tells of it")
+		}
+	})
+}
+
+// Accounts that must stay do not keep those behind them from lapsing.
+func TestLapsingGoesOnBehindThoseWhoStay(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		clock := stopClock(s)
+		proven := person(t, s, "proven@acme-corp.com")
+		var unproven []uuid.UUID
+		for n := range 7 {
+			u := newPerson(s, fmt.Sprintf("u%d@acme-corp.com", n))
+			u.EmailVerifiedAt = time.Time{}
+			if err := s.CreateUsers(t.Context(), &NewUser{User: u}); err != nil {
+				t.Fatal(err)
+			}
+			unproven = append(unproven, u.ID)
+		}
+		for n, u := range unproven[:3] {
+			o := organization(t, s, fmt.Sprintf("org-%d", n), u)
+			if err := s.AddMember(t.Context(), o.ID, proven, RoleMember, &Event{Type: "test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := clock.t
+		if n, err := s.LapseUnproven(t.Context(), before.Add(-time.Microsecond), 2); n != 0 || err != nil {
+			t.Errorf("too early: got %d, %v", n, err)
+		}
+		if n, err := s.LapseUnproven(t.Context(), before, 2); n != 4 || err != nil {
+			t.Errorf("got %d, %v, want 4", n, err)
+		}
+		var left []uuid.UUID
+		all, err := s.Users(t.Context(), uuid.Nil, 10)
+		for _, u := range all {
+			left = append(left, u.ID)
+		}
+		if diff := cmp.Diff(append([]uuid.UUID{proven}, unproven[:3]...), left); diff != "" || err != nil {
+			t.Errorf("left (-want +got):\n%s%v", diff, err)
+		}
+	})
+}
+
+// Whoever proves the address at the last moment stays: the row is looked at again
+// when it is held.
+func TestLapsingLooksAgainAtWhoItTakes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user := person(t, s, "bob@acme-corp.com") // was found unproven, and proved it since
+		if done, err := s.lapse(t.Context(), user, s.clock()); done || err != nil {
+			t.Errorf("got %v, %v", done, err)
+		}
+		if _, err := s.User(t.Context(), user); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,472 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// The kinds of second factors.
+const (
+	FactorTOTP     = "totp"
+	FactorWebAuthn = "webauthn"
+)
+
+// MaxFactors bounds the confirmed factors of one kind that a person has.
+const MaxFactors = 20
+
+// EndFactorChanged is why a change of second factors ends sessions and grants.
+const EndFactorChanged = "factor_changed"
+
+// Factor is one authenticator of a person.
+type Factor struct {
+	ID     uuid.UUID
+	UserID uuid.UUID
+	Kind   string
+	Name   string // the person's own word for it
+	// Sealed is the TOTP seed, sealed. nil for WebAuthn.
+	Sealed []byte
+	// Credential is the WebAuthn credential record as JSON, CredentialHash the
+	// SHA-256 of its id. Empty for TOTP.
+	Credential     json.RawMessage
+	CredentialHash secret.Hash
+	// Passkey: the authenticator stores it for this site, so that it can be the first factor.
+	Passkey bool
+	// Counter is the last TOTP step, or the signature counter; it only grows.
+	Counter   int64
+	CreatedAt time.Time
+	// ConfirmedAt is zero until the person has shown that they hold it; until then it counts for nothing.
+	ConfirmedAt time.Time
+	LastUsedAt  time.Time
+}
+
+const factorColumns = `f.id, f.user_id, f.kind, f.name, f.sealed, f.credential, f.credential_hash, f.passkey, f.counter, f.created_at, f.confirmed_at, f.last_used_at`
+
+func (f *Factor) dest() []any {
+	return []any{&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Sealed, verbatim{&f.Credential}, &f.CredentialHash, &f.Passkey, &f.Counter,
+		instant{&f.CreatedAt}, instant{&f.ConfirmedAt}, instant{&f.LastUsedAt}}
+}
+
+// verbatim scans a text column of JSON as it is.
+type verbatim struct{ to *json.RawMessage }
+
+func (r verbatim) Scan(v any) error {
+	var s string
+	err := (optional[string]{&s}).Scan(v)
+	*r.to = json.RawMessage(s)
+	return err
+}
+
+// FactorUse is a second factor or passkey that was verified and is now to be spent.
+type FactorUse struct {
+	// Factor is nil for a recovery code.
+	Factor uuid.UUID
+	// Counter is the TOTP step, or the signature counter. It must be above the
+	// stored one; zero stays zero for authenticators that do not count.
+	Counter int64
+	// Credential is the WebAuthn record as it is after this use; nil leaves it.
+	Credential json.RawMessage
+	// Challenge is the WebAuthn challenge that was answered; zero if none was.
+	Challenge        secret.Hash
+	ChallengeExpires time.Time
+	// RecoveryCode is the hash of a recovery code under each of the keys; one of them must be there unspent.
+	RecoveryCode []secret.Hash
+	// Event and Mails go with the use; Event may be nil.
+	Event *Event
+	Mails []*Message
+}
+
+// Factors returns the authenticators of a person, those that wait to be confirmed
+// too, in the order they were made.
+func (s *Store) Factors(ctx context.Context, userID uuid.UUID) ([]Factor, error) {
+	var all []Factor
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var f Factor
+		err := r.Scan(f.dest()...)
+		all = append(all, f)
+		return err
+	}, `SELECT `+factorColumns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))
+	return all, fault("read the factors of a person", err)
+}
+
+// FactorByCredential returns the confirmed authenticator with a WebAuthn
+// credential id, and its person; disabled people too.
+func (s *Store) FactorByCredential(ctx context.Context, credential secret.Hash) (*Factor, *User, error) {
+	var f Factor
+	var u User
+	err := s.row(ctx, `SELECT `+factorColumns+`, `+userColumns+` FROM factors f JOIN users u ON u.id = f.user_id
+		WHERE f.credential_hash = ? AND f.confirmed_at IS NOT NULL AND u.deleted_at IS NULL`, credential).Scan(append(f.dest(), u.dest()...)...)
+	if err != nil {
+		return nil, nil, fault("read a credential", err)
+	}
+	return &f, &u, nil
+}
+
+// BeginFactor stores an authenticator that waits to be confirmed in the place of
+// any other of this person and kind that does. ErrConflict if their address is
+// not proven: it belongs to nobody yet.
+func (s *Store) BeginFactor(ctx context.Context, f *Factor) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockProven(ctx, f.UserID); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `DELETE FROM factors WHERE user_id = ? AND kind = ? AND confirmed_at IS NULL`, id(f.UserID), f.Kind); err != nil {
+			return err
+		}
+		return t.insertFactor(ctx, f)
+	})
+	return fault("begin a factor", err)
+}
+
+func (t *tx) insertFactor(ctx context.Context, f *Factor) error {
+	_, err := t.exec(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(f.ID), id(f.UserID), f.Kind, f.Name, f.Sealed, string(f.Credential), f.CredentialHash, f.Passkey, f.Counter,
+		usec(f.CreatedAt), usec(f.ConfirmedAt))
+	return err
+}
+
+// NewFactor is an authenticator that a person has just shown to hold.
+type NewFactor struct {
+	// Factor is the row: one that waits (TOTP), or a whole new one (WebAuthn).
+	Factor Factor
+	// Challenge is the WebAuthn challenge that was answered; zero for TOTP.
+	Challenge        secret.Hash
+	ChallengeExpires time.Time
+	// RecoveryCodes are the hashes of codes to give out if the person has none unspent.
+	RecoveryCodes []secret.Hash
+	// Keep is the session it happens in: all others end, with their grants.
+	Keep  uuid.UUID
+	Event *Event
+	Mails []*Message
+}
+
+// ConfirmFactor makes an authenticator count from now on, and tells whether the
+// recovery codes were taken: not if the person has some. ErrSpent if it was
+// confirmed or the challenge answered before or the session has ended, ErrExists if
+// somebody has the credential, ErrConflict if the address is not proven or there are
+// too many.
+func (s *Store) ConfirmFactor(ctx context.Context, n *NewFactor) (codes bool, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		f := &n.Factor
+		if err := t.lockProven(ctx, f.UserID); err != nil {
+			return err
+		}
+		if err := t.stillIn(ctx, f.UserID, n.Keep, ErrSpent); err != nil {
+			return err
+		}
+		var have int
+		if err := t.row(ctx, `SELECT count(*) FROM factors WHERE user_id = ? AND kind = ? AND confirmed_at IS NOT NULL`, id(f.UserID), f.Kind).Scan(&have); err != nil {
+			return err
+		}
+		if have >= MaxFactors {
+			return ErrConflict
+		}
+		if err := t.confirm(ctx, n); err != nil {
+			return err
+		}
+		if codes, err = t.firstRecoveryCodes(ctx, f.UserID, n.RecoveryCodes); err != nil {
+			return err
+		}
+		if err := t.factorsChanged(ctx, f.UserID, n.Keep); err != nil {
+			return err
+		}
+		return t.tell(ctx, n.Event, n.Mails)
+	})
+	return codes, fault("confirm a factor", err)
+}
+
+func (t *tx) confirm(ctx context.Context, n *NewFactor) error {
+	f, now := &n.Factor, usec(t.s.clock())
+	if !n.Challenge.IsZero() {
+		if err := t.spendChallenge(ctx, n.Challenge, n.ChallengeExpires); err != nil {
+			return err
+		}
+		f.ConfirmedAt = t.s.clock()
+		return t.insertFactor(ctx, f)
+	}
+	count, err := t.exec(ctx, `UPDATE factors SET confirmed_at = ?, counter = ?, name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`,
+		now, f.Counter, f.Name, id(f.ID), id(f.UserID))
+	if err == nil && count == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// firstRecoveryCodes gives out codes unless the person has some left.
+func (t *tx) firstRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (bool, error) {
+	var left int
+	err := t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&left)
+	if err != nil || left > 0 || len(hashes) == 0 {
+		return false, err
+	}
+	return true, t.insertRecoveryCodes(ctx, userID, hashes)
+}
+
+func (t *tx) insertRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) error {
+	for _, h := range hashes {
+		if _, err := t.exec(ctx, `INSERT INTO recovery_codes (hash, user_id, created_at) VALUES (?, ?, ?)`, h, id(userID), usec(t.s.clock())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// factorsChanged brings users.factors up to date and ends every session but keep,
+// with its grants: whoever else is signed in did so under other rules.
+func (t *tx) factorsChanged(ctx context.Context, userID, keep uuid.UUID) error {
+	_, err := t.exec(ctx, `UPDATE users SET factors =
+		CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) THEN
+			CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'totp webauthn' ELSE 'totp' END
+		WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'webauthn' ELSE '' END
+		WHERE id = ?`, id(userID))
+	if err != nil {
+		return err
+	}
+	return t.endOthers(ctx, userID, keep, EndFactorChanged)
+}
+
+// useFactor spends what was verified: exactly one of several that try at once succeeds, the others get ErrSpent.
+func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) error {
+	if !use.Challenge.IsZero() {
+		if err := t.spendChallenge(ctx, use.Challenge, use.ChallengeExpires); err != nil {
+			return err
+		}
+	}
+	now := usec(t.s.clock())
+	var n int64
+	var err error
+	if use.Factor != uuid.Nil {
+		n, err = t.exec(ctx, `UPDATE factors SET counter = ?, last_used_at = ?, credential = COALESCE(CAST(? AS text), credential)
+			WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL AND (counter < ? OR (kind = 'webauthn' AND counter = 0 AND CAST(? AS bigint) = 0))`,
+			use.Counter, now, textOrNull(use.Credential), id(use.Factor), id(userID), use.Counter, use.Counter)
+	} else {
+		for _, h := range use.RecoveryCode {
+			if n, err = t.exec(ctx, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`, now, h, id(userID)); err != nil || n > 0 {
+				break
+			}
+		}
+	}
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	if err == nil && use.Event != nil {
+		err = t.event(ctx, use.Event)
+	}
+	if err != nil {
+		return err
+	}
+	return t.enqueue(ctx, use.Mails...)
+}
+
+func textOrNull(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return string(b)
+}
+
+// spendChallenge is ErrSpent for a challenge that was answered before.
+func (t *tx) spendChallenge(ctx context.Context, challenge secret.Hash, expires time.Time) error {
+	n, err := t.exec(ctx, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, challenge, usec(expires))
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}
+
+// RenameFactor gives a confirmed authenticator another name.
+func (s *Store) RenameFactor(ctx context.Context, userID, factorID uuid.UUID, name string, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, name, id(factorID), id(userID))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("rename a factor", err)
+}
+
+// FactorRemoval is an authenticator to take away.
+type FactorRemoval struct {
+	UserID uuid.UUID
+	Factor uuid.UUID
+	// Keep is the session it happens in: all others end, with their grants.
+	Keep uuid.UUID
+	// Required are sets of kinds: of each the person must have one left.
+	Required [][]string
+	Event    *Event
+	Mails    []*Message
+}
+
+// RemoveFactor takes an authenticator away, with the last one the recovery codes
+// too. ErrNotFound if it is not theirs, ErrConflict if nothing is left of what is
+// required: then it stays. ErrNotFound too if the session has ended.
+func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, f.UserID); err != nil {
+			return err
+		}
+		if err := t.stillIn(ctx, f.UserID, f.Keep, ErrNotFound); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, id(f.Factor), id(f.UserID))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = ? AND NOT EXISTS
+			(SELECT 1 FROM factors f WHERE f.user_id = recovery_codes.user_id AND f.confirmed_at IS NOT NULL)`, id(f.UserID)); err != nil {
+			return err
+		}
+		if err := t.factorsChanged(ctx, f.UserID, f.Keep); err != nil {
+			return err
+		}
+		if err := t.keepsFactors(ctx, f.UserID, f.Required); err != nil {
+			return err
+		}
+		return t.tell(ctx, f.Event, f.Mails)
+	})
+	return fault("remove a factor", err)
+}
+
+// keepsFactors is ErrConflict if of one of the sets of kinds nothing is left.
+func (t *tx) keepsFactors(ctx context.Context, userID uuid.UUID, required [][]string) error {
+	var left []string
+	if err := t.row(ctx, `SELECT factors FROM users WHERE id = ?`, id(userID)).Scan(list{&left}); err != nil {
+		return err
+	}
+	for _, set := range required {
+		if !slices.ContainsFunc(set, func(kind string) bool { return slices.Contains(left, kind) }) {
+			return ErrConflict
+		}
+	}
+	return nil
+}
+
+// ResetFactors takes everything away that a person proves a second step with, and
+// ends all their sessions and grants: the way back in that an operator opens.
+func (s *Store) ResetFactors(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		if err := t.forgetFactors(ctx, userID); err != nil {
+			return err
+		}
+		if err := t.endAccess(ctx, userID, uuid.Nil, EndFactorChanged); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("reset the factors of a person", err)
+}
+
+// forgetFactors leaves nothing of a person's second factors.
+func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
+	for _, query := range []string{
+		`DELETE FROM factors WHERE user_id = ?`,
+		`DELETE FROM recovery_codes WHERE user_id = ?`,
+		`UPDATE users SET factors = '' WHERE id = ?`,
+	} {
+		if _, err := t.exec(ctx, query, id(userID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
+// that session (nil: in none). ErrConflict if the person has no second factor, or
+// the session has ended.
+func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		if err := t.stillIn(ctx, userID, session, ErrConflict); err != nil {
+			return err
+		}
+		var factors string
+		if err := t.row(ctx, `SELECT factors FROM users WHERE id = ?`, id(userID)).Scan(&factors); err != nil {
+			return err
+		}
+		if factors == "" {
+			return ErrConflict
+		}
+		if _, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = ?`, id(userID)); err != nil {
+			return err
+		}
+		if err := t.insertRecoveryCodes(ctx, userID, hashes); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("replace recovery codes", err)
+}
+
+// RecoveryCodesLeft counts a person's unspent recovery codes.
+func (s *Store) RecoveryCodesLeft(ctx context.Context, userID uuid.UUID) (int, error) {
+	var n int
+	err := s.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&n)
+	return n, fault("count recovery codes", err)
+}
+
+// RecoveryCode tells whether one of the hashes is an unspent recovery code of a
+// person, and how many of those they have.
+func (s *Store) RecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
+	err = s.rows(ctx, func(r *sqlx.Rows) error {
+		var h secret.Hash
+		err := r.Scan(&h)
+		there = there || slices.Contains(hashes, h)
+		left++
+		return err
+	}, `SELECT hash FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID))
+	return there, left, fault("look for a recovery code", err)
+}
+
+// SealedFactors returns up to limit authenticators with a sealed seed, in the
+// order of their ids, from the one after.
+func (s *Store) SealedFactors(ctx context.Context, after uuid.UUID, limit int) ([]Factor, error) {
+	var all []Factor
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var f Factor
+		err := r.Scan(f.dest()...)
+		all = append(all, f)
+		return err
+	}, `SELECT `+factorColumns+` FROM factors f WHERE f.sealed IS NOT NULL AND f.id > ? ORDER BY f.id LIMIT ?`, after.String(), limit)
+	return all, fault("read sealed factors", err)
+}
+
+// ResealFactor replaces a sealed seed. ErrSpent if it is not that one any more.
+func (s *Store) ResealFactor(ctx context.Context, factorID uuid.UUID, old, sealed []byte) error {
+	n, err := s.exec(ctx, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return fault("reseal a factor", err)
+}
+
+// lockProven is lockUser for what attaches to proven addresses only: ErrConflict if it is not.
+func (t *tx) lockProven(ctx context.Context, userID uuid.UUID) error {
+	if err := t.lockUser(ctx, userID); err != nil {
+		return err
+	}
+	var proven int
+	if err := t.row(ctx, `SELECT count(*) FROM users WHERE id = ? AND email_verified_at IS NOT NULL`, id(userID)).Scan(&proven); err != nil {
+		return err
+	}
+	if proven == 0 {
+		return ErrConflict
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// Invitation offers a place in an organization to whoever reads the mail of an
+// address. Address, role and organization are settled when it is made.
+type Invitation struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	// Email is as typed; EmailKey is what the acceptor's must be.
+	Email    string
+	EmailKey string
+	Role     string
+	// Token is only kept as this hash.
+	Token     secret.Hash
+	InvitedBy uuid.UUID // nil for the operator
+	// Inviter is their name, or their address if they have none. It is read, not written.
+	Inviter    string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time
+	AcceptedAt time.Time
+	AcceptedBy uuid.UUID
+	RevokedAt  time.Time
+}
+
+const invitationColumns = `i.id, i.organization_id, i.email, i.email_key, i.role, i.token_hash, i.invited_by, COALESCE(NULLIF(b.profile, ''), '{}'), b.email,
+	i.created_at, i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at`
+
+// dest are the scan targets of invitationColumns, where b is who invited; inviter
+// holds what their name is made of.
+func (i *Invitation) dest(inviter *User) []any {
+	return []any{&i.ID, &i.OrganizationID, &i.Email, &i.EmailKey, &i.Role, &i.Token, optional[uuid.UUID]{&i.InvitedBy}, document{&inviter.Profile},
+		optional[string]{&inviter.Email}, instant{&i.CreatedAt}, instant{&i.ExpiresAt}, instant{&i.AcceptedAt}, optional[uuid.UUID]{&i.AcceptedBy}, instant{&i.RevokedAt}}
+}
+
+// called is what a person goes by among people.
+func called(u *User) string {
+	if u.Profile.Name != "" {
+		return u.Profile.Name
+	}
+	return u.Email
+}
+
+// CreateInvitation stores an invitation; one that the address has already to the
+// organization is revoked. ErrNotFound if the organization is gone, ErrExists if
+// the address is a member's, ErrConflict if limit others are open, or were made
+// within a day and not accepted.
+func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockOrganization(ctx, i.OrganizationID); err != nil {
+			return err
+		}
+		if err := t.notMember(ctx, i.OrganizationID, i.EmailKey); err != nil {
+			return err
+		}
+		now := usec(s.clock())
+		if _, err := t.exec(ctx, `UPDATE invitations SET revoked_at = ? WHERE organization_id = ? AND email_key = ? AND accepted_at IS NULL AND revoked_at IS NULL`,
+			now, id(i.OrganizationID), i.EmailKey); err != nil {
+			return err
+		}
+		var open int
+		// Those that were taken back count too: their mails are sent.
+		err := t.row(ctx, `SELECT count(*) FROM invitations WHERE organization_id = ? AND accepted_at IS NULL
+			AND (revoked_at IS NULL AND expires_at > ? OR created_at > ?)`, id(i.OrganizationID), now, usec(s.clock().Add(-24*time.Hour))).Scan(&open)
+		if err == nil && open >= limit {
+			err = ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			id(i.ID), id(i.OrganizationID), i.Email, i.EmailKey, i.Role, i.Token, id(i.InvitedBy), usec(i.CreatedAt), usec(i.ExpiresAt)); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("create an invitation", err)
+}
+
+func (t *tx) notMember(ctx context.Context, organizationID uuid.UUID, emailKey string) error {
+	var members int
+	err := t.row(ctx, `SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND u.email_key = ?`,
+		id(organizationID), emailKey).Scan(&members)
+	if err == nil && members > 0 {
+		err = ErrExists
+	}
+	return err
+}
+
+// Invitations returns up to limit invitations of an organization that can still be
+// accepted, with ids after that one, in order of their creation.
+func (s *Store) Invitations(ctx context.Context, organizationID, after uuid.UUID, limit int) ([]Invitation, error) {
+	var all []Invitation
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var i Invitation
+		var inviter User
+		err := r.Scan(i.dest(&inviter)...)
+		i.Inviter = called(&inviter)
+		all = append(all, i)
+		return err
+	}, `SELECT `+invitationColumns+` FROM invitations i LEFT JOIN users b ON b.id = i.invited_by
+		WHERE i.organization_id = ? AND i.id > ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? ORDER BY i.id LIMIT ?`,
+		id(organizationID), after.String(), usec(s.clock()), limit)
+	return all, fault("list invitations", err)
+}
+
+// Invitation returns an invitation that can be accepted, and to what. ErrSpent if
+// it was accepted or revoked or has expired, ErrNotFound if there is none (any more).
+func (s *Store) Invitation(ctx context.Context, token secret.Hash) (*Invitation, *Organization, error) {
+	var i Invitation
+	var inviter User
+	var o Organization
+	err := s.row(ctx, `SELECT `+invitationColumns+`, `+organizationColumns+` FROM invitations i JOIN organizations o ON o.id = i.organization_id
+		LEFT JOIN users b ON b.id = i.invited_by WHERE i.token_hash = ? AND o.deleted_at IS NULL`, token).Scan(append(i.dest(&inviter), o.dest()...)...)
+	if err == nil && (!i.AcceptedAt.IsZero() || !i.RevokedAt.IsZero() || !s.clock().Before(i.ExpiresAt)) {
+		err = ErrSpent
+	}
+	if err != nil {
+		return nil, nil, fault("read an invitation", err)
+	}
+	i.Inviter = called(&inviter)
+	return &i, &o, nil
+}
+
+// RevokeInvitation makes an invitation worthless. ErrNotFound if the organization
+// has none such that is open.
+func (s *Store) RevokeInvitation(ctx context.Context, organizationID, invitationID uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		now := usec(s.clock())
+		n, err := t.exec(ctx, `UPDATE invitations SET revoked_at = ? WHERE id = ? AND organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
+			now, id(invitationID), id(organizationID), now)
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("revoke an invitation", err)
+}
+
+// Acceptance is an invitation that is used.
+type Acceptance struct {
+	Token secret.Hash
+	// EmailKey must be the invited one.
+	EmailKey string
+	// Event tells of the acceptance. Its person, its organization and the facts
+	// invitation and role are filled in.
+	Event *Event
+}
+
+// AcceptInvitation uses an invitation for a person, whose address counts as proven
+// from then on: the token was mailed to it. A member keeps the role they have.
+// ErrSpent as for Invitation, for an organization that is gone too; ErrConflict if
+// the person's address, or Acceptance's, is not the invited one; ErrNotFound for a
+// person who is gone or disabled.
+func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if _, err := t.proveAddress(ctx, userID, a.EmailKey); err != nil {
+			return err
+		}
+		return t.accept(ctx, a, userID)
+	})
+	return fault("accept an invitation", err)
+}
+
+// accept spends the invitation and makes the person, whom the caller holds, a member.
+func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
+	var invitation, organization uuid.UUID
+	var role, emailKey string
+	err := t.row(ctx, `SELECT id, organization_id, role, email_key FROM invitations WHERE token_hash = ?`, a.Token).Scan(&invitation, &organization, &role, &emailKey)
+	if err == nil && emailKey != a.EmailKey {
+		err = ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	// Whoever removes people or ends the organization holds it too.
+	if err := t.lockOrganization(ctx, organization); errors.Is(err, ErrNotFound) {
+		return ErrSpent
+	} else if err != nil {
+		return err
+	}
+	now := usec(t.s.clock())
+	n, err := t.exec(ctx, `UPDATE invitations SET accepted_at = ?, accepted_by = ? WHERE id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
+		now, id(userID), id(invitation), now)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (organization_id, user_id) DO NOTHING`,
+		id(organization), id(userID), role, now); err != nil {
+		return err
+	}
+	a.Event.Organization, a.Event.User = organization, userID
+	if a.Event.Facts == nil {
+		a.Event.Facts = map[string]any{}
+	}
+	a.Event.Facts["invitation"], a.Event.Facts["role"] = invitation.String(), role
+	return t.event(ctx, a.Event)
+}
+
+// RegisterInvited uses an invitation for somebody who has no account, or none that
+// was ever proven: p is created, or takes over the account of that address, which
+// p.User then is. Its password, sessions and grants go as in Prove. p's events tell
+// of a creation, claimed of taking over. Errors are those of AcceptInvitation, and
+// ErrExists if the address is somebody's already: then the invitation stays.
+func (s *Store) RegisterInvited(ctx context.Context, a *Acceptance, p *NewUser, claimed *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.createOrClaim(ctx, p, claimed); err != nil {
+			return err
+		}
+		if err := t.accept(ctx, a, p.User.ID); err != nil {
+			return err
+		}
+		return t.enqueue(ctx, mails...)
+	})
+	return fault("register an invited person", err)
+}
+
+func (t *tx) createOrClaim(ctx context.Context, p *NewUser, claimed *Event) error {
+	var there User
+	err := t.row(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email_key = ?`, p.User.EmailKey).Scan(there.dest()...)
+	switch {
+	case errors.Is(classify(err), ErrNotFound):
+		return t.createUser(ctx, p)
+	case err != nil:
+		return err
+	case there.Proven() || !there.Active():
+		return ErrExists
+	}
+	if first, err := t.proveAddress(ctx, there.ID, p.User.EmailKey); err != nil {
+		return err
+	} else if !first {
+		return ErrExists
+	}
+	if err := t.claim(ctx, there.ID, &p.User.Profile); err != nil {
+		return err
+	}
+	if p.PasswordHash != "" {
+		if err := t.setPassword(ctx, there.ID, p.PasswordHash, uuid.Nil); err != nil {
+			return err
+		}
+	}
+	there.Profile, there.EmailVerifiedAt = p.User.Profile, t.s.clock()
+	p.User = there
+	claimed.User = there.ID
+	return t.event(ctx, claimed)
+}

@@ -1,0 +1,76 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// The purposes of links. A link of one is worth nothing for another.
+const (
+	LinkRegister = "register" // proves an address that nobody has yet
+	LinkVerify   = "verify"   // proves the address of an account
+	LinkReset    = "reset"    // proves it too, and sets a new password
+	LinkSetup    = "setup"    // makes the first administrator
+)
+
+// Link is a secret of single use that was mailed or printed. Its 256 bits are kept as a hash.
+type Link struct {
+	Hash    secret.Hash
+	Purpose string
+	UserID  uuid.UUID // nil while nobody has the address
+	// Payload is what the link stands for, in the words of whoever made it.
+	Payload json.RawMessage
+	// Browser is who asked for it; zero if that does not matter.
+	Browser   secret.Hash
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	SpentAt   time.Time
+}
+
+// CreateLink stores a link with what tells about it.
+func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Message) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.createLink(ctx, l); err != nil {
+			return err
+		}
+		return t.tell(ctx, e, mails)
+	})
+	return fault("store a link", err)
+}
+
+func (t *tx) createLink(ctx context.Context, l *Link) error {
+	_, err := t.exec(ctx, `INSERT INTO links (hash, purpose, user_id, payload, browser_hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		l.Hash, l.Purpose, id(l.UserID), string(l.Payload), l.Browser, usec(l.CreatedAt), usec(l.ExpiresAt))
+	return err
+}
+
+// Link returns a link that can still be used. ErrSpent if it was used or has
+// expired, ErrNotFound if there is none for that purpose (any more).
+func (s *Store) Link(ctx context.Context, hash secret.Hash, purpose string) (*Link, error) {
+	var l Link
+	err := s.row(ctx, `SELECT l.hash, l.purpose, l.user_id, l.payload, l.browser_hash, l.created_at, l.expires_at, l.spent_at
+		FROM links l WHERE l.hash = ? AND l.purpose = ?`, hash, purpose).
+		Scan(&l.Hash, &l.Purpose, optional[uuid.UUID]{&l.UserID}, verbatim{&l.Payload}, &l.Browser, instant{&l.CreatedAt}, instant{&l.ExpiresAt}, instant{&l.SpentAt})
+	if err == nil && (!l.SpentAt.IsZero() || !s.clock().Before(l.ExpiresAt)) {
+		err = ErrSpent
+	}
+	if err != nil {
+		return nil, fault("read a link", err)
+	}
+	return &l, nil
+}
+
+// spendLink is the single use: ErrSpent for whoever comes second or too late. What
+// it stood for, which may name somebody, goes.
+func (t *tx) spendLink(ctx context.Context, hash secret.Hash, purpose string) error {
+	now := usec(t.s.clock())
+	n, err := t.exec(ctx, `UPDATE links SET spent_at = ?, payload = '' WHERE hash = ? AND purpose = ? AND spent_at IS NULL AND expires_at > ?`, now, hash, purpose, now)
+	if err == nil && n == 0 {
+		err = ErrSpent
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// PersonalToken is a personal access token: it acts for its person in one
+// organization, on the JSON API alone.
+type PersonalToken struct {
+	ID     uuid.UUID
+	Hash   secret.Hash
+	UserID uuid.UUID
+	// Session is the one it is created in; nil for none. It is not kept.
+	Session uuid.UUID
+	// Organization is the one it acts in. Create needs its ID only.
+	Organization Organization
+	Name         string
+	Scopes       []string
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	LastUsedAt   time.Time
+	RevokedAt    time.Time
+}
+
+const personalTokenColumns = `p.id, p.hash, p.user_id, p.name, p.scopes, p.created_at, p.expires_at, p.last_used_at, p.revoked_at`
+
+func (p *PersonalToken) dest() []any {
+	return []any{&p.ID, &p.Hash, &p.UserID, &p.Name, list{&p.Scopes}, instant{&p.CreatedAt}, instant{&p.ExpiresAt}, instant{&p.LastUsedAt}, instant{&p.RevokedAt}}
+}
+
+// CreatePersonalToken stores a token. ErrNotFound unless the person is a member of
+// the organization, not disabled and proven, and their session lives; ErrConflict if
+// they have limit live ones already.
+func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit int, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockUser(ctx, p.UserID); err != nil {
+			return err
+		}
+		if err := t.stillIn(ctx, p.UserID, p.Session, ErrNotFound); err != nil {
+			return err
+		}
+		// The rows stay as they are: whoever takes the person out ends their tokens after this one is there.
+		var role string
+		if err := t.row(ctx, `SELECT m.role FROM memberships m JOIN organizations o ON o.id = m.organization_id JOIN users u ON u.id = m.user_id
+			WHERE m.organization_id = ? AND m.user_id = ? AND o.deleted_at IS NULL AND u.disabled_at IS NULL AND u.email_verified_at IS NOT NULL`+s.engine.forShare(),
+			id(p.Organization.ID), id(p.UserID)).Scan(&role); err != nil {
+			return err
+		}
+		var live int
+		err := t.row(ctx, `SELECT count(*) FROM personal_access_tokens WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?`, id(p.UserID), usec(s.clock())).Scan(&live)
+		if err == nil && live >= limit {
+			err = ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			id(p.ID), p.Hash, id(p.UserID), id(p.Organization.ID), p.Name, words(p.Scopes), usec(p.CreatedAt), usec(p.ExpiresAt)); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("create a personal access token", err)
+}
+
+// PersonalTokens returns the tokens of a person that live, the newest first.
+func (s *Store) PersonalTokens(ctx context.Context, userID uuid.UUID) ([]PersonalToken, error) {
+	var all []PersonalToken
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var p PersonalToken
+		err := r.Scan(append(p.dest(), p.Organization.dest()...)...)
+		all = append(all, p)
+		return err
+	}, `SELECT `+personalTokenColumns+`, `+organizationColumns+` FROM personal_access_tokens p JOIN organizations o ON o.id = p.organization_id
+		WHERE p.user_id = ? AND p.revoked_at IS NULL AND p.expires_at > ? ORDER BY p.id DESC`, id(userID), usec(s.clock()))
+	return all, fault("list personal access tokens", err)
+}
+
+// RevokePersonalToken ends a token of a person. ErrNotFound if they have none such
+// that lives.
+func (s *Store) RevokePersonalToken(ctx context.Context, userID, tokenID uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		now := usec(s.clock())
+		err := t.row(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE id = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? RETURNING organization_id`,
+			now, id(tokenID), id(userID), now).Scan(&e.Organization)
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("revoke a personal access token", err)
+}
+
+// TokenHolder is who acts by a personal access token, as they are now.
+type TokenHolder struct {
+	Token PersonalToken
+	User  User
+	Role  string
+	// Requirements are those of the organization and of the installation.
+	Requirements []Requirement
+}
+
+// TokenHolder returns who acts by a token. ErrNotFound for one that is revoked or
+// has expired, and of a person who may not act (there) any more.
+func (s *Store) TokenHolder(ctx context.Context, hash secret.Hash) (*TokenHolder, error) {
+	var h TokenHolder
+	var asked requirement
+	var platform PlatformSettings
+	o := &h.Token.Organization
+	dest := append(append(h.Token.dest(), h.User.dest()...), o.dest()...)
+	err := s.row(ctx, `SELECT `+personalTokenColumns+`, `+userColumns+`, `+organizationColumns+`, m.role, m.created_at, o.settings,
+			(SELECT x.value FROM settings x WHERE x.name = 'platform')
+		FROM personal_access_tokens p JOIN users u ON u.id = p.user_id JOIN organizations o ON o.id = p.organization_id
+			JOIN memberships m ON m.organization_id = p.organization_id AND m.user_id = p.user_id
+		WHERE p.hash = ? AND p.revoked_at IS NULL AND p.expires_at > ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL
+			AND u.email_verified_at IS NOT NULL AND o.deleted_at IS NULL`, hash, usec(s.clock())).
+		Scan(append(dest, &h.Role, instant{&asked.since}, document{&asked.settings}, document{&platform})...)
+	if err != nil {
+		return nil, fault("read a personal access token", err)
+	}
+	if r := asked.of(); r != nil {
+		r.Organization = o
+		h.Requirements = append(h.Requirements, *r)
+	}
+	if platform.MFA.Require != "" {
+		h.Requirements = append(h.Requirements, Requirement{Policy: platform.MFA, From: h.User.CreatedAt})
+	}
+	return &h, nil
+}
+
+// TokenUse is when a personal access token was last used.
+type TokenUse struct {
+	ID uuid.UUID
+	At time.Time
+}
+
+// TouchPersonalTokens records uses, in one transaction. Callers give them in the
+// same order everywhere, so that two nodes do not wait for each other.
+func (s *Store) TouchPersonalTokens(ctx context.Context, used []TokenUse) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		for _, u := range used {
+			at := usec(u.At)
+			if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.ID), at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return fault("touch personal access tokens", err)
+}

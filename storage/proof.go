@@ -1,0 +1,152 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// EndProven is why the sessions and grants end that were made before an address was proven.
+const EndProven = "address_proven"
+
+// Registration is an account to make.
+type Registration struct {
+	Person NewUser
+	// Link proved the address and is spent; a zero Link is none.
+	Link secret.Hash
+	// Next is a link to store with it, or nil.
+	Next  *Link
+	Mails []*Message
+}
+
+// Register makes an account. ErrSpent as for Link, ErrExists if the address is
+// somebody's already: then the link stays.
+func (s *Store) Register(ctx context.Context, r *Registration) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if !r.Link.IsZero() {
+			if err := t.spendLink(ctx, r.Link, LinkRegister); err != nil {
+				return err
+			}
+		}
+		if err := t.createUser(ctx, &r.Person); err != nil {
+			return err
+		}
+		if r.Next != nil {
+			if err := t.createLink(ctx, r.Next); err != nil {
+				return err
+			}
+		}
+		return t.enqueue(ctx, r.Mails...)
+	})
+	return fault("register a person", err)
+}
+
+// Proof is an address that was shown to be a person's own.
+type Proof struct {
+	UserID uuid.UUID
+	// EmailKey is that address.
+	EmailKey string
+	// Link and Purpose are spent; a zero Link is none.
+	Link    secret.Hash
+	Purpose string
+	// Claim: whoever made the account is not known to be who has shown it, so the
+	// password, sessions and grants of an account that was never proven go.
+	Claim bool
+	// Profile takes the place of what such an account told about itself; nil leaves it.
+	Profile *Profile
+	// PasswordHash is the new password; "" leaves it.
+	PasswordHash string
+	// Next is a link to store with it, or nil.
+	Next  *Link
+	Event *Event
+	Mails []*Message
+}
+
+// Prove makes an address proven. A new password ends all sessions and grants.
+// ErrSpent for a link that was used, ErrNotFound for a person who is gone or
+// disabled, ErrConflict if they have another address now.
+func (s *Store) Prove(ctx context.Context, p *Proof) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if !p.Link.IsZero() {
+			if err := t.spendLink(ctx, p.Link, p.Purpose); err != nil {
+				return err
+			}
+		}
+		first, err := t.proveAddress(ctx, p.UserID, p.EmailKey)
+		if err != nil {
+			return err
+		}
+		if first && p.Claim {
+			if err := t.claim(ctx, p.UserID, p.Profile); err != nil {
+				return err
+			}
+		}
+		if p.PasswordHash != "" {
+			if err := t.setPassword(ctx, p.UserID, p.PasswordHash, uuid.Nil); err != nil {
+				return err
+			}
+		}
+		if p.Next != nil {
+			if err := t.createLink(ctx, p.Next); err != nil {
+				return err
+			}
+		}
+		return t.tell(ctx, p.Event, p.Mails)
+	})
+	return fault("prove an address", err)
+}
+
+// proveAddress tells whether it is the first proof. What was mailed to an address
+// proves that address alone: a superadmin may have changed it since.
+func (t *tx) proveAddress(ctx context.Context, userID uuid.UUID, emailKey string) (first bool, err error) {
+	if err := t.lockUser(ctx, userID); err != nil {
+		return false, err
+	}
+	var key string
+	var proven, disabled int64
+	err = t.row(ctx, `SELECT email_key, CASE WHEN email_verified_at IS NULL THEN 0 ELSE 1 END, CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END FROM users WHERE id = ?`,
+		id(userID)).Scan(&key, &proven, &disabled)
+	switch {
+	case err != nil:
+		return false, err
+	case disabled == 1:
+		return false, ErrNotFound
+	case key != emailKey:
+		return false, ErrConflict
+	case proven == 1:
+		return false, nil
+	}
+	_, err = t.exec(ctx, `UPDATE users SET email_verified_at = ? WHERE id = ?`, usec(t.s.clock()), id(userID))
+	return true, err
+}
+
+// claim takes an account from whoever made it without owning its address.
+func (t *tx) claim(ctx context.Context, userID uuid.UUID, profile *Profile) error {
+	if profile != nil {
+		if err := t.setProfile(ctx, userID, profile); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(ctx, `DELETE FROM passwords WHERE user_id = ?`, id(userID)); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, usec(t.s.clock()), id(userID)); err != nil {
+		return err
+	}
+	return t.endAccess(ctx, userID, uuid.Nil, EndProven)
+}
+
+// FirstSignIn notes that a person has signed in and tells whether it was for the
+// first time, and to how many organizations they belong then.
+func (s *Store) FirstSignIn(ctx context.Context, userID uuid.UUID) (first bool, organizations int, err error) {
+	err = s.rowW(ctx, `UPDATE users SET first_sign_in_at = ? WHERE id = ? AND first_sign_in_at IS NULL
+		RETURNING (SELECT count(*) FROM memberships m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = users.id AND o.deleted_at IS NULL)`,
+		usec(s.clock()), id(userID)).Scan(&organizations)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, 0, nil
+	}
+	return err == nil, organizations, fault("note a first sign-in", err)
+}

@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// Recovery codes come with the first factor, are spent and never deleted while
+// they could come again, and count for their person alone.
+func TestRecoveryCodes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
+		enrolApp(t, s, alice, "one", "two", "three")
+		enrolApp(t, s, bob, "bobs")
+		if mustConfirm(t, s, enrolment(s, aKey(s, alice, "credential"), "four")) {
+			t.Error("codes were given out beside unspent ones")
+		}
+		use := func(user uuid.UUID, code string) error {
+			return spend(t, s, user, &FactorUse{RecoveryCode: []secret.Hash{secret.HashOf("under another key"), secret.HashOf(code)},
+				Event: &Event{Type: "factor.recovery_code_used", User: user}, Mails: []*Message{{Kind: "mail", Payload: []byte(`{}`)}}})
+		}
+		for _, c := range []struct {
+			code  string
+			there bool
+			want  error
+		}{{"one", true, nil}, {"one", false, ErrSpent}, {"four", false, ErrSpent}, {"bobs", false, ErrSpent}, {"two", true, nil}} {
+			there, _, err := s.RecoveryCode(t.Context(), alice, []secret.Hash{secret.HashOf(c.code)})
+			if err != nil || there != c.there {
+				t.Errorf("%s is there: got %v, %v, want %v", c.code, there, err, c.there)
+			}
+			if err := use(alice, c.code); !errors.Is(err, c.want) {
+				t.Errorf("%s: got %v, want %v", c.code, err, c.want)
+			}
+		}
+		if _, left, err := s.RecoveryCode(t.Context(), alice, nil); err != nil || left != 1 {
+			t.Errorf("left: got %d, %v, want 1", left, err)
+		}
+		if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1 {
+			t.Errorf("left: got %d, %v, want 1", left, err)
+		}
+		if n := counted(t, s, `SELECT count(*) FROM audit_events WHERE type = 'factor.recovery_code_used'`); n != 2 {
+			t.Errorf("%d events of use, want 2", n)
+		}
+		if n := count(t, s, "outbox"); n != 2 {
+			t.Errorf("%d mails, want 2", n)
+		}
+		if err := s.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("new")}, &Event{Type: "factor.recovery_codes_regenerated"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := use(alice, "three"); !errors.Is(err, ErrSpent) {
+			t.Errorf("a replaced code: got %v, want ErrSpent", err)
+		}
+		if err := use(alice, "new"); err != nil {
+			t.Errorf("a new code: %v", err)
+		}
+		if left, err := s.RecoveryCodesLeft(t.Context(), bob); err != nil || left != 1 {
+			t.Errorf("left of bob's: got %d, %v, want 1", left, err)
+		}
+	})
+}
+
+// Codes without a factor would be a second password.
+func TestRecoveryCodesGoWithTheLastFactor(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		alice := person(t, s, "alice@acme-corp.com")
+		if err := s.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("early")}, &Event{}); !errors.Is(err, ErrConflict) {
+			t.Errorf("without a factor: got %v, want ErrConflict", err)
+		}
+		first, second := enrolApp(t, s, alice, "one"), enrolApp(t, s, alice)
+		for want, f := range []*Factor{0: first, 1: second} {
+			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: f.ID, Event: &Event{Type: "factor.removed"}}); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1-want {
+				t.Errorf("left: got %d, %v, want %d", left, err, 1-want)
+			}
+		}
+	})
+}

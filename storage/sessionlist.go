@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// EndByPerson is why a session ended that its person ended from another one.
+const EndByPerson = "ended_by_person"
+
+// Sessions returns the live sessions of a person, the latest used first.
+func (s *Store) Sessions(ctx context.Context, userID uuid.UUID) ([]Session, error) {
+	var all []Session
+	now := usec(s.clock())
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var row Session
+		err := r.Scan(row.dest()...)
+		all = append(all, row)
+		return err
+	}, `SELECT `+sessionColumns+` FROM sessions s WHERE s.user_id = ? AND s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?
+		ORDER BY s.last_seen_at DESC, s.id`, id(userID), now, now)
+	return all, fault("list the sessions of a person", err)
+}
+
+// EndSessionOf ends one live session of a person with all its grants, offline
+// ones too: they say that it is not theirs any more. It returns the session's
+// token hash, under which a copy may be kept. ErrNotFound if they have none such.
+func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Event) (token secret.Hash, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		now := usec(s.clock())
+		if err := t.row(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE id = ? AND user_id = ? AND ended_at IS NULL RETURNING token_hash`,
+			now, EndByPerson, id(sid), id(userID)).Scan(&token); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ? AND revoked_at IS NULL`, now, EndByPerson, id(sid)); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return token, fault("end a session of a person", err)
+}
+
+// EndOtherSessions ends every session of a person but keep (nil: every one), with
+// all their grants.
+func (s *Store) EndOtherSessions(ctx context.Context, userID, keep uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.endOthers(ctx, userID, keep, EndByPerson); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("end the other sessions of a person", err)
+}
+
+// endOthers ends a person's sessions but keep, and revokes the grants that did
+// not come from it.
+func (t *tx) endOthers(ctx context.Context, userID, keep uuid.UUID, reason string) error {
+	now := usec(t.s.clock())
+	if _, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL`,
+		now, reason, id(userID), keep.String()); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL`,
+		now, reason, id(userID), keep.String())
+	return err
+}
+
+// stillIn is ended unless the session in which a person, whom the caller holds, asks
+// for a change still lives: whoever sets a new password because somebody else is in
+// must not be overtaken by what that one has under way. The nil session is none that
+// could end.
+func (t *tx) stillIn(ctx context.Context, userID, session uuid.UUID, ended error) error {
+	if session == uuid.Nil {
+		return nil
+	}
+	var live int
+	err := t.row(ctx, `SELECT count(*) FROM sessions WHERE id = ? AND user_id = ? AND ended_at IS NULL`, id(session), id(userID)).Scan(&live)
+	if err == nil && live == 0 {
+		err = ended
+	}
+	return err
+}
+
+// TouchSession notes that a session is used, where no other write would.
+func (s *Store) TouchSession(ctx context.Context, touched *Session) error {
+	_, err := s.exec(ctx, `UPDATE sessions SET last_seen_at = ?, idle_expires_at = ? WHERE id = ? AND ended_at IS NULL`,
+		usec(touched.LastSeenAt), usec(touched.IdleExpiresAt), id(touched.ID))
+	return fault("touch a session", err)
+}

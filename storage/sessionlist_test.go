@@ -1,0 +1,76 @@
+package storage
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+func TestOnlyLiveSessionsAreListed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		clock := stopClock(s)
+		user := guest(t, s)
+		first := mustSignIn(t, s, signIn(s, user, secret.Hash{}, secret.HashOf("first"))).ID
+		clock.add(time.Minute)
+		second := signIn(s, user, secret.Hash{}, secret.HashOf("second"))
+		second.Session.API = true
+		mustSignIn(t, s, second)
+		other := guest(t, s)
+		mustSignIn(t, s, signIn(s, other, secret.Hash{}, secret.HashOf("other")))
+		mustSignIn(t, s, signIn(s, user, secret.Hash{}, secret.HashOf("ended")))
+		if ended, err := s.EndSession(t.Context(), secret.HashOf("ended"), EndSignOut, "req"); !ended || err != nil {
+			t.Fatal(ended, err)
+		}
+		all, err := s.Sessions(t.Context(), user)
+		if err != nil || len(all) != 2 || all[0].ID != second.Session.ID || !all[0].API || all[1].ID != first || all[1].API {
+			t.Fatalf("got %+v, %v, want the two that live, the latest used first", all, err)
+		}
+		touched := all[1]
+		clock.add(time.Minute)
+		touched.LastSeenAt, touched.IdleExpiresAt = clock.t, clock.t.Add(2*time.Hour)
+		if err := s.TouchSession(t.Context(), &touched); err != nil {
+			t.Fatal(err)
+		}
+		clock.add(119 * time.Minute)
+		if all, err := s.Sessions(t.Context(), user); err != nil || len(all) != 1 || all[0].ID != first {
+			t.Errorf("idle ones: got %+v, %v, want the one that was touched", all, err)
+		}
+	})
+}
+
+func TestASessionThatItsPersonEndsTakesItsGrantsAlong(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user, other := guest(t, s), guest(t, s)
+		one, oneEnded := access(t, s, user, "app", uuid.Nil)
+		two, twoEnded := access(t, s, user, "app", uuid.Nil)
+		_, threeEnded := access(t, s, user, "app", uuid.Nil)
+		e := func() *Event { return &Event{Type: "session.ended", User: user} }
+		if _, err := s.EndSessionOf(t.Context(), other, one, e()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("somebody else's: got %v, want ErrNotFound", err)
+		}
+		wantEnds(t, oneEnded, "", "")
+		if token, err := s.EndSessionOf(t.Context(), user, one, e()); err != nil || token != secret.HashOf(one.String()) {
+			t.Errorf("got %v, %v", token, err)
+		}
+		wantEnds(t, oneEnded, EndByPerson, EndByPerson)
+		wantEnds(t, twoEnded, "", "")
+		if _, err := s.EndSessionOf(t.Context(), user, one, e()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("again: got %v, want ErrNotFound", err)
+		}
+		orphan := grantTo(t, s, user, uuid.Nil, true)
+		if err := s.EndOtherSessions(t.Context(), user, two, e()); err != nil {
+			t.Fatal(err)
+		}
+		wantEnds(t, twoEnded, "", "")
+		wantEnds(t, threeEnded, EndByPerson, EndByPerson)
+		if !isRevoked(t, s, orphan) {
+			t.Error("a grant of no session is left")
+		}
+		if got := recorded(t, s); len(got) != 2 {
+			t.Errorf("got events %v, want two", got)
+		}
+	})
+}

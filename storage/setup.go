@@ -1,0 +1,199 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
+)
+
+// NewSetupLink stores a link that makes the first administrator, in the place of
+// every one before it. ErrConflict once there is a superadmin.
+func (s *Store) NewSetupLink(ctx context.Context, l *Link, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockSetup(ctx); err != nil {
+			return err
+		}
+		if err := t.noSuperadmin(ctx); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE links SET spent_at = ? WHERE purpose = ? AND spent_at IS NULL`, usec(s.clock()), LinkSetup); err != nil {
+			return err
+		}
+		if err := t.createLink(ctx, l); err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("store a setup link", err)
+}
+
+// Bootstrap spends a setup link and creates the first administrator. ErrSpent if
+// the link was used, has expired or is not the newest, ErrConflict if there is a
+// superadmin already, ErrExists if somebody has the address.
+func (s *Store) Bootstrap(ctx context.Context, link secret.Hash, p *NewUser) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockSetup(ctx); err != nil {
+			return err
+		}
+		if err := t.spendLink(ctx, link, LinkSetup); err != nil {
+			return err
+		}
+		if err := t.noSuperadmin(ctx); err != nil {
+			return err
+		}
+		return t.createUser(ctx, p)
+	})
+	return fault("create the first administrator", err)
+}
+
+// lockSetup makes those who begin the installation queue: two nodes that start
+// together would each print a token that counts.
+func (t *tx) lockSetup(ctx context.Context) error {
+	_, err := t.exec(ctx, `UPDATE versions SET n = n WHERE name = ?`, VersionRegistry)
+	return err
+}
+
+// noSuperadmin is ErrConflict if somebody can administer the installation.
+func (t *tx) noSuperadmin(ctx context.Context) error {
+	var n int
+	err := t.row(ctx, `SELECT count(*) FROM users WHERE ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL`).Scan(&n)
+	if err == nil && n > 0 {
+		err = ErrConflict
+	}
+	return err
+}
+
+const settingTests = "client_tests"
+
+// ClientTest is what a client has for a while so that somebody can try it out.
+type ClientTest struct {
+	RedirectURI string      `json:"redirect_uri,omitempty"` // "" for a client without a browser
+	Secrets     []uuid.UUID `json:"secrets,omitempty"`
+	Until       time.Time   `json:"until"`
+}
+
+// ClientTests returns the tests that have not ended, by client_id.
+func (s *Store) ClientTests(ctx context.Context) (map[string]ClientTest, error) {
+	tests := map[string]ClientTest{}
+	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(document{&tests})
+	if errors.Is(classify(err), ErrNotFound) {
+		err = nil
+	}
+	return tests, fault("read the tests of clients", err)
+}
+
+// SetClientTest gives a client one more redirect URI and a secret beside its own
+// until EndClientTest; k is nil for a client without secrets. Another test of the
+// same client goes on. ErrNotFound for a deleted client.
+func (r *RegistryEdit) SetClientTest(ctx context.Context, clientID, redirectURI string, k *ClientSecret, until time.Time, e *Event) error {
+	tests, err := r.clientTests(ctx)
+	if err != nil {
+		return err
+	}
+	test := tests[clientID]
+	test.Until = until
+	if redirectURI != "" {
+		test.RedirectURI = redirectURI
+		err = r.editRedirects(ctx, clientID, func(uris []string) []string {
+			if slices.Contains(uris, redirectURI) {
+				return uris
+			}
+			return append(uris, redirectURI)
+		})
+	} else {
+		err = r.editRedirects(ctx, clientID, func(uris []string) []string { return uris })
+	}
+	if err != nil {
+		return err
+	}
+	if k != nil {
+		if err := r.insertTestSecret(ctx, clientID, k); err != nil {
+			return err
+		}
+		test.Secrets = append(test.Secrets, k.ID)
+	}
+	tests[clientID] = test
+	if err := r.putClientTests(ctx, tests); err != nil {
+		return err
+	}
+	return r.tx.event(ctx, e)
+}
+
+// EndClientTest takes the test's redirect URI and secrets away again. ErrNotFound
+// if the client is not being tested (any more).
+func (r *RegistryEdit) EndClientTest(ctx context.Context, clientID string, e *Event) error {
+	tests, err := r.clientTests(ctx)
+	if err != nil {
+		return err
+	}
+	test, ok := tests[clientID]
+	if !ok {
+		return ErrNotFound
+	}
+	err = r.editRedirects(ctx, clientID, func(uris []string) []string {
+		return slices.DeleteFunc(uris, func(u string) bool { return u == test.RedirectURI })
+	})
+	if err != nil && !errors.Is(classify(err), ErrNotFound) { // not found: deleted meanwhile, with all it had
+		return err
+	}
+	for _, k := range test.Secrets {
+		if _, err := r.tx.exec(ctx, `DELETE FROM client_secrets WHERE id = ?`, id(k)); err != nil {
+			return err
+		}
+	}
+	delete(tests, clientID)
+	if err := r.putClientTests(ctx, tests); err != nil {
+		return err
+	}
+	return r.tx.event(ctx, e)
+}
+
+// clientTests reads them inside the edit, which others wait for.
+func (r *RegistryEdit) clientTests(ctx context.Context) (map[string]ClientTest, error) {
+	tests := map[string]ClientTest{}
+	err := r.tx.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(document{&tests})
+	if errors.Is(classify(err), ErrNotFound) {
+		err = nil
+	}
+	return tests, err
+}
+
+func (r *RegistryEdit) putClientTests(ctx context.Context, tests map[string]ClientTest) error {
+	value, err := json.Marshal(tests)
+	if err != nil {
+		return err
+	}
+	_, err = r.tx.exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES (?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, settingTests, string(value), r.now)
+	return err
+}
+
+// editRedirects changes the redirect URIs that a client has now, and nothing else.
+func (r *RegistryEdit) editRedirects(ctx context.Context, clientID string, edit func([]string) []string) error {
+	var m Metadata
+	err := r.tx.row(ctx, `SELECT metadata FROM clients WHERE id = ? AND deleted_at IS NULL`, clientID).Scan(document{&m})
+	if err != nil {
+		return err
+	}
+	m.RedirectURIs = edit(m.RedirectURIs)
+	metadata, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = r.tx.exec(ctx, `UPDATE clients SET metadata = ? WHERE id = ?`, string(metadata), clientID)
+	return err
+}
+
+// insertTestSecret stores it as older than any other secret: a rotation keeps the
+// newest, and that must never be this one.
+func (r *RegistryEdit) insertTestSecret(ctx context.Context, clientID string, k *ClientSecret) error {
+	k.ID = uuid.Must(uuid.NewV7())
+	_, err := r.tx.exec(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, '', ?, 0, ?)`,
+		id(k.ID), clientID, k.KeyID, k.MAC, k.Weak, usec(k.ExpiresAt))
+	return err
+}
