@@ -89,7 +89,13 @@ func (a Address) header() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return (&mail.Address{Name: oneLine(a.Name, maxName), Address: mailbox}).String(), nil
+	name := oneLine(a.Name, maxName)
+	if !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return (&mail.Address{Name: name, Address: mailbox}).String(), nil
+	}
+	// net/mail writes some signs bare into a Q-encoded word, a backslash among
+	// them, that RFC 2047 section 5 forbids in front of an address.
+	return mime.BEncoding.Encode("utf-8", name) + " " + (&mail.Address{Address: mailbox}).String(), nil
 }
 
 // domain is the part behind the at sign, for a Message-ID.
