@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
@@ -24,11 +23,8 @@ const (
 	whole          // one that owes none, though it may have to enrol one
 	member         // one that owes nothing at all; a personal access token too
 	person         // the same, but no personal access token
-	fresh          // the same, and signed in within freshFor
+	fresh          // the same, and signed in within identity.FreshFor
 )
-
-// freshFor is how long after signing in what weakens an account may be done.
-const freshFor = 5 * time.Minute
 
 // call is one request to an endpoint.
 type call struct {
@@ -205,9 +201,7 @@ func (a *API) assess(c *call) error {
 	return err
 }
 
-func (a *API) isFresh(c *call) bool {
-	return c.standing == session.Good && a.now().Sub(c.visit.Session.AuthTime) <= freshFor
-}
+func (a *API) isFresh(c *call) bool { return c.standing == session.Good && a.identity.Fresh(c.visit) }
 
 func (c *call) notPersonal() error {
 	if c.personal == nil {

@@ -148,11 +148,6 @@ func (s *Store) User(ctx context.Context, userID uuid.UUID) (*User, error) {
 	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = ? AND u.deleted_at IS NULL`, id(userID))
 }
 
-// UserBySub is User by the subject of tokens.
-func (s *Store) UserBySub(ctx context.Context, sub uuid.UUID) (*User, error) {
-	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.sub = ? AND u.deleted_at IS NULL`, id(sub))
-}
-
 // UserByEmail is User by the folded address.
 func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*User, error) {
 	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email_key = ?`, emailKey)
