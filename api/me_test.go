@@ -96,7 +96,7 @@ func TestPersonalAccessTokens(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	s := harness.Start(t, "sqlite", harness.Options{})
 	c := newCaller(t, s)
-	deep := strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000)
+	deep := `{"email":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5001)
 	for name, body := range map[string]string{
 		"nothing": "", "no JSON": "{", "a list": "[]", "a string": `"x"`, "two values": `{"email":"a"} {}`, "rest": `{"email":"a"}x`, "NaN": `{"email":NaN}`,
 		"deep": deep, "deep lists": `{"email":` + strings.Repeat("[", 10000), "UTF-8": "{\"email\":\"\xff\"}",
