@@ -70,44 +70,44 @@ func (t *tx) enqueue(ctx context.Context, messages ...*Message) error {
 	return nil
 }
 
+// dueMessage and leaseMessages read outbox_due, whose order is theirs: what they
+// cost does not grow with what waits. Without the order, PostgreSQL would read the
+// table once dueMessage is prepared: it expects to meet a match at once. The outer
+// condition of leaseMessages repeats the inner one: of two workers that chose the
+// same rows the later one looks at it again when it gets them.
+const (
+	dueMessage    = `SELECT 1 FROM outbox WHERE kind = ? AND done_at IS NULL AND available_at <= ? ORDER BY available_at LIMIT 1`
+	leaseMessages = `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1
+		WHERE done_at IS NULL AND available_at <= ? AND id IN
+			(SELECT o.id FROM outbox o WHERE o.kind = ? AND o.done_at IS NULL AND o.available_at <= ? ORDER BY o.available_at, o.id LIMIT ?)
+		RETURNING ` + messageColumns
+)
+
 // LeaseMessages takes up to limit messages of a kind that are due and hides them
 // from every other worker for the given time. A worker that dies lets them come
-// back by themselves.
+// back by themselves. While nothing is due it writes nothing and waits for no
+// writer, so that a worker may ask often.
 func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold time.Duration) ([]*Message, error) {
 	lease := uuid.NewString()
 	now := s.clock()
+	due := false
+	err := s.rows(ctx, func(*sqlx.Rows) error { due = true; return nil }, dueMessage, kind, usec(now))
+	if err != nil || !due {
+		return nil, fault("look for messages", err)
+	}
 	var all []*Message
-	err := s.inTx(ctx, func(t *tx) error {
+	err = s.inTx(ctx, func(t *tx) error {
 		all = nil
-		// The outer condition repeats the inner one: of two workers that chose the same
-		// rows the later one looks at it again when it gets them.
 		return t.rows(ctx, func(r *sqlx.Rows) error {
 			m := &Message{lease: lease}
 			all = append(all, m)
 			return m.scan(r)
-		}, `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1
-			WHERE done_at IS NULL AND available_at <= ? AND id IN
-				(SELECT o.id FROM outbox o WHERE o.kind = ? AND o.done_at IS NULL AND o.available_at <= ? ORDER BY o.available_at, o.id LIMIT ?)
-			RETURNING `+messageColumns,
-			lease, usec(now.Add(hold)), usec(now), kind, usec(now), limit)
+		}, leaseMessages, lease, usec(now.Add(hold)), usec(now), kind, usec(now), limit)
 	})
 	if err != nil {
 		return nil, fault("lease messages", err)
 	}
 	return all, nil
-}
-
-// DueKinds are the kinds of which a message may be tried now. It writes nothing,
-// so that a worker may ask often.
-func (s *Store) DueKinds(ctx context.Context) ([]string, error) {
-	var kinds []string
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var kind string
-		err := r.Scan(&kind)
-		kinds = append(kinds, kind)
-		return err
-	}, `SELECT DISTINCT kind FROM outbox WHERE done_at IS NULL AND available_at <= ?`, usec(s.clock()))
-	return kinds, fault("look for messages", err)
 }
 
 // MessageDone ends a message that was delivered. Its payload, which may hold a

@@ -107,11 +107,10 @@ func (w *Worker) Run(ctx context.Context) {
 // look starts a handler for what is due, as far as there are slots. Each that ends
 // wakes the worker, so that a backlog is worked off without waiting.
 func (w *Worker) look(ctx, work context.Context, all *sync.WaitGroup) {
-	kinds, err := w.c.Store.DueKinds(ctx)
-	for _, kind := range kinds {
-		slots, known := w.slots[kind]
+	var err error
+	for kind, slots := range w.slots {
 		free := cap(slots) - len(slots) // only this goroutine fills them
-		if !known || free == 0 || err != nil {
+		if free == 0 || err != nil {
 			continue
 		}
 		var messages []*storage.Message

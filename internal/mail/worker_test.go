@@ -277,7 +277,7 @@ func TestAnOutageDelaysMailAndShows(t *testing.T) {
 		// 10 s, 20 s, 40 s and 80 s, each longer by up to a fifth.
 		for _, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second} {
 			in.clock.Advance(wait - time.Second)
-			if due, err := in.store.DueKinds(t.Context()); err != nil || len(due) != 0 {
+			if due, err := in.store.LeaseMessages(t.Context(), mail.Kind, 1, time.Minute); err != nil || len(due) != 0 {
 				t.Errorf("short of %v: due %v, %v", wait, due, err)
 			}
 			in.clock.Advance(wait/5 + time.Second)
