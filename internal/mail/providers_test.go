@@ -70,7 +70,7 @@ func TestMailgunGetsWhatItsAPIDocuments(t *testing.T) {
 	}
 	m := message()
 	want := map[string][]string{
-		"from": {`"Acme ID" <id@acme.example>`}, "to": {"=?utf-8?q?Bob_B=C3=BCilder?= <bob@acme-corp.com>"}, "subject": {m.Subject}, "text": {m.Text}, "html": {m.HTML},
+		"from": {`"Acme ID" <id@acme.example>`}, "to": {"=?utf-8?b?Qm9iIELDvGlsZGVy?= <bob@acme-corp.com>"}, "subject": {m.Subject}, "text": {m.Text}, "html": {m.HTML},
 		"h:Message-Id": {"<" + m.ID + ">"}, "h:Auto-Submitted": {"auto-generated"}, "o:tracking": {"no"}, "o:tracking-clicks": {"no"}, "o:tracking-opens": {"no"},
 	}
 	if diff := cmp.Diff(want, q.form); diff != "" {
