@@ -35,7 +35,7 @@ func (in *installation) member(t *testing.T, o *storage.Organization, email, rol
 }
 
 // invited invites an address and returns the token from the mail.
-func (in *installation) invited(t *testing.T, a Actor, o *storage.Organization, email, role string) (token string, n *storage.Invitation) {
+func (in *installation) invited(t testing.TB, a Actor, o *storage.Organization, email, role string) (token string, n *storage.Invitation) {
 	t.Helper()
 	n, err := in.Invite(t.Context(), a, o.ID, email, role)
 	if err != nil {

@@ -105,10 +105,15 @@ func TestOfTwoRegistrationsOfOneAddressTheFirstProvenCounts(t *testing.T) {
 }
 
 // FD-02: what somebody prepared on an account with another's address is void once
-// that other has proven it: password, live sessions, offline grants.
+// that other has proven it: password, live sessions, offline grants, what was told
+// about the person, and the organization that came with the account.
 func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		const email = "victim@acme-corp.com"
+		acme, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, prove := range map[string]func(t testing.TB, u *storage.User) (password string){
 			"by the link, in another browser": func(t testing.TB, u *storage.User) string {
 				done, err := in.Verify(t.Context(), in.verifyLink(t, u), VerifyBy{Browser: victims})
@@ -144,6 +149,13 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				}
 				return newPassword
 			},
+			"by an invitation": func(t testing.TB, _ *storage.User) string {
+				invitation, _ := in.invited(t, Operator(), acme, email, storage.RoleMember)
+				if _, _, err := in.Register(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Invitation: invitation}); err != nil {
+					t.Fatal(err)
+				}
+				return newPassword
+			},
 			"by registering, followed elsewhere": func(t testing.TB, _ *storage.User) string {
 				done, err := in.Verify(t.Context(), in.confirmLink(t, Registration{Email: email, Browser: attackers}), VerifyBy{Browser: victims})
 				if err != nil {
@@ -162,6 +174,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			u := in.unproven(t, email)
 			live := in.session(t, u)
 			in.consent(t, live, in.grant(t, u, live))
+			theirs := in.settled(t, u)
 			password := prove(t, u)
 			now, err := in.store.UserByEmail(t.Context(), email)
 			if err != nil || now.ID != u.ID || !now.Proven() {
@@ -176,12 +189,44 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			if password != "" && !in.signsIn(t, email, password) {
 				t.Errorf("%s: the new password does not sign in", name)
 			}
+			if p := now.Profile; p.PhoneNumber != "" || p.Picture != "" || p.Name == "Mallory" {
+				t.Errorf("%s: the account tells of itself: %+v", name, p)
+			}
+			if _, err := in.store.Organization(t.Context(), theirs); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("%s: the organization of whoever made the account: got %v, want it gone", name, err)
+			}
+			if err := in.Welcome(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+			if own, err := in.store.Memberships(t.Context(), u.ID); err != nil || len(own) == 0 || own[len(own)-1].Organization.ID == theirs {
+				t.Errorf("%s: the owner is not welcomed: %+v, %v", name, own, err)
+			}
 			if err := in.DeleteUser(t.Context(), Operator(), u.ID); err != nil {
 				t.Fatal(err)
 			}
 			in.letters(t)
 		}
-	})
+	}, welcoming)
+}
+
+func welcoming(c *Config) { c.PersonalOrg = PersonalAlways }
+
+// settled is a person who has signed in and told about themself; it returns the
+// organization they got.
+func (in *installation) settled(t testing.TB, u *storage.User) uuid.UUID {
+	t.Helper()
+	phone, picture := "+44 20 5550100", "https://evil.example/face.png"
+	if err := in.UpdateProfile(t.Context(), Actor{UserID: u.ID}, ProfilePatch{PhoneNumber: &phone, Picture: &picture}); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Welcome(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	own, err := in.store.Memberships(t.Context(), u.ID)
+	if err != nil || len(own) != 1 {
+		t.Fatalf("got %+v, %v, want one organization", own, err)
+	}
+	return own[0].Organization.ID
 }
 
 func TestWhoeverIsSignedInToTheAccountLosesNothing(t *testing.T) {

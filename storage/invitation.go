@@ -254,7 +254,7 @@ func (t *tx) createOrClaim(ctx context.Context, p *NewUser, claimed *Event) erro
 			return err
 		}
 	}
-	there.Profile, there.EmailVerifiedAt = p.User.Profile, t.s.clock()
+	there.Profile, there.EmailVerifiedAt, there.FirstSignInAt = p.User.Profile, t.s.clock(), time.Time{}
 	p.User = there
 	claimed.User = there.ID
 	return t.event(ctx, claimed)

@@ -52,10 +52,11 @@ type Proof struct {
 	// Link and Purpose are spent; a zero Link is none.
 	Link    secret.Hash
 	Purpose string
-	// Claim: whoever made the account is not known to be who has shown it, so the
-	// password, sessions and grants of an account that was never proven go.
+	// Claim: whoever made the account is not known to be who has shown it, so what they
+	// left in an account that was never proven goes: profile, password, sessions,
+	// grants, consents, their own organization.
 	Claim bool
-	// Profile takes the place of what such an account told about itself; nil leaves it.
+	// Profile takes the place of what such an account told about itself; nil is an empty one.
 	Profile *Profile
 	// PasswordHash is the new password; "" leaves it.
 	PasswordHash string
@@ -123,20 +124,60 @@ func (t *tx) proveAddress(ctx context.Context, userID uuid.UUID, emailKey string
 	return true, err
 }
 
-// claim takes an account from whoever made it without owning its address.
+// claim takes an account, whose row the caller holds, from whoever made it without
+// owning its address. Nothing that they told or made is left: profile (nil is an
+// empty one) counts, and the next sign-in is welcomed as the first.
 func (t *tx) claim(ctx context.Context, userID uuid.UUID, profile *Profile) error {
-	if profile != nil {
-		if err := t.setProfile(ctx, userID, profile); err != nil {
+	if profile == nil {
+		profile = &Profile{}
+	}
+	if err := t.setProfile(ctx, userID, profile); err != nil {
+		return err
+	}
+	if err := t.closeOwnOrganizations(ctx, userID); err != nil {
+		return err
+	}
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{`UPDATE users SET first_sign_in_at = NULL WHERE id = ?`, []any{id(userID)}},
+		{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
+		{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{usec(t.s.clock()), id(userID)}},
+	} {
+		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
 			return err
 		}
 	}
-	if _, err := t.exec(ctx, `DELETE FROM passwords WHERE user_id = ?`, id(userID)); err != nil {
-		return err
-	}
-	if _, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, usec(t.s.clock()), id(userID)); err != nil {
-		return err
-	}
 	return t.endAccess(ctx, userID, uuid.Nil, EndProven)
+}
+
+// closeOwnOrganizations ends the organizations that were made with this person as
+// their owner, as Welcome does, and have nobody else. One in which they were given a
+// place is somebody else's work, and stays. In the order of the ids, as for
+// leaveOrganizations.
+func (t *tx) closeOwnOrganizations(ctx context.Context, userID uuid.UUID) error {
+	own, err := t.ids(ctx, `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND m.role = 'owner' AND m.created_at = o.created_at AND o.deleted_at IS NULL ORDER BY o.id`, id(userID))
+	if err != nil {
+		return err
+	}
+	for _, o := range own {
+		if err := t.lockOrganization(ctx, o); err != nil {
+			return err
+		}
+		var others int
+		if err := t.row(ctx, `SELECT count(*) FROM memberships WHERE organization_id = ? AND user_id <> ?`, id(o), id(userID)).Scan(&others); err != nil {
+			return err
+		}
+		if others > 0 {
+			continue
+		}
+		if err := t.closeOrganization(ctx, o, &Event{Type: "organization.deleted", Organization: o, User: userID, Facts: map[string]any{"reason": "its only member had never proven the address"}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // FirstSignIn notes that a person has signed in and tells whether it was for the
