@@ -180,13 +180,10 @@ func (p *Postman) MailKind(m *storage.Message) string {
 	return outer.Mail
 }
 
-// Undeliverable is the event of a mail that was given up. The address is among its
-// personal details, which go with the person.
+// Undeliverable is the event of a mail that was given up: which one and, where it
+// was for somebody with an account, whose. Never the address: nothing would erase
+// one that has no account, or whose account went before its last mail came back.
 func (p *Postman) Undeliverable(m *storage.Message) *storage.Event {
 	kind, to, _, _ := p.unseal(m)
-	e := &storage.Event{Type: "mail.undeliverable", User: to.User, Facts: map[string]any{"mail": kind, "tries": m.Attempts}}
-	if to.Email != "" {
-		e.Personal = map[string]string{"email": to.Email}
-	}
-	return e
+	return &storage.Event{Type: "mail.undeliverable", User: to.User, Facts: map[string]any{"mail": kind, "tries": m.Attempts}}
 }
