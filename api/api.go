@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Config is what an API needs. All of it but Origins.
+// Config is what an API needs, all of it.
 type Config struct {
 	Web      *web.Web
 	Store    *storage.Store
@@ -23,8 +23,6 @@ type Config struct {
 	Identity *identity.Identity
 	Factors  *factor.Factors
 	Now      func() time.Time
-	// Origins are those whose pages may call with a token: CORS_ORIGINS.
-	Origins []string
 }
 
 // API answers /api/v1. It is safe for concurrent use.
@@ -37,7 +35,6 @@ type API struct {
 	identity *identity.Identity
 	factors  *factor.Factors
 	now      func() time.Time
-	origins  []string
 }
 
 // New returns an API, or an error if c is not whole.
@@ -46,7 +43,7 @@ func New(c Config) (*API, error) {
 		return nil, errors.New("api: something of the configuration is missing")
 	}
 	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity,
-		factors: c.Factors, now: c.Now, origins: c.Origins}, nil
+		factors: c.Factors, now: c.Now}, nil
 }
 
 // prefix begins every path.
@@ -62,16 +59,21 @@ func (a *API) Mount(rt *web.Router) {
 		rt.Handle(prefix+e.path, a.handler(e), e.method)
 	}
 	for path, taken := range methods {
-		rt.Handle(prefix+path, web.APIOrigins(nil, a.origins, taken...), http.MethodOptions)
+		rt.Handle(prefix+path, a.web.APIOrigins(nil, taken...), http.MethodOptions)
 	}
 }
 
 // handler runs one row of the route table.
 func (a *API) handler(e endpoint) http.Handler {
-	return web.APIOrigins(a.web.HandleAPI(func(w http.ResponseWriter, r *http.Request) error {
+	return a.web.APIOrigins(a.web.HandleAPI(func(w http.ResponseWriter, r *http.Request) error {
 		c, err := a.call(w, r, e)
 		if err != nil {
 			return err
+		}
+		if e.method == get || e.method == remove {
+			if err := empty(c); err != nil {
+				return err
+			}
 		}
 		out, err := e.handle(a, c)
 		if err != nil {
@@ -81,7 +83,7 @@ func (a *API) handler(e endpoint) http.Handler {
 			out.status = http.StatusOK
 		}
 		return web.JSON(w, out.status, web.NewEnvelope(r.Context(), out.status, out.message, out.data, out.meta))
-	}), a.origins, e.method)
+	}), e.method)
 }
 
 // answer is the success of a handler.

@@ -58,13 +58,20 @@ func invalid(field, problem string) error {
 	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.", Details: map[string][]string{field: {problem}}}
 }
 
-// empty refuses a body where none is wanted, but for an empty object.
+// empty refuses a body where none is wanted, but for an object with nothing in it.
 func empty(c *call) error {
 	body, err := io.ReadAll(c.r.Body)
 	if err != nil {
 		return err
 	}
-	if text := strings.TrimSpace(string(body)); text != "" && text != "{}" {
+	const space = " \t\r\n"
+	text := strings.Trim(string(body), space)
+	if inner, ok := strings.CutPrefix(text, "{"); ok {
+		if inner, ok = strings.CutSuffix(inner, "}"); ok {
+			text = strings.Trim(inner, space)
+		}
+	}
+	if text != "" {
 		return malformed("This request takes no body.")
 	}
 	return nil

@@ -86,3 +86,21 @@ func TestMembersAreTakenByTheirNamesAlone(t *testing.T) {
 	}
 	c.refused(t, "VALIDATION_ERROR", "POST", "/auth/webauthn/register/complete", `{"name":"x","credential":{"id":"a","ID":"b"}}`)
 }
+
+// What takes no body takes an object with nothing in it, written however, and nothing else.
+func TestWhatTakesNoBodyRefusesOne(t *testing.T) {
+	s := harness.Start(t, "sqlite", harness.Options{})
+	c := newCaller(t, s)
+	for _, e := range [][2]string{{"POST", "/auth/logout"}, {"POST", "/auth/verify-email/send"}, {"DELETE", "/auth/sessions"}, {"GET", "/users/me"}, {"DELETE", "/users/me"}} {
+		c.signIn(t, harness.Bob, true)
+		for _, body := range []string{"junk", "{", "}", "{{}}", "[]", "null", `{"a":1}`, "{} {}", "\u00a0", strings.Repeat("x", 900_000)} {
+			if r := c.call(t, e[0], e[1], body); r.Status != http.StatusBadRequest || r.Error.Type != "BAD_REQUEST" {
+				t.Fatalf("%s %s with %.10q: got %d %s", e[0], e[1], body, r.Status, r.Body)
+			}
+		}
+		if r := c.call(t, e[0], e[1], " {\r\n\t} "); !r.Success {
+			t.Errorf("%s %s with an empty object: got %d %s", e[0], e[1], r.Status, r.Body)
+		}
+		c.token = ""
+	}
+}

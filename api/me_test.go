@@ -161,3 +161,28 @@ func TestOriginsOfBrowsers(t *testing.T) {
 		}
 	}
 }
+
+// What no route answers says so as the rest does: in the envelope, and to pages of
+// CORS_ORIGINS too.
+func TestWhatIsNotThereIsInTheEnvelope(t *testing.T) {
+	const console = "https://console.example.com"
+	s := harness.Start(t, "sqlite", harness.Options{Environ: []string{"SALLYPORT_CORS_ORIGINS=" + console}})
+	for _, origin := range []string{console, "https://evil.example"} {
+		c := newCaller(t, s)
+		c.headers["Origin"] = origin
+		for path, status := range map[string]int{"": http.StatusNotFound, "/no/such/thing": http.StatusNotFound, "/auth/login": http.StatusMethodNotAllowed} {
+			r := c.want(t, status, "PUT", path, nil)
+			if allowed := r.Header.Get("Access-Control-Allow-Origin") == origin; allowed != (origin == console) || r.Header.Get("Vary") != "Origin" {
+				t.Errorf("PUT %s from %s: %v", path, origin, r.Header)
+			}
+		}
+	}
+	resp, err := s.Browser(t).HTTP.Get(s.Issuer + "/api/v1x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound || resp.Header.Get("Vary") != "" {
+		t.Errorf("a neighbour of the API: %d, %v", resp.StatusCode, resp.Header)
+	}
+}

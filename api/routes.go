@@ -18,12 +18,22 @@ const (
 	remove = http.MethodDelete
 )
 
+// bodiless is a handler of a POST that takes no body. None of GET and DELETE does.
+func bodiless(handle func(*API, *call) (answer, error)) func(*API, *call) (answer, error) {
+	return func(a *API, c *call) (answer, error) {
+		if err := empty(c); err != nil {
+			return answer{}, err
+		}
+		return handle(a, c)
+	}
+}
+
 // endpoints is the route table.
 func endpoints() []endpoint {
 	return []endpoint{
 		{post, "/auth/register", anybody, (*API).register},
 		{post, "/auth/login", anybody, (*API).login},
-		{post, "/auth/logout", half, (*API).logout},
+		{post, "/auth/logout", half, bodiless((*API).logout)},
 		{get, "/auth/me", half, (*API).session},
 		{get, "/auth/sessions", person, (*API).listSessions},
 		{remove, "/auth/sessions", person, (*API).endOtherSessions},

@@ -103,7 +103,7 @@ func (s *Server) lay() error {
 		return err
 	}
 	s.web, err = web.New(web.Config{Issuer: cfg.Issuer, Templates: s.pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
-		AnyHost: []string{"/healthz", "/readyz"}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
+		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz"}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (s *Server) openDoors(rt *web.Router) error {
 		return err
 	}
 	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
-		Factors: a.Factors, Now: a.now, Origins: cfg.CORSOrigins})
+		Factors: a.Factors, Now: a.now})
 	if err != nil {
 		return err
 	}
@@ -185,9 +185,10 @@ func (s *Server) staff(postman *mail.Postman) {
 func (s *Server) lapse(ctx context.Context) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
+	rounds := storage.Rounds{Log: s.app.Log, Failed: "unproven accounts cannot be looked through"}
 	for {
-		if _, err := s.app.Identity.Lapse(ctx); err != nil && ctx.Err() == nil {
-			s.app.Log.Error("unproven accounts cannot be looked through", "error", err)
+		if _, err := s.app.Identity.Lapse(ctx); ctx.Err() == nil {
+			rounds.Ended(err)
 		}
 		select {
 		case <-ctx.Done():

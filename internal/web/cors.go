@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/rs/cors"
 )
@@ -60,5 +61,5 @@ func AllowOrigin(w http.ResponseWriter, r *http.Request, own func(origin string)
 		return
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, X-Request-Id")
+	w.Header().Set("Access-Control-Expose-Headers", strings.Join(exposed(), ", "))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/rs/cors"
 )
 
-// apiPrefix begins the paths of the JSON API, whose answers are all in the envelope.
-const apiPrefix = "/api/v1/"
+// apiRoot is where the JSON API is, whose answers are all in the envelope.
+const apiRoot = "/api/v1"
 
 // Envelope is what every answer of the JSON API is wrapped in. Data and Meta are
 // there in success, Error in failure.
@@ -115,16 +115,22 @@ func (web *Web) errorEnvelope(w http.ResponseWriter, r *http.Request, e Error) {
 	_ = JSON(w, e.Status, Envelope{Version: "1.0", Code: e.Status, Message: message, RequestID: RequestID(r.Context()), Error: &EnvelopeError{Type: kind, Details: details}})
 }
 
-func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, apiPrefix) }
+func isAPI(r *http.Request) bool {
+	below, ok := strings.CutPrefix(r.URL.Path, apiRoot)
+	return ok && (below == "" || below[0] == '/')
+}
 
-// APIOrigins lets pages of origins call h with tokens, never with cookies, and
+// exposed are the headers of answers that a page of another origin may read.
+func exposed() []string { return []string{"WWW-Authenticate", "Retry-After", "X-Request-Id"} }
+
+// APIOrigins lets pages of the API's origins call h with tokens, never with cookies, and
 // answers their preflights. h may be nil for a route of OPTIONS alone.
-func APIOrigins(h http.Handler, origins []string, methods ...string) http.Handler {
+func (web *Web) APIOrigins(h http.Handler, methods ...string) http.Handler {
 	c := cors.New(cors.Options{
-		AllowOriginVaryRequestFunc: func(_ *http.Request, origin string) (bool, []string) { return slices.Contains(origins, origin), nil },
+		AllowOriginVaryRequestFunc: func(_ *http.Request, origin string) (bool, []string) { return web.isAPIOrigin(origin), nil },
 		AllowedMethods:             methods,
 		AllowedHeaders:             []string{"Authorization", "Content-Type"},
-		ExposedHeaders:             []string{"Retry-After", "X-Request-Id"},
+		ExposedHeaders:             exposed(),
 		MaxAge:                     preflightSeconds,
 	})
 	if h == nil {
@@ -133,10 +139,20 @@ func APIOrigins(h http.Handler, origins []string, methods ...string) http.Handle
 	return c.Handler(h)
 }
 
-// CheckOriginAmong is CheckOrigin that lets pages of origins through as well: for
+// allowAPIOrigin is APIOrigins for what no route answers.
+func (web *Web) allowAPIOrigin(w http.ResponseWriter, r *http.Request) {
+	if !slices.Contains(w.Header().Values("Vary"), "Origin") {
+		w.Header().Add("Vary", "Origin")
+	}
+	AllowOrigin(w, r, web.isAPIOrigin)
+}
+
+func (web *Web) isAPIOrigin(origin string) bool { return slices.Contains(web.apiOrigins, origin) }
+
+// CheckAPIOrigin is CheckOrigin that lets pages of the API's origins through as well: for
 // calls that rest on no cookie.
-func (web *Web) CheckOriginAmong(r *http.Request, origins []string) error {
-	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(origins, origin) {
+func (web *Web) CheckAPIOrigin(r *http.Request) error {
+	if origin := r.Header.Get("Origin"); origin != "" && web.isAPIOrigin(origin) {
 		return nil
 	}
 	return web.CheckOrigin(r)

@@ -135,6 +135,7 @@ func (web *Web) errorJSON(w http.ResponseWriter, _ *http.Request, e Error) {
 func (web *Web) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case isAPI(r):
+		web.allowAPIOrigin(w, r)
 		web.fail(w, r, err, web.errorEnvelope)
 	case strings.Contains(r.Header.Get("Accept"), "text/html"):
 		web.fail(w, r, err, web.errorPage)

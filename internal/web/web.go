@@ -24,6 +24,8 @@ type Config struct {
 	Logger    *slog.Logger
 	// TrustedProxies are the peers whose X-Forwarded-For, -Proto, -Host and X-Request-ID are believed.
 	TrustedProxies []netip.Prefix
+	// APIOrigins are those whose pages may call the JSON API with tokens.
+	APIOrigins []string
 	// AnyHost lists paths that are answered whatever the Host: health checks come by address.
 	AnyHost []string
 	// Unavailable says whether an error means that something the server needs is down or busy for the moment, so that
@@ -43,6 +45,7 @@ type Web struct {
 	host        string // of the issuer, lower case, without a default port
 	defaultPort string // ":443" or ":80", which a Host may carry
 	anyHost     map[string]bool
+	apiOrigins  []string
 	headers     http.Header // of every response; the values are shared and must not be changed
 	crossOrigin *http.CrossOriginProtection
 	unavailable func(error) bool
@@ -64,6 +67,7 @@ func New(c Config) (*Web, error) {
 		log:         c.Logger,
 		defaultPort: map[string]string{"https": ":443", "http": ":80"}[u.Scheme],
 		anyHost:     make(map[string]bool, len(c.AnyHost)),
+		apiOrigins:  c.APIOrigins,
 		headers:     securityHeaders(u.Scheme == "https"),
 		crossOrigin: http.NewCrossOriginProtection(),
 		unavailable: c.Unavailable,
