@@ -63,9 +63,8 @@ type PasswordConfig struct {
 }
 
 // Passwords hashes and checks passwords. Work is done in a fixed number of slots, so that neither the memory nor the
-// processors can be taken up by people signing in: at most Slots hashes (each Argon2.MemoryKiB) are in work. That
-// memory cannot be reused from one hash to the next, because golang.org/x/crypto/argon2 allocates it inside; the garbage
-// collector, which such an allocation triggers by itself, frees it.
+// processors can be taken up by people signing in: at most Slots hashes (each Argon2.MemoryKiB) are in work, or the
+// collection of their memory.
 // A hash that came from another system may take up to 256 MiB, once: the first sign-in replaces it.
 //
 // Passwords are put in Unicode normal form C first: the same text typed on two systems is the same password.
@@ -79,6 +78,7 @@ type Passwords struct {
 	slots   chan struct{}
 	waiting atomic.Int64
 	queue   int64
+	hashed  atomic.Int64 // comparisons made
 }
 
 type pepper struct {
@@ -186,8 +186,8 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 	if ok, err := p.matches(e, text); ok || err != nil {
 		return ok, ok && p.outdated(e, text), err
 	}
-	if !p.outdated(e, text) {
-		return false, false, nil // it is ours, and in our spelling
+	if p.todays(e) {
+		return false, false, nil // it is ours, and in our spelling; what a stranger's answer costs (VerifyNone)
 	}
 	for _, other := range spellings(password, text)[1:] {
 		if ok, err := p.matches(e, other); ok || err != nil {
@@ -206,7 +206,13 @@ func (p *Passwords) matches(e encodedHash, text string) (bool, error) {
 		p.compare(p.dummy, text)
 		return false, err
 	}
-	return e.matches(input), nil
+	return p.run(e, input), nil
+}
+
+// run computes a hash, and counts it.
+func (p *Passwords) run(e encodedHash, input []byte) bool {
+	p.hashed.Add(1)
+	return e.matches(input)
 }
 
 // CheckHash reports whether encoded is a hash that Verify can verify with, its pepper included, or ErrBadHash.
@@ -253,7 +259,7 @@ func (p *Passwords) compare(e encodedHash, text string) {
 	if err != nil || e.kind == Bcrypt && !fitsBcrypt(input) {
 		input = []byte(text[:min(len(text), bcryptInput)])
 	}
-	e.matches(input)
+	p.run(e, input)
 }
 
 // newHash is today's kind of hash without its result.
@@ -261,14 +267,21 @@ func (p *Passwords) newHash(prehash string) encodedHash {
 	return encodedHash{prehash: prehash, kind: p.kind, argon: p.argon, cost: p.cost, salt: make([]byte, saltBytes)}
 }
 
+// outdated reports whether a hash of text should be made anew.
 func (p *Passwords) outdated(e encodedHash, text string) bool {
-	if e.text != "" || e.kind != p.kind || e.prehash != p.prehashFor(text) {
-		return true
+	return !p.todays(e) || e.prehash != p.prehashFor(text)
+}
+
+// todays reports whether e could be a hash of some password with today's kind, parameters and pepper.
+func (p *Passwords) todays(e encodedHash) bool {
+	public := e.prehash == publicPrehash && p.kind == Bcrypt && len(p.peppers) == 0
+	if e.text != "" || e.kind != p.kind || e.prehash != p.prehashFor("") && !public {
+		return false
 	}
 	if e.kind == Bcrypt {
-		return e.cost != p.cost
+		return e.cost == p.cost
 	}
-	return e.argon != p.argon || len(e.salt) != saltBytes || len(e.sum) != sumBytes
+	return e.argon == p.argon && len(e.salt) == saltBytes && len(e.sum) == sumBytes
 }
 
 // prehashFor says how text is prepared for a new hash: not at all, with a pepper, or, so that bcrypt sees all of a
@@ -329,26 +342,36 @@ func normalize(password string) (string, bool) {
 
 // acquire waits for a slot, in order of arrival, and returns the function that gives it back.
 func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
-	release = func() { <-p.slots }
+	if err := p.wait(ctx); err != nil {
+		return nil, err
+	}
+	pace.begin()
+	return func() {
+		pace.end(cap(p.slots))
+		<-p.slots
+	}, nil
+}
+
+func (p *Passwords) wait(ctx context.Context) error {
 	select {
 	case p.slots <- struct{}{}:
-		return release, nil
+		return nil
 	default:
 	}
 	if p.waiting.Add(1) > p.queue {
 		p.waiting.Add(-1)
-		return nil, ErrBusy
+		return ErrBusy
 	}
 	defer p.waiting.Add(-1)
 	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
 	select {
 	case p.slots <- struct{}{}:
-		return release, nil
+		return nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+		return fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	case <-timeout.C:
-		return nil, ErrBusy
+		return ErrBusy
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -276,6 +277,66 @@ func TestUnknownPeopleCostAHashOfTodaysKind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// LG-01: whoever is found with a hash of today's kind costs as much as nobody, however odd the guess: longer than
+// bcrypt reads, with NUL, or in another normal form than it is typed in.
+func TestAWrongPasswordCostsWhatNobodyCosts(t *testing.T) {
+	pepper := [][]byte{[]byte("a pepper")}
+	for name, c := range map[string]PasswordConfig{
+		"argon2id": {Argon2: cheapArgon}, "argon2id, pepper": {Argon2: cheapArgon, Peppers: pepper},
+		"bcrypt": {Kind: Bcrypt, BcryptCost: 4}, "bcrypt, pepper": {Kind: Bcrypt, BcryptCost: 4, Peppers: pepper},
+	} {
+		p := newPasswords(t, c)
+		for _, stored := range []string{"UserPass123!", strings.Repeat("long", 30), "a\x00b"} {
+			encoded := hashPassword(t, p, stored)
+			for _, guess := range []string{"x", strings.Repeat("x", 80), "a\x00", "u\u0308\ufb01\u00e9", strings.Repeat("\ufb01\u00e9", 40)} {
+				before := p.hashed.Load()
+				if ok, _, err := p.Verify(t.Context(), encoded, guess); ok || err != nil {
+					t.Fatalf("%s: Verify(%q) = %v, %v", name, guess, ok, err)
+				}
+				somebody := p.hashed.Load() - before
+				if err := p.VerifyNone(t.Context(), guess); err != nil {
+					t.Fatal(err)
+				}
+				if nobody := p.hashed.Load() - before - somebody; somebody != 1 || nobody != 1 {
+					t.Errorf("%s, %q for %q: %d hashes, %d for nobody; want 1 and 1", name, guess, stored, somebody, nobody)
+				}
+			}
+		}
+	}
+}
+
+// Between two collections no more memory is taken than three hashes need, however many are asked for, and a rest
+// brings the usual pace back.
+func TestTheCollectorKeepsPaceWithHashing(t *testing.T) {
+	const kib = 4 << 10
+	p := newPasswords(t, PasswordConfig{Argon2: Argon2Params{MemoryKiB: kib, Time: 1, Threads: 1}, Slots: 1})
+	usual := debug.SetGCPercent(100)
+	debug.SetGCPercent(usual)
+	collect := &collector{}
+	defer func(c *collector) { pace = c }(pace)
+	pace = collect
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const hashes = 12
+	for range hashes {
+		if err := p.VerifyNone(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.NumGC - before.NumGC; n != hashes/hashesPerCollection {
+		t.Errorf("%d collections for %d hashes, want %d", n, hashes, hashes/hashesPerCollection)
+	}
+	if n := after.NumForcedGC - before.NumForcedGC; n != hashes/hashesPerCollection {
+		t.Errorf("%d of them by the slot, want all", n)
+	}
+	collect.rest()
+	if got := debug.SetGCPercent(usual); got != usual {
+		t.Errorf("the pace after a rest is %d, want %d", got, usual)
+	}
 }
 
 func BenchmarkArgon2id(b *testing.B) {
