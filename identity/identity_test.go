@@ -24,6 +24,7 @@ type installation struct {
 	*Identity
 	store *storage.Store
 	now   time.Time
+	ahead time.Duration                    // of the database's clock
 	again func(t testing.TB) *installation // another process on the same database
 }
 
@@ -48,7 +49,7 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 	in := &installation{now: time.Now().UTC().Truncate(time.Microsecond)}
 	clock := func() time.Time { return in.now }
 	var err error
-	if in.store, err = storage.Open(t.Context(), storage.Config{URL: databaseURL, Conns: 8, Now: clock}); err != nil {
+	if in.store, err = storage.Open(t.Context(), storage.Config{URL: databaseURL, Conns: 8, Now: clock, DatabaseNow: func() time.Time { return in.now.Add(-in.ahead) }}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -137,13 +137,14 @@ func wanted(require string) string {
 
 // RunNotices calls DeadlineNotices every hour until ctx ends. All nodes run it; at
 // any time one of them works. A failure, even a panic, is logged and tried again
-// later.
+// later. While the node's clock is wrong nobody is told anything.
 func (i *Identity) RunNotices(ctx context.Context, log *slog.Logger) {
 	const every = time.Hour
 	defer func() { _ = i.store.Release(context.WithoutCancel(ctx), "mfa-notices", i.holder) }()
+	rounds := storage.Rounds{Log: log, Failed: "notices of deadlines cannot be written"}
 	for {
-		if err := i.noticesRound(ctx, every); err != nil && ctx.Err() == nil {
-			log.Error("notices of deadlines cannot be written", "error", err)
+		if err := i.noticesRound(ctx, every); ctx.Err() == nil {
+			rounds.Ended(err)
 		}
 		// Jitter, so that nodes that started together do not stay together.
 		select {
@@ -161,7 +162,6 @@ func (i *Identity) noticesRound(ctx context.Context, every time.Duration) (err e
 		}
 	}()
 	return i.deadlineNotices(ctx, func() (bool, error) {
-		_, mine, err := i.store.Lease(ctx, "mfa-notices", i.holder, every+time.Minute)
-		return mine, err
+		return i.store.Turn(ctx, "mfa-notices", i.holder, every+time.Minute)
 	})
 }

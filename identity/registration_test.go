@@ -420,6 +420,24 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 	})
 }
 
+// CK-01: an account made yesterday outlives a node whose clock is a month ahead.
+func TestNobodyLapsesByAWrongClock(t *testing.T) {
+	in := install(t, postgresURL(t))
+	u := in.unproven(t, "new@acme-corp.com")
+	for _, ahead := range []time.Duration{30 * 24 * time.Hour, 0} {
+		in.now, in.ahead = in.now.Add(ahead-in.ahead), ahead
+		if n, err := in.Lapse(t.Context()); n != 0 || errors.Is(err, storage.ErrClock) != (ahead > 0) {
+			t.Errorf("%v ahead: got %d, %v", ahead, n, err)
+		}
+		if err := in.noticesRound(t.Context(), time.Hour); ahead == 0 && err != nil {
+			t.Error(err)
+		}
+		if _, err := in.store.User(t.Context(), u.ID); err != nil {
+			t.Errorf("%v ahead: %v", ahead, err)
+		}
+	}
+}
+
 func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		if err := in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword, Browser: victims}); err != nil {

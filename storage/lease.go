@@ -3,11 +3,75 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
+// MaxSkew is how far a node's clock may be off the database's.
+const MaxSkew = 2 * time.Second
+
+// maxLead is how much further than twice its duration a lease may reach, for nodes
+// whose clocks differ and releases that choose another duration.
+const maxLead = 5 * time.Minute
+
+// ErrClock: this node's clock is off the database's, by more than MaxSkew.
+var ErrClock = errors.New("this node's clock is off the database's")
+
+// Skew is by how much this node's clock is off the database's, at least: the time
+// that the answer takes counts as none. Zero on SQLite, where both are one.
+func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
+	if s.engine == SQLite {
+		return 0, nil
+	}
+	before := s.clock()
+	there, err := s.Ping(ctx)
+	if s.databaseNow != nil {
+		there = s.databaseNow()
+	}
+	return max(0, before.Sub(there), there.Sub(s.clock())), err
+}
+
+// Turn is Lease for a job that cannot be undone and goes by the clock: who must be
+// deleted, who is to be told. ErrClock while this node's clock is wrong; then the
+// job is another node's.
+func (s *Store) Turn(ctx context.Context, job, holder string, duration time.Duration) (mine bool, err error) {
+	skew, err := s.Skew(ctx)
+	if err == nil && skew > MaxSkew {
+		err = fmt.Errorf("%w by %v: synchronise both (NTP)", ErrClock, skew.Round(time.Second))
+	}
+	if err != nil {
+		return false, err
+	}
+	_, mine, err = s.Lease(ctx, job, holder, duration)
+	return mine, err
+}
+
+// Rounds logs how the rounds of a job end.
+type Rounds struct {
+	Log *slog.Logger
+	// Failed is said of a round that failed: "expired rows cannot be swept".
+	Failed string
+
+	wrong bool // the clock was, at the last round
+}
+
+// Ended logs every failure, but that the clock is wrong only once until it is right again.
+func (r *Rounds) Ended(err error) {
+	switch wrong := errors.Is(err, ErrClock); {
+	case err == nil && r.wrong:
+		r.Log.Info("this node's clock is right again", "waited", r.Failed)
+		r.wrong = false
+	case err != nil && !(wrong && r.wrong):
+		r.Log.Error(r.Failed, "error", err)
+		r.wrong = wrong
+	}
+}
+
 // Lease takes or renews the right to do a job that one node does for all, until
 // duration from now, and reports whether holder has it. holder is unique to the process.
+// A lease that ends later than any holder can have wanted is free: whoever took it
+// had a wrong clock, and need not be there any more.
 //
 // A process that was paused may believe in a lease that another has by now. A
 // job for which that matters writes only where the leases row still has its
@@ -17,9 +81,9 @@ func (s *Store) Lease(ctx context.Context, name, holder string, duration time.Du
 	err = s.rowW(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ?)
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at,
 			fence = CASE WHEN leases.holder = excluded.holder AND leases.expires_at > ? THEN leases.fence ELSE leases.fence + 1 END
-		WHERE leases.holder = excluded.holder OR leases.expires_at <= ?
+		WHERE leases.holder = excluded.holder OR leases.expires_at <= ? OR leases.expires_at > ?
 		RETURNING fence`,
-		name, holder, usec(now.Add(duration)), usec(now), usec(now)).Scan(&fence)
+		name, holder, usec(now.Add(duration)), usec(now), usec(now), usec(now.Add(2*duration+maxLead))).Scan(&fence)
 	if errors.Is(classify(err), ErrNotFound) {
 		return 0, false, nil // somebody else has it
 	}

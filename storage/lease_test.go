@@ -51,6 +51,26 @@ func TestALeaseHasOneHolder(t *testing.T) {
 	})
 }
 
+// CK-01: a node whose clock was a year ahead and that is gone keeps no job from being done.
+func TestALeaseFromTheFutureIsFree(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+		s.now = func() time.Time { return now.Add(365 * 24 * time.Hour) }
+		if _, ok, err := s.Lease(t.Context(), "job", "dead", time.Minute); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		s.now = func() time.Time { return now }
+		if fence, ok, err := s.Lease(t.Context(), "job", "a", time.Minute); fence != 2 || !ok || err != nil {
+			t.Errorf("got %d, %v, %v, want it taken over under a new fence", fence, ok, err)
+		}
+		// One that a holder can have wanted is not.
+		s.now = func() time.Time { return now.Add(-2*time.Minute - maxLead + time.Minute) }
+		if _, ok, err := s.Lease(t.Context(), "job", "b", time.Minute); ok || err != nil {
+			t.Errorf("a good lease: %v, %v, want it kept", ok, err)
+		}
+	})
+}
+
 func TestALeaseIsTakenByOneOfMany(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		var won atomic.Int64

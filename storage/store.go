@@ -21,6 +21,8 @@ type Config struct {
 	Conns int
 	// Now is the node's clock; nil is the system's.
 	Now func() time.Time
+	// DatabaseNow is the database's clock to a test that moves Now; nil asks the database.
+	DatabaseNow func() time.Time
 	// Wrap, if set, goes around every connection, for counting round trips.
 	Wrap func(driver.Connector) driver.Connector
 }
@@ -32,6 +34,8 @@ type Store struct {
 	reader *sqlx.DB // the writer again on PostgreSQL
 	path   string   // of the SQLite file
 	now    func() time.Time
+
+	databaseNow func() time.Time // nil outside tests
 
 	mu    sync.RWMutex
 	stmts map[prepared]*sqlx.Stmt
@@ -52,7 +56,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if wrap == nil {
 		wrap = func(c driver.Connector) driver.Connector { return c }
 	}
-	s := &Store{engine: engine, now: c.Now, stmts: map[prepared]*sqlx.Stmt{}}
+	s := &Store{engine: engine, now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
 	if s.now == nil {
 		s.now = time.Now
 	}

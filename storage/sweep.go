@@ -109,7 +109,7 @@ type Sweeper struct {
 }
 
 // Run sweeps until ctx ends. A failure, even a panic, is logged and tried again
-// later, later each time.
+// later, later each time. While the node's clock is wrong nothing is deleted.
 func (w *Sweeper) Run(ctx context.Context) {
 	every := w.Every
 	if every == 0 {
@@ -117,6 +117,7 @@ func (w *Sweeper) Run(ctx context.Context) {
 	}
 	holder := uuid.NewString()
 	defer func() { _ = w.Store.Release(context.WithoutCancel(ctx), "sweep", holder) }()
+	rounds := Rounds{Log: w.Log, Failed: "expired rows cannot be swept"}
 	for failures := 0; ; {
 		// Jitter, so that nodes that started together do not stay together.
 		rest := time.Duration(float64(every<<min(failures, 5)) * (0.8 + 0.4*rand.Float64()))
@@ -125,11 +126,13 @@ func (w *Sweeper) Run(ctx context.Context) {
 			return
 		case <-time.After(rest):
 		}
-		if err := w.round(ctx, holder, every); err == nil {
+		err := w.round(ctx, holder, every)
+		if ctx.Err() != nil {
+			return
+		}
+		rounds.Ended(err)
+		if failures++; err == nil {
 			failures = 0
-		} else if ctx.Err() == nil {
-			failures++
-			w.Log.Error("expired rows cannot be swept", "error", err)
 		}
 	}
 }
@@ -143,7 +146,7 @@ func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration)
 	}()
 	for more := true; more; {
 		// Renewed with each batch: sweeping twice does no harm, but serves nobody.
-		if _, mine, err := w.Store.Lease(ctx, "sweep", holder, 2*every+time.Minute); err != nil || !mine {
+		if mine, err := w.Store.Turn(ctx, "sweep", holder, 2*every+time.Minute); err != nil || !mine {
 			return err
 		}
 		gone, err := w.Store.Sweep(ctx, maxBatch)

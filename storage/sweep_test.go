@@ -1,8 +1,11 @@
 package storage
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,6 +160,35 @@ func TestSweepIsBounded(t *testing.T) {
 			t.Errorf("a batch is %d rows, want at most %d", got, maxBatch)
 		}
 	})
+}
+
+// CK-01: a node whose clock is wrong deletes nothing, and says so once.
+func TestNothingIsSweptByAWrongClock(t *testing.T) {
+	s := open(t, postgresURL(t))
+	expiring["access_tokens"](t, s, time.Now().Add(15*time.Minute))
+	expiring["counters"](t, s, time.Now().Add(15*time.Minute))
+	var log bytes.Buffer
+	w := Sweeper{Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	rounds := Rounds{Log: w.Log, Failed: "not swept"}
+	for _, ahead := range []time.Duration{30 * 24 * time.Hour, -30 * 24 * time.Hour, 3 * time.Second} {
+		s.now = func() time.Time { return time.Now().Add(ahead) }
+		err := w.round(t.Context(), "node", time.Minute)
+		if rounds.Ended(err); !errors.Is(err, ErrClock) {
+			t.Errorf("%v ahead: got %v, want ErrClock", ahead, err)
+		}
+	}
+	if said := log.String(); strings.Count(said, "not swept") != 1 || !strings.Contains(said, "NTP") {
+		t.Errorf("logged:\n%s\nwant one line with the remedy", said)
+	}
+	s.now = time.Now
+	err := w.round(t.Context(), "node", time.Minute)
+	if rounds.Ended(err); err != nil || count(t, s, "access_tokens") != 1 || count(t, s, "counters") != 1 {
+		t.Errorf("with a good clock: %v, and what lives is gone", err)
+	}
+	s.now = func() time.Time { return time.Now().Add(time.Hour) }
+	if rounds.Ended(w.round(t.Context(), "node", time.Minute)); strings.Count(log.String(), "NTP") != 2 {
+		t.Errorf("wrong once more: logged\n%s", log.String())
+	}
 }
 
 // Sweeping goes on after a panic, and more than one batch at a time.

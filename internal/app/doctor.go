@@ -66,10 +66,10 @@ func (d *doctor) database(a *App) {
 		return
 	}
 	d.ok("database", string(a.Store.Engine()))
-	if skew := time.Since(dbClock).Abs(); skew > maxSkew {
+	if skew := time.Since(dbClock).Abs(); skew > storage.MaxSkew {
 		d.bad("clock", "this machine and the database are "+skew.Round(time.Millisecond).String()+" apart", "synchronise both clocks (NTP)")
 	} else {
-		d.ok("clock", "within "+maxSkew.String()+" of the database")
+		d.ok("clock", "within "+storage.MaxSkew.String()+" of the database")
 	}
 	switch pending, err := a.Store.Pending(d.ctx); {
 	case errors.Is(err, storage.ErrNewerSchema):

@@ -15,13 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // checkTimeout bounds one look at everything the server needs.
 const checkTimeout = 2 * time.Second
-
-// maxSkew is how far the node's clock may be off the database's.
-const maxSkew = 2 * time.Second
 
 // Health is the answer of /readyz. Status is ready, degraded (it answers, but
 // something is wrong) or unavailable.
@@ -50,7 +48,7 @@ func (s *Server) Check(ctx context.Context) Health {
 		delete(h.Checks, "clock")
 		delete(h.Checks, "migrations")
 	} else {
-		if skew := s.app.now().Sub(dbClock).Abs(); skew > maxSkew {
+		if skew := s.app.now().Sub(dbClock).Abs(); skew > storage.MaxSkew {
 			worse("clock", "this node's clock is "+skew.Round(time.Second).String()+" off the database's", "degraded")
 		}
 		if pending, err := s.app.Store.Pending(ctx); err != nil || pending {
