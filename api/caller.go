@@ -2,8 +2,10 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,16 +16,18 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// access is what an endpoint wants of its caller. Each level has those before it.
+// access is what an endpoint wants of its caller. Each level has those before it, but
+// for a recent sign-in, which only enrolling and fresh want.
 type access int
 
 const (
-	anybody access = iota
-	half           // a session, though it may owe a second factor
-	whole          // one that owes none, though it may have to enrol one
-	member         // one that owes nothing at all; a personal access token too
-	person         // the same, but no personal access token
-	fresh          // the same, and signed in within identity.FreshFor
+	anybody   access = iota
+	half             // a session, though it may owe a second factor
+	whole            // one that owes none, though it may have to enrol one
+	enrolling        // the same, signed in within identity.FreshFor
+	member           // one that owes nothing at all; a personal access token too
+	person           // the same, but no personal access token
+	fresh            // the same, signed in within identity.FreshFor
 )
 
 // call is one request to an endpoint.
@@ -79,13 +83,13 @@ func (a *API) identify(c *call, e endpoint) error {
 	}
 	c.bind, c.token = a.sessions.Token(c.r), true
 	if c.bind.IsZero() {
-		return unauthorized("The Authorization header holds no token of this API.")
+		return badToken("The Authorization header holds no token of this API.")
 	}
 	if err := a.visit(c, true); err != nil {
 		return err
 	}
 	if c.visit == nil && e.access != anybody {
-		return unauthorized("The token has expired or was ended. Sign in again.")
+		return badToken("The token has expired or was ended. Sign in again.")
 	}
 	return nil
 }
@@ -94,7 +98,7 @@ func (a *API) identify(c *call, e endpoint) error {
 func (a *API) identifyPersonal(c *call, token string) error {
 	b, err := a.identity.TokenByHash(c.r.Context(), secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
-		return unauthorized("The personal access token has expired, was revoked, or never was one.")
+		return badToken("The personal access token has expired, was revoked, or never was one.")
 	} else if err != nil {
 		return err
 	}
@@ -103,7 +107,7 @@ func (a *API) identifyPersonal(c *call, token string) error {
 		need = identity.ScopeRead
 	}
 	if !slices.Contains(b.Scopes, need) {
-		return &web.Error{Status: http.StatusForbidden, Message: "The token lacks the scope " + need + "."}
+		return &web.Error{Status: http.StatusForbidden, Message: "The token lacks the scope " + need + ".", Challenge: challenge("insufficient_scope", "scope", need)}
 	}
 	if b.Overdue {
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Its person has to set up a second step first, and signs in for that."}
@@ -178,12 +182,12 @@ func (a *API) admit(c *call, want access) error {
 	switch {
 	case len(c.owes.Prove) > 0:
 		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA, Message: "Prove your second step first: " + strings.Join(c.owes.Prove, ", ") + "."}
-	case want > whole && len(c.owes.Enrol) > 0:
+	case want > enrolling && len(c.owes.Enrol) > 0:
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Set up a second step first: " + strings.Join(c.owes.Enrol, " or ") + ". Until then nothing else is possible."}
 	case want != member && c.personal != nil:
 		return c.notPersonal()
-	case want == fresh && !a.isFresh(c):
-		return unauthorized("This needs a sign-in within the last 5 minutes. Sign in again, then repeat the request.")
+	case (want == fresh || want == enrolling) && !a.isFresh(c):
+		return stale()
 	}
 	return nil
 }
@@ -212,4 +216,24 @@ func (c *call) notPersonal() error {
 
 func unauthorized(message string) error {
 	return &web.Error{Status: http.StatusUnauthorized, Message: message}
+}
+
+// badToken refuses what the caller has put into Authorization.
+func badToken(message string) error {
+	return &web.Error{Status: http.StatusUnauthorized, Message: message, Challenge: challenge("invalid_token", "error_description", message)}
+}
+
+// stale refuses a session whose sign-in is too long ago (RFC 9470 section 3).
+func stale() error {
+	seconds := strconv.Itoa(int(identity.FreshFor.Seconds()))
+	return &web.Error{
+		Status: http.StatusUnauthorized, Message: "This needs a sign-in within the last 5 minutes. Sign in again, then repeat the request.",
+		Details:   map[string][]string{"auth_time": {"is more than " + seconds + " seconds ago"}},
+		Challenge: challenge("insufficient_user_authentication", "max_age", seconds),
+	}
+}
+
+// challenge is a WWW-Authenticate (RFC 6750 section 3) of an error and one more parameter.
+func challenge(err, name, value string) string {
+	return fmt.Sprintf("Bearer error=%q, %s=%q", err, name, value)
 }

@@ -111,6 +111,12 @@ func (web *Web) errorEnvelope(w http.ResponseWriter, r *http.Request, e Error) {
 	if details == nil {
 		details = map[string][]string{}
 	}
+	if e.Status == http.StatusUnauthorized { // RFC 9110 section 15.5.2: never without
+		e.Challenge = cmp.Or(e.Challenge, "Bearer")
+	}
+	if e.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", e.Challenge)
+	}
 	// Strings always encode.
 	_ = JSON(w, e.Status, Envelope{Version: "1.0", Code: e.Status, Message: message, RequestID: RequestID(r.Context()), Error: &EnvelopeError{Type: kind, Details: details}})
 }

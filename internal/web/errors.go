@@ -23,6 +23,8 @@ type Error struct {
 
 	Details map[string][]string // field → what is wrong with it, for the JSON API
 
+	Challenge string // WWW-Authenticate in the JSON API; of a 401 "Bearer" if empty
+
 	RetryAfter time.Duration // sent in whole seconds, rounded up; 503 and 429 only
 
 	BackURL, BackLabel string // on pages: where to go on from here
