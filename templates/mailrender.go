@@ -109,7 +109,11 @@ type letterView struct {
 // this package, never of the data.
 func (t *Templates) RenderMail(m Mail) (Letter, error) {
 	file, f := m.mail()
-	tmpl, ok := t.mails[file]
+	mails, err := t.mails()
+	if err != nil {
+		return Letter{}, err
+	}
+	tmpl, ok := mails[file]
 	if !ok {
 		return Letter{}, fmt.Errorf("render %T: no mail/%s.txt", m, file)
 	}

@@ -26,7 +26,9 @@ import (
 	"html/template"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -45,9 +47,9 @@ type Brand struct {
 // changes it after New; it may be used by many goroutines.
 type Templates struct {
 	look   atomic.Pointer[look]
-	pages  map[string]*template.Template
+	pages  *template.Template // what all pages share, and "FILE/PLACE" for each place that a page fills
 	static *static
-	mails  map[string]mailTemplate
+	mails  func() (map[string]mailTemplate, error) // parses them, once
 }
 
 // look is a brand, made ready.
@@ -69,15 +71,12 @@ var htmlFiles embed.FS
 // New parses all pages and prepares the static files for a brand. It fails if
 // the brand's colour or logo cannot be used; the error says what would do.
 func New(brand Brand) (*Templates, error) {
-	t := &Templates{static: &static{}}
+	t := &Templates{static: &static{}, mails: sync.OnceValues(parseMails)}
 	if err := t.SetBrand(brand); err != nil {
 		return nil, err
 	}
 	var err error
 	if t.pages, err = parse(t.static); err != nil {
-		return nil, err
-	}
-	if t.mails, err = parseMails(); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -107,8 +106,13 @@ func (t *Templates) SetBrand(brand Brand) error {
 // shared are the files whose definitions every page may use.
 var shared = []string{"html/layout.html", "html/parts.html", "html/fields.html", "html/icons.html", "html/factorparts.html", "html/accountparts.html", "html/setupparts.html"}
 
-func parse(s *static) (map[string]*template.Template, error) {
-	base, err := template.New("layout").Funcs(template.FuncMap{
+// layout is the order of a page: each of these is a template of layout.html, or the
+// page's own of that name. One set of templates holds all pages that way; a copy of
+// the layout for each of them would take three times the memory.
+var layout = []string{"open", "scripts", "top", "main", "foot", "small-print", "close"}
+
+func parse(s *static) (*template.Template, error) {
+	funcs := template.FuncMap{
 		"asset":   s.url,
 		"link":    link,
 		"name":    func(s string) text { return shorten(s, 40) },
@@ -117,7 +121,8 @@ func parse(s *static) (map[string]*template.Template, error) {
 		"hue":     hue,
 		"logo":    logo,
 		"lines":   lines,
-	}).ParseFS(htmlFiles, shared...)
+	}
+	all, err := template.New("").Funcs(funcs).ParseFS(htmlFiles, shared...)
 	if err != nil {
 		return nil, err
 	}
@@ -125,18 +130,39 @@ func parse(s *static) (map[string]*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := make(map[string]*template.Template)
 	for _, file := range files {
-		copied, err := base.Clone()
+		if slices.Contains(shared, file) {
+			continue
+		}
+		page, err := template.New("").Funcs(funcs).ParseFS(htmlFiles, file)
 		if err != nil {
 			return nil, err
 		}
-		if copied, err = copied.ParseFS(htmlFiles, file); err != nil {
+		if err := add(all, strings.TrimSuffix(path.Base(file), ".html"), page); err != nil {
 			return nil, err
 		}
-		pages[strings.TrimSuffix(path.Base(file), ".html")] = copied
 	}
-	return pages, nil
+	return all, nil
+}
+
+// add gives a page's definitions to all: those of the layout under the page's
+// name, helpers of its own under theirs.
+func add(all *template.Template, file string, page *template.Template) error {
+	for _, t := range page.Templates() {
+		name := t.Name()
+		switch {
+		case t.Tree == nil || name == file+".html":
+			continue
+		case slices.Contains(layout, name):
+			name = file + "/" + name
+		case all.Lookup(name) != nil:
+			return fmt.Errorf("html/%s.html defines %q, which is defined already", file, name)
+		}
+		if _, err := all.AddParseTree(name, t.Tree); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // view is what the layout sees: the page's struct and what surrounds it.
@@ -152,8 +178,7 @@ type view struct {
 // of this package, never of the data.
 func (t *Templates) Render(page Page) ([]byte, error) {
 	file, title := page.page()
-	tmpl, ok := t.pages[file]
-	if !ok {
+	if t.pages.Lookup(file+"/main") == nil {
 		return nil, fmt.Errorf("render %T: no html/%s.html", page, file)
 	}
 	l := t.look.Load()
@@ -162,8 +187,14 @@ func (t *Templates) Render(page Page) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	v := view{Brand: l.brand, Logo: l.logo, Title: clean(title), Name: file, Page: page}
-	if err := tmpl.ExecuteTemplate(&b, "layout", v); err != nil {
-		return nil, fmt.Errorf("render %T: %w", page, err)
+	for _, place := range layout {
+		tmpl := t.pages.Lookup(file + "/" + place)
+		if tmpl == nil {
+			tmpl = t.pages.Lookup(place)
+		}
+		if err := tmpl.Execute(&b, v); err != nil {
+			return nil, fmt.Errorf("render %T: %w", page, err)
+		}
 	}
 	return b.Bytes(), nil
 }
