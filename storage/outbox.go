@@ -23,6 +23,8 @@ type Message struct {
 	AvailableAt time.Time
 	// Attempts counts the tries begun, this one included.
 	Attempts int
+	// Unanswered counts those that failed and may have delivered it all the same.
+	Unanswered int
 	// DoneAt is when it was delivered or given up; zero while it waits.
 	DoneAt time.Time
 	// LastError is why the last try failed.
@@ -32,11 +34,11 @@ type Message struct {
 }
 
 // messageColumns are what scan reads. A payload that was cleared is an empty object.
-const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, done_at, last_error`
+const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, unanswered, done_at, last_error`
 
 func (m *Message) scan(r *sqlx.Rows) error {
 	var payload string
-	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, instant{&m.DoneAt}, &m.LastError)
+	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, &m.Unanswered, instant{&m.DoneAt}, &m.LastError)
 	m.Payload = json.RawMessage(payload)
 	return err
 }
@@ -140,15 +142,25 @@ func (s *Store) MessageGivenUp(ctx context.Context, m *Message, reason string, e
 	return fault("give a message up", err)
 }
 
+// Failure is why a try failed.
+type Failure struct {
+	Reason     string // kept for the operator; holds no secret
+	Unanswered bool   // it may have been delivered all the same
+}
+
 // MessageFailed lets a message be tried again later, the later the oftener it
-// failed: 10 s, 20 s, 40 s … an hour at most, each spread by up to a fifth so that
-// what failed together does not return together. reason is kept for the operator
-// and holds no secret. ErrSpent as for MessageDone.
-func (s *Store) MessageFailed(ctx context.Context, m *Message, reason string) error {
-	wait := min(10*time.Second<<min(m.Attempts-1, 10), time.Hour)
+// failed: 10 s, 20 s, 40 s … an hour at most, or where there was no answer 15
+// minutes, two hours and 16, so that few copies outlast a long outage. Each wait is
+// spread by up to a fifth, so that what failed together does not return together.
+// ErrSpent as for MessageDone.
+func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error {
+	wait, copies := min(10*time.Second<<min(m.Attempts-1, 10), time.Hour), 0
+	if f.Unanswered {
+		wait, copies = 15*time.Minute<<(3*min(m.Unanswered, 2)), 1
+	}
 	wait += rand.N(wait / 5)
-	n, err := s.exec(ctx, `UPDATE outbox SET available_at = ?, lease = '', last_error = ? WHERE id = ? AND lease = ? AND done_at IS NULL`,
-		usec(s.clock().Add(wait)), reason, id(m.ID), m.lease)
+	n, err := s.exec(ctx, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ? WHERE id = ? AND lease = ? AND done_at IS NULL`,
+		usec(s.clock().Add(wait)), f.Reason, copies, id(m.ID), m.lease)
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}

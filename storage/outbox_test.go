@@ -85,7 +85,7 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 		if err := s.MessageDone(t.Context(), dead, false); !errors.Is(err, ErrSpent) {
 			t.Errorf("done under a lost lease: got %v, want ErrSpent", err)
 		}
-		if err := s.MessageFailed(t.Context(), alive, "connection refused"); err != nil {
+		if err := s.MessageFailed(t.Context(), alive, Failure{Reason: "connection refused"}); err != nil {
 			t.Fatal(err)
 		}
 		lease(0)

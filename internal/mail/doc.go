@@ -7,8 +7,9 @@
 //
 // A row is delivered at least once: what a dead worker held comes back when its
 // lease ends, and two nodes never hold the same row. It is delivered twice only
-// if a node dies, or the database goes away, between sending and saying so; the
-// Message-ID stays the same, so that mailboxes can tell.
+// if a node dies, or the database goes away, between sending and saying so, or if
+// the provider takes it and does not answer; the Message-ID stays the same, so that
+// mailboxes can tell.
 //
 // An outage loses nothing: rows wait, each try later than the last, for three
 // days. What can never arrive is given up at once, with an event.

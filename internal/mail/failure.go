@@ -2,13 +2,15 @@ package mail
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
 // failure says what an error means for the message it is about.
 type failure struct {
-	err      error
-	hopeless bool // no later try can mend it
+	err        error
+	hopeless   bool // no later try can mend it
+	unanswered bool // the provider has all of it, and may have sent it
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -30,11 +32,23 @@ func Permanent(err error) bool {
 	return ok && f.hopeless
 }
 
+// noAnswer marks err as what came instead of an answer to all of a message: it may
+// have been sent, and each other try may make another copy.
+func noAnswer(err error) error {
+	return &failure{err: fmt.Errorf("no answer to the whole message: %w", err), unanswered: true}
+}
+
+// unanswered tells the error of a message that may have been sent all the same.
+func unanswered(err error) bool {
+	f, ok := errors.AsType[*failure](err)
+	return ok && f.unanswered
+}
+
 // outage reports whether err says that the provider does not work, rather than
 // something about one recipient.
 func outage(err error) bool {
-	_, ok := errors.AsType[*failure](err)
-	return err != nil && !ok
+	f, ok := errors.AsType[*failure](err)
+	return err != nil && (!ok || f.unanswered)
 }
 
 // maxReason bounds what is kept of a provider's words.

@@ -80,6 +80,8 @@ func (g *Mailgun) post(ctx context.Context, fields [][2]string) (status int, wor
 	if err := form.Close(); err != nil {
 		return 0, "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url+"/v3/"+url.PathEscape(g.domain)+"/messages", &body)
 	if err != nil {
 		return 0, "", err

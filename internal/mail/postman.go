@@ -118,7 +118,7 @@ func (p *Postman) Deliver(ctx context.Context, m *storage.Message) error {
 	}
 	told := errors.New(reason(err, letter.To.Email))
 	if f, ok := errors.AsType[*failure](err); ok {
-		return &failure{err: told, hopeless: f.hopeless}
+		return &failure{err: told, hopeless: f.hopeless, unanswered: f.unanswered}
 	}
 	return told
 }

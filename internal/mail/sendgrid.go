@@ -81,6 +81,8 @@ func (g *SendGrid) Check(ctx context.Context) error {
 }
 
 func (g *SendGrid) ask(ctx context.Context, method rest.Method, path string, body []byte) (*rest.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
 	r := sendgrid.GetRequest(g.key, path, g.url)
 	r.Method, r.Body = method, body
 	return g.client.SendWithContext(ctx, r)

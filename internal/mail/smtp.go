@@ -32,16 +32,26 @@ type SMTPConfig struct {
 
 // SMTP sends through a mail server. Its certificate is always checked: without,
 // whoever is on the way could read the links that sign people in.
-type SMTP struct{ c SMTPConfig }
+type SMTP struct {
+	c    SMTPConfig
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
 
 // NewSMTP returns an SMTP over c.
-func NewSMTP(c SMTPConfig) *SMTP { return &SMTP{c} }
+func NewSMTP(c SMTPConfig) *SMTP {
+	return &SMTP{c, (&net.Dialer{Timeout: dialTimeout}).DialContext}
+}
 
-// How long a server may take for an answer, and for the one after the last line.
+// How long a server may take for an answer, and for the one to the whole message:
+// it may scan or pass the message on before it says that it has it. RFC 5321 section
+// 4.5.3.2.6 gives it ten minutes for that; half of them keep a server that hangs from
+// holding everything else up for long.
 const (
 	dialTimeout    = 10 * time.Second
 	commandTimeout = 20 * time.Second
-	submitTimeout  = 40 * time.Second
+	submitTimeout  = 5 * time.Minute
+	// sendTimeout has room for the answers to STARTTLS, EHLO, three of AUTH, MAIL, RCPT and DATA.
+	sendTimeout = dialTimeout + 8*commandTimeout + submitTimeout
 )
 
 // Send delivers m in a connection of its own.
@@ -82,7 +92,7 @@ func (s *SMTP) Check(ctx context.Context) error {
 
 // connect returns a client that may send. done closes it; so does the end of ctx.
 func (s *SMTP) connect(ctx context.Context) (c *smtp.Client, done func(), err error) {
-	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)))
+	conn, err := s.dial(ctx, "tcp", net.JoinHostPort(s.c.Host, strconv.Itoa(s.c.Port)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect: %w", err)
 	}
@@ -117,10 +127,14 @@ func (s *SMTP) secure(ctx context.Context, conn net.Conn) (*smtp.Client, error) 
 		}
 		c = smtp.NewClient(secured)
 	default:
-		// A silent server must not hold the greeting for the library's five minutes.
-		_ = conn.SetDeadline(time.Now().Add(commandTimeout))
+		// The library would give a silent server five minutes, whatever deadline conn has.
+		late := time.AfterFunc(commandTimeout, func() { conn.Close() })
 		var err error
-		if c, err = smtp.NewClientStartTLS(conn, config); err != nil {
+		c, err = smtp.NewClientStartTLS(conn, config)
+		if !late.Stop() && ctx.Err() == nil {
+			err = fmt.Errorf("no answer within %v", commandTimeout)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("STARTTLS: %w", err)
 		}
 	}
@@ -187,7 +201,11 @@ func transmit(c *smtp.Client, from, to string, content []byte) error {
 	if _, err := data.Write(content); err != nil {
 		return fmt.Errorf("content: %w", err)
 	}
-	if err := data.Close(); err != nil {
+	err = data.Close()
+	if _, answered := errors.AsType[*smtp.SMTPError](err); err != nil && !answered {
+		err = noAnswer(err)
+	}
+	if err != nil {
 		return fmt.Errorf("content: %w", aboutMessage(err))
 	}
 	return nil

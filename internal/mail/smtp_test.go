@@ -39,10 +39,12 @@ type smtpServer struct {
 	mu       sync.Mutex
 	messages []received
 	refuse   func(command string) error // of MAIL, RCPT or DATA
+	hangUp   bool
 }
 
 type smtpOptions struct {
 	noTLS, implicit, clearAuth bool
+	hangUp                     bool   // on whoever has sent a whole message
 	only                       string // the one AUTH mechanism; "" is PLAIN
 }
 
@@ -51,7 +53,7 @@ func newSMTPServer(t *testing.T, o smtpOptions) *smtpServer {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()
-	s := &smtpServer{roots: x509.NewCertPool()}
+	s := &smtpServer{roots: x509.NewCertPool(), hangUp: o.hangUp}
 	s.roots.AddCert(certified.Certificate())
 	config := &tls.Config{Certificates: certified.TLS.Certificates}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -174,6 +176,9 @@ func (s *smtpSession) Data(r io.Reader) error {
 	s.s.mu.Lock()
 	defer s.s.mu.Unlock()
 	s.s.messages = append(s.s.messages, s.r)
+	if s.s.hangUp {
+		return s.c.Close()
+	}
 	return nil
 }
 

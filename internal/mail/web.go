@@ -4,27 +4,34 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
+	"net/http/httptrace"
+	"sync/atomic"
 )
 
 // maxAnswer bounds what is read of a provider's answer.
 const maxAnswer = 64 << 10
 
 // newHTTPClient is for an API that gets a key with every request: it follows no
-// redirect, which would take the key along.
+// redirect, which would take the key along. Requests have sendTimeout or less.
 func newHTTPClient() *http.Client {
 	return &http.Client{
 		Transport:     bounded{http.DefaultTransport},
-		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// bounded cuts answers off.
+// bounded cuts answers off, and tells a request that nobody took from one that
+// nobody answered.
 type bounded struct{ inner http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := b.inner.RoundTrip(r)
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(w httptrace.WroteRequestInfo) { sent.Store(w.Err == nil) }})
+	answer, err := b.inner.RoundTrip(r.WithContext(traced))
+	if err != nil && sent.Load() {
+		err = noAnswer(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +39,20 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(body, maxAnswer), body}
+	}{io.LimitReader(readable{body}, maxAnswer), body}
 	return answer, nil
+}
+
+// readable ends where inner breaks off: the status has said already whether the
+// message was taken.
+type readable struct{ inner io.Reader }
+
+func (r readable) Read(b []byte) (int, error) {
+	n, err := r.inner.Read(b)
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // answered is a provider's refusal in words.

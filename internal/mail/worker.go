@@ -40,12 +40,21 @@ type WorkerConfig struct {
 }
 
 const (
-	maxAtOnce = 4                  // handlers of a kind at a time
-	maxTime   = time.Minute        // of one handler
-	hold      = 2 * time.Minute    // longer than any handler takes
-	maxAge    = 3 * 24 * time.Hour // then a message is given up
-	grace     = 10 * time.Second   // for handlers when the server stops
+	maxAtOnce     = 4                  // handlers of a kind at a time
+	maxTime       = time.Minute        // of one handler, but for mail's
+	maxAge        = 3 * 24 * time.Hour // then a message is given up
+	maxUnanswered = 3                  // so many copies of a mail at most
+	grace         = 10 * time.Second   // for handlers when the server stops
 )
+
+// patience is how long a handler of a kind may take. Its message is hidden from
+// other nodes for a minute more, so that none delivers what this one still does.
+func patience(kind string) time.Duration {
+	if kind == Kind {
+		return sendTimeout
+	}
+	return maxTime
+}
 
 // Worker delivers messages. All nodes run one.
 type Worker struct {
@@ -114,7 +123,7 @@ func (w *Worker) look(ctx, work context.Context, all *sync.WaitGroup) {
 			continue
 		}
 		var messages []*storage.Message
-		messages, err = w.c.Store.LeaseMessages(ctx, kind, free, hold)
+		messages, err = w.c.Store.LeaseMessages(ctx, kind, free, patience(kind)+time.Minute)
 		for _, m := range messages {
 			slots <- struct{}{}
 			all.Go(func() {
@@ -154,10 +163,10 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	switch {
 	case failed == nil:
 		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Keep)
-	case Permanent(failed) || w.c.Now().Sub(m.CreatedAt) >= maxAge:
+	case w.over(m, failed):
 		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed, ""), w.event(m))
 	default:
-		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, reason(failed, ""))
+		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, storage.Failure{Reason: reason(failed, ""), Unanswered: unanswered(failed)})
 	}
 	w.note(m.Kind, failed)
 	if failed != nil {
@@ -172,6 +181,11 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	}
 }
 
+// over reports whether a message that failed is not to be tried again.
+func (w *Worker) over(m *storage.Message, failed error) bool {
+	return Permanent(failed) || unanswered(failed) && m.Unanswered+1 >= maxUnanswered || w.c.Now().Sub(m.CreatedAt) >= maxAge
+}
+
 // try runs the handler. A panic is a failure like another: the next message may
 // be well.
 func (w *Worker) try(ctx context.Context, m *storage.Message) (err error) {
@@ -180,7 +194,7 @@ func (w *Worker) try(ctx context.Context, m *storage.Message) (err error) {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	ctx, cancel := context.WithTimeout(ctx, patience(m.Kind))
 	defer cancel()
 	return w.c.Handlers[m.Kind](ctx, m)
 }

@@ -91,12 +91,15 @@ CREATE TABLE settings (
     updated_at INTEGER NOT NULL
 );
 
+-- unanswered: tries that may have delivered the message, for all that is known.
+ALTER TABLE outbox ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
 -- Kind by kind: no backlog of one is read on the way to another's messages.
 DROP INDEX outbox_available_at;
 CREATE INDEX outbox_due ON outbox (kind, available_at, id) WHERE done_at IS NULL;
 
 -- +goose Down
 DROP INDEX outbox_due;
+ALTER TABLE outbox DROP COLUMN unanswered;
 CREATE INDEX outbox_available_at ON outbox (available_at) WHERE done_at IS NULL;
 DROP TABLE settings;
 DROP TABLE personal_access_tokens;
