@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -22,6 +23,7 @@ type Config struct {
 	Limits   *limit.Guard
 	Identity *identity.Identity
 	Factors  *factor.Factors
+	Keys     *secret.Keyring
 	Now      func() time.Time
 }
 
@@ -34,16 +36,17 @@ type API struct {
 	limits   *limit.Guard
 	identity *identity.Identity
 	factors  *factor.Factors
+	cursors  secret.Subkeys
 	now      func() time.Time
 }
 
 // New returns an API, or an error if c is not whole.
 func New(c Config) (*API, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Now == nil {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Keys == nil || c.Now == nil {
 		return nil, errors.New("api: something of the configuration is missing")
 	}
 	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity,
-		factors: c.Factors, now: c.Now}, nil
+		factors: c.Factors, cursors: c.Keys.Subkeys("API cursor"), now: c.Now}, nil
 }
 
 // prefix begins every path.

@@ -96,19 +96,25 @@ type organizationView struct {
 	Roles []string  `json:"roles"`
 }
 
+func viewOrganization(m *storage.Membership) organizationView {
+	o := &m.Organization
+	return organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
+}
+
 func (a *API) listOrganizations(c *call) (answer, error) {
-	all, err := a.store.Memberships(c.r.Context(), c.visit.User.ID)
+	p, err := a.page(c)
 	if err != nil {
 		return answer{}, err
 	}
-	list := []organizationView{}
-	for _, m := range all {
-		o := &m.Organization
-		if c.personal == nil || c.personal.Token.Organization.ID == o.ID {
-			list = append(list, organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}})
+	var all []storage.Membership
+	if b := c.personal; b != nil { // which knows of its own alone
+		if o := b.Token.Organization; o.Slug > p.after {
+			all = []storage.Membership{{Organization: o, Role: b.Role}}
 		}
+	} else if all, err = a.store.MembershipsAfter(c.r.Context(), c.visit.User.ID, p.after, p.fetch()); err != nil {
+		return answer{}, err
 	}
-	return answer{message: "Your organizations.", data: list}, nil
+	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug }, viewOrganization), nil
 }
 
 // grantView is one authorization that an application holds.
@@ -122,21 +128,24 @@ type grantView struct {
 	ExpiresAt      time.Time  `json:"expires_at"`
 }
 
+func viewGrant(g *storage.Grant) grantView {
+	v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt}
+	if g.OrganizationID != uuid.Nil {
+		v.OrganizationID = &g.OrganizationID
+	}
+	return v
+}
+
 func (a *API) listGrants(c *call) (answer, error) {
-	all, err := a.identity.Grants(c.r.Context(), c.actor())
+	p, err := a.page(c)
 	if err != nil {
 		return answer{}, err
 	}
-	list := []grantView{}
-	for i := range all {
-		g := &all[i]
-		v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt}
-		if g.OrganizationID != uuid.Nil {
-			v.OrganizationID = &g.OrganizationID
-		}
-		list = append(list, v)
+	all, err := a.identity.GrantsBefore(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	if err != nil {
+		return answer{}, err
 	}
-	return answer{message: "What you have allowed applications.", data: list}, nil
+	return listed(p, "What you have allowed applications.", all, func(g *storage.Grant) string { return g.ID.String() }, viewGrant), nil
 }
 
 func (a *API) revokeGrant(c *call) (answer, error) {

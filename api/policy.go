@@ -1,10 +1,10 @@
 package api
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -84,52 +84,27 @@ type memberView struct {
 	Overdue  bool       `json:"overdue"`
 }
 
-// maxPage is the most that a list answers with.
-const maxPage = 200
+func viewMember(m *identity.MemberCompliance) memberView {
+	v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Meets, Overdue: m.Overdue}
+	if !m.Deadline.IsZero() {
+		v.Deadline = &m.Deadline
+	}
+	return v
+}
 
-// compliance pages over the members; meta.next is the after of the next page.
+// compliance pages over the members.
 func (a *API) compliance(c *call) (answer, error) {
 	id, err := c.id()
 	if err != nil {
 		return answer{}, err
 	}
-	after, limit, err := c.page()
+	p, err := a.page(c)
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := a.identity.Compliance(c.r.Context(), c.actor(), id, after, limit)
+	all, err := a.identity.Compliance(c.r.Context(), c.actor(), id, p.id(uuid.Nil), p.fetch())
 	if err != nil {
 		return answer{}, err
 	}
-	list := []memberView{}
-	for i := range all {
-		m := &all[i]
-		v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Meets, Overdue: m.Overdue}
-		if !m.Deadline.IsZero() {
-			v.Deadline = &m.Deadline
-		}
-		list = append(list, v)
-	}
-	meta := map[string]any{"limit": limit}
-	if len(all) == limit {
-		meta["next"] = all[len(all)-1].User.ID
-	}
-	return answer{message: "How the members stand to the policy.", data: list, meta: meta}, nil
-}
-
-// page reads ?after= and ?limit=.
-func (c *call) page() (after uuid.UUID, limit int, err error) {
-	query := c.r.URL.Query()
-	limit = maxPage / 4
-	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxPage {
-			return after, 0, invalid("limit", "is not from 1 to "+strconv.Itoa(maxPage))
-		}
-	}
-	if text := query.Get("after"); text != "" {
-		if after, err = uuid.Parse(text); err != nil {
-			return after, 0, invalid("after", "is not what meta.next said")
-		}
-	}
-	return after, limit, nil
+	return listed(p, "How the members stand to the policy.", all, func(m *identity.MemberCompliance) string { return m.User.ID.String() }, viewMember), nil
 }

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+)
 
 // endpoint is one row of the route table.
 type endpoint struct {
@@ -54,7 +58,7 @@ func endpoints() []endpoint {
 		{post, "/auth/webauthn/register/complete", enrolling, (*API).completeRegistration},
 		{post, "/auth/webauthn/login/begin", anybody, (*API).beginAssertion},
 		{post, "/auth/webauthn/login/complete", anybody, (*API).completeAssertion},
-		{get, "/auth/webauthn/credentials", person, (*API).listCredentials},
+		{get, "/auth/webauthn/credentials", person, inPages(func(f *factorView) uuid.UUID { return f.ID }, (*API).listCredentials)},
 		{patch, "/auth/webauthn/credentials/{id}", person, (*API).renameCredential},
 		{remove, "/auth/webauthn/credentials/{id}", fresh, (*API).deleteCredential},
 
@@ -66,7 +70,7 @@ func endpoints() []endpoint {
 		{get, "/users/me/grants", person, (*API).listGrants},
 		{remove, "/users/me/grants/{id}", person, (*API).revokeGrant},
 		{get, "/users/me/export", fresh, (*API).export},
-		{get, "/users/me/tokens", person, (*API).listTokens},
+		{get, "/users/me/tokens", person, inPages(func(t *tokenView) uuid.UUID { return t.ID }, (*API).listTokens)},
 		{post, "/users/me/tokens", fresh, (*API).createToken},
 		{remove, "/users/me/tokens/{id}", person, (*API).revokeToken},
 

@@ -93,17 +93,20 @@ type listedSession struct {
 }
 
 func (a *API) listSessions(c *call) (answer, error) {
-	all, err := a.identity.Sessions(c.r.Context(), c.actor())
+	p, err := a.page(c)
 	if err != nil {
 		return answer{}, err
 	}
-	list := []listedSession{}
-	for _, s := range all {
-		networks := slices.DeleteFunc([]string{s.Network4, s.Network6}, func(n string) bool { return n == "" })
-		list = append(list, listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, API: s.API, ACR: s.ACR,
-			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt})
+	all, err := a.identity.SessionsBefore(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	if err != nil {
+		return answer{}, err
 	}
-	return answer{message: "Your sessions.", data: list}, nil
+	view := func(s *storage.Session) listedSession {
+		networks := slices.DeleteFunc([]string{s.Network4, s.Network6}, func(n string) bool { return n == "" })
+		return listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, API: s.API, ACR: s.ACR,
+			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
+	}
+	return listed(p, "Your sessions.", all, func(s *storage.Session) string { return s.ID.String() }, view), nil
 }
 
 func (a *API) endSession(c *call) (answer, error) {

@@ -84,6 +84,16 @@ func (i *Identity) Grants(ctx context.Context, a Actor) ([]storage.Grant, error)
 	return i.store.UserGrants(ctx, u.ID)
 }
 
+// GrantsBefore are up to limit of them, the newest first, that are older than the
+// one with that id; uuid.Max begins.
+func (i *Identity) GrantsBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.UserGrantsBefore(ctx, u.ID, before, limit)
+}
+
 // RevokeGrant revokes one of the acting person's grants. storage.ErrNotFound if
 // they have none such that lives.
 func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {

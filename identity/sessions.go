@@ -19,6 +19,16 @@ func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, er
 	return i.store.Sessions(ctx, u.ID)
 }
 
+// SessionsBefore are up to limit of them, the newest first, that are older than the
+// one with that id; uuid.Max begins.
+func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Session, error) {
+	u, err := i.person(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return i.store.SessionsBefore(ctx, u.ID, before, limit)
+}
+
 // EndSession ends one of the acting person's sessions and every grant that was made
 // in it, offline ones too. It returns the hash of the session's token, under which
 // a copy may be kept. storage.ErrNotFound if they have none such.

@@ -139,7 +139,7 @@ func (s *Server) openDoors(rt *web.Router) error {
 		return err
 	}
 	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
-		Factors: a.Factors, Now: a.now})
+		Factors: a.Factors, Keys: a.keyring, Now: a.now})
 	if err != nil {
 		return err
 	}
