@@ -67,8 +67,8 @@ type SignIn struct {
 	// StepUp adds a proof to the session that the browser has, which must be this
 	// person's and live, else ErrConflict. Only ACR, AMR and the token change.
 	StepUp bool
-	// Notice is sent if the session is a new one and not the person's first: the
-	// mail about a sign-in from a new device. nil for none.
+	// Notice is sent if the session is a new one of somebody who has signed in before,
+	// however long ago: the mail about a sign-in from a new device. nil for none.
 	Notice    *Message
 	RequestID string
 	// Personal goes into the events: address, browser.
@@ -165,7 +165,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		), noticed AS (
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT `+s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` FROM created
-			WHERE CAST(? AS uuid) IS NOT NULL AND EXISTS (SELECT 1 FROM sessions WHERE user_id = ?)
+			WHERE CAST(? AS uuid) IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = ? AND first_sign_in_at IS NOT NULL)
 		), now_in AS (
 			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
 		), end_event AS (`+endedEvent+`), start_event AS (
@@ -260,7 +260,7 @@ func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended []any)
 	}
 	if _, err := t.exec(ctx, `INSERT INTO outbox (id, kind, payload, created_at, available_at)
 		SELECT `+t.s.engine.casts("uuid", "text", "text", "bigint", "bigint")+`
-		WHERE CAST(? AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM sessions WHERE user_id = ?)`, noticeArgs(in, now)...); err != nil {
+		WHERE CAST(? AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = ? AND first_sign_in_at IS NOT NULL)`, noticeArgs(in, now)...); err != nil {
 		return out, err
 	}
 	_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)

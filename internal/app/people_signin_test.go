@@ -26,6 +26,22 @@ func TestSigningIn(t *testing.T) {
 	})
 }
 
+// A mail tells of a new device also whoever has not signed in for so long that all
+// their sessions are swept: of a dormant account nobody else will notice.
+func TestADormantAccountIsToldOfANewDevice(t *testing.T) {
+	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
+		signIn(t, s.Browser(t), harness.Bob)
+		s.Clock.Advance(40 * 24 * time.Hour)
+		if gone, err := s.App.Store.Sweep(t.Context(), 100); err != nil || gone["sessions"] != 1 {
+			t.Fatalf("swept %v, %v, want the session", gone, err)
+		}
+		signIn(t, s.Browser(t), harness.Bob)
+		if all := s.Mail(t, harness.Bob.Email); len(all) != 1 || !strings.Contains(all[0].Subject, "sign-in") {
+			t.Errorf("got %+v, want the one about a new device", all)
+		}
+	})
+}
+
 // RU-15: after a sign-in without a flow a browser goes to pages of ours alone.
 func testWhereSigningInLeads(t *testing.T, s *harness.Server) {
 	token := strings.Repeat("A", 43)
