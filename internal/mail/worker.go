@@ -43,6 +43,7 @@ const (
 	maxAtOnce     = 4                  // handlers of a kind at a time
 	maxTime       = time.Minute        // of one handler, but for mail's
 	maxAge        = 3 * 24 * time.Hour // then a message is given up
+	minTries      = 10                 // but not before: a server that was stopped for long has not tried
 	maxUnanswered = 3                  // so many copies of a mail at most
 	grace         = 10 * time.Second   // for handlers when the server stops
 )
@@ -183,7 +184,7 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 
 // over reports whether a message that failed is not to be tried again.
 func (w *Worker) over(m *storage.Message, failed error) bool {
-	return Permanent(failed) || unanswered(failed) && m.Unanswered+1 >= maxUnanswered || w.c.Now().Sub(m.CreatedAt) >= maxAge
+	return Permanent(failed) || unanswered(failed) && m.Unanswered+1 >= maxUnanswered || m.Attempts >= minTries && w.c.Now().Sub(m.CreatedAt) >= maxAge
 }
 
 // try runs the handler. A panic is a failure like another: the next message may
