@@ -200,11 +200,20 @@ func (w *Worker) try(ctx context.Context, m *storage.Message) (err error) {
 	return w.c.Handlers[m.Kind](ctx, m)
 }
 
-func (w *Worker) event(m *storage.Message) *storage.Event {
-	if w.c.Undeliverable != nil && m.Kind == Kind {
-		return w.c.Undeliverable(m)
+// event is that of a message that is given up. One that cannot even be named must
+// end too: else it would come back to each node in turn, and take it down.
+func (w *Worker) event(m *storage.Message) (e *storage.Event) {
+	plain := &storage.Event{Type: "message.undeliverable", Facts: map[string]any{"kind": m.Kind, "tries": m.Attempts}}
+	if w.c.Undeliverable == nil || m.Kind != Kind {
+		return plain
 	}
-	return &storage.Event{Type: "message.undeliverable", Facts: map[string]any{"kind": m.Kind, "tries": m.Attempts}}
+	defer func() {
+		if v := recover(); v != nil {
+			w.c.Log.Error("a message that is given up cannot be read", "kind", m.Kind, "message", m.ID, "panic", fmt.Sprint(v))
+			e = plain
+		}
+	}()
+	return w.c.Undeliverable(m)
 }
 
 // note keeps since when a kind fails. A message that is hopeless by itself says

@@ -371,6 +371,27 @@ func TestAPanicIsAFailedTry(t *testing.T) {
 	})
 }
 
+// A mail that cannot even be named ends like another, and takes no node along.
+func TestAPoisonedMailEnds(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		done := make(chan string, 1)
+		w := mail.NewWorker(mail.WorkerConfig{Store: in.store, Handlers: map[string]mail.Handler{mail.Kind: func(context.Context, *storage.Message) error { return mail.GiveUp(errors.New("unreadable")) }},
+			Undeliverable: func(*storage.Message) *storage.Event { panic("nil map") }, Observe: func(_, outcome string) { done <- outcome }, Log: slog.New(slog.DiscardHandler), Now: in.clock.Now})
+		in.write(t, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); w.Run(ctx) }()
+		if got := <-done; got != mail.GivenUp {
+			t.Errorf("got %s, want it given up", got)
+		}
+		stop()
+		<-ended
+		if left, _, err := in.store.WaitingMessages(t.Context()); err != nil || left != 0 {
+			t.Errorf("got %d waiting, %v, want none", left, err)
+		}
+	})
+}
+
 // Four at a time of each kind: an outage of mail holds up nothing else, and no
 // burst opens a thousand connections.
 func TestASlowKindHoldsUpNoOther(t *testing.T) {
