@@ -52,11 +52,14 @@ func (g *Mailgun) Send(ctx context.Context, m *Message) error {
 		return err
 	case status == http.StatusOK:
 		return nil
-	case status == http.StatusBadRequest && strings.Contains(words, "to parameter"):
+	case status == http.StatusBadRequest && strings.HasPrefix(unquoted.Replace(words), "to parameter"):
 		return fmt.Errorf("recipient: %w", GiveUp(answered(status, words)))
 	}
 	return answered(status, words)
 }
+
+// unquoted: Mailgun writes 'to' parameter, and wrote it without quotes.
+var unquoted = strings.NewReplacer("'", "", `"`, "")
 
 // Check posts a message without any field: whoever may send hears what is missing,
 // anybody else that he may not.
