@@ -17,13 +17,10 @@ func TestAnUnprovenAccountInvitesNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		own, err := in.CreateOrganization(t.Context(), Operator(), "victims-organization", "Victim’s organization", u.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		own := in.settled(t, u)
 		link := in.verifyLink(t, u)
 		me := Actor{UserID: u.ID}
-		if _, err := in.Invite(t.Context(), me, own.ID, "mallory@evil.example", storage.RoleAdmin); !errors.Is(err, ErrForbidden) {
+		if _, err := in.Invite(t.Context(), me, own, "mallory@evil.example", storage.RoleAdmin); !errors.Is(err, ErrForbidden) {
 			t.Errorf("unproven: got %v, want ErrForbidden", err)
 		}
 		if all := in.letters(t); len(all) != 0 {
@@ -32,10 +29,10 @@ func TestAnUnprovenAccountInvitesNobody(t *testing.T) {
 		if _, err := in.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.Invite(t.Context(), me, own.ID, "friend@acme.example", storage.RoleAdmin); err != nil {
+		if _, err := in.Invite(t.Context(), me, own, "friend@acme.example", storage.RoleAdmin); err != nil {
 			t.Errorf("proven: %v", err)
 		}
-	})
+	}, welcoming)
 }
 
 // Judging a password takes the longer the longer it is, seconds for one that an

@@ -20,7 +20,8 @@ func (i *Identity) Members(ctx context.Context, a Actor, organizationID, after u
 
 // AddMember gives a person a role in an organization. Only those who administer
 // the installation add people without asking them; an organization invites.
-// storage.ErrExists if they are a member already.
+// storage.ErrExists if they are a member already, storage.ErrUnproven while nobody
+// has proven their address.
 func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
 	if err := i.platform(ctx, a); err != nil {
 		return err
@@ -32,7 +33,8 @@ func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userI
 }
 
 // SetRole changes a member's role: owners any, admins what is below an owner.
-// storage.ErrConflict if the organization would lose its last owner.
+// storage.ErrConflict if the organization would lose its last owner,
+// storage.ErrUnproven for a higher role while nobody has proven their address.
 func (i *Identity) SetRole(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
 	if err := i.overMember(ctx, a, organizationID, userID, role); err != nil {
 		return err

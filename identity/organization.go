@@ -66,7 +66,8 @@ func clip(s string) string {
 }
 
 // CreateOrganization creates an organization, with its owner if there is one.
-// storage.ErrExists if the slug is or ever was taken.
+// storage.ErrExists if the slug is or ever was taken, storage.ErrUnproven if nobody
+// has proven the owner's address, storage.ErrNotFound for no such owner.
 func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
 	if err := i.platform(ctx, a); err != nil {
 		return nil, err
@@ -78,6 +79,14 @@ func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name s
 	checkName(&faults, "name", name, 100)
 	if len(faults) > 0 {
 		return nil, faults
+	}
+	if owner != uuid.Nil {
+		// What is proven stays so: nobody needs to be held for this.
+		if u, err := i.store.User(ctx, owner); err != nil {
+			return nil, err
+		} else if !u.Proven() {
+			return nil, storage.ErrUnproven
+		}
 	}
 	n := i.newOrganization(a, slug, name, owner)
 	if err := i.store.CreateOrganizations(ctx, n); err != nil {

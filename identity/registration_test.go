@@ -385,11 +385,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 		bob := in.user(t, "bob@acme-corp.com", false)
 		in.unproven(t, "gone@acme-corp.com")
 		owner := in.unproven(t, "owner@acme-corp.com")
-		o, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := in.AddMember(t.Context(), Operator(), o.ID, bob.ID, storage.RoleMember); err != nil {
+		if err := in.AddMember(t.Context(), Operator(), in.settled(t, owner), bob.ID, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 		in.now = in.now.Add(24 * time.Hour)
@@ -417,7 +413,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 		if n, err := in.again(t).Lapse(t.Context()); n != 0 || err != nil {
 			t.Errorf("another node at the same time: %d, %v", n, err)
 		}
-	})
+	}, welcoming)
 }
 
 // CK-01: an account made yesterday outlives a node whose clock is a month ahead.

@@ -132,6 +132,7 @@ func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (c
 }
 
 // AddPlatformRole gives a person superadmin or admin. False if they had it.
+// storage.ErrUnproven while nobody has proven their address.
 func (i *Identity) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
 	return i.setPlatformRole(ctx, a, userID, role, true, "user.role_added")
 }

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,9 +68,13 @@ func (s *Store) Role(ctx context.Context, organizationID, userID uuid.UUID) (str
 }
 
 // AddMember gives a live person a place in a live organization. ErrExists if
-// they have one already, whatever the role.
+// they have one already, whatever the role; ErrUnproven if their address is not
+// proven: who made the account need not be whom the place is for.
 func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockEntitled(ctx, userID); err != nil {
+			return err
+		}
 		n, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at)
 			SELECT o.id, u.id, `+s.engine.casts("text", "bigint")+` FROM organizations o, users u
 			WHERE o.id = ? AND o.deleted_at IS NULL AND u.id = ? AND u.deleted_at IS NULL`,
@@ -85,9 +91,13 @@ func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID,
 }
 
 // SetRole changes a member's role. ErrConflict if that would leave the
-// organization without an owner who can act.
+// organization without an owner who can act; ErrUnproven for a higher role than
+// they have while their address is not proven.
 func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.higherIsProven(ctx, organizationID, userID, role); err != nil {
+			return err
+		}
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
@@ -106,6 +116,24 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 		return t.event(ctx, e)
 	})
 	return fault("set a role", err)
+}
+
+// higherIsProven refuses a higher role to a person whose address is not proven. It
+// takes the person's row; whoever takes an organization's too does so after it.
+func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUID, role string) error {
+	err := t.lockEntitled(ctx, userID)
+	if !errors.Is(err, ErrUnproven) {
+		return err
+	}
+	var present string
+	if err := t.row(ctx, `SELECT role FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID)).Scan(&present); err != nil {
+		return err
+	}
+	rising := []string{RoleGuest, RoleMember, RoleAdmin, RoleOwner}
+	if slices.Index(rising, role) > slices.Index(rising, present) {
+		return ErrUnproven
+	}
+	return nil
 }
 
 // RemoveMember takes a person out of an organization and revokes every grant and

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -287,10 +288,11 @@ func (s *Store) EnableUser(ctx context.Context, userID uuid.UUID, e *Event) (cha
 	return changed, fault("enable a person", err)
 }
 
-// SetPlatformRole gives (has) or takes a platform role. False if nothing had to change.
+// SetPlatformRole gives (has) or takes a platform role. False if nothing had to
+// change. ErrUnproven if it was to be given to somebody whose address is not proven.
 func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role string, has bool, e *Event) (changed bool, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
-		if err := t.lockUser(ctx, userID); err != nil {
+		if err := t.lockEntitled(ctx, userID); err != nil && (has || !errors.Is(err, ErrUnproven)) {
 			return err
 		}
 		var roles []string
@@ -319,6 +321,20 @@ func (t *tx) lockUser(ctx context.Context, userID uuid.UUID) error {
 	n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(userID))
 	if err == nil && n == 0 {
 		err = ErrNotFound
+	}
+	return err
+}
+
+// ErrUnproven: nobody has proven the person's address, so whoever made the account
+// need not be whom it names. Such a person is given no rights.
+var ErrUnproven = errors.New("the address is not proven")
+
+// lockEntitled is lockUser for what is given to the owner of an address. With
+// ErrUnproven the row is held too.
+func (t *tx) lockEntitled(ctx context.Context, userID uuid.UUID) error {
+	err := t.lockProven(ctx, userID)
+	if errors.Is(err, ErrConflict) {
+		err = ErrUnproven
 	}
 	return err
 }

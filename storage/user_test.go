@@ -273,3 +273,56 @@ func TestPeopleAreListedInPages(t *testing.T) {
 		}
 	})
 }
+
+// Whoever made an account with the address of another is given nothing that somebody
+// means for that other; what they have by mistake can be taken.
+func TestNobodyUnprovenIsGivenRights(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		n := &NewUser{User: newPerson(s, "ops@corp.com")}
+		n.User.EmailVerifiedAt = time.Time{}
+		if err := s.CreateUsers(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+		squatter, owner := n.User.ID, person(t, s, "owner@corp.com")
+		o := Organization{ID: uuid.Must(uuid.NewV7()), Slug: "corp", Name: "Corp", CreatedAt: s.clock(), UpdatedAt: s.clock()}
+		if err := s.CreateOrganizations(ctx, &NewOrganization{Organization: o, Owner: owner, Event: &Event{Type: "made"}}); err != nil {
+			t.Fatal(err)
+		}
+		before := len(recorded(t, s))
+		_, role := s.SetPlatformRole(ctx, squatter, RoleSuperadmin, true, &Event{Type: "role"})
+		for what, err := range map[string]error{
+			"a platform role":    role,
+			"a place":            s.AddMember(ctx, o.ID, squatter, RoleGuest, &Event{Type: "place"}),
+			"no role to be kept": s.SetRole(ctx, o.ID, squatter, RoleOwner, &Event{Type: "raised"}),
+		} {
+			if want := map[bool]error{true: ErrNotFound, false: ErrUnproven}[what == "no role to be kept"]; !errors.Is(err, want) {
+				t.Errorf("%s: got %v, want %v", what, err, want)
+			}
+		}
+		if got := recorded(t, s)[before:]; len(got) != 0 {
+			t.Errorf("events of what was refused: %v", got)
+		}
+		// They came by some of it before that was refused, or by an import.
+		for _, q := range []string{`UPDATE users SET platform_roles = 'superadmin' WHERE id = ?`,
+			`INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES ('` + o.ID.String() + `', ?, 'member', 1)`} {
+			if _, err := s.exec(ctx, q, id(squatter)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, higher := range []string{RoleAdmin, RoleOwner} {
+			if err := s.SetRole(ctx, o.ID, squatter, higher, &Event{Type: "raised"}); !errors.Is(err, ErrUnproven) {
+				t.Errorf("a higher role: got %v, want ErrUnproven", err)
+			}
+		}
+		if err := s.SetRole(ctx, o.ID, squatter, RoleGuest, &Event{Type: "lowered"}); err != nil {
+			t.Errorf("a lower role: %v", err)
+		}
+		if changed, err := s.SetPlatformRole(ctx, squatter, RoleSuperadmin, false, &Event{Type: "taken"}); !changed || err != nil {
+			t.Errorf("taking a platform role: %v, %v", changed, err)
+		}
+		if err := s.RemoveMember(ctx, o.ID, squatter, &Event{Type: "removed"}); err != nil {
+			t.Errorf("taking a place: %v", err)
+		}
+	})
+}

@@ -23,7 +23,7 @@ func (p *program) users() *cobra.Command {
 			map[bool]string{true: "%s now has the role %s.\n", false: "%s has the role %s already.\n"}),
 		p.usersRole("remove-role", "Take a platform role from a person", "", (*identity.Identity).RemovePlatformRole,
 			map[bool]string{true: "%s no longer has the role %s.\n", false: "%s does not have the role %s.\n"}),
-		p.usersDisable(), p.usersImport())
+		p.usersSetEmail(), p.usersDisable(), p.usersImport())
 	return cmd
 }
 
@@ -77,7 +77,11 @@ func (p *program) usersCreate() *cobra.Command {
 			}
 			u, err := a.Identity.CreateUser(ctx, identity.Operator(), n)
 			if errors.Is(err, storage.ErrExists) {
-				return &failure{what: fmt.Sprintf("the address %s is taken", printable(n.Email)), next: "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(n.Email)}
+				next := "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(n.Email)
+				if u, err := a.Identity.UserByEmail(ctx, identity.Operator(), n.Email); err == nil && !u.Proven() {
+					next = "Nobody has proven it: strangers can have made that account. " + vouch
+				}
+				return &failure{what: fmt.Sprintf("the address %s is taken", printable(n.Email)), next: next}
 			} else if err != nil {
 				return err
 			}
@@ -180,11 +184,57 @@ func (p *program) usersResetPassword() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(p.out, "%s has a new password; their sessions have ended.\n", printable(u.Email))
+			if !u.Proven() {
+				fmt.Fprintln(p.err, map[bool]string{true: "They cannot sign in with it: ", false: "Beware: "}[a.Identity.ConfirmsEmail()]+"nobody has proven this address. "+vouch)
+			}
 			return nil
 		}),
 	}
 	emailFlag(cmd, &email)
 	passwordFlag(cmd, &password)
+	return cmd
+}
+
+// vouch is what to do about an address that nobody has proven.
+const vouch = "Its owner proves it by the link in a mail. Or vouch for it, which takes the account from whoever made it: sallyport users set-email -e ADDRESS --to ADDRESS, then sallyport users reset-password -e ADDRESS"
+
+func (p *program) usersSetEmail() *cobra.Command {
+	var email, to string
+	cmd := p.yesFlag(&cobra.Command{
+		Use: "set-email", Short: "Give a person another address",
+		Long: "Give a person another address to sign in with. It counts as proven: you vouch for it. Their sessions end, what they had allowed applications is revoked, and a mail tells the old address.\n\n" +
+			"An account whose address nobody had proven is taken from whoever made it: its password, profile and own organization go. To vouch for the address it has, give the same one again.",
+		Example: examples("sallyport users set-email -e bob@example.com --to robert@example.com", "sallyport users set-email -e ops@example.com --to ops@example.com --yes"), Args: cobra.NoArgs,
+		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+			u, err := p.person(ctx, a, &email)
+			if err != nil {
+				return err
+			}
+			if err := p.need(&to, "New email", "--to ADDRESS"); err != nil {
+				return err
+			}
+			question := "%s signs in as %s from now on, and their sessions end. Go on?"
+			if !u.Proven() {
+				question = "The account of %s, whoever made it, becomes that of %s: password, profile and own organization go. Go on?"
+			}
+			if err := p.confirm(fmt.Sprintf(question, printable(u.Email), printable(to))); err != nil {
+				return err
+			}
+			err = a.Identity.SetEmail(ctx, identity.Operator(), u.ID, to)
+			if errors.Is(err, storage.ErrExists) {
+				return &failure{what: fmt.Sprintf("the address %s is taken", printable(to)), next: "See who has it: sallyport users list", cause: err}
+			} else if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "%s signs in as %s now; their sessions have ended.\n", printable(u.Email), printable(strings.TrimSpace(to)))
+			if !u.Proven() {
+				fmt.Fprintf(p.out, "They have no password: sallyport users reset-password -e %s\n", printable(strings.TrimSpace(to)))
+			}
+			return nil
+		}),
+	})
+	emailFlag(cmd, &email)
+	cmd.Flags().StringVar(&to, "to", "", "the new `ADDRESS`")
 	return cmd
 }
 

@@ -26,7 +26,8 @@ const (
 
 const (
 	badToken = "This token does not count: it was used, is more than an hour old, or a newer one was printed since."
-	taken    = "This address has an account already. Choose another one, or give that one the role: sallyport users add-role superadmin."
+	// The command refuses an address that nobody has proven: strangers can have made the account.
+	taken = "This address has an account already. Choose another one, or give that one the role with sallyport users add-role superadmin on the server, which says what to do if nobody has proven the address."
 )
 
 // show is the beginning while nobody administers the server, and afterwards the
