@@ -25,6 +25,9 @@ type Message struct {
 	Attempts int
 	// Unanswered counts those that failed and may have delivered it all the same.
 	Unanswered int
+	// TryingSince is when the first of those tries began that failed one after the
+	// other, none of them for its recipient's sake; zero before the first.
+	TryingSince time.Time
 	// DoneAt is when it was delivered or given up; zero while it waits.
 	DoneAt time.Time
 	// LastError is why the last try failed.
@@ -34,11 +37,11 @@ type Message struct {
 }
 
 // messageColumns are what scan reads. A payload that was cleared is an empty object.
-const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, unanswered, done_at, last_error`
+const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, unanswered, trying_since, done_at, last_error`
 
 func (m *Message) scan(r *sqlx.Rows) error {
 	var payload string
-	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, &m.Unanswered, instant{&m.DoneAt}, &m.LastError)
+	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, &m.Unanswered, instant{&m.TryingSince}, instant{&m.DoneAt}, &m.LastError)
 	m.Payload = json.RawMessage(payload)
 	return err
 }
@@ -79,7 +82,7 @@ func (t *tx) enqueue(ctx context.Context, messages ...*Message) error {
 // same rows the later one looks at it again when it gets them.
 const (
 	dueMessage    = `SELECT 1 FROM outbox WHERE kind = ? AND done_at IS NULL AND available_at <= ? ORDER BY available_at LIMIT 1`
-	leaseMessages = `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1
+	leaseMessages = `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1, trying_since = COALESCE(trying_since, ?)
 		WHERE done_at IS NULL AND available_at <= ? AND id IN
 			(SELECT o.id FROM outbox o WHERE o.kind = ? AND o.done_at IS NULL AND o.available_at <= ? ORDER BY o.available_at, o.id LIMIT ?)
 		RETURNING ` + messageColumns
@@ -104,7 +107,7 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 			m := &Message{lease: lease}
 			all = append(all, m)
 			return m.scan(r)
-		}, leaseMessages, lease, usec(now.Add(hold)), usec(now), kind, usec(now), limit)
+		}, leaseMessages, lease, usec(now.Add(hold)), usec(now), usec(now), kind, usec(now), limit)
 	})
 	if err != nil {
 		return nil, fault("lease messages", err)
@@ -146,6 +149,7 @@ func (s *Store) MessageGivenUp(ctx context.Context, m *Message, reason string, e
 type Failure struct {
 	Reason     string // kept for the operator; holds no secret
 	Unanswered bool   // it may have been delivered all the same
+	Recipient  bool   // it is the recipient's own trouble, and no outage
 }
 
 // MessageFailed lets a message be tried again later, the later the oftener it
@@ -159,8 +163,9 @@ func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error 
 		wait, copies = 15*time.Minute<<(3*min(m.Unanswered, 2)), 1
 	}
 	wait += rand.N(wait / 5)
-	n, err := s.exec(ctx, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ? WHERE id = ? AND lease = ? AND done_at IS NULL`,
-		usec(s.clock().Add(wait)), f.Reason, copies, id(m.ID), m.lease)
+	n, err := s.exec(ctx, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
+			trying_since = CASE WHEN ? THEN NULL ELSE trying_since END WHERE id = ? AND lease = ? AND done_at IS NULL`,
+		usec(s.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease)
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}
@@ -202,4 +207,20 @@ func (s *Store) Message(ctx context.Context, messageID uuid.UUID) (*Message, err
 func (s *Store) WaitingMessages(ctx context.Context) (n int, oldest time.Time, err error) {
 	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL`).Scan(&n, instant{&oldest})
 	return n, oldest, fault("count messages", err)
+}
+
+const stuckMessage = `SELECT ` + messageColumns + ` FROM outbox WHERE done_at IS NULL AND trying_since <= ? ORDER BY trying_since LIMIT 1`
+
+// StuckMessage returns the message that has been tried in vain the longest (see
+// Message.TryingSince), or ErrNotFound if none has been for so long.
+func (s *Store) StuckMessage(ctx context.Context, forLonger time.Duration) (*Message, error) {
+	var found *Message
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		found = &Message{}
+		return found.scan(r)
+	}, stuckMessage, usec(s.clock().Add(-forLonger)))
+	if err == nil && found == nil {
+		err = ErrNotFound
+	}
+	return found, fault("look for stuck messages", err)
 }

@@ -244,7 +244,7 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 		now = now.Add(time.Minute)
 		enqueue(t, s, 1)
 		at := usec(now)
-		for query, args := range map[string][]any{dueMessage: {"mail", at}, leaseMessages: {"lease", at, at, "mail", at, 4}} {
+		for query, args := range map[string][]any{dueMessage: {"mail", at}, leaseMessages: {"lease", at, at, at, "mail", at, 4}} {
 			if plan := planOf(t, s, query, args...); !strings.Contains(plan, "outbox_due") || strings.Contains(plan, "SCAN ") || strings.Contains(plan, "Seq Scan") {
 				t.Errorf("%s reads more than what it is after:\n%s", query, plan)
 			}
@@ -252,6 +252,50 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 		if got, err := s.LeaseMessages(t.Context(), "mail", 4, time.Minute); err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v, want the one mail", got, err)
 		}
+	})
+}
+
+// What is tried in vain is seen from everywhere, at the cost of one look; not so a
+// full mailbox, nor a backlog that nobody has tried yet.
+func TestAMessageThatIsTriedInVainIsFound(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		s.now = func() time.Time { return now }
+		enqueue(t, s, 2)
+		if plan := planOf(t, s, stuckMessage, usec(now)); !strings.Contains(plan, "outbox_trying_since") {
+			t.Errorf("it reads more than what it is after:\n%s", plan)
+		}
+		fail := func(f Failure) {
+			t.Helper()
+			now = now.Add(2 * time.Hour)
+			got, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute)
+			if err != nil || len(got) != 1 {
+				t.Fatalf("leased: got %v, %v", got, err)
+			}
+			if err := s.MessageFailed(t.Context(), got[0], f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := func(forLonger time.Duration, since time.Time) {
+			t.Helper()
+			m, err := s.StuckMessage(t.Context(), forLonger)
+			if since.IsZero() && !errors.Is(err, ErrNotFound) || !since.IsZero() && (err != nil || !m.TryingSince.Equal(since)) {
+				t.Errorf("got %+v, %v, want one since %v", m, err, since)
+			}
+		}
+		found(0, time.Time{})
+		fail(Failure{Reason: "connection refused"})
+		first := now
+		found(time.Minute, time.Time{})
+		found(0, first)
+		fail(Failure{Reason: "connection refused"}) // the other one
+		fail(Failure{Reason: "connection refused"}) // the first again
+		found(time.Minute, first)
+		fail(Failure{Reason: "mailbox full", Recipient: true})
+		fail(Failure{Reason: "mailbox full", Recipient: true})
+		found(0, time.Time{})
+		fail(Failure{Reason: "connection refused"})
+		found(0, now)
 	})
 }
 

@@ -46,6 +46,7 @@ const (
 	minTries      = 10                 // but not before: a server that was stopped for long has not tried
 	maxUnanswered = 3                  // so many copies of a mail at most
 	grace         = 10 * time.Second   // for handlers when the server stops
+	stuck         = 15 * time.Minute   // so long in vain, and every node says that something fails
 )
 
 // patience is how long a handler of a kind may take. Its message is hidden from
@@ -167,7 +168,7 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	case w.over(m, failed):
 		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed, ""), w.event(m))
 	default:
-		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, storage.Failure{Reason: reason(failed, ""), Unanswered: unanswered(failed)})
+		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, storage.Failure{Reason: reason(failed, ""), Unanswered: unanswered(failed), Recipient: !outage(failed)})
 	}
 	w.note(m.Kind, failed)
 	if failed != nil {
@@ -237,7 +238,7 @@ func (w *Worker) note(kind string, err error) {
 type Status struct {
 	Waiting int       // messages not delivered yet
 	Oldest  time.Time // when the oldest of them was written; zero if there is none
-	Failing bool      // this node's last try failed, for a reason beyond one recipient
+	Failing bool      // this node's last try failed, or any node's have for a while, for a reason beyond one recipient
 	Kind    string    // what fails
 	Since   time.Time // since when
 	Reason  string    // in the provider's words
@@ -249,6 +250,10 @@ func (w *Worker) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var err error
 	if s.Waiting, s.Oldest, err = w.c.Store.WaitingMessages(ctx); err != nil {
+		return s, err
+	}
+	inVain, err := w.c.Store.StuckMessage(ctx, stuck)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return s, err
 	}
 	w.mu.Lock()
@@ -263,6 +268,9 @@ func (w *Worker) Status(ctx context.Context) (Status, error) {
 	if len(kinds) > 0 {
 		s.Failing, s.Kind = true, slices.Min(kinds)
 		s.Since, s.Reason = w.trouble[s.Kind].since, w.trouble[s.Kind].reason
+	}
+	if inVain != nil && (!s.Failing || inVain.TryingSince.Before(s.Since)) {
+		s.Failing, s.Kind, s.Since, s.Reason = true, inVain.Kind, inVain.TryingSince, inVain.LastError
 	}
 	return s, nil
 }

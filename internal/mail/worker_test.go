@@ -299,6 +299,33 @@ func TestAnOutageDelaysMailAndShows(t *testing.T) {
 	})
 }
 
+// A node that never had to send knows of an outage too, for it may be the one that
+// is asked. One full mailbox is none.
+func TestAnOutageShowsOnEveryNode(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		in.clock.now = in.clock.now.UTC().Truncate(time.Microsecond)
+		in.provider.failing(func(*mail.Message) error { return errors.New("connection refused") })
+		busy, idle := in.start(t, in.store, nil), in.start(t, in.open(t), map[string]mail.Handler{})
+		in.write(t, 1)
+		began := in.clock.Now()
+		busy.expect(t, "mail retried")
+		in.clock.Advance(14 * time.Minute)
+		if s := idle.status(t); s.Failing {
+			t.Errorf("after 14 minutes: got %+v", s)
+		}
+		in.clock.Advance(time.Minute)
+		if s := idle.status(t); !s.Failing || s.Kind != mail.Kind || !s.Since.Equal(began) || s.Reason != "connection refused" {
+			t.Errorf("after 15 minutes: got %+v, want it failing since %v", s, began)
+		}
+		in.provider.failing(func(*mail.Message) error { return mail.NotYet(errors.New("452 mailbox full")) })
+		busy.expect(t, "mail retried")
+		in.clock.Advance(time.Hour)
+		if s := idle.status(t); s.Failing || s.Waiting != 1 {
+			t.Errorf("a full mailbox: got %+v, want the provider well", s)
+		}
+	})
+}
+
 // What cannot arrive ends with an event that names nobody in its facts, at once or
 // after three days, and takes its link along.
 func TestMailThatCannotArriveIsGivenUp(t *testing.T) {

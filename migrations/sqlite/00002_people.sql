@@ -91,14 +91,19 @@ CREATE TABLE settings (
     updated_at INTEGER NOT NULL
 );
 
--- unanswered: tries that may have delivered the message, for all that is known.
+-- unanswered: tries that may have delivered the message, for all that is known. trying_since: since when it is tried in
+-- vain, not for its recipient's sake, so that every node sees an outage.
 ALTER TABLE outbox ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN trying_since INTEGER;
+CREATE INDEX outbox_trying_since ON outbox (trying_since) WHERE done_at IS NULL AND trying_since IS NOT NULL;
 -- Kind by kind: no backlog of one is read on the way to another's messages.
 DROP INDEX outbox_available_at;
 CREATE INDEX outbox_due ON outbox (kind, available_at, id) WHERE done_at IS NULL;
 
 -- +goose Down
 DROP INDEX outbox_due;
+DROP INDEX outbox_trying_since;
+ALTER TABLE outbox DROP COLUMN trying_since;
 ALTER TABLE outbox DROP COLUMN unanswered;
 CREATE INDEX outbox_available_at ON outbox (available_at) WHERE done_at IS NULL;
 DROP TABLE settings;
