@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
@@ -85,4 +87,17 @@ func validation(faults identity.Faults) error {
 		details[f.Field] = append(details[f.Field], text)
 	}
 	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.", Details: details}
+}
+
+// renamed puts the caller's names in the place of identity's, where err is of fields.
+func renamed(err error, names map[string]string) error {
+	faults, ok := errors.AsType[identity.Faults](err)
+	if !ok {
+		return err
+	}
+	faults = slices.Clone(faults)
+	for i := range faults {
+		faults[i].Field = cmp.Or(names[faults[i].Field], faults[i].Field)
+	}
+	return faults
 }

@@ -85,7 +85,7 @@ func (a *API) changePassword(c *call) (answer, error) {
 		}
 		return answer{}, invalid("current_password", "is not your password")
 	}
-	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, err
+	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, renamed(err, map[string]string{"password": "new_password"})
 }
 
 // organizationView is an organization as a member sees it.

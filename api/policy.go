@@ -24,16 +24,44 @@ func viewPolicy(p storage.MFAPolicy) map[string]policyView {
 	return map[string]policyView{"mfa": v}
 }
 
-// policyInput is the body of what sets one.
+// policyInput is the body of what sets one. All of it is required, grace_days where
+// something is asked for: what is left out must not switch anything off.
 type policyInput struct {
-	MFA struct {
-		Require   string `json:"require"`
-		GraceDays int    `json:"grace_days"`
+	MFA *struct {
+		Require   *string `json:"require"`
+		GraceDays *int    `json:"grace_days"`
 	} `json:"mfa"`
 }
 
-func (in *policyInput) policy() storage.MFAPolicy {
-	return storage.MFAPolicy{Require: in.MFA.Require, GraceDays: in.MFA.GraceDays}
+func (in *policyInput) policy() (p storage.MFAPolicy, err error) {
+	switch {
+	case in.MFA == nil:
+		return p, invalid("mfa", "is missing")
+	case in.MFA.Require == nil:
+		return p, invalid("mfa.require", `is missing; "" asks for nothing`)
+	case in.MFA.GraceDays != nil:
+		p.GraceDays = *in.MFA.GraceDays
+	case *in.MFA.Require != "":
+		return p, invalid("mfa.grace_days", "is missing")
+	}
+	p.Require = *in.MFA.Require
+	return p, nil
+}
+
+// newPolicy reads a policy and has it set.
+func newPolicy(c *call, set func(storage.MFAPolicy) (storage.MFAPolicy, error)) (map[string]policyView, error) {
+	var in policyInput
+	if err := decode(c, &in); err != nil {
+		return nil, err
+	}
+	p, err := in.policy()
+	if err != nil {
+		return nil, err
+	}
+	if p, err = set(p); err != nil {
+		return nil, renamed(err, map[string]string{"require": "mfa.require", "grace_days": "mfa.grace_days"})
+	}
+	return viewPolicy(p), nil
 }
 
 func (a *API) organizationPolicy(c *call) (answer, error) {
@@ -46,16 +74,14 @@ func (a *API) organizationPolicy(c *call) (answer, error) {
 }
 
 func (a *API) setOrganizationPolicy(c *call) (answer, error) {
-	var in policyInput
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
 	id, err := c.id()
 	if err != nil {
 		return answer{}, err
 	}
-	p, err := a.identity.SetMFAPolicy(c.r.Context(), c.actor(), id, in.policy())
-	return answer{message: "The policy is set.", data: viewPolicy(p)}, err
+	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
+		return a.identity.SetMFAPolicy(c.r.Context(), c.actor(), id, p)
+	})
+	return answer{message: "The policy is set.", data: data}, err
 }
 
 func (a *API) settings(c *call) (answer, error) {
@@ -64,12 +90,10 @@ func (a *API) settings(c *call) (answer, error) {
 }
 
 func (a *API) setSettings(c *call) (answer, error) {
-	var in policyInput
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
-	p, err := a.identity.SetPlatformMFAPolicy(c.r.Context(), c.actor(), in.policy())
-	return answer{message: "The settings are changed.", data: viewPolicy(p)}, err
+	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
+		return a.identity.SetPlatformMFAPolicy(c.r.Context(), c.actor(), p)
+	})
+	return answer{message: "The settings are changed.", data: data}, err
 }
 
 // memberView is how a member stands to the policy.

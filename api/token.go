@@ -53,6 +53,9 @@ func (a *API) createToken(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
+	if in.OrganizationID == uuid.Nil {
+		return answer{}, invalid("organization_id", "is missing")
+	}
 	most := int(identity.MaxTokenLife / (24 * time.Hour))
 	if in.Days < 0 || in.Days > most {
 		return answer{}, invalid("expires_in_days", fmt.Sprintf("is not from 1 to %d", most))
