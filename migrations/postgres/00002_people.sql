@@ -100,7 +100,22 @@ CREATE INDEX outbox_trying_since ON outbox (trying_since) WHERE done_at IS NULL 
 DROP INDEX outbox_available_at;
 CREATE INDEX outbox_due ON outbox (kind, available_at, id) WHERE done_at IS NULL;
 
+-- What a sweep, a deletion and the end of a client look for.
+CREATE INDEX outbox_done_at ON outbox (done_at) WHERE done_at IS NOT NULL;
+CREATE INDEX invitations_accepted_by ON invitations (accepted_by) WHERE accepted_by IS NOT NULL;
+CREATE INDEX invitations_invited_by ON invitations (invited_by) WHERE accepted_at IS NULL;
+CREATE INDEX personal_access_tokens_organization_id ON personal_access_tokens (organization_id) WHERE revoked_at IS NULL;
+CREATE INDEX consents_client_id ON consents (client_id) WHERE withdrawn_at IS NULL;
+CREATE INDEX grants_client_id ON grants (client_id) WHERE revoked_at IS NULL;
+CREATE INDEX resource_servers_client_id ON resource_servers (client_id);
+CREATE INDEX users_platform_roles ON users (platform_roles) WHERE platform_roles <> '';
+
 -- +goose Down
+DROP INDEX users_platform_roles;
+DROP INDEX resource_servers_client_id;
+DROP INDEX grants_client_id;
+DROP INDEX consents_client_id;
+DROP INDEX outbox_done_at;
 DROP INDEX outbox_due;
 DROP INDEX outbox_trying_since;
 ALTER TABLE outbox DROP COLUMN trying_since;
