@@ -14,8 +14,8 @@
 //	           X-CSRF-Token with data.csrf_token of auth/me or auth/login
 //	token      Authorization: Bearer sp_st_…, a session token that auth/login gave out:
 //	           an ordinary session row that only this API takes
-//	personal   Authorization: Bearer sp_pat_…, a personal access token: one organization,
-//	           reads, and writes that touch no credential, role or token
+//	personal   Authorization: Bearer sp_pat_…, a personal access token: one organization, and
+//	           what the route table gives a member: reading who its person is, and where
 //
 // # States of a session
 //
@@ -25,4 +25,8 @@
 //
 // What weakens an account wants a session that signed in within five minutes, as
 // the pages do. The token of a session is another one after each step.
+//
+// # Lists
+//
+// Each pages by a sealed cursor (page.go) that is good for its list and caller alone.
 package api
