@@ -17,7 +17,9 @@
 //     sign-in) is one round trip, where need be a data-modifying CTE; on SQLite
 //     it is a transaction on the one writer connection. dialect.go holds every
 //     other difference.
-//   - Nothing is deleted on a request's path. Sweep removes expired rows in batches.
+//   - What was used or has expired is not deleted on a request's path: Sweep removes
+//     it in batches. What somebody takes away on purpose (a place in an organization,
+//     a second factor, a person's password) goes in the transaction that tells of it.
 //
 // # Errors
 //

@@ -3,8 +3,10 @@
 //
 //	Router    for each request, whatever comes of it (404, 405 and panics too): request id, security headers, the
 //	          check of Host and path, the cap on the body, one access line, one observation for metrics
-//	Web       errors become responses: Handle for people, HandleJSON for machines
-//	SameOrigin, Form, Query, AnyOrigin, ClientOrigins    what a route adds for itself
+//	Web       errors become responses: Handle for people, HandleJSON for the protocol, HandleAPI for the JSON API, whose
+//	          answers are all in the Envelope
+//	SameOrigin, CheckOrigin, CheckAPIOrigin, Form, Query    what a route refuses by itself
+//	AnyOrigin, ClientOrigins, APIOrigins                    which pages of other origins it lets in
 //
 // What never reaches the log: query strings, bodies, cookies, credentials.
 package web
