@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type installation struct {
 	store *storage.Store
 	now   time.Time
 	ahead time.Duration                    // of the database's clock
+	url   string                           // of the database
 	again func(t testing.TB) *installation // another process on the same database
 }
 
@@ -46,7 +48,7 @@ func onSQLite(t testing.TB, how ...configured) *installation {
 
 func install(t testing.TB, databaseURL string, how ...configured) *installation {
 	t.Helper()
-	in := &installation{now: time.Now().UTC().Truncate(time.Microsecond)}
+	in := &installation{url: databaseURL, now: time.Now().UTC().Truncate(time.Microsecond)}
 	clock := func() time.Time { return in.now }
 	var err error
 	if in.store, err = storage.Open(t.Context(), storage.Config{URL: databaseURL, Conns: 8, Now: clock, DatabaseNow: func() time.Time { return in.now.Add(-in.ahead) }}); err != nil {
@@ -72,6 +74,23 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 		return other
 	}
 	return in
+}
+
+// database runs a statement beside the installation.
+func (in *installation) database(t testing.TB, query string) {
+	t.Helper()
+	engine, source := "postgres", in.url
+	if file, ok := strings.CutPrefix(in.url, "sqlite://"); ok {
+		engine, source = "sqlite", file // the driver that package storage brings along
+	}
+	db, err := sqlx.Connect(engine, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(query)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // issuer is where the installations of tests are.

@@ -48,6 +48,15 @@ func (i *Identity) unsealMessage(m *storage.Message, v any) error {
 // dedupe keeps a message that is handled twice from sending two mails.
 func dedupe(m *storage.Message) string { return "answer " + m.ID.String() }
 
+// mayMail counts the mail that answers a message to a mailbox, once however often
+// the message is tried: what fails on the way must not use up the mailbox's share.
+func (i *Identity) mayMail(ctx context.Context, m *storage.Message, kind, emailKey string) (bool, error) {
+	if m.Attempts > 1 {
+		return true, nil
+	}
+	return i.mailboxAllowed(ctx, kind, emailKey)
+}
+
 // Lapse deletes the accounts whose address was not proven within 7 days, and tells
 // how many. Call it every hour or so; at any time one node does it. storage.ErrClock
 // while this node's clock is wrong: then nobody lapses.

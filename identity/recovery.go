@@ -56,7 +56,7 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 	} else if err != nil {
 		return err
 	}
-	if allowed, err := i.mailboxAllowed(ctx, mailboxRecovery, r.EmailKey); err != nil || !allowed {
+	if allowed, err := i.mayMail(ctx, m, mailboxRecovery, r.EmailKey); err != nil || !allowed {
 		return err
 	}
 	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey})

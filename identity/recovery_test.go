@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -142,4 +143,60 @@ func (in *installation) factor(t testing.TB, u *storage.User, name string) {
 	if _, err := in.store.ConfirmFactor(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A mailbox gets 5 mails of a kind an hour. The tries of one that cannot be written
+// are not mails.
+func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
+	counted := map[string]int{}
+	fiveAnHour := func(c *Config) {
+		c.ConfirmEmail = true
+		c.MailboxAllowed = func(_ context.Context, kind, emailKey string) (bool, error) {
+			counted[kind+emailKey]++
+			return counted[kind+emailKey] <= 5, nil
+		}
+	}
+	eachEngine(t, func(t *testing.T, in *installation) {
+		clear(counted)
+		bob := in.user(t, "bob@acme-corp.com", false)
+		for kind, ask := range map[string]func() error{
+			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Origin{}, "") },
+			registrationRequested: func() error {
+				return in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})
+			},
+		} {
+			if err := ask(); err != nil {
+				t.Fatal(err)
+			}
+			try := func() error {
+				t.Helper()
+				in.now = in.now.Add(2 * time.Minute)
+				all, err := in.store.LeaseMessages(t.Context(), kind, 10, time.Minute)
+				if err != nil || len(all) != 1 {
+					t.Fatalf("%s: got %d messages, %v", kind, len(all), err)
+				}
+				return in.MessageHandlers()[kind](t.Context(), all[0])
+			}
+			in.database(t, `ALTER TABLE links RENAME TO links_away`)
+			for range 6 {
+				if err := try(); err == nil {
+					t.Fatalf("%s: links are stored without their table", kind)
+				}
+			}
+			in.database(t, `ALTER TABLE links_away RENAME TO links`)
+			if err := try(); err != nil {
+				t.Fatal(err)
+			}
+			if got := in.letters(t); len(got) != 1 {
+				t.Errorf("%s: got %d mails, want one", kind, len(got))
+			}
+			in.now = in.now.Add(2 * time.Minute)
+			in.waiting(t, kind)
+		}
+		for what, n := range counted {
+			if n != 1 {
+				t.Errorf("%s was counted %d times", what, n)
+			}
+		}
+	}, fiveAnHour)
 }

@@ -202,7 +202,7 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	if err := i.unsealMessage(m, &r); err != nil {
 		return err
 	}
-	if allowed, err := i.mailboxAllowed(ctx, mailboxRegistration, r.EmailKey); err != nil || !allowed {
+	if allowed, err := i.mayMail(ctx, m, mailboxRegistration, r.EmailKey); err != nil || !allowed {
 		return err
 	}
 	u, err := i.store.UserByEmail(ctx, r.EmailKey)
