@@ -115,12 +115,20 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 	return all, nil
 }
 
-// MessageDone ends a message that was delivered. Its payload, which may hold a
-// link that signs somebody in, goes, unless keep is set. ErrSpent if the lease ran
-// out and another worker has the message now: it was or will be delivered again.
+// MessageDone ends a message that was delivered. It goes at once, for it may hold
+// a link that signs somebody in, or be about somebody who has no account; unless
+// keep is set. Of one with a Dedupe that and no payload stays, until it is swept.
+// ErrSpent if the lease ran out and another worker has the message now: it was or
+// will be delivered again.
 func (s *Store) MessageDone(ctx context.Context, m *Message, keep bool) error {
-	n, err := s.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
-		usec(s.clock()), keep, id(m.ID), m.lease)
+	var n int64
+	var err error
+	if m.Dedupe == "" && !keep {
+		n, err = s.exec(ctx, `DELETE FROM outbox WHERE id = ? AND lease = ? AND done_at IS NULL`, id(m.ID), m.lease)
+	} else {
+		n, err = s.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
+			usec(s.clock()), keep, id(m.ID), m.lease)
+	}
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}
@@ -173,8 +181,8 @@ func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error 
 }
 
 // Messages lists messages of a kind, the newest first, at most limit and only
-// those older than after unless that is nil; the delivered ones too, until they
-// are swept.
+// those older than after unless that is nil; the delivered ones that are left too,
+// until they are swept.
 func (s *Store) Messages(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
 	query, args := `SELECT `+messageColumns+` FROM outbox WHERE kind = ?`, []any{kind}
 	if after != uuid.Nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,16 +113,31 @@ func TestAMessageIsWrittenOncePerDedupe(t *testing.T) {
 	})
 }
 
-// A delivered mail's payload holds a link that may still sign somebody in.
+// A delivered mail's payload holds a link that may still sign somebody in, and a
+// request may be about a stranger. What must not be written twice is still known.
 func TestADeliveredMessageForgetsWhatItSaid(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
+		once := &Message{Kind: "mail", Dedupe: "once", Payload: []byte(`{}`)}
+		if err := s.Enqueue(t.Context(), once); err != nil {
+			t.Fatal(err)
+		}
 		enqueue(t, s, 3)
-		got, err := s.LeaseMessages(t.Context(), "mail", 3, time.Minute)
-		if err != nil || len(got) != 3 {
+		got, err := s.LeaseMessages(t.Context(), "mail", 4, time.Minute)
+		if err != nil || len(got) != 4 {
 			t.Fatalf("leased: got %v, %v", got, err)
 		}
+		slices.SortFunc(got, func(a, b *Message) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 		if err := errors.Join(s.MessageDone(t.Context(), got[0], false), s.MessageDone(t.Context(), got[1], true),
-			s.MessageGivenUp(t.Context(), got[2], "no such mailbox", &Event{Type: "mail.undeliverable"})); err != nil {
+			s.MessageGivenUp(t.Context(), got[2], "no such mailbox", &Event{Type: "mail.undeliverable"}), s.MessageDone(t.Context(), got[3], false)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Message(t.Context(), got[3].ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("one that may be written twice: got %v, want it gone", err)
+		}
+		if err := s.MessageDone(t.Context(), got[3], false); !errors.Is(err, ErrSpent) {
+			t.Errorf("done a second time: got %v, want ErrSpent", err)
+		}
+		if err := s.Enqueue(t.Context(), &Message{Kind: "mail", Dedupe: "once", Payload: []byte(`{"again":true}`)}); err != nil {
 			t.Fatal(err)
 		}
 		all, err := s.Messages(t.Context(), "mail", uuid.Nil, 10)

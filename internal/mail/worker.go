@@ -29,7 +29,7 @@ type WorkerConfig struct {
 	Handlers map[string]Handler // by kind; kinds without one are left alone
 	// Undeliverable is the event of a message that is given up; nil: "message.undeliverable".
 	Undeliverable func(m *storage.Message) *storage.Event
-	// Keep leaves delivered messages their payload.
+	// Keep leaves delivered mails in the table as they are.
 	Keep bool
 	// Observe, if set, is told the outcome of every try.
 	Observe func(kind, outcome string)
@@ -164,7 +164,7 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	var err error
 	switch {
 	case failed == nil:
-		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Keep)
+		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Keep && m.Kind == Kind)
 	case w.over(m, failed):
 		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed, ""), w.event(m))
 	default:
