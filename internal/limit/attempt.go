@@ -39,6 +39,9 @@ type Attempt struct {
 	known   bool
 	since   uint64
 	flying  bool
+	// redis is where the counters were to be read when the attempt began. That may
+	// change meanwhile, but what was read must be what is decided by.
+	redis bool
 }
 
 // Begin starts an attempt on the account with that folded address, or whatever
@@ -57,7 +60,7 @@ func (g *Guard) BeginFactor(r *http.Request, account string, challenge secret.Ha
 }
 
 func (g *Guard) begin(r *http.Request, k *kind, account string, challenge secret.Hash, address netip.Addr) (*Attempt, error) {
-	a := &Attempt{g: g, kind: k, account: account, address: address}
+	a := &Attempt{g: g, kind: k, account: account, address: address, redis: g.shared.useRedis()}
 	a.browser, a.devices = g.device.read(r)
 	subject := []string{account}
 	if a.known = g.device.knows(a.browser, a.devices, account, k.proof); a.known {
@@ -94,9 +97,10 @@ func (a *Attempt) failing(person uuid.UUID) failing {
 // new device.
 func (a *Attempt) Known() bool { return a.known }
 
-// Counters are what storage.Claimant is to read for this attempt; nil if Redis keeps them.
+// Counters are what storage.Claimant is to read for this attempt; nil if Redis keeps
+// them: then Allow reads them itself.
 func (a *Attempt) Counters() []secret.Hash {
-	if a.g.shared.useRedis() {
+	if a.redis {
 		return nil
 	}
 	return a.names
@@ -106,7 +110,7 @@ func (a *Attempt) Counters() []secret.Hash {
 // longer than a request can.
 func (a *Attempt) Allow(ctx context.Context, seen []storage.Counter) error {
 	g := a.g
-	if g.shared.useRedis() {
+	if a.redis { // or the database, if Redis has failed since
 		var err error
 		if seen, err = g.shared.read(ctx, a.names); err != nil {
 			return err
@@ -231,20 +235,52 @@ func (a *Attempt) Failed(ctx context.Context, person uuid.UUID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
 	now := g.now()
-	var add []storage.Counter
+	var add, patient []storage.Counter
 	g.mu.Lock()
 	for place, b := range a.kind.budgets {
-		if b.rule != blocksLate || a.impatient(now) {
-			add = append(add, storage.Counter{Hash: a.names[place], N: 1, ExpiresAt: now.Add(b.length)})
+		c := storage.Counter{Hash: a.names[place], N: 1, ExpiresAt: now.Add(b.length)}
+		k, _ := g.front.Peek(c.Hash)
+		switch {
+		case b.rule == blocksLate && !a.impatient(now):
+		case b.later && k.running(now) == 0:
+			patient = append(patient, c)
+		default:
+			add = append(add, c)
 		}
 	}
 	g.mu.Unlock()
 	seen, err := g.shared.count(ctx, add)
+	if more := a.second(seen, patient); err == nil && len(more) > 0 {
+		var begun []storage.Counter
+		begun, err = g.shared.count(ctx, more)
+		seen = append(seen, begun...)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tally.failed(a.failing(person), a.address, now)
 	g.raise(seen, now)
 	return err
+}
+
+// second is what begins to be counted because this failure was not the only one in
+// the account's window: the second counts for the first too. seen is what the
+// shared counter said, so that of failures at once each has its number.
+func (a *Attempt) second(seen, patient []storage.Counter) []storage.Counter {
+	var n int64
+	for _, c := range seen {
+		if c.Hash == a.names[0] {
+			n = c.N
+		}
+	}
+	if n < 2 {
+		return nil
+	}
+	for i := range patient {
+		if n == 2 {
+			patient[i].N = 2
+		}
+	}
+	return patient
 }
 
 // Exhausted reports whether the challenge bears no more wrong codes: what the

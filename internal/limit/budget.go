@@ -31,6 +31,10 @@ type budget struct {
 	window
 	of   subject
 	rule rule
+	// later begins with the second failure in the kind's first window, and counts the
+	// first then. Without it, guesses at a million made-up addresses would leave a
+	// counter each for a month. A guess in every window is as slow as impatience asks.
+	later bool
 }
 
 // kind is what somebody can attempt. It has at most five budgets, which is what
@@ -61,13 +65,13 @@ var (
 )
 
 var passwords = kind{event: "sign_in.failed", proof: byPassword, budgets: []budget{
-	{accountShort, ofAccount, blocks}, {patience, ofAccount, counts}, {accountLong, ofAccount, blocksLate},
-	{addressMinute, ofAddress, blocks}, {addressHour, ofAddress, blocks},
+	{window: accountShort, of: ofAccount, rule: blocks}, {window: patience, of: ofAccount, rule: counts, later: true},
+	{window: accountLong, of: ofAccount, rule: blocksLate}, {window: addressMinute, of: ofAddress, rule: blocks}, {window: addressHour, of: ofAddress, rule: blocks},
 }}
 
 var factors = kind{event: "factor.failed", proof: byFactor, budgets: []budget{
-	{challengeCodes, ofChallenge, blocks}, {codesMinute, ofAccount, blocks}, {codesPatience, ofAccount, counts}, {codesLong, ofAccount, blocksLate},
-	{addressMinute, ofAddress, blocks},
+	{window: challengeCodes, of: ofChallenge, rule: blocks}, {window: codesMinute, of: ofAccount, rule: blocks}, {window: codesPatience, of: ofAccount, rule: counts},
+	{window: codesLong, of: ofAccount, rule: blocksLate}, {window: addressMinute, of: ofAddress, rule: blocks},
 }}
 
 // Request is something that anybody may ask for, but not often.

@@ -3,7 +3,8 @@
 //
 //	budget      failures            counted for
 //	account     10 in 10 minutes    the folded address, whether anybody has it or not;
-//	            10 in an hour       after 100 without a success between
+//	            10 in an hour       after 100 without a success between, not counting
+//	                                those that were alone in their ten minutes
 //	codes       20 in a minute      the same, for the codes of second factors;
 //	            10 in an hour       after 100 without a success between
 //	challenge   5                   one half session: what a password alone has earned
