@@ -3,7 +3,7 @@ package mail
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"regexp"
 )
 
 // failure says what an error means for the message it is about.
@@ -54,11 +54,14 @@ func outage(err error) bool {
 // maxReason bounds what is kept of a provider's words.
 const maxReason = 300
 
-// reason is err for the operator: one short line that does not name the recipient.
-func reason(err error, recipient string) string {
+// reason is err for the operator: one short line that does not name the recipient,
+// neither as it was typed nor as servers have it, which may change its case.
+func reason(err error, recipients ...string) string {
 	text := err.Error()
-	if recipient != "" {
-		text = strings.ReplaceAll(text, recipient, "(the recipient)")
+	for _, r := range recipients {
+		if r != "" {
+			text = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(r)).ReplaceAllLiteralString(text, "(the recipient)")
+		}
 	}
 	return oneLine(text, maxReason)
 }

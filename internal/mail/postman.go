@@ -116,7 +116,8 @@ func (p *Postman) Deliver(ctx context.Context, m *storage.Message) error {
 	if err == nil {
 		return nil
 	}
-	told := errors.New(reason(err, letter.To.Email))
+	mailbox, _ := letter.To.mailbox()
+	told := errors.New(reason(err, letter.To.Email, mailbox))
 	if f, ok := errors.AsType[*failure](err); ok {
 		return &failure{err: told, hopeless: f.hopeless, unanswered: f.unanswered}
 	}

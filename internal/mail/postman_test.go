@@ -103,3 +103,18 @@ func TestADecidedRequestLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Servers repeat the address in their own spelling; neither the log nor the row may.
+func TestNoRefusalNamesTheRecipient(t *testing.T) {
+	p := &provider{fail: func(m *mail.Message) error {
+		return errors.New("550 <BOB@xn--bcher-kva.example>: unknown; bob@xn--bcher-kva.example and Bob@B\u00fccher.example too")
+	}}
+	sealer, postman := newPostman(t, p)
+	m, err := mail.NewWriter(sealer, issuer).Message(mail.Address{Email: "Bob@b\u00fccher.example"}, templates.NewDevice{AccountLink: issuer}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := postman.Deliver(t.Context(), m); err == nil || strings.Contains(strings.ToLower(err.Error()), "bob") {
+		t.Errorf("got %v, want it not to name anybody", err)
+	}
+}

@@ -166,13 +166,13 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	case failed == nil:
 		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Keep && m.Kind == Kind)
 	case w.over(m, failed):
-		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed, ""), w.event(m))
+		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason(failed), w.event(m))
 	default:
-		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, storage.Failure{Reason: reason(failed, ""), Unanswered: unanswered(failed), Recipient: !outage(failed)})
+		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m, storage.Failure{Reason: reason(failed), Unanswered: unanswered(failed), Recipient: !outage(failed)})
 	}
 	w.note(m.Kind, failed)
 	if failed != nil {
-		w.c.Log.Warn("a message was not delivered", "kind", m.Kind, "message", m.ID, "try", m.Attempts, "outcome", outcome, "error", reason(failed, ""))
+		w.c.Log.Warn("a message was not delivered", "kind", m.Kind, "message", m.ID, "try", m.Attempts, "outcome", outcome, "error", reason(failed))
 	}
 	// ErrSpent: it took too long, and another worker has it now.
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
@@ -230,7 +230,7 @@ func (w *Worker) note(kind string, err error) {
 	if !failing {
 		t.since = w.c.Now()
 	}
-	t.reason = reason(err, "")
+	t.reason = reason(err)
 	w.trouble[kind] = t
 }
 
