@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +23,12 @@ import (
 // checkTimeout bounds one look at everything the server needs.
 const checkTimeout = 2 * time.Second
 
-// Health is the answer of /readyz. Status is ready, degraded (it answers, but
+// lookFor is how long a look at everything serves those who ask: strangers may, as
+// often as they like.
+const lookFor = time.Second
+
+// Health is the answer of /readyz on the admin listener; the public one has Status
+// alone. Status is ready, degraded (it answers, but
 // something is wrong) or unavailable.
 type Health struct {
 	Status string            `json:"status"`
@@ -38,9 +45,6 @@ func (s *Server) Check(ctx context.Context) Health {
 		if h.Status != "unavailable" {
 			h.Status = status
 		}
-	}
-	if s.draining.Load() {
-		worse("process", "stopping", "unavailable")
 	}
 	dbClock, err := s.app.Store.Ping(ctx)
 	if err != nil {
@@ -76,10 +80,38 @@ func (s *Server) Check(ctx context.Context) Health {
 	return h
 }
 
-// mountHealth puts the probes on the public listener too.
+// looked is the last look at everything.
+type looked struct {
+	mu     sync.Mutex
+	at     time.Time
+	health Health
+}
+
+// health is what the last Check found, if that was within a second; else who asks
+// first looks, and the others wait for the answer. It does not end with the
+// request: who hangs up must not make the others' answer.
+func (s *Server) health(ctx context.Context) Health {
+	s.looked.mu.Lock()
+	defer s.looked.mu.Unlock()
+	if age := s.app.now().Sub(s.looked.at); age < 0 || age >= lookFor {
+		s.looked.health = s.Check(context.WithoutCancel(ctx))
+		s.looked.at = s.app.now()
+	}
+	h := s.looked.health
+	if s.draining.Load() {
+		h.Status, h.Checks = "unavailable", maps.Clone(h.Checks)
+		h.Checks["process"] = "stopping"
+	}
+	return h
+}
+
+// mountHealth puts the probes on the public listener too, where strangers read them.
 func (s *Server) mountHealth(rt *web.Router, w *web.Web) {
 	rt.Handle("/healthz", w.HandleJSON(s.healthz), http.MethodGet)
-	rt.Handle("/readyz", w.HandleJSON(s.readyz), http.MethodGet)
+	rt.Handle("/readyz", w.HandleJSON(func(w http.ResponseWriter, r *http.Request) error {
+		h := s.health(r.Context())
+		return answerReady(w, h.Status, map[string]string{"status": h.Status})
+	}), http.MethodGet)
 }
 
 // healthz says that the process answers, and nothing else.
@@ -87,15 +119,19 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return web.JSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// readyz says whether requests should come here.
+// readyz says whether requests should come here, and what is wrong.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	h := s.Check(r.Context())
+	h := s.health(r.Context())
+	return answerReady(w, h.Status, h)
+}
+
+func answerReady(w http.ResponseWriter, word string, body any) error {
 	status := http.StatusOK
-	if h.Status == "unavailable" {
+	if word == "unavailable" {
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "5")
 	}
-	return web.JSON(w, status, h)
+	return web.JSON(w, status, body)
 }
 
 // adminHandler serves what is for operators. It listens on loopback unless

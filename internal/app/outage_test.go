@@ -3,9 +3,12 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
@@ -48,8 +51,13 @@ func TestWithoutItsDatabase(t *testing.T) {
 		t.Errorf("userinfo: %d", status)
 	}
 	ready := b.Get(t, "/readyz")
-	if ready.Status != http.StatusServiceUnavailable || ready.Header.Get("Retry-After") == "" || !strings.Contains(ready.Body, "database") {
+	if ready.Status != http.StatusServiceUnavailable || ready.Header.Get("Retry-After") == "" || strings.TrimSpace(ready.Body) != `{"status":"unavailable"}` {
 		t.Errorf("/readyz: %d %s", ready.Status, ready.Body)
+	}
+	inside := httptest.NewRecorder()
+	s.Server.Admin().ServeHTTP(inside, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	if inside.Code != http.StatusServiceUnavailable || !strings.Contains(inside.Body.String(), `"database":"no answer"`) {
+		t.Errorf("/readyz for operators: %d %s", inside.Code, inside.Body)
 	}
 	for name, p := range map[string]*harness.Page{"authorize": b.Get(t, rp.Authorize(nil).URL), "home": b.Get(t, "/"), "logout": b.Get(t, "/oauth2/logout"),
 		"sign-in": stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password)} {
@@ -64,6 +72,7 @@ func TestWithoutItsDatabase(t *testing.T) {
 	}
 
 	restore()
+	s.Clock.Advance(time.Second) // until then the last answer serves
 	ready = b.Get(t, "/readyz")
 	var health struct{ Status string }
 	if err := json.Unmarshal([]byte(ready.Body), &health); err != nil || ready.Status != http.StatusOK || health.Status != "ready" {
@@ -84,5 +93,42 @@ func TestWithoutItsDatabase(t *testing.T) {
 	}
 	if p := stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password); p.Away == nil || p.Away.Query().Get("code") == "" {
 		t.Errorf("the flow from before ends at %s with %d", p.URL, p.Status)
+	}
+}
+
+// Strangers may ask whether the server is ready: it costs the database no more
+// than one look a second, and tells them a word.
+func TestReadinessIsLookedForOnceASecond(t *testing.T) {
+	var mu sync.Mutex
+	at := time.Now()
+	s := harness.Start(t, storage.Postgres, harness.Options{Count: true, Now: func(func() time.Time) func() time.Time {
+		return func() time.Time { mu.Lock(); defer mu.Unlock(); return at }
+	}})
+	later := func() { mu.Lock(); defer mu.Unlock(); at = at.Add(time.Second) }
+	look := func(n int) (trips int64) {
+		s.Counter.Reset()
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				got := httptest.NewRecorder()
+				s.Server.Handler().ServeHTTP(got, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+				if body := strings.TrimSpace(got.Body.String()); body != `{"status":"ready"}` && body != `{"status":"degraded"}` {
+					t.Errorf("got %d %s, want a word", got.Code, body)
+				}
+			})
+		}
+		wg.Wait()
+		trips, _ = s.Counter.Trips()
+		return trips
+	}
+	look(1) // prepares its statements
+	later()
+	one := look(1)
+	later()
+	if got := look(100); one == 0 || got > one {
+		t.Errorf("a hundred who ask cost %d round trips, one %d", got, one)
+	}
+	if got := look(100); got != 0 {
+		t.Errorf("within the same second: %d round trips", got)
 	}
 }

@@ -40,6 +40,7 @@ type Server struct {
 	admin    http.Handler
 	redis    session.Redis // nil without REDIS_URL
 	draining atomic.Bool
+	looked   looked
 	workers  []worker
 }
 
