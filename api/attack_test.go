@@ -65,7 +65,7 @@ func TestAHalfSessionTellsNothingOfThePerson(t *testing.T) {
 	})
 }
 
-// §6: enrolling needs a fresh sign-in, above all where the second step is the
+// Enrolling needs a fresh sign-in, above all where the second step is the
 // first one: a session that was found open must not get one of its finder's.
 func TestAnOverdueSecondStepNeedsAFreshSignIn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Host: "localhost"}, func(t *testing.T, s *harness.Server) {

@@ -200,7 +200,7 @@ func TestAnInvitationDoesNotTellWhetherTheAddressHasAnAccount(t *testing.T) {
 	}
 }
 
-// §6: nothing attaches to an address that is not proven. The invitation is a proof
+// Nothing attaches to an address that is not proven. The invitation is a proof
 // by itself, and whoever registers with it has the account, whoever made it before.
 func TestRegisteringByInvitation(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {

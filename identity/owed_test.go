@@ -55,7 +55,7 @@ func TestWhatASessionOwes(t *testing.T) {
 	})
 }
 
-// §6: what weakens an account needs a sign-in within five minutes, and a half one is none.
+// What weakens an account needs a sign-in within five minutes, and a half one is none.
 func TestFreshSignIns(t *testing.T) {
 	in := onSQLite(t)
 	now := in.clock()

@@ -78,7 +78,7 @@ func wordsOf(texts []string) []string {
 	return all
 }
 
-// sampleCredential knows the passwords and secrets of product.md section 12: they are public.
+// sampleCredential knows the passwords and secrets of the sample data: they are public.
 func sampleCredential(s string) bool {
 	return slices.Contains([]string{samplePassword, sampleAdminPassword, "acme_secret_portal_2024", "data_secret_api_2024", "sample_rp_secret_2024"}, s)
 }

@@ -18,7 +18,8 @@ func (in *installation) seed(t *testing.T, o SeedOptions) {
 	}
 }
 
-// product.md section 12.
+// People, organizations and clients of the sample data are there, with the numbered
+// ones; seeding again changes nothing.
 func TestTheSampleDataIsAllThere(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		for range 2 { // again changes nothing

@@ -107,7 +107,7 @@ func TestWhatATokenCanBeAskedFor(t *testing.T) {
 	}
 }
 
-// §9: never above the person's role at use, and MF-07: the organization's policy
+// Never above the person's role at use, and MF-07: the organization's policy
 // binds tokens too.
 func TestATokenIsJudgedWhenItIsUsed(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// §13: a sign-in has six round trips. Welcoming takes none of them from whoever has
+// A sign-in has six round trips. Welcoming takes none of them from whoever has
 // signed in before, and one from a newcomer who belongs somewhere; a personal access
 // token costs one.
 func TestRoundTripsOfWelcomesAndTokens(t *testing.T) {

@@ -218,8 +218,8 @@ func TestAnAssertionIsVerifiedWithRegisteredKeysOnly(t *testing.T) {
 	})
 }
 
-// product.md section 4 and RFC 7523, section 3. The jti is spent last: an assertion
-// that is refused for anything else can be corrected and sent again.
+// RFC 7523, section 3. The jti is spent last: an assertion that is refused for
+// anything else can be corrected and sent again.
 func TestAnAssertionIsForThisServerNowAndOnce(t *testing.T) {
 	keys := newKeyring(t)
 	harness.EachEngine(t, harness.Options{Clients: keyedClients(t, keys)}, func(t *testing.T, s *harness.Server) {

@@ -185,8 +185,8 @@ func foreignCertificates(t *testing.T, s *harness.Server, hc *http.Client) {
 	}
 }
 
-// CL-06 and product.md section 10: guesses at a secret are throttled for the
-// client, wherever they come from, and the right secret always passes.
+// CL-06: guesses at a secret are throttled for the client, wherever they come
+// from, and the right secret always passes.
 func TestGuessesAtASecretNeverLockItsClientOut(t *testing.T) {
 	const key = "basic-secret-of-the-client-tests"
 	harness.EachEngine(t, harness.Options{Clients: secretClients, Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.0/8"}}, func(t *testing.T, s *harness.Server) {

@@ -338,7 +338,7 @@ func aFlowBelongsToItsBrowser(t *testing.T, s *harness.Server, b *harness.Browse
 	}
 }
 
-// product.md: unknown scopes are ignored, and the token response says what was granted.
+// Unknown scopes are ignored, and the token response says what was granted.
 func unknownScopesAreLeftOut(t *testing.T, s *harness.Server, b *harness.Browser) {
 	rp := redirectPortal(s)
 	r := rp.Authorize(url.Values{"scope": {"nonsense openid Profile profile:read   profile openid"}})

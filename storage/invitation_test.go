@@ -195,7 +195,7 @@ func TestNobodyJoinsWhatOrWhoIsGone(t *testing.T) {
 	})
 }
 
-// §6: an address belongs to nobody until proven. The token was mailed to it.
+// An address belongs to nobody until proven. The token was mailed to it.
 func TestAcceptingProvesTheAddressAndEndsNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		acme := organization(t, s, "acme-corp", uuid.Nil)

@@ -205,8 +205,8 @@ func TestPlatformRolesAreASet(t *testing.T) {
 	})
 }
 
-// product.md section 1.4: identifying columns cleared, the sub never given out
-// again, sessions, consents and grants gone in the same transaction.
+// Of a deleted person the identifying columns are cleared, the sub is never given out
+// again, and sessions, consents and grants go in the same transaction.
 func TestADeletedPersonIsATombstone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		u := newPerson(s, "bob@acme-corp.com")

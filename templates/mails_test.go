@@ -52,8 +52,8 @@ func TestMailsReadAsBefore(t *testing.T) {
 	}
 }
 
-// face.md: who, the link as a button and as text, how long, what if not, when
-// and from where; and the operator's brand.
+// A mail says who, has the link as a button and as text, says how long it works, what
+// to do if it was not them, when and from where; and it wears the operator's brand.
 func TestMailsSayWhatAPersonNeeds(t *testing.T) {
 	tmpl := acme(t)
 	for _, s := range MailSamples() {

@@ -281,7 +281,7 @@ func TestPagesLookAsBefore(t *testing.T) {
 	}
 }
 
-// product.md allows 60 KB compressed; a page with everything it links to.
+// A page with everything it links to is at most 60 KB compressed.
 func TestPagesAreSmall(t *testing.T) {
 	tmpl := newTemplates(t, Brand{})
 	for _, s := range Samples() {

@@ -67,7 +67,7 @@ func testTheProfile(t *testing.T, s *harness.Server) {
 	}
 }
 
-// §6: nothing attaches to an address that is not proven, and the page says how to prove it.
+// Nothing attaches to an address that is not proven, and the page says how to prove it.
 func testAnUnprovenAccount(t *testing.T, s *harness.Server) {
 	b, who := s.Browser(t), harness.Person{Email: "unproven@example.com", Password: "correct horse battery staple"}
 	b.Submit(t, b.Get(t, "/register").Form(t, "register"), "email", who.Email, "password", who.Password)
@@ -171,7 +171,7 @@ func testSettingAFirstPassword(t *testing.T, s *harness.Server) {
 	}
 }
 
-// §10: guessing the current password uses up the same budget as signing in.
+// Guessing the current password uses up the same budget as signing in.
 func testGuessingTheCurrentPassword(t *testing.T, s *harness.Server) {
 	b, who := s.Browser(t), person(t, s, "guessed@example.com")
 	signIn(t, b, who)

@@ -141,7 +141,7 @@ func submitLogin(t *testing.T, b *harness.Browser, who harness.Person) *harness.
 	return b.Submit(t, b.Get(t, "/login").Form(t, "login"), "email", who.Email, "password", who.Password)
 }
 
-// §6: what weakens the account, or tells all about it, asks for a fresh sign-in,
+// What weakens the account, or tells all about it, asks for a fresh sign-in,
 // when it is opened and when it is sent; afterwards the page is there.
 func TestWhatWeakensAnAccountAsksForAFreshSignIn(t *testing.T) {
 	harness.EachEngine(t, withAccounts, func(t *testing.T, s *harness.Server) {

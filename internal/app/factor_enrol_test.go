@@ -50,7 +50,7 @@ func goOn(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
 	return b.Get(t, strings.ReplaceAll(next[1], "&amp;", "&"))
 }
 
-// §6: when the time for it is over, somebody without a second step sets one up
+// When the time for it is over, somebody without a second step sets one up
 // before anything else, on the way to an app or to their account.
 func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
@@ -155,7 +155,7 @@ func TestAnOrganizationsDeadlineIsMetByWhatItAsksFor(t *testing.T) {
 	})
 }
 
-// §6: enrolling needs a sign-in within five minutes: who has found a browser signed
+// Enrolling needs a sign-in within five minutes: who has found a browser signed
 // in must not make the second step their own.
 func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
@@ -208,7 +208,7 @@ func TestSettingUpNeedsTheBrowserThatSignedIn(t *testing.T) {
 	}
 }
 
-// §6: nothing attaches to an address that is not proven, so that comes first, and
+// Nothing attaches to an address that is not proven, so that comes first, and
 // the page helps with it.
 func TestSettingUpNeedsAProvenAddress(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Environ: []string{"SALLYPORT_REGISTRATION=on", "SALLYPORT_CONFIRM_EMAIL=false"}}, func(t *testing.T, s *harness.Server) {

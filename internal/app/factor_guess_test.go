@@ -150,7 +150,7 @@ func arabic(digits string) string {
 	return strings.Map(func(c rune) rune { return c - '0' + '٠' }, digits)
 }
 
-// §10: the fifth wrong code takes away what the password has earned, and the flow
+// The fifth wrong code takes away what the password has earned, and the flow
 // goes on after another sign-in.
 func TestFiveWrongCodesEndAHalfSession(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
@@ -200,7 +200,7 @@ func (f forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.RoundTripper.RoundTrip(r)
 }
 
-// §10: 20 wrong codes a minute for an account, on all nodes and in all browsers
+// 20 wrong codes a minute for an account, on all nodes and in all browsers
 // together; who has completed a sign-in in this browser is not locked out by it.
 func TestCodesOfAnAccountAreLimited(t *testing.T) {
 	behindProxy := harness.Options{Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}}

@@ -213,7 +213,7 @@ func TestAHalfSessionCanBeLeft(t *testing.T) {
 	wantACR(t, granted(t, rp, r, p), acrPwd, "pwd")
 }
 
-// §6, issue: a mail tells of a sign-in on a device that has not completed one
+// A mail tells of a sign-in on a device that has not completed one
 // before. A password alone makes no device known.
 func TestNewDevicesAreToldOfWhenTheSecondStepIsDone(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {

@@ -91,7 +91,7 @@ func apiLogin(t *testing.T, s *harness.Server, transport http.RoundTripper, emai
 	return resp.StatusCode
 }
 
-// LG-03, product.md, section 10: who guesses at one account all day, from a thousand
+// LG-03: who guesses at one account all day, from a thousand
 // addresses, through both doors of two nodes and with every spelling of its address,
 // gets a hundred tries and then ten an hour. Its owner gets in at any time where they
 // got in before.

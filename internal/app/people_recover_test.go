@@ -29,7 +29,8 @@ func resetLink(t *testing.T, s *harness.Server, email string) string {
 	return s.LastMail(t, email).Link
 }
 
-// What product.md, section 6, promises of recovery.
+// A link in a mail sets a new password: it is for one address, leads to the issuer
+// whatever the Host says, and works once; the second step is asked for as before.
 func TestAPasswordIsReset(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		t.Run("the way", func(t *testing.T) { testResettingAPassword(t, s) })

@@ -62,7 +62,8 @@ func says(t *testing.T, what string, p *harness.Page, status int, want ...string
 	}
 }
 
-// What product.md, sections 3 and 6, promises where CONFIRM_EMAIL is on.
+// Where CONFIRM_EMAIL is on, nothing is made before the address is proven, whatever the
+// address; and what becomes of the password depends on the browser that proves it.
 func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 	harness.EachEngine(t, confirming(), func(t *testing.T, s *harness.Server) {
 		t.Run("same browser", func(t *testing.T) { testRegisteringWithinAFlow(t, s) })
