@@ -1,7 +1,11 @@
 package identity
 
-import "github.com/trustelem/zxcvbn/frequency"
+import (
+	"sync"
 
-// By now zxcvbn has made dictionaries of its lists, and reads them no more: they
-// are two MiB that every process would keep.
-func init() { clear(frequency.FrequencyLists) }
+	"github.com/trustelem/zxcvbn/frequency"
+)
+
+// forgetLists drops the lists of zxcvbn. It made dictionaries of them when the
+// program started, and reads them no more: they are two MiB of every process.
+var forgetLists = sync.OnceFunc(func() { clear(frequency.FrequencyLists) })
