@@ -44,8 +44,23 @@ func (a *API) register(c *call) (answer, error) {
 		return answer{}, err
 	}
 	out, err := a.start(c, u, session.SignIn{User: u.ID, PasswordHash: hash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}, in.Token)
+	if err != nil {
+		return answer{}, err
+	}
+	a.rememberDevice(c, u)
 	out.status, out.message = http.StatusCreated, "The account is made."
-	return out, err
+	return out, nil
+}
+
+// rememberDevice makes what somebody has just made their account with known to it, as
+// the password that was chosen there would.
+func (a *API) rememberDevice(c *call, u *storage.User) {
+	attempt, err := a.limits.Begin(c.r, u.EmailKey, web.ClientIP(c.r))
+	if err != nil {
+		return // strangers try passwords on this address already; it is known from the next sign-in on
+	}
+	defer attempt.End()
+	attempt.Succeeded(c.r.Context(), c.w)
 }
 
 // loginInput is the body of auth/login.
@@ -127,7 +142,7 @@ func (a *API) start(c *call, u *storage.User, in session.SignIn, token bool) (an
 	if err != nil {
 		return answer{}, err
 	}
-	c.visit = v
+	c.visit, c.personal = v, nil // a token that came along is not who acts from here on
 	if err := a.assess(c); err != nil {
 		return answer{}, err
 	}
@@ -170,7 +185,7 @@ func (a *API) forgotPassword(c *call) (answer, error) {
 	if err := a.limits.Take(ctx, limit.Recovery, web.ClientIP(c.r)); err != nil {
 		return answer{}, err
 	}
-	if err := a.identity.RequestRecovery(ctx, in.Email, a.origin(c), web.RequestID(ctx)); err != nil {
+	if err := a.identity.RequestRecovery(ctx, in.Email, identity.Way{}, a.origin(c), web.RequestID(ctx)); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusAccepted, message: "If the address has an account, a mail with a link is on its way."}, nil
@@ -189,29 +204,56 @@ func (a *API) resetPassword(c *call) (answer, error) {
 }
 
 // verifyEmail proves an address. Whoever does it from somewhere else than they
-// registered, and without the password, has to choose a new one: password_token is
-// for auth/reset-password.
+// registered, and without the password, has to choose a new one: new_password, or
+// password_token is for auth/reset-password.
 func (a *API) verifyEmail(c *call) (answer, error) {
 	var in struct {
-		Token    string `json:"token"`
-		Password string `json:"password"`
+		Token       string `json:"token"`
+		Password    string `json:"password"`
+		NewPassword string `json:"new_password"`
 	}
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	by := identity.VerifyBy{Browser: c.browser(), Password: in.Password, From: a.origin(c), RequestID: web.RequestID(c.r.Context())}
-	if c.visit != nil {
+	by := identity.VerifyBy{Browser: c.browser(), Password: in.Password, NewPassword: in.NewPassword, From: a.origin(c), RequestID: web.RequestID(c.r.Context())}
+	if c.visit != nil && c.personal == nil {
 		by.SignedInAs = c.visit.User.ID
 	}
-	proven, err := a.identity.Verify(c.r.Context(), in.Token, by)
+	proven, err := a.verifyGuarded(c, in.Token, by)
 	if err != nil {
-		return answer{}, err
+		return answer{}, renamed(err, map[string]string{"password": "new_password"})
 	}
 	data := struct {
 		PasswordRequired bool   `json:"password_required"`
 		PasswordToken    string `json:"password_token,omitempty"`
 	}{proven.PasswordToken != "", proven.PasswordToken}
 	return answer{message: "The address is yours.", data: data}, nil
+}
+
+// verifyGuarded counts a wrong password as a failed sign-in to the account.
+func (a *API) verifyGuarded(c *call, token string, by identity.VerifyBy) (*identity.Proven, error) {
+	ctx := c.r.Context()
+	if by.Password == "" {
+		return a.identity.Verify(ctx, token, by)
+	}
+	about, err := a.identity.OpenVerification(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	attempt, err := a.limits.Begin(c.r, identity.AccountOf(about.Email), web.ClientIP(c.r))
+	if err != nil {
+		return nil, err
+	}
+	defer attempt.End()
+	by.Attempt = attempt
+	proven, err := a.identity.Verify(ctx, token, by)
+	if errors.Is(err, identity.ErrWrongPassword) {
+		return nil, errors.Join(err, attempt.Failed(ctx, about.User))
+	}
+	if err == nil && proven.Typed {
+		attempt.Succeeded(ctx, c.w)
+	}
+	return proven, err
 }
 
 func (a *API) sendVerification(c *call) (answer, error) {

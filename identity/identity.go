@@ -30,6 +30,9 @@ type Config struct {
 	// ContextWords are where people of this installation would take a password from:
 	// the product's name, the issuer.
 	ContextWords []string
+	// Brand is what this service calls itself now, as a superadmin may have set it:
+	// another place to take a password from. May be nil.
+	Brand func() string
 	// Production refuses sample credentials and plain http on loopback for web applications.
 	Production bool
 	// Mail writes the letters of accounts; without it nothing that sends one works.
@@ -62,6 +65,7 @@ type Identity struct {
 	keys       secret.Subkeys
 	minLength  int
 	words      []string
+	brand      func() string
 	production bool
 	now        func() time.Time
 
@@ -85,12 +89,16 @@ type Identity struct {
 
 // New returns an Identity.
 func New(c Config) *Identity {
+	forgetLists()
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
-		words: wordsOf(c.ContextWords), production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1),
+		words: wordsOf(c.ContextWords), brand: c.Brand, production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1),
 		mail: c.Mail, sealer: c.Sealer, issuer: c.Issuer, registration: cmp.Or(c.Registration, RegistrationOpen), confirmEmail: c.ConfirmEmail, recovery: c.Recovery,
 		mailboxAllowed: c.MailboxAllowed, wake: c.Wake, holder: uuid.NewString()}
 	if i.mailboxAllowed == nil {
 		i.mailboxAllowed = func(context.Context, string, string) (bool, error) { return true, nil }
+	}
+	if i.brand == nil {
+		i.brand = func() string { return "" }
 	}
 	if i.wake == nil {
 		i.wake = func() {}

@@ -65,7 +65,9 @@ type linked struct {
 	Email        string `json:"email,omitempty"`
 	Name         string `json:"name,omitempty"`
 	PasswordHash string `json:"password_hash,omitempty"`
-	Flow         string `json:"flow,omitempty"`
+	// Flow and To are where whoever asked goes on, in the same browser.
+	Flow string `json:"flow,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
 // newLink makes a link and the token that is mailed.

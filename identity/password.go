@@ -40,7 +40,7 @@ func (i *Identity) CheckPassword(password, email string, words ...string) error 
 		faults.add("password", "is the email address", "choose one that nobody can look up")
 	case i.production && sampleCredential(text):
 		faults.add("password", "is the one of the sample data, which everybody knows", "choose another")
-	case common(text, slices.Concat(i.words, words, wordsOf(words), pieces(local), pieces(domain))):
+	case common(text, slices.Concat(i.words, wordsOf([]string{i.brand()}), words, wordsOf(words), pieces(local), pieces(domain))):
 		faults.add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
 	}
 	return faults.err()

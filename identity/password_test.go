@@ -2,10 +2,13 @@ package identity
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // LG-07, NIST SP 800-63B-4 section 3.1.1.2: common and context words are refused,
@@ -73,5 +76,24 @@ func BenchmarkCheckPassword(b *testing.B) {
 	long := strings.Repeat("ab1!", 64)
 	for b.Loop() {
 		_ = i.CheckPassword(long, "bob@acme-corp.com")
+	}
+}
+
+// LG-07: what a superadmin has called the service, and the organization that invites,
+// are where people take passwords from too.
+func TestPasswordsAreNotTakenFromTheBrandOrTheOrganization(t *testing.T) {
+	in := onSQLite(t, func(c *Config) { c.Brand = func() string { return "Zanzibar Login" } })
+	if err := in.CheckPassword("zanzibar2026", "bob@acme-corp.com"); err == nil {
+		t.Error("the brand and a year: got no fault")
+	}
+	const password = "wobbleton2026"
+	if err := in.CheckPassword(password, "bob@acme-corp.com"); err != nil {
+		t.Fatalf("without an invitation: %v", err)
+	}
+	acme, owner := in.organization(t, "wobbleton")
+	invitation, _ := in.invited(t, owner, acme, "new@elsewhere.example", storage.RoleMember)
+	var faults Faults
+	if _, _, err := in.Register(t.Context(), Registration{Password: password, Invitation: invitation}); !errors.As(err, &faults) {
+		t.Errorf("the organization and a year: got %v, want faults", err)
 	}
 }

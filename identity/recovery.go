@@ -25,6 +25,7 @@ const recoveryRequested = "recovery.requested"
 // requestedRecovery is its payload, sealed.
 type requestedRecovery struct {
 	EmailKey  string
+	Way       Way
 	From      Origin
 	RequestID string
 }
@@ -32,7 +33,7 @@ type requestedRecovery struct {
 // RequestRecovery asks for a link to choose a new password. It does the same work
 // and gives the same answer whether anybody has the address: a worker decides.
 // Errors: Faults for what is no address, ErrRecoveryClosed.
-func (i *Identity) RequestRecovery(ctx context.Context, email string, from Origin, requestID string) error {
+func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, from Origin, requestID string) error {
 	if !i.recovery {
 		return ErrRecoveryClosed
 	}
@@ -40,7 +41,7 @@ func (i *Identity) RequestRecovery(ctx context.Context, email string, from Origi
 	if err != nil {
 		return err
 	}
-	return i.ask(ctx, recoveryRequested, requestedRecovery{EmailKey: key, From: i.from(from), RequestID: requestID})
+	return i.ask(ctx, recoveryRequested, requestedRecovery{EmailKey: key, Way: way, From: i.from(from), RequestID: requestID})
 }
 
 // decideRecovery is the worker's half of RequestRecovery. The mail goes to the
@@ -59,10 +60,11 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 	if allowed, err := i.mayMail(ctx, m, mailboxRecovery, r.EmailKey); err != nil || !allowed {
 		return err
 	}
-	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey})
+	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey, Flow: r.Way.Flow, To: r.Way.To})
 	if err != nil {
 		return err
 	}
+	l.Browser = r.Way.Browser
 	note, err := i.letter(u, mail.PasswordReset{Name: u.Profile.Name, Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
 	if err != nil {
 		return mail.GiveUp(err)
@@ -71,14 +73,31 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: "user.recovery_requested", User: u.ID, RequestID: r.RequestID}, r.From), note)
 }
 
+// Resetting is the person whose password a link sets.
+type Resetting struct {
+	*storage.User
+	way Way
+}
+
+// Way is where they go on afterwards: nowhere in another browser than the one that
+// asked for the link.
+func (r *Resetting) Way(browser secret.Hash) (flow, to string) {
+	if !sameBrowser(browser, r.way.Browser) {
+		return "", ""
+	}
+	return r.way.Flow, r.way.To
+}
+
+func sameBrowser(a, b secret.Hash) bool { return !a.IsZero() && a == b }
+
 // OpenReset returns whose password a token of /recover/reset sets, without using
 // it. ErrLink if nobody's (any more).
-func (i *Identity) OpenReset(ctx context.Context, token string) (*storage.User, error) {
-	_, _, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
+func (i *Identity) OpenReset(ctx context.Context, token string) (*Resetting, error) {
+	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
 		return nil, err
 	}
-	return u, nil
+	return &Resetting{User: u, way: Way{Browser: l.Browser, Flow: to.Flow, To: to.To}}, nil
 }
 
 // Reset uses the link: it sets the password, which proves the address too, ends
@@ -113,5 +132,13 @@ func (i *Identity) Reset(ctx context.Context, token, password string, from Origi
 
 // passwordChanged is the mail about a new password.
 func (i *Identity) passwordChanged(u *storage.User, from Origin) mail.PasswordChanged {
-	return mail.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.issuer + "/recover", From: i.from(from)}
+	return mail.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.recoverLink(), From: i.from(from)}
+}
+
+// recoverLink is the page that mails a link, "" where it is closed.
+func (i *Identity) recoverLink() string {
+	if !i.recovery {
+		return ""
+	}
+	return i.issuer + "/recover"
 }

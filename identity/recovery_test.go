@@ -26,7 +26,7 @@ func otherSealer(t testing.TB) *secret.Sealer {
 func (in *installation) resetLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Origin{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
+	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, Origin{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
@@ -121,12 +121,12 @@ func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 func TestRecoveryCanBeClosed(t *testing.T) {
 	in := onSQLite(t, func(c *Config) { c.Recovery = false })
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if err := in.RequestRecovery(t.Context(), bob.Email, Origin{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
+	if err := in.RequestRecovery(t.Context(), bob.Email, Way{}, Origin{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
 		t.Errorf("got %v", err)
 	}
 	var faults Faults
 	in.recovery = true
-	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Origin{}, ""); !errors.As(err, &faults) {
+	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, Origin{}, ""); !errors.As(err, &faults) {
 		t.Errorf("RS-02: got %v, want a fault", err)
 	}
 }
@@ -160,7 +160,7 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 		clear(counted)
 		bob := in.user(t, "bob@acme-corp.com", false)
 		for kind, ask := range map[string]func() error{
-			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Origin{}, "") },
+			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Way{}, Origin{}, "") },
 			registrationRequested: func() error {
 				return in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})
 			},

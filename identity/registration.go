@@ -44,13 +44,20 @@ type Registration struct {
 	// Browser is the hash of the browser's token: the same browser may finish
 	// without the password. Zero if there is none, as for the JSON API.
 	Browser secret.Hash
-	// Flow is the flow to go on with afterwards, "" for none. It is opaque here.
-	Flow string
+	// Flow and To are as in Way.
+	Flow, To string
 	// Invitation is the token of an invitation, "" for none. It proves the address
 	// it was sent to, which Email must be; an empty Email stands for it.
 	Invitation string
 	From       Origin
 	RequestID  string
+}
+
+// Way is where somebody goes on after a mailed link, if they follow it in the
+// browser that asked for it. Flow and To are opaque here, "" for none.
+type Way struct {
+	Browser  secret.Hash // of the browser's token; zero for none, as for the JSON API
+	Flow, To string
 }
 
 // RegistrationMode is who may register: RegistrationOpen, RegistrationInvite or RegistrationClosed.
@@ -76,15 +83,16 @@ type requestedRegistration struct {
 // nil. Who has an invitation may Register instead, which proves the address.
 // Errors: Faults, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
 func (i *Identity) RequestRegistration(ctx context.Context, r Registration) error {
-	if err := i.admit(ctx, &r); err != nil {
+	words, err := i.admit(ctx, &r)
+	if err != nil {
 		return err
 	}
-	key, hash, err := i.checkRegistration(ctx, &r)
+	key, hash, err := i.checkRegistration(ctx, &r, words)
 	if err != nil {
 		return err
 	}
 	return i.ask(ctx, registrationRequested, requestedRegistration{
-		linked:  linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash, Flow: r.Flow},
+		linked:  linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash, Flow: r.Flow, To: r.To},
 		Browser: r.Browser, From: i.from(r.From), RequestID: r.RequestID})
 }
 
@@ -109,13 +117,14 @@ func (i *Identity) ask(ctx context.Context, kind string, question any) error {
 // sign in with. Errors: Faults, ErrRegistrationClosed, ErrRegistered, ErrLink for
 // the invitation, ErrForbidden without one where CONFIRM_EMAIL is on, secret.ErrBusy.
 func (i *Identity) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string, err error) {
-	if err := i.admit(ctx, &r); err != nil {
+	words, err := i.admit(ctx, &r)
+	if err != nil {
 		return nil, "", err
 	}
 	if r.Invitation == "" && i.confirmEmail {
 		return nil, "", fmt.Errorf("%w: the address is to be proven first", ErrForbidden)
 	}
-	key, hash, err := i.checkRegistration(ctx, &r)
+	key, hash, err := i.checkRegistration(ctx, &r, words)
 	if err != nil {
 		return nil, "", err
 	}
@@ -145,30 +154,30 @@ func (i *Identity) Register(ctx context.Context, r Registration) (u *storage.Use
 }
 
 // admit decides whether this registration may be at all, and fills in the address
-// that an invitation was sent to.
-func (i *Identity) admit(ctx context.Context, r *Registration) error {
+// that an invitation was sent to. words are what the invitation brings to mind.
+func (i *Identity) admit(ctx context.Context, r *Registration) (words []string, err error) {
 	if i.registration == RegistrationClosed || i.registration == RegistrationInvite && r.Invitation == "" {
-		return ErrRegistrationClosed
+		return nil, ErrRegistrationClosed
 	}
 	if r.Invitation == "" {
-		return nil
+		return nil, nil
 	}
 	invited, err := i.OpenInvitation(ctx, r.Invitation)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if r.Email == "" {
 		r.Email = invited.Invitation.Email
 	}
 	if key, err := EmailKey(r.Email); err == nil && key != invited.Invitation.EmailKey {
-		return Faults{{Field: "email", Problem: "is not the address that was invited", Remedy: "use that one, or ask for an invitation of this one"}}
+		return nil, Faults{{Field: "email", Problem: "is not the address that was invited", Remedy: "use that one, or ask for an invitation of this one"}}
 	}
-	return nil
+	return []string{invited.Organization.Name, invited.Organization.Slug}, nil
 }
 
 // checkRegistration names everything that is wrong at once, and hashes the
 // password of every registration that has nothing wrong.
-func (i *Identity) checkRegistration(ctx context.Context, r *Registration) (key, hash string, err error) {
+func (i *Identity) checkRegistration(ctx context.Context, r *Registration, words []string) (key, hash string, err error) {
 	var faults, more Faults
 	r.Email, r.Name = strings.TrimSpace(r.Email), strings.TrimSpace(r.Name)
 	if key, err = EmailKey(r.Email); errors.As(err, &more) {
@@ -177,7 +186,7 @@ func (i *Identity) checkRegistration(ctx context.Context, r *Registration) (key,
 	if r.Name != "" {
 		checkName(&faults, "name", r.Name, maxPersonName)
 	}
-	if err := i.CheckPassword(r.Password, key, r.Name); errors.As(err, &more) {
+	if err := i.CheckPassword(r.Password, key, append(words, r.Name)...); errors.As(err, &more) {
 		faults = append(faults, more...)
 	}
 	if len(faults) > 0 {
@@ -214,7 +223,7 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	}
 	defer i.wake()
 	if u != nil && (u.Proven() || !u.Active()) {
-		note, err := i.letter(u, mail.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.issuer + "/recover", From: r.From}, dedupe(m))
+		note, err := i.letter(u, mail.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
 		if err != nil {
 			return mail.GiveUp(err)
 		}

@@ -131,7 +131,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 		}
 		for range 2 { // a scanner of mails opens the link, too
 			v, err := in.OpenVerification(t.Context(), link)
-			if err != nil || *v != (Verification{Email: "Bob@Acme-Corp.com", Name: "Bob Baker", Registration: true}) {
+			if err != nil || *v != (Verification{Email: "Bob@Acme-Corp.com", Name: "Bob Baker", Registration: true, browser: victims}) {
 				t.Fatalf("the page: got %+v, %v", v, err)
 			}
 		}
@@ -177,7 +177,7 @@ func TestARequestDoesTheSameForEveryAddress(t *testing.T) {
 			registrationRequested: func() error {
 				return in.RequestRegistration(t.Context(), Registration{Email: email, Password: newPassword})
 			},
-			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), email, Origin{}, "req") },
+			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), email, Way{}, Origin{}, "req") },
 		} {
 			before, err := in.store.EventsAbout(t.Context(), bob.ID, 100)
 			if err != nil {
@@ -221,7 +221,7 @@ func TestAFullMailboxGetsNothing(t *testing.T) {
 	for range 5 {
 		err := errors.Join(in.RequestRegistration(t.Context(), Registration{Email: "bob@ACME-corp.com", Password: newPassword}),
 			in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.RequestRecovery(t.Context(), "Bob@acme-corp.com", Origin{}, ""))
+			in.RequestRecovery(t.Context(), "Bob@acme-corp.com", Way{}, Origin{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestARequestThatIsDecidedTwiceIsAnsweredOnce(t *testing.T) {
 		in.user(t, "bob@acme-corp.com", false)
 		err := errors.Join(in.RequestRegistration(t.Context(), Registration{Email: "bob@acme-corp.com", Password: newPassword}),
 			in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.RequestRecovery(t.Context(), "bob@acme-corp.com", Origin{}, ""))
+			in.RequestRecovery(t.Context(), "bob@acme-corp.com", Way{}, Origin{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -465,7 +465,7 @@ func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 			t.Errorf("verification link: %d won, want 1", won)
 		}
 
-		if err := in.RequestRecovery(t.Context(), u.Email, Origin{}, ""); err != nil {
+		if err := in.RequestRecovery(t.Context(), u.Email, Way{}, Origin{}, ""); err != nil {
 			t.Fatal(err)
 		}
 		link = token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")

@@ -15,6 +15,28 @@ type Verification struct {
 	Email, Name string
 	// Registration: the link makes the account. Else it has one already.
 	Registration bool
+	// User is whose account it is; nil for a registration.
+	User uuid.UUID
+
+	browser secret.Hash
+	proven  bool
+}
+
+// Keeps reports whether somebody with this browser and this sign-in (nil for nobody's)
+// keeps the password without typing it: they are known to be who chose it, or the
+// address is proven already.
+func (v *Verification) Keeps(browser secret.Hash, signedInAs uuid.UUID) bool {
+	if v.Registration {
+		return sameBrowser(browser, v.browser)
+	}
+	return v.proven || signedInAs == v.User
+}
+
+func verification(l *storage.Link, to linked, u *storage.User) *Verification {
+	if l.Purpose == storage.LinkRegister {
+		return &Verification{Email: to.Email, Name: to.Name, Registration: true, browser: l.Browser}
+	}
+	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, proven: u.Proven()}
 }
 
 // VerifyBy is who follows a link that proves an address.
@@ -22,10 +44,14 @@ type VerifyBy struct {
 	Browser secret.Hash // as in Registration
 	// SignedInAs is whose live session the browser has; nil for nobody's.
 	SignedInAs uuid.UUID
-	// Password is the one of the registration, typed again; "" if it was not asked for.
-	Password  string
-	From      Origin
-	RequestID string
+	// Password is the one of the registration, typed again; "" if it was not asked
+	// for. Attempt bounds how often one guesses at it.
+	Password string
+	Attempt  Attempt
+	// NewPassword takes the place of one that does not count; "" if none was chosen yet.
+	NewPassword string
+	From        Origin
+	RequestID   string
 }
 
 // Proven is an address that now belongs to somebody.
@@ -34,8 +60,10 @@ type Proven struct {
 	// PasswordToken is the token of a reset link when the person has to choose a
 	// password; "" if the one they registered with counts.
 	PasswordToken string
-	// Flow is the flow of the registration, "" if it was another browser's.
-	Flow string
+	// Flow and To are those of the registration, "" if it was another browser's.
+	Flow, To string
+	// Typed: the password of the registration was typed again, and was right.
+	Typed bool
 }
 
 // RequestVerification mails the signed-in person another link to prove their
@@ -71,18 +99,15 @@ func (i *Identity) verificationMail(u *storage.User, from Origin) (*storage.Mess
 // OpenVerification tells what a token of /verify stands for, without using it.
 // ErrLink if it stands for nothing (any more).
 func (i *Identity) OpenVerification(ctx context.Context, token string) (*Verification, error) {
-	l, to, u, err := i.verification(ctx, token)
+	l, to, u, err := i.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if l.Purpose == storage.LinkRegister {
-		return &Verification{Email: to.Email, Name: to.Name, Registration: true}, nil
-	}
-	return &Verification{Email: u.Email, Name: u.Profile.Name}, nil
+	return verification(l, to, u), nil
 }
 
-// verification reads a link of either purpose; u is nil for one that makes the account.
-func (i *Identity) verification(ctx context.Context, token string) (l *storage.Link, to linked, u *storage.User, err error) {
+// verificationLink reads a link of either purpose; u is nil for one that makes the account.
+func (i *Identity) verificationLink(ctx context.Context, token string) (l *storage.Link, to linked, u *storage.User, err error) {
 	hash := secret.HashOf(token)
 	l, err = i.store.Link(ctx, hash, storage.LinkRegister)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -123,53 +148,84 @@ func linkError(err error) error {
 // none. Its password stays only if whoever follows the link is known to be who
 // chose it: the same browser registered, is signed in to the account, or the
 // password was typed again. Else it goes, with every session and grant that was
-// made with it, and PasswordToken leads to a new one: otherwise somebody could
-// register the address of another, wait, and be in.
+// made with it, and NewPassword counts, or PasswordToken leads to one: otherwise
+// somebody could register the address of another, wait, and be in. Where recovery is
+// closed NewPassword is needed then: an answer that is lost must not lock anybody out.
 //
-// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one,
-// then the link stays; ErrRegistered if the address has a proven account by now,
-// which leads to signing in; secret.ErrBusy.
+// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, Faults
+// of the new one, and what Attempt refuses with, then the link stays; ErrRegistered if
+// the address has a proven account by now, which leads to signing in; secret.ErrBusy.
 func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
-	l, to, u, err := i.verification(ctx, token)
+	l, to, u, err := i.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
 	}
+	keeps := verification(l, to, u).Keeps(by.Browser, by.SignedInAs)
+	var p *Proven
 	if l.Purpose == storage.LinkRegister {
-		return i.finishRegistration(ctx, l, to, by)
+		p, err = i.finishRegistration(ctx, l, to, by, keeps)
+	} else {
+		p, err = i.verifyAccount(ctx, l, to, u, by, keeps)
 	}
-	return i.verifyAccount(ctx, l, to, u, by)
+	if err == nil {
+		p.Typed = !keeps && by.Password != ""
+	}
+	return p, err
+}
+
+// chosen is the hash of a new password, "" if there is yet to be one.
+func (i *Identity) chosen(ctx context.Context, by VerifyBy, email, name string) (hash string, err error) {
+	if by.NewPassword == "" && i.recovery {
+		return "", nil
+	}
+	if by.NewPassword == "" {
+		return "", Faults{{Field: "password", Problem: "is missing", Remedy: "choose one now: the first was typed elsewhere, and does not count"}}
+	}
+	if err := i.CheckPassword(by.NewPassword, email, name); err != nil {
+		return "", err
+	}
+	return i.passwords.Hash(ctx, by.NewPassword)
 }
 
 // verifyAccount proves the address of an account that was made without.
-func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy) (*Proven, error) {
-	keep := u.Proven() || by.SignedInAs == u.ID
-	if !keep && by.Password != "" {
+func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy, keeps bool) (*Proven, error) {
+	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
+	var err error
+	switch {
+	case keeps:
+	case by.Password != "":
 		_, hash, err := i.store.UserWithPassword(ctx, u.EmailKey)
 		if err != nil {
 			return nil, linkError(err)
 		}
-		if err := i.typedAgain(ctx, hash, by.Password); err != nil {
+		if err := i.guessed(ctx, hash, by); err != nil {
 			return nil, err
 		}
-		keep = true
+	default:
+		proof.Claim = true
+		if proof.PasswordHash, err = i.chosen(ctx, by, u.Email, ""); err != nil {
+			return nil, err
+		}
 	}
-	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: !keep}
 	return i.prove(ctx, u, to, proof, by)
 }
 
 // finishRegistration makes the account that was asked for. One that was made
 // meanwhile without a proof of the address gives way to it.
-func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
-	same := !by.Browser.IsZero() && by.Browser == l.Browser
-	if !same && by.Password != "" {
-		if err := i.typedAgain(ctx, to.PasswordHash, by.Password); err != nil {
-			return nil, err
-		}
-	} else if !same {
-		to.PasswordHash = ""
+func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy, keeps bool) (*Proven, error) {
+	var err error
+	switch {
+	case keeps:
+	case by.Password != "":
+		err = i.guessed(ctx, to.PasswordHash, by)
+	default:
+		to.PasswordHash, err = i.chosen(ctx, by, to.Email, to.Name)
 	}
-	if !same {
-		to.Flow = ""
+	if err != nil {
+		return nil, err
+	}
+	if !keeps {
+		to.Flow, to.To = "", ""
 	}
 	// Twice: somebody may be made, or lapse, between looking and doing.
 	for try := 1; ; try++ {
@@ -199,7 +255,7 @@ func (i *Identity) createProven(ctx context.Context, l *storage.Link, to linked,
 	p := i.registrant(to, by.From, by.RequestID)
 	p.User.EmailVerifiedAt = p.User.CreatedAt
 	made := &storage.Registration{Person: *p, Link: l.Hash}
-	done := &Proven{User: &p.User, Flow: to.Flow}
+	done := &Proven{User: &p.User, Flow: to.Flow, To: to.To}
 	var err error
 	if to.PasswordHash == "" {
 		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
@@ -215,7 +271,7 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 	proof.EmailKey = to.EmailKey
 	e := &storage.Event{Type: "user.email_proven", User: u.ID, Actor: u.ID, RequestID: by.RequestID, Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
 	proof.Event = origin(e, by.From)
-	done := &Proven{User: u, Flow: to.Flow}
+	done := &Proven{User: u, Flow: to.Flow, To: to.To}
 	var err error
 	if proof.Claim && proof.PasswordHash == "" {
 		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
@@ -229,6 +285,20 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 		return nil, err
 	}
 	return done, nil
+}
+
+// guessed is typedAgain for somebody who may be anybody.
+func (i *Identity) guessed(ctx context.Context, hash string, by VerifyBy) error {
+	if by.Attempt != nil {
+		seen, err := i.store.Claimant(ctx, "", by.Attempt.Counters())
+		if err != nil {
+			return err
+		}
+		if err := by.Attempt.Allow(ctx, seen.Counters); err != nil {
+			return err
+		}
+	}
+	return i.typedAgain(ctx, hash, by.Password)
 }
 
 // typedAgain compares a password with the one of the registration.

@@ -130,7 +130,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				if _, _, err := in.Register(t.Context(), Registration{Email: email, Password: newPassword}); err != ErrRegistered {
 					t.Fatalf("registering a taken address: got %v, want ErrRegistered", err)
 				}
-				if err := in.RequestRecovery(t.Context(), email, Origin{}, ""); err != nil {
+				if err := in.RequestRecovery(t.Context(), email, Way{}, Origin{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				in.letters(t)

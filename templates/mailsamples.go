@@ -24,6 +24,8 @@ func MailSamples() []MailSample {
 		{"mail-completeregistration-hostile", CompleteRegistration{Name: evil, Link: link + "\r\nBcc: all@evil.example", ValidFor: time.Hour, From: from}},
 		{"mail-alreadyregistered", AlreadyRegistered{Name: bob, SignInLink: issuer + "/login", RecoverLink: issuer + "/recover", From: from}},
 		{"mail-passwordreset", PasswordReset{Name: bob, Link: issuer + "/recover/reset?token=" + token, ValidFor: 30 * time.Minute, From: from}},
+		{"mail-passwordchanged-closed", PasswordChanged{Name: bob, From: from}},
+		{"mail-alreadyregistered-closed", AlreadyRegistered{Name: bob, SignInLink: issuer + "/login", From: from}},
 		{"mail-passwordchanged", PasswordChanged{Name: bob, RecoverLink: issuer + "/recover", From: from}},
 		{"mail-factoradded", FactorAdded{Name: bob, Factor: "a passkey “Laptop”", AccountLink: account, From: from}},
 		{"mail-factoradded-hostile", FactorAdded{Name: evil, Factor: "a passkey “" + evil + "”", AccountLink: "https://user@evil.example/", From: from}},

@@ -58,14 +58,19 @@ type Verify struct {
 	CSRF         string
 	Account      Account
 	Registration bool // confirming makes the account; else it has one
+	// Choose: the first password does not count in this browser, and this page asks
+	// for another. Then it posts password too.
+	Choose   bool
+	Password NewPassword
 }
 
 func (p Verify) page() (string, string) { return "verify", "Confirm your email address" }
 
-// Recover asks for whose password a link is wanted: GET and POST /recover?flow=Flow.
-// It posts csrf and email.
+// Recover asks for whose password a link is wanted: GET and POST /recover?flow=Flow,
+// or ?to=To. It posts csrf and email.
 type Recover struct {
 	Flow       string
+	To         string
 	CSRF       string
 	Email      string // as typed before
 	Error      string // a sentence about the whole
@@ -154,6 +159,7 @@ func peopleSamples() []Sample {
 		{"verify", Verify{Token: token, CSRF: csrf, Account: bob, Registration: true}},
 		{"verify-account", Verify{Token: token, CSRF: csrf, Account: Account{Email: bob.Email}}},
 		{"verify-long", Verify{Token: token, CSRF: csrf, Account: Account{longName, longEmail}, Registration: true}},
+		{"verify-choose", Verify{Token: token, CSRF: csrf, Account: bob, Registration: true, Choose: true, Password: common}},
 		{"verify-empty", Verify{}},
 		{"recover", Recover{CSRF: csrf, SignInURL: "/login"}},
 		{"recover-error", Recover{Flow: flow, CSRF: csrf, Email: "bob@acme", EmailError: "Write the address like name@example.com.", SignInURL: signIn}},

@@ -231,6 +231,11 @@ func (v visit) path(page string) string {
 	return page
 }
 
+// way is where somebody who is mailed a link goes on after it, in this browser.
+func (v visit) way() identity.Way {
+	return identity.Way{Browser: v.browser, Flow: v.flow, To: v.local()}
+}
+
 // local is the parameter to of a page, "" if there is nothing to say.
 func (v visit) local() string {
 	if v.journey != nil || v.to == "/" {

@@ -3,7 +3,6 @@ package login
 import (
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -34,7 +33,7 @@ func (p *Pages) showRecover(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) recoverPage(v visit) templates.Recover {
-	return templates.Recover{Flow: v.flow, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actRecover)), SignInURL: v.path("/login")}
+	return templates.Recover{Flow: v.flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actRecover)), SignInURL: v.path("/login")}
 }
 
 // recover asks for a link, if anybody has the address: the answer is one page
@@ -51,7 +50,7 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 	ctx, email := r.Context(), form.Get("email")
 	err = p.limits.Take(ctx, limit.Recovery, web.ClientIP(r))
 	if err == nil {
-		err = p.identity.RequestRecovery(ctx, email, p.origin(r), web.RequestID(ctx))
+		err = p.identity.RequestRecovery(ctx, email, v.way(), p.origin(r), web.RequestID(ctx))
 	}
 	if err == nil {
 		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), Reset: true, AgainURL: v.path("/recover"), SignInURL: v.path("/login"), OutboxURL: p.outbox})
@@ -85,7 +84,7 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.resetGone(err)
 	}
-	return p.web.Page(w, http.StatusOK, p.resetPage(v, u))
+	return p.web.Page(w, http.StatusOK, p.resetPage(v, u.User))
 }
 
 func (p *Pages) resetPage(v visit, u *storage.User) templates.Reset {
@@ -112,12 +111,13 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = p.identity.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
-		page := p.resetPage(v, u)
+		page := p.resetPage(v, u.User)
 		page.Password.Error = sentences(faults)["password"]
 		return p.web.Page(w, http.StatusUnprocessableEntity, page)
 	}
 	if err != nil {
 		return p.resetGone(err)
 	}
-	return redirect(w, r, "/login?"+url.Values{"notice": {noticeReset}, "email": {u.Email}}.Encode())
+	flow, to := u.Way(v.browser)
+	return redirect(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
 }

@@ -97,7 +97,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 		return p.refuseRegister(w, v, form, err)
 	}
 	request := identity.Registration{Email: form.Get("email"), Name: form.Get("name"), Password: form.Get("password"),
-		Browser: v.browser, Flow: v.flow, From: p.origin(r), RequestID: web.RequestID(ctx)}
+		Browser: v.browser, Flow: v.flow, To: v.local(), From: p.origin(r), RequestID: web.RequestID(ctx)}
 	if p.identity.ConfirmsEmail() {
 		if err := p.identity.RequestRegistration(ctx, request); err != nil {
 			return p.refuseRegister(w, v, form, err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -62,8 +63,20 @@ func (p *Pages) showVerify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return verifyGone(err)
 	}
-	return p.web.Page(w, http.StatusOK, templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actVerify, token))),
-		Account: templates.Account{Name: about.Name, Email: about.Email}, Registration: about.Registration})
+	here, err := p.present(r)
+	if err != nil {
+		return err
+	}
+	return p.web.Page(w, http.StatusOK, p.verifyPage(v, token, about, presentUser(here)))
+}
+
+// verifyPage is the page behind the link. Where nobody could be mailed another link,
+// who has to choose a password does it here: an answer that is lost on the way to
+// the next page would lock them out.
+func (p *Pages) verifyPage(v visit, token string, about *identity.Verification, signedInAs uuid.UUID) templates.Verify {
+	return templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actVerify, token))),
+		Account: templates.Account{Name: about.Name, Email: about.Email}, Registration: about.Registration,
+		Choose: !p.identity.RecoveryOpen() && !about.Keeps(v.browser, signedInAs), Password: templates.NewPassword{MinLength: p.minLength}}
 }
 
 // verify uses the link. It signs nobody in: whoever knows the password does that
@@ -73,16 +86,27 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.linkForm(r, v, actVerify); err != nil {
+	form, err := p.linkForm(r, v, actVerify)
+	if err != nil {
 		return err
 	}
 	here, err := p.present(r)
 	if err != nil {
 		return err
 	}
-	ctx := r.Context()
-	proven, err := p.identity.Verify(ctx, v.query.Get("token"), identity.VerifyBy{Browser: v.browser, SignedInAs: presentUser(here), From: p.origin(r), RequestID: web.RequestID(ctx)})
+	ctx, token := r.Context(), v.query.Get("token")
+	proven, err := p.identity.Verify(ctx, token, identity.VerifyBy{Browser: v.browser, SignedInAs: presentUser(here), NewPassword: form.Get("password"),
+		From: p.origin(r), RequestID: web.RequestID(ctx)})
+	faults, faulty := errors.AsType[identity.Faults](err)
 	switch {
+	case faulty:
+		about, err := p.identity.OpenVerification(ctx, token)
+		if err != nil {
+			return verifyGone(err)
+		}
+		page := p.verifyPage(v, token, about, presentUser(here))
+		page.Choose, page.Password.Error = true, sentences(faults)["password"]
+		return p.web.Page(w, http.StatusUnprocessableEntity, page)
 	case errors.Is(err, identity.ErrRegistered):
 		return redirect(w, r, "/login?notice="+noticeRegistered)
 	case err != nil:
@@ -92,13 +116,16 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 	case presentUser(here) == proven.User.ID:
 		return redirect(w, r, "/account?notice="+noticeVerified)
 	}
-	return redirect(w, r, p.signInAt(r, proven.Flow, noticeVerified, proven.User.Email))
+	return redirect(w, r, p.signInAt(r, proven.Flow, proven.To, noticeVerified, proven.User.Email))
 }
 
 // signInAt is the sign-in page with a notice and the address filled in, for the
-// flow if that still waits for this browser.
-func (p *Pages) signInAt(r *http.Request, flow, notice, email string) string {
+// flow if that still waits for this browser, or for the page to ("" for none).
+func (p *Pages) signInAt(r *http.Request, flow, to, notice, email string) string {
 	query := url.Values{"notice": {notice}, "email": {email}}
+	if to != "" {
+		query.Set("to", to)
+	}
 	if flow != "" {
 		again := r.Clone(r.Context())
 		again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}

@@ -96,7 +96,7 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 		now:      o.Now, keyring: keyring,
 	}
 	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
-		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Production: cfg.Env == Production,
+		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,
 		Mail: letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
 		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxAllowed: a.mailboxAllowed, Wake: a.wakeOutbox, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
