@@ -33,7 +33,10 @@ func (a *API) updateMe(c *call) (answer, error) {
 // deleteMe deletes the account; what stands in the way is named.
 func (a *API) deleteMe(c *call) (answer, error) {
 	ctx := c.r.Context()
-	err := a.identity.DeleteAccount(ctx, c.actor(), a.origin(c))
+	err := a.identity.DeleteAccount(ctx, c.actor(), c.sid(), a.origin(c))
+	if errors.Is(err, storage.ErrLastSuperadmin) {
+		return answer{}, &web.Error{Status: http.StatusConflict, Message: "You are the last superadmin: without you nobody could administer this installation. Make somebody else one first.", Err: err}
+	}
 	if errors.Is(err, storage.ErrConflict) {
 		return answer{}, a.blocked(c, err)
 	}

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -87,6 +89,8 @@ type Deletion struct {
 	Blocking []storage.Organization
 	// Ending are those that have no other member and end with the account.
 	Ending []storage.Organization
+	// LastSuperadmin: nobody else administers the installation, so the account cannot be deleted.
+	LastSuperadmin bool
 }
 
 // DeletionOf tells what deleting the acting person's account would take along.
@@ -96,17 +100,26 @@ func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 		return nil, err
 	}
 	var d Deletion
-	d.Blocking, d.Ending, err = i.store.SoleOwnerships(ctx, u.ID)
+	if d.Blocking, d.Ending, err = i.store.SoleOwnerships(ctx, u.ID); err != nil {
+		return nil, err
+	}
+	if hasRole(u, storage.RoleSuperadmin) {
+		d.LastSuperadmin, err = i.store.IsLastSuperadmin(ctx, u.ID)
+	}
 	return &d, err
 }
 
 // DeleteAccount makes the acting person a tombstone and mails the address a last
-// time; nothing brings the account back. storage.ErrConflict while DeletionOf names
-// what blocks it.
-func (i *Identity) DeleteAccount(ctx context.Context, a Actor, from Origin) error {
+// time; nothing brings the account back. session is the one they ask in. Errors:
+// storage.ErrConflict while DeletionOf names what blocks it, also
+// storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
+func (i *Identity) DeleteAccount(ctx context.Context, a Actor, session uuid.UUID, from Origin) error {
 	u, err := i.person(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.deleteUser(ctx, a, u.ID, from)
+	if err = i.deleteUser(ctx, a, u.ID, session, from); errors.Is(err, storage.ErrSpent) {
+		err = fmt.Errorf("%w: the session has ended", ErrForbidden)
+	}
+	return err
 }

@@ -154,7 +154,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 			t.Fatalf("got %+v, %v", d, err)
 		}
 		live := in.session(t, alice)
-		if err := in.DeleteAccount(t.Context(), me, Origin{}); !errors.Is(err, storage.ErrConflict) {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}); !errors.Is(err, storage.ErrConflict) {
 			t.Errorf("got %v, want ErrConflict", err)
 		}
 		if len(in.letters(t)) != 0 || !in.lives(t, live) || !in.signsIn(t, alice.Email, oldPassword) {
@@ -163,7 +163,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 		if err := in.SetRole(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleOwner); err != nil {
 			t.Fatal(err)
 		}
-		if err := in.DeleteAccount(t.Context(), me, Origin{Device: "Firefox on Linux"}); err != nil {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{Device: "Firefox on Linux"}); err != nil {
 			t.Fatal(err)
 		}
 		letters := in.letters(t)
@@ -185,7 +185,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 				t.Errorf("%s still names them: %v", e.Type, e.Personal)
 			}
 		}
-		if err := in.DeleteAccount(t.Context(), me, Origin{}); !errors.Is(err, ErrForbidden) {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}); !errors.Is(err, ErrForbidden) {
 			t.Errorf("once more: got %v", err)
 		}
 	})
@@ -201,7 +201,7 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 		t.Errorf("a new device: got %v, %v", notice, err)
 	}
 	err = errors.Join(in.ChangePassword(t.Context(), me, oldPassword, newPassword, uuid.Nil, Origin{}),
-		in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.DeleteAccount(t.Context(), me, Origin{}))
+		in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}))
 	if got := in.letters(t); err != nil || len(got) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}

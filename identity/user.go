@@ -154,15 +154,16 @@ func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUI
 
 // DeleteUser makes a person a tombstone and mails a proven address a last time;
 // nothing brings them back. People may delete themselves. storage.ErrConflict if
-// an organization would lose its last owner.
+// an organization would lose its last owner, or the installation its last superadmin
+// (storage.ErrLastSuperadmin).
 func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
 	if err := i.platformOrSelf(ctx, a, userID); err != nil {
 		return err
 	}
-	return i.deleteUser(ctx, a, userID, Origin{})
+	return i.deleteUser(ctx, a, userID, uuid.Nil, Origin{})
 }
 
-func (i *Identity) deleteUser(ctx context.Context, a Actor, userID uuid.UUID, from Origin) error {
+func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from Origin) error {
 	u, err := i.store.User(ctx, userID)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (i *Identity) deleteUser(ctx context.Context, a Actor, userID uuid.UUID, fr
 		return err
 	}
 	defer i.wake()
-	return i.store.DeleteUser(ctx, userID, about(a, "user.deleted", userID), notes...)
+	return i.store.DeleteAccount(ctx, userID, session, about(a, "user.deleted", userID), notes...)
 }
 
 // about is an event concerning a person.

@@ -7,14 +7,32 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
+	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // DeleteUser makes a person a tombstone: what identifies them is cleared, in the
 // audit log too; the sub stays and is never given out again. Sessions, grants,
 // consents, factors and tokens end, and so do the organizations that have nobody
-// else. ErrConflict if others would be left without an owner: see SoleOwnerships.
+// else; what they were invited to and what they offered to others is taken back.
+// ErrConflict if others would be left without an owner (see SoleOwnerships), or
+// nobody to administer the installation (ErrLastSuperadmin).
 func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
+	return s.DeleteAccount(ctx, userID, uuid.Nil, e, mails...)
+}
+
+// DeleteAccount is DeleteUser by the person, in a session; ErrSpent if that has
+// ended: who ends it because somebody else is in it must not be overtaken.
+func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.keepSuperadmin(ctx, userID, e); err != nil {
+			return err
+		}
+		if err := t.lockUser(ctx, userID); err != nil {
+			return err
+		}
+		if err := t.stillIn(ctx, userID, session, ErrSpent); err != nil {
+			return err
+		}
 		if err := t.deleteUser(ctx, userID, e); err != nil {
 			return err
 		}
@@ -23,10 +41,8 @@ func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event, mail
 	return fault("delete a person", err)
 }
 
+// deleteUser makes a tombstone of a person whom the caller holds.
 func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
-	if err := t.lockUser(ctx, userID); err != nil {
-		return err
-	}
 	if err := t.leaveOrganizations(ctx, userID, e); err != nil {
 		return err
 	}
@@ -38,6 +54,9 @@ func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 		query string
 		args  []any
 	}{
+		{`UPDATE invitations SET email = '', email_key = '', revoked_at = CASE WHEN accepted_at IS NULL THEN COALESCE(revoked_at, ?) END
+			WHERE email_key = (SELECT email_key FROM users WHERE id = ?)`, []any{now, id(userID)}},
+		{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE invited_by = ? AND accepted_at IS NULL`, []any{now, id(userID)}},
 		{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
 		{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
 		{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
@@ -86,9 +105,14 @@ func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event)
 }
 
 // closeOrganization makes an organization that the caller holds a tombstone, with
-// its clients; the slug is never given out again.
+// its clients. The slug, which may be made of a person's name, is kept as a hash,
+// so that it is never given out again: see retiredSlug.
 func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e *Event) error {
 	now := usec(t.s.clock())
+	var slug string
+	if err := t.row(ctx, `SELECT slug FROM organizations WHERE id = ?`, id(organizationID)).Scan(&slug); err != nil {
+		return err
+	}
 	var clients []string
 	err := t.rows(ctx, func(r *sqlx.Rows) error {
 		var c string
@@ -109,8 +133,8 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 		query string
 		args  []any
 	}{
-		{`UPDATE organizations SET name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(organizationID)}},
-		{`UPDATE invitations SET revoked_at = ? WHERE organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL`, []any{now, id(organizationID)}},
+		{`UPDATE organizations SET slug = ?, name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{retiredSlug(slug), now, id(organizationID)}},
+		{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE organization_id = ? AND accepted_at IS NULL`, []any{now, id(organizationID)}},
 		{`UPDATE personal_access_tokens SET revoked_at = ? WHERE organization_id = ? AND revoked_at IS NULL`, []any{now, id(organizationID)}},
 		{`DELETE FROM memberships WHERE organization_id = ?`, []any{id(organizationID)}},
 	} {
@@ -122,6 +146,18 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 		return err
 	}
 	return t.event(ctx, e)
+}
+
+// retiredSlug is what a slug is replaced by when its organization ends. No slug
+// begins like it.
+func retiredSlug(slug string) string { return "~" + secret.HashOf(slug).String() }
+
+// barred takes back an organization that was just created, if its slug was that of
+// one that has ended, and reports whether it was. It comes after the insertion, which
+// waits for an organization that is about to end.
+func (t *tx) barred(ctx context.Context, o *Organization) (bool, error) {
+	n, err := t.exec(ctx, `DELETE FROM organizations WHERE id = ? AND EXISTS (SELECT 1 FROM organizations ended WHERE ended.slug = ?)`, id(o.ID), retiredSlug(o.Slug))
+	return n > 0, err
 }
 
 // SoleOwnerships returns the organizations of which the person is the last owner

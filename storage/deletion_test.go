@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,6 +73,11 @@ func TestATombstoneNamesNobody(t *testing.T) {
 			uuid.NewString(), secret.HashOf("pat"), id(u.ID), id(o.ID))
 		behind(t, s, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, created_at, expires_at, accepted_at, accepted_by)
 			VALUES (?, ?, ?, ?, 'member', ?, 1, 2, 1, ?)`, uuid.NewString(), id(o.ID), u.Email, u.EmailKey, secret.HashOf("invitation"), id(u.ID))
+		behind(t, s, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, created_at, expires_at)
+			VALUES (?, ?, ?, ?, 'member', ?, 1, 2)`, uuid.NewString(), id(o.ID), u.Email, u.EmailKey, secret.HashOf("to them"))
+		behind(t, s, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
+			VALUES (?, ?, 'friend-of-canary@x.example', 'friend-of-canary@x.example', 'member', ?, ?, 1, 2)`, uuid.NewString(), id(o.ID), secret.HashOf("by them"), id(u.ID))
+		organization(t, s, "canarys-organization", u.ID)
 		if before := everything(t, s); strings.Count(strings.ToLower(before), "canary") < 10 {
 			t.Fatalf("the search finds too little:\n%s", before)
 		}
@@ -83,6 +89,13 @@ func TestATombstoneNamesNobody(t *testing.T) {
 			if strings.Contains(strings.ToLower(line), "canary") {
 				t.Errorf("left: %s", line)
 			}
+		}
+		if n := counted(t, s, `SELECT count(*) FROM invitations WHERE accepted_at IS NULL AND revoked_at IS NULL`); n != 0 {
+			t.Errorf("%d invitations to or by them are open", n)
+		}
+		again := &NewOrganization{Organization: Organization{ID: uuid.New(), Slug: "canarys-organization", CreatedAt: s.clock(), UpdatedAt: s.clock()}, Event: &Event{Type: "test"}}
+		if err := s.CreateOrganizations(t.Context(), again); !errors.Is(err, ErrExists) {
+			t.Errorf("the slug is given out again: %v", err)
 		}
 		wantEnds(t, ended, EndUserDeleted, EndUserDeleted)
 		if n := counted(t, s, `SELECT count(*) FROM users WHERE sub = ? AND deleted_at IS NOT NULL`, id(u.Sub)); n != 1 {
@@ -192,6 +205,59 @@ func TestLapsingLooksAgainAtWhoItTakes(t *testing.T) {
 		}
 		if _, err := s.User(t.Context(), user); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Whoever ends the session that somebody else is in is not overtaken by a deletion.
+func TestAnEndedSessionDeletesNoAccount(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		bob := person(t, s, "bob@acme-corp.com")
+		session, _ := access(t, s, bob, "app", uuid.Nil)
+		behind(t, s, `UPDATE sessions SET ended_at = 1 WHERE id = ?`, id(session))
+		if err := s.DeleteAccount(t.Context(), bob, session, &Event{Type: "user.deleted", User: bob}); !errors.Is(err, ErrSpent) {
+			t.Errorf("got %v, want ErrSpent", err)
+		}
+		if _, err := s.User(t.Context(), bob); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Of two superadmins who leave at once one stays; the operator may take the last.
+func TestTheLastSuperadminStays(t *testing.T) {
+	leave := map[string]func(s *Store, u uuid.UUID, e *Event) error{
+		"delete":  func(s *Store, u uuid.UUID, e *Event) error { return s.DeleteUser(t.Context(), u, e) },
+		"disable": func(s *Store, u uuid.UUID, e *Event) error { _, err := s.DisableUser(t.Context(), u, e); return err },
+		"role": func(s *Store, u uuid.UUID, e *Event) error {
+			_, err := s.SetPlatformRole(t.Context(), u, RoleSuperadmin, false, e)
+			return err
+		},
+	}
+	eachEngine(t, func(t *testing.T, s *Store) {
+		for name, act := range leave {
+			var all []uuid.UUID
+			for n := range 2 {
+				u := person(t, s, fmt.Sprint(name, n, "@acme-corp.com"))
+				if _, err := s.SetPlatformRole(t.Context(), u, RoleSuperadmin, true, &Event{Type: "test"}); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, u)
+			}
+			errs := make([]error, 2)
+			var wg sync.WaitGroup
+			for n, u := range all {
+				wg.Go(func() { errs[n] = act(s, u, &Event{Type: "test", Actor: u, User: u}) })
+			}
+			wg.Wait()
+			if last := errors.Is(errs[0], ErrLastSuperadmin); last == errors.Is(errs[1], ErrLastSuperadmin) || (errs[0] == nil) == (errs[1] == nil) {
+				t.Errorf("%s: got %v", name, errs)
+			}
+			for _, u := range all {
+				if err := act(s, u, &Event{Type: "test", User: u}); err != nil && !errors.Is(err, ErrNotFound) {
+					t.Errorf("%s by the operator: %v", name, err)
+				}
+			}
 		}
 	})
 }

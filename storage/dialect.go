@@ -134,3 +134,11 @@ func (e Engine) forShare() string {
 	}
 	return ""
 }
+
+// forUpdate is forShare for one who will change them.
+func (e Engine) forUpdate() string {
+	if e == Postgres {
+		return ` FOR UPDATE`
+	}
+	return ""
+}

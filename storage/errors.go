@@ -24,6 +24,9 @@ var (
 	ErrSpent = errors.New("already spent")
 	// ErrConflict: the row changed since it was read, or a rule over several rows would break.
 	ErrConflict = errors.New("conflict")
+	// ErrLastSuperadmin is an ErrConflict: without this person nobody could administer
+	// the installation.
+	ErrLastSuperadmin = fmt.Errorf("%w: nobody else is superadmin; make somebody one first", ErrConflict)
 	// ErrUnavailable: the database cannot be reached or cannot write now; trying again later may help.
 	ErrUnavailable = errors.New("database unavailable")
 )

@@ -179,6 +179,9 @@ func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error 
 	var invitation, organization uuid.UUID
 	var role, emailKey string
 	err := t.row(ctx, `SELECT id, organization_id, role, email_key FROM invitations WHERE token_hash = ?`, a.Token).Scan(&invitation, &organization, &role, &emailKey)
+	if err == nil && emailKey == "" { // its person or organization is gone
+		err = ErrSpent
+	}
 	if err == nil && emailKey != a.EmailKey {
 		err = ErrConflict
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -52,6 +53,9 @@ func (t *tx) createOrganization(ctx context.Context, n *NewOrganization) error {
 	if _, err := t.exec(ctx, `INSERT INTO organizations (id, slug, name, created_at, updated_at) VALUES (?, ?, ?, ?, ?)`,
 		id(o.ID), o.Slug, o.Name, usec(o.CreatedAt), usec(o.UpdatedAt)); err != nil {
 		return err
+	}
+	if barred, err := t.barred(ctx, o); err != nil || barred {
+		return cmp.Or(err, ErrExists)
 	}
 	if n.Owner != uuid.Nil {
 		if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)`,

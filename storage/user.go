@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -214,9 +215,40 @@ func (s *Store) TakenAddresses(ctx context.Context, emailKeys []string) ([]strin
 func (s *Store) HasSuperadmin(ctx context.Context) (bool, error) {
 	var n int
 	// The spaces make it a search for a word.
-	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM users WHERE ' ' || platform_roles || ' ' LIKE '% superadmin %'
+	err := s.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %'
 		AND disabled_at IS NULL AND deleted_at IS NULL LIMIT 1) AS one`).Scan(&n)
 	return n > 0, fault("look for a superadmin", err)
+}
+
+// IsLastSuperadmin reports whether nobody but that person can administer the installation.
+func (s *Store) IsLastSuperadmin(ctx context.Context, userID uuid.UUID) (bool, error) {
+	var others int
+	err := s.row(ctx, `SELECT count(*) FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %'
+		AND disabled_at IS NULL AND deleted_at IS NULL AND id <> ?`, id(userID)).Scan(&others)
+	return others == 0, fault("look for other superadmins", err)
+}
+
+// keepSuperadmin refuses to go on if the person is the last who can administer the
+// installation. All who can are held then, so that two cannot both count on the other.
+// The operator, whose events have no actor, may: /setup opens again for them.
+func (t *tx) keepSuperadmin(ctx context.Context, userID uuid.UUID, e *Event) error {
+	if e.Actor == uuid.Nil {
+		return nil
+	}
+	var roles []string
+	err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(list{&roles})
+	if errors.Is(err, sql.ErrNoRows) || err == nil && !slices.Contains(roles, RoleSuperadmin) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, err := t.ids(ctx, `SELECT u.id FROM users u WHERE u.platform_roles <> '' AND ' ' || u.platform_roles || ' ' LIKE '% superadmin %'
+		AND u.disabled_at IS NULL AND u.deleted_at IS NULL ORDER BY u.id`+t.s.engine.forUpdate())
+	if err == nil && len(all) == 1 && all[0] == userID {
+		err = ErrLastSuperadmin
+	}
+	return err
 }
 
 // SetPassword replaces a person's password, ends their sessions but keep, revokes
@@ -255,9 +287,12 @@ func (s *Store) Rehash(ctx context.Context, userID uuid.UUID, old, better string
 }
 
 // DisableUser shuts a person out: sessions end and grants are revoked. False if
-// they were disabled already; then nothing is written.
+// they were disabled already; then nothing is written. ErrLastSuperadmin.
 func (s *Store) DisableUser(ctx context.Context, userID uuid.UUID, e *Event) (changed bool, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.keepSuperadmin(ctx, userID, e); err != nil {
+			return err
+		}
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -289,9 +324,15 @@ func (s *Store) EnableUser(ctx context.Context, userID uuid.UUID, e *Event) (cha
 }
 
 // SetPlatformRole gives (has) or takes a platform role. False if nothing had to
-// change. ErrUnproven if it was to be given to somebody whose address is not proven.
+// change. ErrUnproven if it was to be given to somebody whose address is not proven,
+// ErrLastSuperadmin.
 func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role string, has bool, e *Event) (changed bool, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
+		if role == RoleSuperadmin && !has {
+			if err := t.keepSuperadmin(ctx, userID, e); err != nil {
+				return err
+			}
+		}
 		if err := t.lockEntitled(ctx, userID); err != nil && (has || !errors.Is(err, ErrUnproven)) {
 			return err
 		}

@@ -54,6 +54,9 @@ func (t *tx) offer(ctx context.Context, n *NewOrganization) (*Organization, erro
 	if err != nil || free == 0 {
 		return nil, err
 	}
+	if barred, err := t.barred(ctx, &n.Organization); err != nil || barred {
+		return nil, err
+	}
 	if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)`,
 		id(n.Organization.ID), id(n.Owner), RoleOwner, usec(n.Organization.CreatedAt)); err != nil {
 		return nil, err

@@ -40,8 +40,14 @@ func (p *Pages) deletion(r *http.Request, v *person) (templates.AccountDelete, e
 	if err != nil {
 		return templates.AccountDelete{}, err
 	}
-	return templates.AccountDelete{AccountPart: p.part(r), Account: accountOf(&v.User), Blocking: names(d.Blocking), Ending: names(d.Ending)}, nil
+	page := templates.AccountDelete{AccountPart: p.part(r), Account: accountOf(&v.User), Blocking: names(d.Blocking), Ending: names(d.Ending)}
+	if d.LastSuperadmin {
+		page.Error = lastSuperadmin
+	}
+	return page, nil
 }
+
+const lastSuperadmin = "You are the last superadmin: without you nobody could administer this installation. Make somebody else one first, then come back."
 
 func (p *Pages) askDeletion(w http.ResponseWriter, r *http.Request, v *person) error {
 	page, err := p.deletion(r, v)
@@ -60,7 +66,10 @@ func (p *Pages) deleteAccount(w http.ResponseWriter, r *http.Request, v *person)
 	if form.Get("confirm") != "yes" {
 		return p.refuseDeletion(w, r, v, "Tick the box first. Nothing was deleted.")
 	}
-	err = p.Identity.DeleteAccount(r.Context(), v.actor, v.from)
+	err = p.Identity.DeleteAccount(r.Context(), v.actor, v.Session.ID, v.from)
+	if errors.Is(err, storage.ErrLastSuperadmin) {
+		return p.refuseDeletion(w, r, v, lastSuperadmin)
+	}
 	if errors.Is(err, storage.ErrConflict) {
 		return p.refuseDeletion(w, r, v, "Your account was not deleted.")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 func testTheDownload(t *testing.T, s *harness.Server) {
@@ -81,4 +82,16 @@ func testADeletionThatIsBlocked(t *testing.T, s *harness.Server) {
 	}
 	shows(t, post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, `id="blocked"`, "Your account was not deleted.")
 	shows(t, b.Get(t, "/account"), http.StatusOK, harness.Alice.Email)
+}
+
+// The last superadmin is told before and after that the account stays.
+func TestTheLastSuperadminCannotLeave(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{})
+	b := s.Browser(t)
+	signIn(t, b, harness.Admin)
+	shows(t, b.Get(t, "/account/delete"), http.StatusOK, "You are the last superadmin")
+	shows(t, post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, "You are the last superadmin")
+	if home(t, s, b) != harness.Admin.Email {
+		t.Error("the account is gone")
+	}
 }
