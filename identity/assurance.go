@@ -82,11 +82,13 @@ func accepted(require string) []string {
 	return []string{storage.FactorWebAuthn, storage.FactorTOTP, FactorRecovery}
 }
 
-// met reports whether a session has proven what a requirement asks for.
+// met reports whether a session has proven what a requirement asks for. otp alone
+// does not say of what: it is that of a recovery code too, which stands in only for
+// an app that there is.
 func (s *Situation) met(require string) bool {
 	switch require {
 	case storage.RequireTOTP:
-		return slices.Contains(s.AMR, AMROTP)
+		return slices.Contains(s.Factors, storage.FactorTOTP) && slices.Contains(s.AMR, AMROTP)
 	case storage.RequirePasskey:
 		return s.ACR == ACRPhishingResistant
 	}

@@ -41,6 +41,7 @@ func TestWhatASignInOwes(t *testing.T) {
 		"passkey: after a code, the passkey still":          {factors: list(totp, webauthn), acr: ACRMFA, amr: otp, requirements: []storage.Requirement{policy(storage.RequirePasskey, 0)}, prove: list(webauthn)},
 		"totp: a passkey does not do":                       {factors: list(totp, webauthn), acr: ACRPhishingResistant, amr: list("swk", "user", "mfa"), requirements: []storage.Requirement{policy(storage.RequireTOTP, 0)}, prove: list(totp, recovery)},
 		"totp: recovery codes of a passkey do not stand in": {factors: list(webauthn), acr: ACRPhishingResistant, amr: list("swk", "user", "mfa"), requirements: []storage.Requirement{policy(storage.RequireTOTP, 0)}, enrol: list(totp)},
+		"totp: nor when one was shown":                      {factors: list(webauthn), acr: ACRMFA, amr: otp, requirements: []storage.Requirement{policy(storage.RequireTOTP, 0)}, enrol: list(totp)},
 		"totp and passkey, one after the other":             {factors: list(totp, webauthn), acr: ACRPassword, amr: pwd, requirements: []storage.Requirement{policy(storage.RequireTOTP, 0), policy(storage.RequirePasskey, 0)}, prove: list(totp, recovery)},
 		"the earliest deadline counts":                      {acr: ACRPassword, amr: pwd, requirements: []storage.Requirement{policy(storage.RequireAny, 9), policy(storage.RequireTOTP, 7)}, deadline: true},
 		"wanted and reachable":                              {factors: list(webauthn), acr: ACRMFA, amr: otp, wanted: list(ACRPhishingResistant), prove: list(webauthn)},

@@ -287,3 +287,17 @@ func TestForeignAnswersOfAnAuthenticator(t *testing.T) {
 		}
 	})
 }
+
+// MF-07: the recovery codes that came with a key are no app: where one is required,
+// they lead to setting it up.
+func TestARecoveryCodeIsNoAuthenticatorApp(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	codes := s.SecurityKey(t, harness.Bob).RecoveryCodes
+	require(t, s, "acme-corp", storage.RequireTOTP, 0)
+	b := s.Browser(t)
+	p := half(t, b, harness.Bob)
+	p = b.Get(t, p.URL.String()+"?method=recovery")
+	b.Submit(t, p.Form(t, "factor"), "code", codes[0])
+	due(t, b.Get(t, quiet(s, "openid org").Authorize(nil).URL))
+	due(t, b.Get(t, "/account"))
+}

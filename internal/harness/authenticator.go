@@ -75,9 +75,11 @@ func (s *Server) SecurityKey(t testing.TB, who Person) *Authenticator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.App.Factors.ConfirmWebAuthn(t.Context(), w, "Key", json.RawMessage(a.Create(t, options))); err != nil {
+	added, err := s.App.Factors.ConfirmWebAuthn(t.Context(), w, "Key", json.RawMessage(a.Create(t, options)))
+	if err != nil {
 		t.Fatal(err)
 	}
+	a.RecoveryCodes = added.RecoveryCodes
 	return a
 }
 
@@ -107,6 +109,8 @@ func (s *Server) User(t testing.TB, who Person) *storage.User {
 type Authenticator struct {
 	Origin, RPID string
 	Options      virtualwebauthn.AuthenticatorOptions
+	// RecoveryCodes came with it, if it was the person's first second step.
+	RecoveryCodes []string
 
 	credential virtualwebauthn.Credential
 }
