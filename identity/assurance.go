@@ -60,8 +60,8 @@ type Assurance struct {
 	// time for it is over. Overdue is the requirement that asks for it.
 	Enrol   []string
 	Overdue *storage.Requirement
-	// Deadline is when the earliest requirement that is not met yet will be
-	// enforced, and Requirement that one. Zero if there is none.
+	// Deadline is when the earliest requirement will be enforced that the person has
+	// nothing for yet, and Requirement that one. Zero if there is none.
 	Deadline    time.Time
 	Requirement *storage.Requirement
 }
@@ -102,8 +102,10 @@ func Half(factors []string, acr string) bool {
 }
 
 // Assure decides what a sign-in still owes. Whoever has a second factor shows one;
-// then each requirement asks for what it accepts, and whoever cannot show such a
-// one has until its deadline to enrol it. Proving comes before enrolling.
+// then each requirement whose deadline is over asks for what it accepts, and whoever
+// cannot show such a one enrols it. Before its deadline it asks for nothing, of those
+// who have such a one either: the time is for replacing what was lost, too. Proving
+// comes before enrolling.
 func Assure(s Situation) Assurance {
 	var a Assurance
 	if Half(s.Factors, s.ACR) {
@@ -116,15 +118,14 @@ func Assure(s Situation) Assurance {
 		if r.Policy.Require == "" || s.met(r.Policy.Require) {
 			continue
 		}
-		if have := s.have(accepted(r.Policy.Require)); len(have) > 0 {
-			a.ask(have)
-			continue
-		}
-		deadline := r.Deadline()
-		if s.Now.Before(deadline) {
-			if a.Requirement == nil || deadline.Before(a.Deadline) {
+		if deadline := r.Deadline(); s.Now.Before(deadline) {
+			if !meets(s.Factors, r.Policy.Require) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
 				a.Deadline, a.Requirement = deadline, r
 			}
+			continue
+		}
+		if have := s.have(accepted(r.Policy.Require)); len(have) > 0 {
+			a.ask(have)
 			continue
 		}
 		if enrol == nil {

@@ -301,3 +301,25 @@ func TestARecoveryCodeIsNoAuthenticatorApp(t *testing.T) {
 	due(t, b.Get(t, quiet(s, "openid org").Authorize(nil).URL))
 	due(t, b.Get(t, "/account"))
 }
+
+// The time that a policy leaves is for everybody: who has lost the key that will be
+// asked for comes in with what else they have, and can replace it.
+func TestUntilTheDeadlineAnySecondStepWillDo(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	phone := s.Phone(t, harness.Bob)
+	s.SecurityKey(t, harness.Bob)
+	require(t, s, "acme-corp", storage.RequirePasskey, 30)
+	b := s.Browser(t)
+	p := half(t, b, harness.Bob)
+	if p = b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t)); p.Status != http.StatusOK || p.URL.Path != "/" {
+		t.Fatalf("within the grace a code leads to %d at %s", p.Status, p.URL)
+	}
+	if p = b.Get(t, "/account/security/passkey"); p.URL.Path != "/account/security/passkey" {
+		t.Errorf("another key cannot be added: %s", p.URL)
+	}
+	s.Clock.Advance(31 * 24 * time.Hour)
+	p = half(t, b, harness.Bob)
+	if strings.Contains(p.Body, `id="code"`) {
+		t.Error("after the deadline a code is still offered")
+	}
+}
