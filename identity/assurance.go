@@ -20,6 +20,9 @@ const (
 	AMRPassword = "pwd"
 	AMROTP      = "otp"
 	AMRMFA      = "mfa"
+	// The key of a WebAuthn authenticator cannot leave it, or can be backed up.
+	AMRHardwareKey = "hwk"
+	AMRSoftwareKey = "swk"
 )
 
 // acrRank orders the contexts; a stronger one answers for a weaker one.
@@ -31,6 +34,18 @@ func ACRs() []string { return []string{ACRPassword, ACRMFA, ACRPhishingResistant
 // Satisfies reports whether a sign-in with acr have answers one of the contexts wanted.
 func Satisfies(have string, wanted []string) bool {
 	return slices.ContainsFunc(wanted, func(w string) bool { return acrRank[w] > 0 && acrRank[have] >= acrRank[w] })
+}
+
+// Reached is the strongest of the contexts wanted that a sign-in with acr have answers;
+// "" if it answers none.
+func Reached(have string, wanted []string) string {
+	best := ""
+	for _, w := range wanted {
+		if Satisfies(have, []string{w}) && acrRank[w] > acrRank[best] {
+			best = w
+		}
+	}
+	return best
 }
 
 // FactorRecovery is a recovery code where kinds of second factors are named.
@@ -84,15 +99,16 @@ func accepted(require string) []string {
 
 // met reports whether a session has proven what a requirement asks for. otp alone
 // does not say of what: it is that of a recovery code too, which stands in only for
-// an app that there is.
+// an app that there is. The methods count beside the context, since a client that
+// asked for a weaker one was told no more.
 func (s *Situation) met(require string) bool {
 	switch require {
 	case storage.RequireTOTP:
 		return slices.Contains(s.Factors, storage.FactorTOTP) && slices.Contains(s.AMR, AMROTP)
 	case storage.RequirePasskey:
-		return s.ACR == ACRPhishingResistant
+		return s.ACR == ACRPhishingResistant || slices.Contains(s.AMR, AMRHardwareKey) || slices.Contains(s.AMR, AMRSoftwareKey)
 	}
-	return acrRank[s.ACR] >= acrRank[ACRMFA]
+	return acrRank[s.ACR] >= acrRank[ACRMFA] || slices.Contains(s.AMR, AMRMFA)
 }
 
 // Half reports whether a person with these factors has proven none of them: such
@@ -147,11 +163,12 @@ func Reaches(factors, wanted []string) bool {
 	return Satisfies(ACRPassword, wanted) || len(s.better()) > 0
 }
 
-// Overdue reports whether a person with these factors has none that a requirement
-// asks for, though the time to enrol one is over.
-func Overdue(factors []string, requirements []storage.Requirement, now time.Time) bool {
-	return slices.ContainsFunc(requirements, func(r storage.Requirement) bool {
-		return !meets(factors, r.Policy.Require) && !now.Before(r.Deadline())
+// Overdue reports whether a requirement whose deadline is over is not met by what the
+// person has, or not by what was proven.
+func (s *Situation) Overdue() bool {
+	return slices.ContainsFunc(s.Requirements, func(r storage.Requirement) bool {
+		require := r.Policy.Require
+		return require != "" && !s.Now.Before(r.Deadline()) && !(meets(s.Factors, require) && s.met(require))
 	})
 }
 

@@ -101,3 +101,38 @@ func TestWhatCanBeReached(t *testing.T) {
 		}
 	}
 }
+
+// RT-07: past its deadline a policy asks for what the person has and for what was
+// shown, before it for neither.
+func TestWhatAGrantMustHaveProven(t *testing.T) {
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	app, key := []string{storage.FactorTOTP}, []string{storage.FactorWebAuthn}
+	pwd, otp, hwk := []string{"pwd"}, []string{"pwd", "otp", "mfa"}, []string{"hwk", "user", "mfa"}
+	for name, c := range map[string]struct {
+		require string
+		grace   int
+		factors []string
+		acr     string
+		amr     []string
+		want    bool
+	}{
+		"no policy":                       {"", 0, nil, ACRPassword, pwd, false},
+		"within the grace":                {storage.RequireAny, 7, nil, ACRPassword, pwd, false},
+		"nothing enrolled":                {storage.RequireAny, 0, nil, ACRPassword, pwd, true},
+		"enrolled since":                  {storage.RequireAny, 0, app, ACRPassword, pwd, true},
+		"shown":                           {storage.RequireAny, 0, app, ACRMFA, otp, false},
+		"shown, and gone since":           {storage.RequireAny, 0, nil, ACRMFA, otp, true},
+		"a key shown, a password told":    {storage.RequirePasskey, 0, key, ACRPassword, hwk, false},
+		"a key enrolled, a code shown":    {storage.RequirePasskey, 0, key, ACRMFA, otp, true},
+		"a code shown, a password told":   {storage.RequireAny, 0, app, ACRPassword, otp, false},
+		"an app enrolled, the key shown":  {storage.RequireTOTP, 0, app, ACRPhishingResistant, hwk, true},
+		"the recovery code of a key":      {storage.RequireTOTP, 0, key, ACRMFA, otp, true},
+		"an app enrolled, its code shown": {storage.RequireTOTP, 0, app, ACRMFA, otp, false},
+	} {
+		s := Situation{Factors: c.factors, ACR: c.acr, AMR: c.amr, Now: now, Requirements: []storage.Requirement{
+			{Policy: storage.MFAPolicy{Require: c.require, GraceDays: c.grace, Since: now.Add(-24 * time.Hour)}, From: now.Add(-48 * time.Hour)}}}
+		if got := s.Overdue(); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}

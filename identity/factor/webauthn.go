@@ -23,12 +23,8 @@ const (
 	maxCredentialID = 1023 // WebAuthn Level 3 section 7.1, step 25
 )
 
-// Authentication methods of authenticators (RFC 8176 section 2).
-const (
-	amrHardwareKey = "hwk"  // the key cannot leave the authenticator
-	amrSoftwareKey = "swk"  // it can be backed up
-	amrPresence    = "user" // a touch
-)
+// amrPresence is a touch (RFC 8176 section 2).
+const amrPresence = "user"
 
 // authenticators are WebAuthn authenticators. One origin and one RP ID, fixed by
 // the issuer, so that what was made for another host is worth nothing here.
@@ -330,9 +326,9 @@ func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn
 // proves is phishing-resistant in every case: as the second step after another,
 // or as the only one with the user verified.
 func (a *authenticators) proves(f *storage.Factor) Proof {
-	key := amrHardwareKey
+	key := identity.AMRHardwareKey
 	if c, err := credential(f); err == nil && c.Flags.BackupEligible {
-		key = amrSoftwareKey
+		key = identity.AMRSoftwareKey
 	}
 	return Proof{ACR: identity.ACRPhishingResistant, AMR: []string{key, amrPresence, identity.AMRMFA}}
 }

@@ -323,3 +323,30 @@ func TestUntilTheDeadlineAnySecondStepWillDo(t *testing.T) {
 		t.Error("after the deadline a code is still offered")
 	}
 }
+
+// RT-07, MF-07: past the deadline it is not enough that somebody has a second step:
+// what was granted on a password alone is refused until they have signed in with it.
+// The grant stays, for a policy can be taken back.
+func TestARefreshNeedsWhatThePolicyAsksToHaveBeenShown(t *testing.T) {
+	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+		b := s.Browser(t)
+		signIn(t, b, harness.Bob)
+		const scope = "openid offline_access org"
+		old := quietTokens(t, s, b, scope)
+		p := b.Get(t, "/account/security/app")
+		goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, p), s.Clock.Now())))
+		now := quietTokens(t, s, b, scope)
+		require(t, s, "acme-corp", storage.RequireAny, 0)
+		rp := quiet(s, scope)
+		if got := rp.Refresh(t, old.RefreshToken); got.Status != http.StatusBadRequest || got.Error != "invalid_grant" {
+			t.Errorf("a grant on a password alone: %d %s", got.Status, got.Error)
+		}
+		if got := rp.Refresh(t, now.RefreshToken); got.Status != http.StatusOK {
+			t.Errorf("a grant on both: %d %s", got.Status, got.Description)
+		}
+		require(t, s, "acme-corp", "", 0)
+		if got := rp.Refresh(t, old.RefreshToken); got.Status != http.StatusOK {
+			t.Errorf("with the policy gone: %d %s", got.Status, got.Description)
+		}
+	})
+}
