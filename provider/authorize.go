@@ -195,7 +195,7 @@ func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
 	now, v := p.now(), j.Visit
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
 		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience,
-		AuthTime: v.Session.AuthTime, ACR: v.Session.ACR, AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
+		AuthTime: v.Session.AuthTime, ACR: q.answer(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
 	g.ExpiresAt = now.Add(codeLifetime + accessTokenLifetime)
 	if g.Offline {
 		g.ExpiresAt = now.Add(offlineLifetime)
@@ -209,6 +209,16 @@ func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
 		in.SeenAt, in.IdleExpiresAt = seen, idle
 	}
 	return in
+}
+
+// answer is the acr that the grant tells. One that is essential is answered with one
+// of the values asked for (OpenID Connect Core 1.0, section 5.5.1.1), though the
+// session's may be stronger: a client compares, and does not know our order.
+func (q *request) answer(acr string) string {
+	if !q.acrMust || slices.Contains(q.acr, acr) {
+		return acr
+	}
+	return identity.Reached(acr, q.acr)
 }
 
 // network groups addresses that one household or office shares: the address of

@@ -350,3 +350,47 @@ func TestARefreshNeedsWhatThePolicyAsksToHaveBeenShown(t *testing.T) {
 		}
 	})
 }
+
+// OpenID Connect Core 1.0, section 5.5.1.1: an essential acr is answered with one of
+// the values asked for, in every token of the grant; a voluntary one with the truth.
+func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
+	clients := strings.ReplaceAll(wholeServerClients, "client_id: quiet,", "client_id: quiet, access_token_format: jwt,")
+	harness.EachEngine(t, harness.Options{Clients: clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		key, rp, b := s.SecurityKey(t, harness.Bob), quiet(s, "openid offline_access"), s.Browser(t)
+		half(t, b, harness.Bob)
+		b.Ceremony(t, b.Get(t, "/login/factor").Form(t, "factor-passkey"), key)
+		for name, c := range map[string]struct {
+			extra url.Values
+			want  string
+		}{
+			"one value":           {url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"value":"` + acrMFA + `"}}}`}}, acrMFA},
+			"the best of several": {url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"values":["` + acrPwd + `","` + acrMFA + `","gold"]}}}`}}, acrMFA},
+			"the session's own":   {url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"values":["` + acrMFA + `","phr"]}}}`}}, acrPhr},
+			"voluntary":           {url.Values{"claims": {`{"id_token":{"acr":{"values":["` + acrMFA + `"]}}}`}}, acrPhr},
+			"acr_values":          {url.Values{"acr_values": {acrMFA}}, acrPhr},
+		} {
+			r := rp.Authorize(c.extra)
+			p := b.Get(t, r.URL)
+			if p.Away == nil || p.Away.Query().Get("code") == "" {
+				t.Fatalf("%s: no code: %d at %s, away to %v", name, p.Status, p.URL, p.Away)
+			}
+			tokens := rp.Redeem(t, p.Away.Query().Get("code"), r)
+			again := rp.Refresh(t, tokens.RefreshToken)
+			for what, claims := range map[string]map[string]any{
+				"ID token": harness.Claims(t, tokens.IDToken), "access token": harness.Claims(t, tokens.AccessToken), "introspection": rp.Introspect(t, tokens.AccessToken),
+				"refreshed ID token": harness.Claims(t, again.IDToken), "refreshed access token": harness.Claims(t, again.AccessToken),
+			} {
+				if claims["acr"] != c.want {
+					t.Errorf("%s: the acr of the %s is %v, want %s", name, what, claims["acr"], c.want)
+				}
+			}
+		}
+		// The policy looks at what was shown, not at what was told of it.
+		r := rp.Authorize(url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"value":"` + acrMFA + `"}}}`}})
+		tokens := rp.Redeem(t, b.Get(t, r.URL).Away.Query().Get("code"), r)
+		require(t, s, "", storage.RequirePasskey, 0)
+		if again := rp.Refresh(t, tokens.RefreshToken); again.Status != http.StatusOK {
+			t.Errorf("a grant on a passkey that told mfa: %d %s", again.Status, again.Description)
+		}
+	})
+}
