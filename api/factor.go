@@ -248,7 +248,7 @@ func (a *API) regenerateRecoveryCodes(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{message: "These are your new recovery codes, shown once. The old ones do not work any more.", data: map[string][]string{"recovery_codes": codes}}, nil
+	return answer{message: "These are your new recovery codes, shown once. The old ones do not work any more, and all other sessions have ended.", data: map[string][]string{"recovery_codes": codes}}, nil
 }
 
 // options is a challenge for navigator.credentials, whose argument is in publicKey.

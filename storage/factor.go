@@ -386,8 +386,8 @@ func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
 }
 
 // ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
-// that session (nil: in none). ErrConflict if the person has no second factor, or
-// the session has ended.
+// that session (nil: in none): all others end, with their grants. ErrConflict if the
+// person has no second factor, or the session has ended.
 func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
@@ -407,6 +407,9 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.U
 			return err
 		}
 		if err := t.insertRecoveryCodes(ctx, userID, hashes); err != nil {
+			return err
+		}
+		if err := t.endOthers(ctx, userID, session, EndFactorChanged); err != nil {
 			return err
 		}
 		return t.tell(ctx, e, mails)

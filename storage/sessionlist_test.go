@@ -74,3 +74,34 @@ func TestASessionThatItsPersonEndsTakesItsGrantsAlong(t *testing.T) {
 		}
 	})
 }
+
+// RT-07: whoever changes how they prove who they are ends what others may have begun.
+func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user := person(t, s, "alice@acme-corp.com")
+		app := enrolApp(t, s, user)
+		e := &Event{Type: "test", User: user}
+		for what, act := range map[string]func(keep uuid.UUID) error{
+			"new recovery codes": func(keep uuid.UUID) error {
+				return s.ReplaceRecoveryCodes(t.Context(), user, keep, []secret.Hash{secret.HashOf(uuid.NewString())}, e)
+			},
+			"another factor": func(keep uuid.UUID) error {
+				n := enrolment(s, aKey(s, user, uuid.NewString()))
+				n.Keep = keep
+				_, err := s.ConfirmFactor(t.Context(), n)
+				return err
+			},
+			"one less": func(keep uuid.UUID) error {
+				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factor: app.ID, Keep: keep, Event: e})
+			},
+		} {
+			here, hereEnded := access(t, s, user, "app", uuid.Nil)
+			_, elsewhereEnded := access(t, s, user, "app", uuid.Nil)
+			if err := act(here); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			wantEnds(t, hereEnded, "", "")
+			wantEnds(t, elsewhereEnded, EndFactorChanged, EndFactorChanged)
+		}
+	})
+}

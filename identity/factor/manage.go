@@ -99,7 +99,8 @@ func meets(require string) []string {
 	return nil
 }
 
-// RegenerateRecoveryCodes returns new codes; the old ones count no more.
+// RegenerateRecoveryCodes returns new codes; the old ones count no more, and the
+// person's other sessions end.
 // storage.ErrConflict if the person has no second factor, or the session has ended.
 func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Who) ([]string, error) {
 	codes, hashes := f.recovery.make(w.User.ID)

@@ -307,10 +307,15 @@ func testRecoveryCodes(t *testing.T, s *harness.Server) {
 		t.Errorf("without a second step: %s", p.URL)
 	}
 	phone := s.Phone(t, who)
+	thief := s.Browser(t)
+	signInWith(t, thief, who, phone)
 	signInWith(t, b, who, phone)
 	ask := b.Get(t, "/account/security/codes")
-	shows(t, ask, http.StatusOK, "stop working")
+	shows(t, ask, http.StatusOK, "stop working", "Every other device")
 	p := b.Submit(t, ask.Form(t, "confirm"))
+	if at := thief.Get(t, "/account").URL.Path; at != "/login" {
+		t.Errorf("another session leads to %s, want it ended", at)
+	}
 	shows(t, p, http.StatusOK, "The codes you had before stopped working")
 	codes := codesOf(t, p)
 	if len(codes) != 3 || cmp.Equal(codes, phone.RecoveryCodes) {
