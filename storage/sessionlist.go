@@ -44,7 +44,7 @@ func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Even
 }
 
 // EndOtherSessions ends every session of a person but keep (nil: every one), with
-// all their grants.
+// all their grants, and their personal access tokens.
 func (s *Store) EndOtherSessions(ctx context.Context, userID, keep uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.endOthers(ctx, userID, keep, EndByPerson); err != nil {
@@ -55,12 +55,16 @@ func (s *Store) EndOtherSessions(ctx context.Context, userID, keep uuid.UUID, e 
 	return fault("end the other sessions of a person", err)
 }
 
-// endOthers ends a person's sessions but keep, and revokes the grants that did
-// not come from it.
+// endOthers ends a person's sessions but keep, revokes the grants that did not come
+// from it, and their personal access tokens: whoever was in by a stolen session may
+// have made one to come back with.
 func (t *tx) endOthers(ctx context.Context, userID, keep uuid.UUID, reason string) error {
 	now := usec(t.s.clock())
 	if _, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL`,
 		now, reason, id(userID), keep.String()); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`, now, id(userID)); err != nil {
 		return err
 	}
 	_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND (session_id IS NULL OR session_id <> ?) AND revoked_at IS NULL`,

@@ -43,7 +43,7 @@ func TestOnlyLiveSessionsAreListed(t *testing.T) {
 
 func TestASessionThatItsPersonEndsTakesItsGrantsAlong(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
-		user, other := guest(t, s), guest(t, s)
+		user, other := person(t, s, "alice@acme-corp.com"), guest(t, s)
 		one, oneEnded := access(t, s, user, "app", uuid.Nil)
 		two, twoEnded := access(t, s, user, "app", uuid.Nil)
 		_, threeEnded := access(t, s, user, "app", uuid.Nil)
@@ -60,17 +60,21 @@ func TestASessionThatItsPersonEndsTakesItsGrantsAlong(t *testing.T) {
 		if _, err := s.EndSessionOf(t.Context(), user, one, e()); !errors.Is(err, ErrNotFound) {
 			t.Errorf("again: got %v, want ErrNotFound", err)
 		}
+		token := personalToken(t, s, user, organization(t, s, "acme-corp", user))
 		orphan := grantTo(t, s, user, uuid.Nil, true)
 		if err := s.EndOtherSessions(t.Context(), user, two, e()); err != nil {
 			t.Fatal(err)
 		}
 		wantEnds(t, twoEnded, "", "")
 		wantEnds(t, threeEnded, EndByPerson, EndByPerson)
+		if _, err := s.TokenHolder(t.Context(), token.Hash); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a personal access token: got %v, want ErrNotFound", err)
+		}
 		if !isRevoked(t, s, orphan) {
 			t.Error("a grant of no session is left")
 		}
-		if got := recorded(t, s); len(got) != 2 {
-			t.Errorf("got events %v, want two", got)
+		if got := counted(t, s, `SELECT count(*) FROM audit_events WHERE type = 'session.ended'`); got != 2 {
+			t.Errorf("got %d events, want two", got)
 		}
 	})
 }
@@ -79,11 +83,13 @@ func TestASessionThatItsPersonEndsTakesItsGrantsAlong(t *testing.T) {
 func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		user := person(t, s, "alice@acme-corp.com")
+		acme := organization(t, s, "acme-corp", user)
 		app := enrolApp(t, s, user)
-		e := &Event{Type: "test", User: user}
+		enrolKey(t, s, user, "stays")
+		e := func() *Event { return &Event{Type: "test", User: user} }
 		for what, act := range map[string]func(keep uuid.UUID) error{
 			"new recovery codes": func(keep uuid.UUID) error {
-				return s.ReplaceRecoveryCodes(t.Context(), user, keep, []secret.Hash{secret.HashOf(uuid.NewString())}, e)
+				return s.ReplaceRecoveryCodes(t.Context(), user, keep, []secret.Hash{secret.HashOf(uuid.NewString())}, e())
 			},
 			"another factor": func(keep uuid.UUID) error {
 				n := enrolment(s, aKey(s, user, uuid.NewString()))
@@ -92,9 +98,10 @@ func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
 				return err
 			},
 			"one less": func(keep uuid.UUID) error {
-				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factor: app.ID, Keep: keep, Event: e})
+				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factor: app.ID, Keep: keep, Event: e()})
 			},
 		} {
+			token := personalToken(t, s, user, acme)
 			here, hereEnded := access(t, s, user, "app", uuid.Nil)
 			_, elsewhereEnded := access(t, s, user, "app", uuid.Nil)
 			if err := act(here); err != nil {
@@ -102,6 +109,9 @@ func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
 			}
 			wantEnds(t, hereEnded, "", "")
 			wantEnds(t, elsewhereEnded, EndFactorChanged, EndFactorChanged)
+			if _, err := s.TokenHolder(t.Context(), token.Hash); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: a personal access token: got %v, want ErrNotFound", what, err)
+			}
 		}
 	})
 }

@@ -154,7 +154,7 @@ func (p *Pages) askCodes(w http.ResponseWriter, r *http.Request, v *person) erro
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountConfirm{AccountPart: p.part(r), Title: "Make new recovery codes?",
 		Lead:   "They are shown once, to be printed or kept in your password manager.",
-		Losses: []string{"The codes you have now stop working, wherever you keep them.", "Every other device and every app there has to sign in again. You stay signed in here."},
+		Losses: []string{"The codes you have now stop working, wherever you keep them.", "Every other device and every app there has to sign in again, and your personal access tokens stop working. You stay signed in here."},
 		Action: "/account/security/codes", Button: "Make new codes", Busy: "Making…", Back: "/account/security", Safe: true})
 }
 

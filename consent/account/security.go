@@ -111,7 +111,7 @@ func (p *Pages) removal(r *http.Request, f *storage.Factor, of int) templates.Ac
 	if of == 1 {
 		page.Losses = append(page.Losses, "It is your last one: your password alone will be enough to sign in, and your recovery codes stop working.")
 	}
-	page.Losses = append(page.Losses, "Every other device and every app has to sign in again. You stay signed in here.")
+	page.Losses = append(page.Losses, "Every other device and every app has to sign in again, and your personal access tokens stop working. You stay signed in here.")
 	return page
 }
 

@@ -95,7 +95,8 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 
 func (p *Pages) askEndOthers(w http.ResponseWriter, r *http.Request, _ *person) error {
 	return p.Web.Page(w, http.StatusOK, templates.AccountConfirm{AccountPart: p.part(r), Title: "Sign out everywhere else?",
-		Losses: []string{"Every device but this one has to sign in again.", "Apps that were signed in to from there have to ask again, those too that may act while you are away.", "What you are doing here goes on."},
+		Losses: []string{"Every device but this one has to sign in again.", "Apps that were signed in to from there have to ask again, those too that may act while you are away.",
+			"Your personal access tokens stop working, in scripts too.", "What you are doing here goes on."},
 		Action: "/account/sessions/end-others", Button: "Sign out the others", Busy: "Signing out…", Back: "/account/sessions"})
 }
 
