@@ -129,23 +129,22 @@ func Assure(s Situation) Assurance {
 	}
 	var enrol []string
 	var overdue *storage.Requirement
-	for n := range s.Requirements {
-		r := &s.Requirements[n]
-		if r.Policy.Require == "" || s.met(r.Policy.Require) {
+	for _, d := range demands(s.Requirements, s.Now) {
+		if slices.ContainsFunc(d.oneOf, s.met) {
 			continue
 		}
-		if deadline := r.Deadline(); s.Now.Before(deadline) {
-			if !meets(s.Factors, r.Policy.Require) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
-				a.Deadline, a.Requirement = deadline, r
+		if deadline := d.Deadline(); s.Now.Before(deadline) {
+			if !d.meets(s.Factors) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
+				a.Deadline, a.Requirement = deadline, d.Requirement
 			}
 			continue
 		}
-		if have := s.have(accepted(r.Policy.Require)); len(have) > 0 {
+		if have := s.showable(d); len(have) > 0 {
 			a.ask(have)
 			continue
 		}
 		if enrol == nil {
-			enrol, overdue = enrolable(r.Policy.Require), r
+			enrol, overdue = d.enrolable(), d.Requirement
 		}
 	}
 	if kinds := s.better(); len(s.Wanted) > 0 && !Satisfies(s.ACR, s.Wanted) && len(kinds) > 0 {
@@ -166,9 +165,8 @@ func Reaches(factors, wanted []string) bool {
 // Overdue reports whether a requirement whose deadline is over is not met by what the
 // person has, or not by what was proven.
 func (s *Situation) Overdue() bool {
-	return slices.ContainsFunc(s.Requirements, func(r storage.Requirement) bool {
-		require := r.Policy.Require
-		return require != "" && !s.Now.Before(r.Deadline()) && !(meets(s.Factors, require) && s.met(require))
+	return slices.ContainsFunc(demands(s.Requirements, s.Now), func(d demand) bool {
+		return d.over(s.Now) && !slices.ContainsFunc(d.oneOf, func(r string) bool { return meets(s.Factors, r) && s.met(r) })
 	})
 }
 
@@ -195,6 +193,15 @@ func (s *Situation) have(kinds []string) []string {
 	return mine
 }
 
+// showable are the kinds that the person can show to meet a demand.
+func (s *Situation) showable(d demand) []string {
+	var mine []string
+	for _, require := range d.oneOf {
+		mine = append(mine, s.have(accepted(require))...)
+	}
+	return inOrder(mine)
+}
+
 // better are the kinds that reach the first of the wanted contexts that can be reached.
 func (s *Situation) better() []string {
 	for _, w := range s.Wanted {
@@ -212,9 +219,4 @@ func (s *Situation) better() []string {
 		}
 	}
 	return nil
-}
-
-// enrolable are the kinds to enrol for a requirement.
-func enrolable(require string) []string {
-	return slices.DeleteFunc(accepted(require), func(k string) bool { return k == FactorRecovery })
 }

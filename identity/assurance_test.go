@@ -15,6 +15,11 @@ func TestWhatASignInOwes(t *testing.T) {
 	policy := func(require string, days int) storage.Requirement {
 		return storage.Requirement{Policy: storage.MFAPolicy{Require: require, GraceDays: days, Since: now.Add(-24 * time.Hour)}, From: now.Add(-30 * 24 * time.Hour)}
 	}
+	before := func(require, next string) []storage.Requirement {
+		r := policy(next, 7)
+		r.Policy.Earlier = &storage.MFAPolicy{Require: require, Since: now.Add(-90 * 24 * time.Hour)}
+		return []storage.Requirement{r}
+	}
 	list := func(all ...string) []string { return all }
 	pwd, otp := list("pwd"), list("pwd", "otp", "mfa")
 	for name, tc := range map[string]struct {
@@ -48,6 +53,11 @@ func TestWhatASignInOwes(t *testing.T) {
 		"totp: nor when one was shown":                      {factors: list(webauthn), acr: ACRMFA, amr: otp, requirements: []storage.Requirement{policy(storage.RequireTOTP, 0)}, enrol: list(totp)},
 		"totp and passkey, one after the other":             {factors: list(totp, webauthn), acr: ACRPassword, amr: pwd, requirements: []storage.Requirement{policy(storage.RequireTOTP, 0), policy(storage.RequirePasskey, 0)}, prove: list(totp, recovery)},
 		"the earliest deadline counts":                      {acr: ACRPassword, amr: pwd, requirements: []storage.Requirement{policy(storage.RequireAny, 9), policy(storage.RequireTOTP, 7)}, deadline: true},
+		"the policy before goes on":                         {acr: ACRPassword, amr: pwd, requirements: before(storage.RequireAny, storage.RequirePasskey), enrol: list(webauthn, totp), deadline: true},
+		"the policy before is met":                          {factors: list(totp), acr: ACRMFA, amr: otp, requirements: before(storage.RequireAny, storage.RequirePasskey), deadline: true},
+		"the policy before or the new one":                  {factors: list(webauthn), acr: ACRPhishingResistant, amr: list("hwk", "user", "mfa"), requirements: before(storage.RequireTOTP, storage.RequirePasskey)},
+		"the new one is there, a recovery code shown":       {factors: list(webauthn), acr: ACRMFA, amr: otp, requirements: before(storage.RequireTOTP, storage.RequirePasskey), prove: list(webauthn)},
+		"nothing of either":                                 {acr: ACRPassword, amr: pwd, requirements: before(storage.RequireTOTP, storage.RequirePasskey), enrol: list(webauthn, totp), deadline: true},
 		"wanted and reachable":                              {factors: list(webauthn), acr: ACRMFA, amr: otp, wanted: list(ACRPhishingResistant), prove: list(webauthn)},
 		"wanted and out of reach":                           {factors: list(totp), acr: ACRMFA, amr: otp, wanted: list(ACRPhishingResistant)},
 		"wanted, the second choice reachable":               {factors: list(totp), acr: ACRPassword, amr: pwd, wanted: list(ACRPhishingResistant, ACRMFA), prove: list(totp, recovery)},

@@ -17,7 +17,8 @@ type MemberCompliance struct {
 	Meets bool
 	// Deadline is until when they have to enrol; zero if they meet the policy.
 	Deadline time.Time
-	// Overdue: it is over. They can do nothing but enrol.
+	// Overdue: it is over, or that of the policy before, which goes on until this one's
+	// grace is over. They can do nothing but enrol.
 	Overdue bool
 }
 
@@ -37,7 +38,7 @@ func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, afte
 		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil || meets(m.User.Factors, m.Requirement.Policy.Require)}
 		if !c.Meets {
 			c.Deadline = m.Requirement.Deadline()
-			c.Overdue = !now.Before(c.Deadline)
+			c.Overdue = Lacks(m.User.Factors, []storage.Requirement{*m.Requirement}, now)
 		}
 		all = append(all, c)
 	}

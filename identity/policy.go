@@ -24,7 +24,8 @@ func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.U
 
 // SetMFAPolicy sets what an organization asks of its members and returns it as it
 // stands then. Since is not the caller's: the grace begins anew when people who met
-// the requirement may meet it no longer, and stays when it becomes easier. Errors:
+// the requirement may meet it no longer, and stays when it becomes easier. Nor is
+// Earlier: until the grace is over, what was in force stays so. Errors:
 // Faults, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID, p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
@@ -82,7 +83,9 @@ func checkPolicy(p *storage.MFAPolicy) error {
 
 // change puts next in the place of present and tells of it; nil if they are the same.
 func (i *Identity) change(a Actor, kind string, present, next *storage.MFAPolicy) *storage.Event {
-	next.Since = begins(*present, *next, i.clock())
+	now := i.clock()
+	next.Since = begins(*present, *next, now)
+	next.Earlier = earlier(*present, *next, now)
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil
 	}
@@ -112,6 +115,22 @@ func begins(present, next storage.MFAPolicy, now time.Time) time.Time {
 		return now
 	}
 	return present.Since
+}
+
+// earlier is the policy that goes on while the grace of next runs. A stricter one must
+// not switch off what is in force. What was itself not in force yet is forgotten, so
+// there is never more than one.
+func earlier(present, next storage.MFAPolicy, now time.Time) *storage.MFAPolicy {
+	switch {
+	case next.Require == "", present.Require == "", !now.Before(next.Settled()):
+		return nil
+	case now.Before(present.Settled()):
+		return present.Earlier
+	case next.Require == present.Require, next.Require == storage.RequireAny:
+		return nil // more time, or less to have
+	}
+	present.Earlier = nil
+	return &present
 }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -39,6 +40,42 @@ func TestWhenTheGraceBegins(t *testing.T) {
 	} {
 		if got := begins(c.present, c.next, now); !got.Equal(c.want) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A stricter policy does not switch off the one in force while its grace runs, and
+// one that was not in force yet does not come to be by being replaced.
+func TestWhatGoesOnUnderAStricterPolicy(t *testing.T) {
+	now := time.Date(2026, 1, 11, 0, 0, 0, 0, time.UTC)
+	policy := func(require string, grace, age int) storage.MFAPolicy {
+		return storage.MFAPolicy{Require: require, GraceDays: grace, Since: now.Add(-days(age))}
+	}
+	over := func(p, before storage.MFAPolicy) storage.MFAPolicy { p.Earlier = &before; return p }
+	before := policy(storage.RequireAny, 0, 90)
+	for name, c := range map[string]struct {
+		present storage.MFAPolicy
+		require string
+		grace   int
+		want    *storage.MFAPolicy
+	}{
+		"the first one":                        {storage.MFAPolicy{}, storage.RequireAny, 30, nil},
+		"one in force":                         {before, storage.RequirePasskey, 30, &before},
+		"without a grace":                      {before, storage.RequirePasskey, 0, nil},
+		"one that was not in force yet":        {policy(storage.RequireAny, 30, 5), storage.RequirePasskey, 30, nil},
+		"two that follow each other at once":   {over(policy(storage.RequirePasskey, 30, 5), before), storage.RequireTOTP, 30, &before},
+		"the same, with more time":             {over(policy(storage.RequirePasskey, 30, 5), before), storage.RequirePasskey, 60, &before},
+		"the same, with none":                  {over(policy(storage.RequirePasskey, 30, 5), before), storage.RequirePasskey, 0, nil},
+		"back to what was before":              {over(policy(storage.RequirePasskey, 30, 5), before), storage.RequireAny, 30, &before},
+		"away":                                 {before, "", 0, nil},
+		"what is over by now":                  {over(policy(storage.RequirePasskey, 3, 5), before), storage.RequirePasskey, 3, nil},
+		"what is over by now, and a third one": {over(policy(storage.RequirePasskey, 3, 5), before), storage.RequireTOTP, 9, &storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3, Since: now.Add(-days(5))}},
+		"more time for the one in force":       {before, storage.RequireAny, 90 + 30, nil},
+	} {
+		next := storage.MFAPolicy{Require: c.require, GraceDays: c.grace}
+		next.Since = begins(c.present, next, now)
+		if diff := cmp.Diff(c.want, earlier(c.present, next, now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

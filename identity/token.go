@@ -162,9 +162,7 @@ func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, 
 		}
 	}
 	now := i.clock()
-	for _, r := range h.Requirements {
-		b.Overdue = b.Overdue || !meets(h.User.Factors, r.Policy.Require) && !now.Before(r.Deadline())
-	}
+	b.Overdue = Lacks(h.User.Factors, h.Requirements, now)
 	i.noteTokenUse(h.Token.ID, now)
 	return b, nil
 }

@@ -24,6 +24,14 @@ type MFAPolicy struct {
 	// GraceDays is how long people have to enrol, from Since or from when they came, whichever is later.
 	GraceDays int       `json:"grace_days,omitempty"`
 	Since     time.Time `json:"since,omitzero"`
+	// Earlier is the policy that was in force when this one was set; nil for none. It
+	// goes on until GraceDays after Since.
+	Earlier *MFAPolicy `json:"earlier,omitempty"`
+}
+
+// Settled is when nothing of an earlier policy goes on any more.
+func (p *MFAPolicy) Settled() time.Time {
+	return p.Since.Add(time.Duration(p.GraceDays) * 24 * time.Hour)
 }
 
 // Requirement is a policy as it applies to one person.

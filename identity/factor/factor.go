@@ -61,6 +61,7 @@ type Factors struct {
 	apps     *apps
 	keys     *authenticators // nil if the issuer is an address
 	recovery *recovery
+	now      func() time.Time
 }
 
 // kind is a kind of factor that is enrolled. all are the person's factors, those
@@ -99,6 +100,7 @@ func New(c Config) (*Factors, error) {
 		notices:  notices{writer: c.Mail, account: c.Issuer + "/account"},
 		apps:     &apps{sealer: c.Sealer, issuer: c.Name, now: now},
 		recovery: &recovery{keys: c.Keys.Subkeys("recovery code"), count: c.RecoveryCodes},
+		now:      now,
 	}
 	f.keys, err = newAuthenticators(c.Store, challenges{c.Keys.Subkeys("WebAuthn challenge"), now}, issuer, c.Name, now)
 	return f, err

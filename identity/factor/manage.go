@@ -78,25 +78,12 @@ func (f *Factors) required(ctx context.Context, userID uuid.UUID, kind string) (
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range append(asked, storage.Requirement{Policy: platform.MFA}) {
-		if set := meets(r.Policy.Require); slices.Contains(set, kind) {
+	for _, set := range identity.Kept(append(asked, storage.Requirement{Policy: platform.MFA}), f.now()) {
+		if slices.Contains(set, kind) {
 			sets = append(sets, set)
 		}
 	}
 	return sets, nil
-}
-
-// meets are the kinds that meet a policy.
-func meets(require string) []string {
-	switch require {
-	case storage.RequireAny:
-		return []string{storage.FactorTOTP, storage.FactorWebAuthn}
-	case storage.RequireTOTP:
-		return []string{storage.FactorTOTP}
-	case storage.RequirePasskey:
-		return []string{storage.FactorWebAuthn}
-	}
-	return nil
 }
 
 // RegenerateRecoveryCodes returns new codes; the old ones count no more, and the

@@ -115,6 +115,11 @@ func TestTheLastFactorAPolicyAsksForStays(t *testing.T) {
 		if l, err := in.List(t.Context(), alice.User.ID); err != nil || len(l.Factors) != 1 || l.RecoveryCodesLeft != 3 {
 			t.Errorf("got %+v, %v, want everything as it was", l, err)
 		}
+		stricter := storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 30, Since: in.now, Earlier: &storage.MFAPolicy{Require: storage.RequireTOTP}}
+		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, storage.OrganizationSettings{MFA: stricter}, &storage.Event{Type: "organization.policy_changed"}); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, "the last app, while the policy that asked for it goes on", in.Remove(t.Context(), alice, second.Factor.ID), ErrRequired)
 		ask(storage.RequirePasskey) // an app never met it
 		wantError(t, "an app where a passkey is asked for", in.Remove(t.Context(), alice, second.Factor.ID), nil)
 		if err := in.store.SetPlatformSettings(t.Context(), storage.PlatformSettings{MFA: storage.MFAPolicy{Require: storage.RequireAny}}, &storage.Event{Type: "settings.changed"}); err != nil {

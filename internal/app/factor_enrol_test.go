@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -293,4 +295,39 @@ func TestEveryWayInEndsAtThePolicy(t *testing.T) {
 		p = b.Get(t, rp.Authorize(nil).URL) // she has one of her own too
 		due(t, b.Submit(t, p.FormWith(t, "organization"), "organization", "acme-corp"))
 	})
+}
+
+// A stricter policy with a grace leaves no gap: until its deadline the one before it
+// holds, for sign-ins, refreshes and personal access tokens.
+func TestAStricterPolicyLeavesNoGap(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	ctx := t.Context()
+	o, err := s.App.Store.OrganizationBySlug(ctx, "acme-corp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acme, b := o.ID, s.Browser(t)
+	signIn(t, b, harness.Bob)
+	const scope = "openid offline_access org"
+	tokens := quietTokens(t, s, b, scope)
+	pat, _, err := s.App.Identity.CreateToken(ctx, identity.Actor{UserID: s.User(t, harness.Bob).ID}, identity.NewToken{OrganizationID: acme, Name: "CI", Scopes: []string{identity.ScopeRead}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []storage.MFAPolicy{{Require: storage.RequireAny}, {Require: storage.RequirePasskey, GraceDays: 30}} {
+		if _, err := s.App.Identity.SetMFAPolicy(ctx, identity.Operator(), acme, p); err != nil {
+			t.Fatal(err)
+		}
+		due(t, b.Get(t, "/account"))
+		if again := quiet(s, scope).Refresh(t, tokens.RefreshToken); again.Error != "invalid_grant" {
+			t.Errorf("%s: a refresh gets %d %s", p.Require, again.Status, again.Error)
+		}
+		if got, err := s.App.Identity.TokenByHash(ctx, secret.HashOf(pat)); err != nil || !got.Overdue {
+			t.Errorf("%s: a personal access token is good: %v", p.Require, err)
+		}
+		list, err := s.App.Identity.Compliance(ctx, identity.Operator(), acme, uuid.Nil, 10)
+		if err != nil || len(list) != 2 || !list[0].Overdue || !list[1].Overdue {
+			t.Errorf("%s: compliance %+v, %v", p.Require, list, err)
+		}
+	}
 }
