@@ -234,6 +234,15 @@ func TestAResetKeepsTheSecondStep(t *testing.T) {
 		if left := c.want(t, http.StatusOK, "GET", "/auth/recovery-codes", nil); left.get("left") != 2.0 {
 			t.Errorf("got %s", left.Body)
 		}
+		// The last one is answered with new ones.
+		r = c.want(t, http.StatusOK, "POST", "/auth/recovery-codes/verify", object{"code": recovery[1]})
+		if c.take(r); r.get("recovery_codes_left") != 1.0 || r.get("recovery_codes") != nil {
+			t.Errorf("with one left: %s", r.Body)
+		}
+		r = c.want(t, http.StatusOK, "POST", "/auth/recovery-codes/verify", object{"code": recovery[2]})
+		if codes, _ := r.get("recovery_codes").([]any); r.get("recovery_codes_left") != 3.0 || len(codes) != 3 {
+			t.Errorf("with none left: %s", r.Body)
+		}
 	})
 }
 

@@ -202,7 +202,18 @@ func (a *API) stepUp(c *call, v *factor.Verified, known bool) (answer, error) {
 	}
 	out, err := a.start(c, v.User, session.SignIn{User: v.User.ID, Use: v.Use, StepUp: true, ACR: acr, AMR: amr}, c.token)
 	out.message = "The second step is done."
+	if in, ok := out.data.(sessionView); ok && v.Use.RecoveryCode != nil {
+		out.data = recoveredView{in, v.Use.Left, v.NewCodes()}
+	}
 	return out, err
+}
+
+// recoveredView is a session that a recovery code has proven.
+type recoveredView struct {
+	sessionView
+	Left int `json:"recovery_codes_left"`
+	// Codes came in the place of the last one, and are shown once.
+	Codes []string `json:"recovery_codes,omitempty"`
 }
 
 // disableTOTP removes one authenticator app, or all of them.

@@ -76,6 +76,14 @@ type FactorUse struct {
 	ChallengeExpires time.Time
 	// RecoveryCode is the hash of a recovery code under each of the keys; one of them must be there unspent.
 	RecoveryCode []secret.Hash
+	// Renewal are the hashes of recovery codes to give out, with RenewalEvent, if this
+	// one was the last: whoever came in by it must be able to come in again.
+	Renewal      []secret.Hash
+	RenewalEvent *Event
+	// Left is set when a recovery code was spent: how many are unspent then, and
+	// Renewed whether they are those of Renewal.
+	Left    int
+	Renewed bool
 	// Event and Mails go with the use; Event may be nil.
 	Event *Event
 	Mails []*Message
@@ -245,11 +253,7 @@ func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) er
 			WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL AND (counter < ? OR (kind = 'webauthn' AND counter = 0 AND CAST(? AS bigint) = 0))`,
 			use.Counter, now, textOrNull(use.Credential), id(use.Factor), id(userID), use.Counter, use.Counter)
 	} else {
-		for _, h := range use.RecoveryCode {
-			if n, err = t.exec(ctx, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`, now, h, id(userID)); err != nil || n > 0 {
-				break
-			}
-		}
+		n, err = t.useRecoveryCode(ctx, userID, use)
 	}
 	if err == nil && n == 0 {
 		err = ErrSpent
@@ -261,6 +265,32 @@ func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) er
 		return err
 	}
 	return t.enqueue(ctx, use.Mails...)
+}
+
+// useRecoveryCode spends a recovery code and renews them all if it was the last one.
+func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorUse) (n int64, err error) {
+	// Two last codes at once wait for each other here: one of them sees that it is the last.
+	if _, err := t.exec(ctx, `UPDATE recovery_codes SET created_at = created_at WHERE user_id = ? AND spent_at IS NULL`, id(userID)); err != nil {
+		return 0, err
+	}
+	for _, h := range use.RecoveryCode {
+		n, err = t.exec(ctx, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`, usec(t.s.clock()), h, id(userID))
+		if err != nil || n > 0 {
+			break
+		}
+	}
+	if err != nil || n == 0 {
+		return n, err
+	}
+	if use.Renewed, err = t.firstRecoveryCodes(ctx, userID, use.Renewal); err != nil {
+		return n, err
+	}
+	if use.Renewed && use.RenewalEvent != nil {
+		if err := t.event(ctx, use.RenewalEvent); err != nil {
+			return n, err
+		}
+	}
+	return n, t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&use.Left)
 }
 
 func textOrNull(b []byte) any {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -77,6 +78,46 @@ func TestRecoveryCodesGoWithTheLastFactor(t *testing.T) {
 			if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1-want {
 				t.Errorf("left: got %d, %v, want %d", left, err, 1-want)
 			}
+		}
+	})
+}
+
+// The last code is answered with new ones, once: else it would let its person in for
+// the last time. Two last ones at once leave exactly one set.
+func TestTheLastRecoveryCodeMakesNewOnes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		alice := person(t, s, "alice@acme-corp.com")
+		enrolApp(t, s, alice, "one", "two", "three")
+		use := func(code string) *FactorUse {
+			return &FactorUse{RecoveryCode: []secret.Hash{secret.HashOf(code)}, Renewal: []secret.Hash{secret.HashOf("new for " + code), secret.HashOf("and for " + code)},
+				RenewalEvent: &Event{Type: "factor.recovery_codes_regenerated", User: alice}}
+		}
+		first := use("one")
+		if err := spend(t, s, alice, first); err != nil || first.Renewed || first.Left != 2 {
+			t.Fatalf("the first of three: %v, renewed %v, %d left", err, first.Renewed, first.Left)
+		}
+		two, three := use("two"), use("three")
+		var wait sync.WaitGroup
+		for _, u := range []*FactorUse{two, three} {
+			wait.Go(func() {
+				if err := spend(t, s, alice, u); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		if two.Renewed == three.Renewed {
+			t.Errorf("renewed: %v and %v, want one of them", two.Renewed, three.Renewed)
+		}
+		if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 2 {
+			t.Errorf("left: got %d, %v, want the two new ones", left, err)
+		}
+		if n := counted(t, s, `SELECT count(*) FROM audit_events WHERE type = 'factor.recovery_codes_regenerated'`); n != 1 {
+			t.Errorf("%d events, want 1", n)
+		}
+		again := use("one")
+		if err := spend(t, s, alice, again); !errors.Is(err, ErrSpent) || again.Renewed {
+			t.Errorf("a used one: %v, renewed %v", err, again.Renewed)
 		}
 	})
 }

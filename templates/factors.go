@@ -109,6 +109,7 @@ type FactorCodes struct {
 	Email   string // whose they are
 	AppName string // where NextURL leads; "" for this server's own pages
 	Renewed bool   // made in the place of older ones, which count no more
+	Last    bool   // made because the last one has just been used
 	Added   string // what was set up: "Your passkey"; "" for "Your second step"
 }
 
@@ -119,6 +120,16 @@ func (p FactorCodes) What() string { return cmp.Or(p.Added, "Your second step") 
 
 // Text is one code a line.
 func (p FactorCodes) Text() string { return strings.Join(p.Codes, "\n") }
+
+// FactorRecovered tells somebody who came in by a recovery code how many are left,
+// and where to replace what they lost. There is nothing to post.
+type FactorRecovered struct {
+	Left    int
+	NextURL string
+	AppName string // where NextURL leads; "" for this server's own pages
+}
+
+func (p FactorRecovered) page() (string, string) { return "factorrecovered", "You are signed in" }
 
 // sampleQR is a picture that nobody can use.
 const sampleQR = "data:image/png;base64," +
@@ -168,6 +179,11 @@ func factorsSamples() []Sample {
 		{"factorcodes", FactorCodes{Codes: codes, Email: "bob@acme-corp.com", NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Added: "Your authenticator app"}},
 		{"factorcodes-long", FactorCodes{Codes: slices.Concat(codes, codes, codes), Email: longEmail, NextURL: "/account", AppName: longName}},
 		{"factorcodes-renewed", FactorCodes{Codes: codes, NextURL: "/account/security", Email: "bob@acme-corp.com", Renewed: true}},
+		{"factorcodes-last", FactorCodes{Codes: codes, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Email: "bob@acme-corp.com", Last: true}},
 		{"factorcodes-empty", FactorCodes{}},
+		{"factorrecovered", FactorRecovered{Left: 2, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal"}},
+		{"factorrecovered-one", FactorRecovered{Left: 1, NextURL: "/"}},
+		{"factorrecovered-long", FactorRecovered{Left: 19, NextURL: "/", AppName: longName}},
+		{"factorrecovered-empty", FactorRecovered{}},
 	}
 }

@@ -125,7 +125,7 @@ func (m RecoveryCodeUsed) mail() (string, frame) {
 func (m RecoveryCodeUsed) LeftWords() string {
 	switch {
 	case m.Left < 1:
-		return "It was the last one."
+		return "It was the last one, and new ones were shown in its place."
 	case m.Left == 1:
 		return "You have one left."
 	}

@@ -133,7 +133,7 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 	switch {
 	case err == nil:
 		attempt.Succeeded(ctx, w)
-		return redirect(w, r, v.next())
+		return p.proven(w, r, v, verified)
 	case errors.Is(err, storage.ErrConflict): // the session was renewed or ended meanwhile
 		return redirect(w, r, v.signIn())
 	case errors.Is(err, factor.ErrChallenge):
@@ -152,6 +152,22 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 		return p.end(w, r, v)
 	}
 	return p.refuse(w, v, kind, wrongOf(kind))
+}
+
+// proven leads on. Whoever had to use a recovery code is shown the new ones if it was
+// the last, else how many are left and where to replace what was lost.
+func (p *Pages) proven(w http.ResponseWriter, r *http.Request, v *visit, verified *factor.Verified) error {
+	if verified.Use.RecoveryCode == nil {
+		return redirect(w, r, v.next())
+	}
+	app := ""
+	if v.journey != nil {
+		app = v.journey.Client.Name()
+	}
+	if codes := verified.NewCodes(); codes != nil {
+		return p.send(w, v, http.StatusOK, templates.FactorCodes{Codes: codes, Email: v.seen.User.Email, NextURL: v.next(), AppName: app, Last: true})
+	}
+	return p.send(w, v, http.StatusOK, templates.FactorRecovered{Left: verified.Use.Left, NextURL: v.next(), AppName: app})
 }
 
 // allow reads the counters of an attempt, unless they are kept elsewhere.

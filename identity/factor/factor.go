@@ -178,6 +178,16 @@ type Verified struct {
 	User *storage.User
 	Use  *storage.FactorUse
 	Proof
+	renewal []string
+}
+
+// NewCodes are the recovery codes that came in the place of the last one, to be
+// shown this once; nil if some are left. It is known once Use is spent.
+func (v *Verified) NewCodes() []string {
+	if !v.Use.Renewed {
+		return nil
+	}
+	return v.renewal
 }
 
 // WebAuthn reports whether authenticators can be used on this issuer.
@@ -336,7 +346,8 @@ func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response 
 	return &Verified{User: user, Use: use, Proof: f.keys.proves(shown)}, nil
 }
 
-// VerifyRecoveryCode checks a recovery code, however it is written. ErrWrong, ErrNotAllowed.
+// VerifyRecoveryCode checks a recovery code, however it is written. If it is the
+// last one, spending it makes new ones: see NewCodes. ErrWrong, ErrNotAllowed.
 func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Who, code string) (*Verified, error) {
 	if w.Allowed != nil && !slices.Contains(w.Allowed, identity.FactorRecovery) {
 		return nil, ErrNotAllowed
@@ -356,7 +367,10 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Who, code string) (*
 	if use.Mails, err = f.notices.codeUsed(&w, left-1); err != nil {
 		return nil, err
 	}
-	return &Verified{User: w.User, Use: use, Proof: f.apps.proves(nil)}, nil
+	v := &Verified{User: w.User, Use: use, Proof: f.apps.proves(nil)}
+	v.renewal, use.Renewal = f.recovery.make(w.User.ID)
+	use.RenewalEvent = w.event("factor.recovery_codes_regenerated", map[string]any{"count": len(v.renewal)})
+	return v, nil
 }
 
 // confirmed are those of a kind that count.

@@ -63,6 +63,16 @@ func wantACR(t *testing.T, claims map[string]any, acr string, amr ...string) {
 	}
 }
 
+// onward follows the button of a page that comes after a second step.
+func onward(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
+	t.Helper()
+	next := goOnOnPage.FindStringSubmatch(p.Body)
+	if next == nil {
+		t.Fatalf("no way on: %d at %s:\n%s", p.Status, p.URL, p.Body)
+	}
+	return b.Get(t, strings.ReplaceAll(next[1], "&amp;", "&"))
+}
+
 // MF-04: what a password has earned of somebody with a second step is good for the
 // page that asks for it, and for nothing else.
 func TestAHalfSessionCarriesNoRights(t *testing.T) {
@@ -144,8 +154,10 @@ func TestARecoveryCodeCompletesASignIn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Bob)
 		rp := quiet(s, "openid")
+		var browser *harness.Browser
 		use := func(code string) (*harness.Request, *harness.Page) {
 			b := s.Browser(t)
+			browser = b
 			half(t, b, harness.Bob)
 			r := rp.Authorize(nil)
 			p := b.Get(t, asked(t, b, r).URL.String()+"&method=recovery")
@@ -156,13 +168,25 @@ func TestARecoveryCodeCompletesASignIn(t *testing.T) {
 			return r, b.Submit(t, f, "code", code)
 		}
 		r, p := use(" " + strings.ToUpper(phone.RecoveryCodes[0]) + " ")
-		wantACR(t, granted(t, rp, r, p), acrMFA, "pwd", "otp", "mfa")
+		shows(t, p, http.StatusOK, "2 codes", `href="/account/security"`)
+		wantACR(t, granted(t, rp, r, onward(t, browser, p)), acrMFA, "pwd", "otp", "mfa")
 		if !slices.ContainsFunc(s.Mail(t, harness.Bob.Email), func(m harness.Mail) bool { return strings.Contains(m.Subject, "recovery code") }) {
 			t.Error("no mail tells of it")
 		}
 		if _, p := use(phone.RecoveryCodes[0]); p.Status != http.StatusUnprocessableEntity || p.Form(t, "factor").Values.Get("kind") != "recovery" {
 			t.Errorf("a second time: %d at %s", p.Status, p.URL)
 		}
+		_, p = use(phone.RecoveryCodes[1])
+		shows(t, p, http.StatusOK, "one code")
+		// The last one lets nobody in for the last time.
+		r, p = use(phone.RecoveryCodes[2])
+		codes := codesOf(t, p)
+		if len(codes) != 3 || slices.Contains(phone.RecoveryCodes, codes[0]) {
+			t.Fatalf("after the last code the page shows %q", codes)
+		}
+		wantACR(t, granted(t, rp, r, onward(t, browser, p)), acrMFA, "pwd", "otp", "mfa")
+		_, p = use(codes[0])
+		shows(t, p, http.StatusOK, "2 codes")
 	})
 }
 

@@ -79,6 +79,7 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	tab.SignIn(t, who)
 	wantSecondStep(t, tab)
 	useRecoveryCode(t, tab, codes[0])
+	tab.Follow(t, "#recovered #continue")
 	tab.Wait(t, "#signed-in")
 
 	signOut(t, s, tab)
@@ -95,6 +96,7 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	}
 	tab.Fill(t, "#code", codes[1])
 	tab.Follow(t, "#factor-submit")
+	tab.Follow(t, "#recovered #continue")
 	tab.Wait(t, "#security")
 	if complaints := tab.Complaints(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
