@@ -21,16 +21,17 @@ func (a *API) who(c *call) factor.Who {
 	return factor.Who{User: &c.visit.User, Session: c.sid(), Bind: c.bind, From: a.origin(c), RequestID: web.RequestID(c.r.Context())}
 }
 
-// enrolling is who for setting up a factor. It opens the account from then on, so it
-// wants a fresh sign-in, also where one is required by now: whoever has only found
-// a session open must not make a second step of their own of it.
+// enrolling is who for setting up a factor, from where the session was made. That it
+// was begun within minutes of a sign-in (the access enrolling) is enough: whoever has
+// only found a session open must not make a second step of their own of it, and
+// whoever takes their time with an app may finish.
 func (a *API) enrolling(c *call) (factor.Who, error) {
 	w := a.who(c)
 	if len(c.owes.Enrol) > 0 {
 		w.Allowed = c.owes.Enrol
 	}
-	if !a.isFresh(c) {
-		return w, unauthorized("This needs a sign-in within the last 5 minutes. Sign in again, then repeat the request.")
+	if c.standing != session.Good {
+		return w, stale()
 	}
 	return w, nil
 }

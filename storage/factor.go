@@ -43,13 +43,15 @@ type Factor struct {
 	// ConfirmedAt is zero until the person has shown that they hold it; until then it counts for nothing.
 	ConfirmedAt time.Time
 	LastUsedAt  time.Time
+	// Session is the one that an unconfirmed authenticator waits in; nil for none.
+	Session uuid.UUID
 }
 
-const factorColumns = `f.id, f.user_id, f.kind, f.name, f.sealed, f.credential, f.credential_hash, f.passkey, f.counter, f.created_at, f.confirmed_at, f.last_used_at`
+const factorColumns = `f.id, f.user_id, f.kind, f.name, f.sealed, f.credential, f.credential_hash, f.passkey, f.counter, f.created_at, f.confirmed_at, f.last_used_at, f.session_id`
 
 func (f *Factor) dest() []any {
 	return []any{&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Sealed, verbatim{&f.Credential}, &f.CredentialHash, &f.Passkey, &f.Counter,
-		instant{&f.CreatedAt}, instant{&f.ConfirmedAt}, instant{&f.LastUsedAt}}
+		instant{&f.CreatedAt}, instant{&f.ConfirmedAt}, instant{&f.LastUsedAt}, optional[uuid.UUID]{&f.Session}}
 }
 
 // verbatim scans a text column of JSON as it is.
@@ -132,9 +134,9 @@ func (s *Store) BeginFactor(ctx context.Context, f *Factor) error {
 }
 
 func (t *tx) insertFactor(ctx context.Context, f *Factor) error {
-	_, err := t.exec(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(f.ID), id(f.UserID), f.Kind, f.Name, f.Sealed, string(f.Credential), f.CredentialHash, f.Passkey, f.Counter,
-		usec(f.CreatedAt), usec(f.ConfirmedAt))
+	_, err := t.exec(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at, session_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(f.ID), id(f.UserID), f.Kind, f.Name, f.Sealed, string(f.Credential), f.CredentialHash, f.Passkey, f.Counter,
+		usec(f.CreatedAt), usec(f.ConfirmedAt), id(f.Session))
 	return err
 }
 
@@ -197,7 +199,7 @@ func (t *tx) confirm(ctx context.Context, n *NewFactor) error {
 		f.ConfirmedAt = t.s.clock()
 		return t.insertFactor(ctx, f)
 	}
-	count, err := t.exec(ctx, `UPDATE factors SET confirmed_at = ?, counter = ?, name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`,
+	count, err := t.exec(ctx, `UPDATE factors SET confirmed_at = ?, counter = ?, name = ?, session_id = NULL WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`,
 		now, f.Counter, f.Name, id(f.ID), id(f.UserID))
 	if err == nil && count == 0 {
 		err = ErrSpent

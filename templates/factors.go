@@ -62,7 +62,7 @@ type FactorEnrol struct {
 func (p FactorEnrol) page() (string, string) { return "factorenrol", "Set up a second step" }
 
 // FactorTOTP shows the key of a new authenticator app and asks for its first code.
-// It posts csrf, enrol (totp-code) and code; enrol (totp) for a new key.
+// It posts csrf, enrol (totp-code) and code; enrol (totp) to see the key again.
 type FactorTOTP struct {
 	Step
 	QR     string // data:image/png;base64,…; "" when the key was shown on the page before

@@ -14,7 +14,8 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// showApp makes a key that waits for its first code, in the place of any that did.
+// showApp shows the key that waits for its first code in this session, a new one if
+// none does.
 func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, v *person) error {
 	offer, err := p.Factors.BeginTOTP(r.Context(), v.who(), "")
 	if err != nil {
@@ -36,6 +37,8 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 	case errors.Is(err, factor.ErrWrong):
 		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountTOTP{AccountPart: p.part(r), Name: form.Get("name"),
 			Errors: map[string]string{"code": "This code is not right. Enter the one that your app shows now."}})
+	case errors.Is(err, factor.ErrChallenge) && !p.Identity.Fresh(v.Visit):
+		return redirect(w, r, signInAgain(r.URL.Path)) // nothing waits, and to begin anew it takes more
 	case err != nil:
 		return p.refuseEnrolment(w, r, err)
 	}
@@ -79,7 +82,11 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 		return err
 	}
 	enrolment, err := p.Factors.ConfirmWebAuthn(r.Context(), v.who(), form.Get("name"), json.RawMessage(form.Get("credential")))
-	if why := enrolmentWords(err); why != "" {
+	why := enrolmentWords(err)
+	if why != "" && !p.Identity.Fresh(v.Visit) {
+		return redirect(w, r, signInAgain(r.URL.Path))
+	}
+	if why != "" {
 		return p.refusePasskey(w, r, form, why)
 	}
 	if err != nil {

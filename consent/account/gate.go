@@ -17,7 +17,8 @@ type need int
 
 const (
 	signedIn need = iota // and nothing owed
-	fresh                // within the last five minutes, from where the session was made
+	good                 // from where the session was made
+	fresh                // that, and within the last five minutes
 )
 
 // person is who a request comes from.
@@ -80,14 +81,17 @@ func (p *Pages) enter(r *http.Request, n need) (v *person, elsewhere string, err
 	if owed.Owes() {
 		return nil, "/login/factor?to=" + here, nil
 	}
-	if n == fresh && (standing != session.Good || !p.Identity.Fresh(visit)) {
-		return nil, "/login?to=" + here + "&notice=" + login.NoticeFresh, nil
+	if n >= good && standing != session.Good || n == fresh && !p.Identity.Fresh(visit) {
+		return nil, signInAgain(here), nil
 	}
 	if err := p.touch(r, visit); err != nil {
 		return nil, "", err
 	}
 	return p.person(r, visit, owed), "", nil
 }
+
+// signInAgain is where somebody goes whose sign-in is not fresh enough for a page.
+func signInAgain(here string) string { return "/login?to=" + here + "&notice=" + login.NoticeFresh }
 
 func (p *Pages) person(r *http.Request, visit *storage.Visit, owed identity.Assurance) *person {
 	v := &person{Visit: visit, owed: owed}

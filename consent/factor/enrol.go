@@ -66,7 +66,7 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *visit, form url
 	switch {
 	case what == enrolVerify && !v.seen.User.Proven():
 		return p.sendVerification(w, r, v)
-	case !p.fresh(v):
+	case !v.good || what != enrolTOTPCode && what != enrolWebAuthn && !p.fresh(v): // what has begun may end a little later
 		return p.sendEnrolment(w, v, http.StatusUnprocessableEntity, "")
 	}
 	who := p.who(r, v, v.owed.Enrol)
@@ -88,7 +88,7 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *visit, form url
 	return redirect(w, r, v.page("/login/factor"))
 }
 
-// offerTOTP shows the key of an app, this once.
+// offerTOTP shows the key of an app, the one that waits in this session if one does.
 func (p *Pages) offerTOTP(w http.ResponseWriter, r *http.Request, v *visit, who factor.Who) error {
 	offer, err := p.factors.BeginTOTP(r.Context(), who, "")
 	if err != nil {

@@ -23,8 +23,8 @@
 // # Enrolment
 //
 // It opens the account from then on, so it needs a proven address and a sign-in
-// within identity.FreshFor. The key of an authenticator app is shown once; its
-// factor waits until a code has shown that the app has it.
+// within identity.FreshFor when it begins. The key of an authenticator app is shown in
+// the session that began, until a code has shown that the app has it.
 package factor
 
 import (

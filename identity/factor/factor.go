@@ -193,13 +193,19 @@ func (v *Verified) NewCodes() []string {
 // WebAuthn reports whether authenticators can be used on this issuer.
 func (f *Factors) WebAuthn() bool { return f.keys != nil }
 
-// BeginTOTP makes a seed that waits half an hour for ConfirmTOTP, in the place of
-// any other that does. ErrUnproven, ErrTooMany, ErrNotAllowed.
+// BeginTOTP makes a seed that waits half an hour for ConfirmTOTP in the same session,
+// in the place of any other that does; where one waits in this session already, under
+// that name or if none is given, it is shown again. ErrUnproven, ErrTooMany, ErrNotAllowed.
 func (f *Factors) BeginTOTP(ctx context.Context, w Who, name string) (*TOTPEnrolment, error) {
-	if _, _, err := f.enrolling(ctx, &w, storage.FactorTOTP); err != nil {
+	_, all, err := f.enrolling(ctx, &w, storage.FactorTOTP)
+	if err != nil {
 		return nil, err
 	}
-	row, offer, err := f.apps.begin(w.User, name)
+	name = clean(name)
+	if offer, err := f.apps.again(&w, all, name); offer != nil || err != nil {
+		return offer, err
+	}
+	row, offer, err := f.apps.begin(&w, name)
 	if err != nil {
 		return nil, err
 	}
@@ -211,9 +217,10 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Who, name string) (*TOTPEnrol
 	return offer, nil
 }
 
-// ConfirmTOTP makes the app that waits count, shown by its current code. A name
-// that is not empty replaces the first. ErrWrong, ErrChallenge if none waits (any
-// more), and those of BeginTOTP.
+// ConfirmTOTP makes the app that waits in this session count, shown by its current
+// code. A name that is not empty replaces the first. That the sign-in was fresh when
+// it began is enough: whoever took their time has the key already. ErrWrong,
+// ErrChallenge if none waits (any more), and those of BeginTOTP.
 func (f *Factors) ConfirmTOTP(ctx context.Context, w Who, code, name string) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorTOTP, name, []byte(code))
 }

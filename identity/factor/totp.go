@@ -40,7 +40,7 @@ type apps struct {
 }
 
 // TOTPEnrolment is an authenticator app that waits for its first code. All of it
-// but ID is secret and is shown once.
+// but ID is secret, and shown in the session that asked for it alone.
 type TOTPEnrolment struct {
 	ID     uuid.UUID
 	Secret string // base32, for typing
@@ -55,49 +55,87 @@ func place(factorID, userID uuid.UUID) []byte {
 }
 
 // begin makes a seed. Nothing of it comes from outside (RFC 6238 section 5.1).
-func (a *apps) begin(u *storage.User, name string) (*storage.Factor, *TOTPEnrolment, error) {
-	if name = clean(name); name == "" {
+func (a *apps) begin(w *Who, name string) (*storage.Factor, *TOTPEnrolment, error) {
+	if name == "" {
 		name = defaultName
 	}
 	seed := secret.Random(totpSeed)
-	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, Kind: storage.FactorTOTP, Name: name, CreatedAt: a.now()}
+	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: w.User.ID, Session: w.Session, Kind: storage.FactorTOTP, Name: name, CreatedAt: a.now()}
 	var err error
-	if row.Sealed, err = a.sealer.Seal(seed, place(row.ID, u.ID)); err != nil {
+	if row.Sealed, err = a.sealer.Seal(seed, place(row.ID, w.User.ID)); err != nil {
 		return nil, nil, err
 	}
+	offer, err := a.offer(w.User, row.ID, seed)
+	return row, offer, err
+}
+
+// offer is a seed as people get it into an app.
+func (a *apps) offer(u *storage.User, factorID uuid.UUID, seed []byte) (*TOTPEnrolment, error) {
 	// A colon separates the issuer from the account in the label.
 	key, err := totp.Generate(totp.GenerateOpts{Issuer: strings.ReplaceAll(a.issuer(), ":", " "), AccountName: u.Email, Period: totpPeriod, Secret: seed,
 		Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	picture, err := qr.Encode(key.URL(), qr.M)
 	if err != nil {
-		return nil, nil, fmt.Errorf("draw a QR code: %w", err)
+		return nil, fmt.Errorf("draw a QR code: %w", err)
 	}
-	return row, &TOTPEnrolment{ID: row.ID, Secret: key.Secret(), URI: key.URL(), QR: picture.PNG()}, nil
+	return &TOTPEnrolment{ID: factorID, Secret: key.Secret(), URI: key.URL(), QR: picture.PNG()}, nil
 }
 
-func (a *apps) confirm(_ *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
-	for _, row := range all {
-		if row.Kind != storage.FactorTOTP || !row.ConfirmedAt.IsZero() || a.now().Sub(row.CreatedAt) > totpWaits {
-			continue
+// waiting is the app of all that waits for its first code from this session.
+func (a *apps) waiting(w *Who, all []storage.Factor) *storage.Factor {
+	for n := range all {
+		f := &all[n]
+		if f.Kind == storage.FactorTOTP && f.ConfirmedAt.IsZero() && f.Session == w.Session && a.now().Sub(f.CreatedAt) <= totpWaits {
+			return f
 		}
-		step, ok, err := a.match(&row, string(answer))
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, ErrWrong
-		}
-		// The code that enrols it is used: it does not sign in too.
-		row.Counter = step
-		if name = clean(name); name != "" {
-			row.Name = name
-		}
-		return &storage.NewFactor{Factor: row}, nil
 	}
-	return nil, ErrChallenge
+	return nil
+}
+
+// again is the offer of the app that waits in this session already, unless it is to
+// have another name: loading the page again, or in a second tab, must not throw a
+// key away that somebody has just scanned. nil if none waits.
+func (a *apps) again(w *Who, all []storage.Factor, name string) (*TOTPEnrolment, error) {
+	row := a.waiting(w, all)
+	if row == nil || w.Session == uuid.Nil || name != "" && name != row.Name {
+		return nil, nil
+	}
+	seed, err := a.open(row)
+	if err != nil {
+		return nil, err
+	}
+	return a.offer(w.User, row.ID, seed)
+}
+
+func (a *apps) open(row *storage.Factor) ([]byte, error) {
+	seed, err := a.sealer.Open(row.Sealed, place(row.ID, row.UserID))
+	if err != nil {
+		return nil, fmt.Errorf("the seed of factor %s does not open: %w", row.ID, err)
+	}
+	return seed, nil
+}
+
+func (a *apps) confirm(w *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
+	row := a.waiting(w, all)
+	if row == nil {
+		return nil, ErrChallenge
+	}
+	step, ok, err := a.match(row, string(answer))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, ErrWrong
+	}
+	// The code that enrols it is used: it does not sign in too.
+	row.Counter = step
+	if name = clean(name); name != "" {
+		row.Name = name
+	}
+	return &storage.NewFactor{Factor: *row}, nil
 }
 
 func (a *apps) verify(_ context.Context, _ *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
@@ -125,9 +163,9 @@ func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, er
 	if !well {
 		return 0, false, nil
 	}
-	seed, err := a.sealer.Open(row.Sealed, place(row.ID, row.UserID))
+	seed, err := a.open(row)
 	if err != nil {
-		return 0, false, fmt.Errorf("the seed of factor %s does not open: %w", row.ID, err)
+		return 0, false, err
 	}
 	now := a.now().Unix() / totpPeriod
 	for n := now - totpWindow; n <= now+totpWindow; n++ {

@@ -114,12 +114,10 @@ func TestAnAppCountsOnceItHasShownACode(t *testing.T) {
 			t.Fatalf("a wrong first code: %d at %s", p.Status, p.URL)
 		}
 		p = b.Submit(t, p.Form(t, "totp-again"), "enrol", "totp")
-		second := strings.ReplaceAll(keyOnPage.FindStringSubmatch(p.Body)[1], " ", "")
-		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, first, s.Clock.Now()))
-		if p.Status != http.StatusUnprocessableEntity {
-			t.Errorf("a code of the key before: %d at %s", p.Status, p.URL)
+		if again := keyOf(t, p); again != first {
+			t.Error("after a wrong code there is another key than the one in the app")
 		}
-		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, second, s.Clock.Now()))
+		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, first, s.Clock.Now()))
 		if p = goOn(t, b, p); p.URL.Path != "/" {
 			t.Errorf("it leads to %s", p.URL)
 		}
@@ -330,4 +328,47 @@ func TestAStricterPolicyLeavesNoGap(t *testing.T) {
 			t.Errorf("%s: compliance %+v, %v", p.Require, list, err)
 		}
 	}
+}
+
+// Whoever takes their time with an app, reloads the page or opens it twice can still
+// confirm the key that they have scanned, in that session; beginning needs a fresh
+// sign-in.
+func TestAScannedKeyStaysGood(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	p := b.Get(t, "/account/security/app")
+	key := keyOf(t, p)
+	if again := keyOf(t, b.Get(t, "/account/security/app")); again != key {
+		t.Error("loading the page again shows another key")
+	}
+	s.Clock.Advance(10 * time.Minute)
+	if got := b.Get(t, "/account/security/app"); got.URL.Path != "/login" {
+		t.Errorf("without a fresh sign-in the key is shown: %s", got.URL)
+	}
+	other := s.Browser(t)
+	signIn(t, other, harness.Bob)
+	code := func() string { return harness.TOTP(t, key, s.Clock.Now()) }
+	csrf := other.Get(t, "/account/profile").Form(t, "profile").Values
+	if got := other.Post(t, "/account/security/app", url.Values{"csrf": csrf["csrf"], "code": {code()}}); got.Status != http.StatusUnprocessableEntity {
+		t.Errorf("in another session: %d at %s", got.Status, got.URL)
+	}
+	goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", code()))
+
+	// The same where it is required.
+	require(t, s, "", storage.RequireAny, 0)
+	b = s.Browser(t)
+	signIn(t, b, harness.Alice)
+	p = due(t, b.Get(t, "/login/factor"))
+	choice := p.Form(t, "enrol-totp")
+	p = b.Submit(t, choice, "enrol", "totp")
+	key = keyOf(t, p)
+	if again := keyOf(t, b.Submit(t, choice, "enrol", "totp")); again != key {
+		t.Error("choosing the app again shows another key")
+	}
+	s.Clock.Advance(6 * time.Minute)
+	if got := b.Submit(t, choice, "enrol", "totp"); got.Status != http.StatusUnprocessableEntity || strings.Contains(got.Body, key[:4]+" ") {
+		t.Errorf("without a fresh sign-in the key is shown: %d", got.Status)
+	}
+	goOn(t, b, b.Submit(t, p.Form(t, "totp"), "code", code()))
 }

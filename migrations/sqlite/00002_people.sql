@@ -10,7 +10,7 @@ CREATE INDEX users_unproven ON users (created_at) WHERE email_verified_at IS NUL
 ALTER TABLE sessions ADD COLUMN api INTEGER NOT NULL DEFAULT 0;
 
 -- One authenticator a row: a TOTP seed (sealed) or a WebAuthn credential. counter is the last TOTP step or the
--- signature counter; it only grows. Unconfirmed ones count for nothing.
+-- signature counter; it only grows. Unconfirmed ones count for nothing; session_id is the session that such a one waits in.
 CREATE TABLE factors (
     id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL REFERENCES users (id),
@@ -23,7 +23,8 @@ CREATE TABLE factors (
     counter INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
     confirmed_at INTEGER,
-    last_used_at INTEGER
+    last_used_at INTEGER,
+    session_id TEXT
 );
 CREATE INDEX factors_user_id ON factors (user_id);
 
