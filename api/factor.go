@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -85,26 +86,37 @@ func (a *API) confirmTOTP(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return a.guessed(c, func(bool) (answer, error) {
-		e, err := a.factors.ConfirmTOTP(c.r.Context(), w, in.Code, in.Name)
-		if err != nil {
-			return answer{}, err
-		}
-		return a.enrolled(c, e)
-	})
-}
-
-// enrolled steps the session up to what was just shown.
-func (a *API) enrolled(c *call, e *factor.Enrolment) (answer, error) {
-	acr, amr := e.Over(c.visit.Session.ACR, c.visit.Session.AMR)
-	out, err := a.start(c, &c.visit.User, session.SignIn{User: c.visit.User.ID, StepUp: true, ACR: acr, AMR: amr}, c.token)
-	if err != nil {
+	// Wrong codes are not counted: whoever enrols an app has its key, there is nothing
+	// to guess.
+	e, err := a.factors.ConfirmTOTP(c.r.Context(), w, in.Code, in.Name)
+	if errors.Is(err, factor.ErrWrong) {
+		return answer{}, wrongCode()
+	} else if err != nil {
 		return answer{}, err
 	}
-	a.limits.RememberDevice(c.w, c.r, c.visit.User.EmailKey)
+	return a.enrolled(c, e)
+}
+
+// wrongCode does not say why: a used code, a late one and a wrong one are the same.
+func wrongCode() error { return invalid("code", "is not right, or was used before") }
+
+// enrolled steps the session up to what was just shown. That the factor is set up
+// stands by now, and the codes are shown this once only: where the session cannot be
+// stepped up, because it has ended meanwhile, they are answered without one.
+func (a *API) enrolled(c *call, e *factor.Enrolment) (answer, error) {
+	acr, amr := e.Over(c.visit.Session.ACR, c.visit.Session.AMR)
 	codes := append([]string{}, e.RecoveryCodes...)
-	return answer{status: http.StatusCreated, message: "The second step is set up. Keep the recovery codes: they are shown once.",
-		data: map[string]any{"factor": viewFactor(&e.Factor), "recovery_codes": codes, "session": out.data}}, nil
+	data := map[string]any{"factor": viewFactor(&e.Factor), "recovery_codes": codes, "session": nil}
+	out := answer{status: http.StatusCreated, message: "The second step is set up. Keep the recovery codes: they are shown once.", data: data}
+	in, err := a.start(c, &c.visit.User, session.SignIn{User: c.visit.User.ID, StepUp: true, ACR: acr, AMR: amr}, c.token)
+	if err != nil {
+		web.Annotate(c.r.Context(), "session", err.Error())
+		out.message = "The second step is set up. Keep the recovery codes: they are shown once. The session has ended: sign in again."
+		return out, nil
+	}
+	data["session"] = in.data
+	a.limits.RememberDevice(c.w, c.r, c.visit.User.EmailKey)
+	return out, nil
 }
 
 // codeInput is the body of what verifies a code.
@@ -130,13 +142,17 @@ func (a *API) verifyCode(c *call, verify verifier[string], kind string) (answer,
 	if err != nil {
 		return answer{}, err
 	}
-	return a.guessed(c, func(known bool) (answer, error) {
+	out, err := a.guessed(c, func(known bool) (answer, error) {
 		v, err := verify(c.r.Context(), w, in.Code)
 		if err != nil {
 			return answer{}, err
 		}
 		return a.stepUp(c, v, known)
 	})
+	if errors.Is(err, factor.ErrWrong) || errors.Is(err, storage.ErrSpent) {
+		err = wrongCode()
+	}
+	return out, err
 }
 
 // proving is who for showing a factor, with only the kinds that do.
@@ -160,7 +176,7 @@ func (a *API) guessed(c *call, verify func(known bool) (answer, error)) (answer,
 	ctx := c.r.Context()
 	attempt, err := a.limits.BeginFactor(c.r, c.visit.User.EmailKey, c.bind, web.ClientIP(c.r))
 	if err != nil {
-		return answer{}, err
+		return answer{}, a.mustWait(c, err)
 	}
 	defer attempt.End()
 	seen, err := a.store.Claimant(ctx, "", attempt.Counters())
@@ -168,18 +184,15 @@ func (a *API) guessed(c *call, verify func(known bool) (answer, error)) (answer,
 		return answer{}, err
 	}
 	if err := attempt.Allow(ctx, seen.Counters); err != nil {
-		return answer{}, err
+		return answer{}, a.mustWait(c, err)
 	}
 	out, err := verify(attempt.Known())
 	if errors.Is(err, factor.ErrWrong) || errors.Is(err, storage.ErrSpent) {
 		if failed := attempt.Failed(ctx, c.visit.User.ID); failed != nil {
 			return answer{}, failed
 		}
-		if attempt.Exhausted() && identity.Half(c.visit.User.Factors, c.visit.Session.ACR) {
-			if _, err := a.logout(c); err != nil {
-				return answer{}, err
-			}
-			return answer{}, unauthorized("That was the fifth wrong code. Sign in again from the start.")
+		if attempt.Exhausted() {
+			return answer{}, a.endGuessing(c)
 		}
 		return answer{}, err
 	}
@@ -189,10 +202,31 @@ func (a *API) guessed(c *call, verify func(known bool) (answer, error)) (answer,
 	return out, err
 }
 
-// stepUp spends the proof together with the session's new token.
+// mustWait is what is answered to who has to wait, or to sign in anew: what the first
+// factor earned bears no more wrong codes, and waiting does not help.
+func (a *API) mustWait(c *call, err error) error {
+	if b, ok := errors.AsType[*limit.Blocked](err); ok && b.Challenge {
+		return a.endGuessing(c)
+	}
+	return err
+}
+
+// endGuessing ends a session whose second step was guessed at. One that has proven
+// another keeps what it has.
+func (a *API) endGuessing(c *call) error {
+	if identity.Half(c.visit.User.Factors, c.visit.Session.ACR) {
+		if _, err := a.logout(c); err != nil {
+			return err
+		}
+	}
+	return unauthorized("There were too many wrong codes. Sign in again from the start.")
+}
+
+// stepUp spends the proof together with the session's new token. Where that completes
+// a sign-in, its notice is mailed, unless the device is known.
 func (a *API) stepUp(c *call, v *factor.Verified, known bool) (answer, error) {
 	acr, amr := v.Over(c.visit.Session.ACR, c.visit.Session.AMR)
-	if !known {
+	if s := &c.visit.Session; !known && identity.Half(c.visit.User.Factors, s.ACR) {
 		notice, err := a.identity.NoticeOfSignIn(c.r.Context(), v.User, a.origin(c))
 		if err != nil {
 			return answer{}, err
@@ -229,17 +263,14 @@ func (a *API) disableTOTP(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	found := false
+	var apps []uuid.UUID
 	for _, f := range list.Factors {
 		if f.Kind == storage.FactorTOTP && (in.ID == nil || *in.ID == f.ID) {
-			found = true
-			if err := a.factors.Remove(c.r.Context(), a.who(c), f.ID); err != nil {
-				return answer{}, err
-			}
+			apps = append(apps, f.ID)
 		}
 	}
-	if !found {
-		return answer{}, storage.ErrNotFound
+	if err := a.factors.Remove(c.r.Context(), a.who(c), apps...); err != nil {
+		return answer{}, err
 	}
 	return answer{message: "The authenticator app is removed. All other sessions have ended."}, nil
 }

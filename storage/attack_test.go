@@ -42,7 +42,7 @@ func TestASessionThatEndedChangesNothingAnyMore(t *testing.T) {
 				return err
 			}},
 			"removing a factor": {ErrNotFound, func() error {
-				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: have.ID, Keep: stolen, Event: e})
+				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{have.ID}, Keep: stolen, Events: []*Event{e}})
 			}},
 			"recovery codes": {ErrConflict, func() error {
 				return s.ReplaceRecoveryCodes(t.Context(), alice, stolen, []secret.Hash{secret.HashOf("code")}, e)

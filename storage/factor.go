@@ -207,25 +207,6 @@ func (t *tx) confirm(ctx context.Context, n *NewFactor) error {
 	return err
 }
 
-// firstRecoveryCodes gives out codes unless the person has some left.
-func (t *tx) firstRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (bool, error) {
-	var left int
-	err := t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&left)
-	if err != nil || left > 0 || len(hashes) == 0 {
-		return false, err
-	}
-	return true, t.insertRecoveryCodes(ctx, userID, hashes)
-}
-
-func (t *tx) insertRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) error {
-	for _, h := range hashes {
-		if _, err := t.exec(ctx, `INSERT INTO recovery_codes (hash, user_id, created_at) VALUES (?, ?, ?)`, h, id(userID), usec(t.s.clock())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // factorsChanged brings users.factors up to date and ends every session but keep,
 // with its grants: whoever else is signed in did so under other rules.
 func (t *tx) factorsChanged(ctx context.Context, userID, keep uuid.UUID) error {
@@ -269,32 +250,6 @@ func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) er
 	return t.enqueue(ctx, use.Mails...)
 }
 
-// useRecoveryCode spends a recovery code and renews them all if it was the last one.
-func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorUse) (n int64, err error) {
-	// Two last codes at once wait for each other here: one of them sees that it is the last.
-	if _, err := t.exec(ctx, `UPDATE recovery_codes SET created_at = created_at WHERE user_id = ? AND spent_at IS NULL`, id(userID)); err != nil {
-		return 0, err
-	}
-	for _, h := range use.RecoveryCode {
-		n, err = t.exec(ctx, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`, usec(t.s.clock()), h, id(userID))
-		if err != nil || n > 0 {
-			break
-		}
-	}
-	if err != nil || n == 0 {
-		return n, err
-	}
-	if use.Renewed, err = t.firstRecoveryCodes(ctx, userID, use.Renewal); err != nil {
-		return n, err
-	}
-	if use.Renewed && use.RenewalEvent != nil {
-		if err := t.event(ctx, use.RenewalEvent); err != nil {
-			return n, err
-		}
-	}
-	return n, t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&use.Left)
-}
-
 func textOrNull(b []byte) any {
 	if b == nil {
 		return nil
@@ -326,21 +281,21 @@ func (s *Store) RenameFactor(ctx context.Context, userID, factorID uuid.UUID, na
 	return fault("rename a factor", err)
 }
 
-// FactorRemoval is an authenticator to take away.
+// FactorRemoval are authenticators to take away, all or none.
 type FactorRemoval struct {
-	UserID uuid.UUID
-	Factor uuid.UUID
+	UserID  uuid.UUID
+	Factors []uuid.UUID
 	// Keep is the session it happens in: all others end, with their grants.
 	Keep uuid.UUID
 	// Required are sets of kinds: of each the person must have one left.
 	Required [][]string
-	Event    *Event
+	Events   []*Event
 	Mails    []*Message
 }
 
-// RemoveFactor takes an authenticator away, with the last one the recovery codes
-// too. ErrNotFound if it is not theirs, ErrConflict if nothing is left of what is
-// required: then it stays. ErrNotFound too if the session has ended.
+// RemoveFactor takes authenticators away, with the last one the recovery codes
+// too. ErrNotFound if one is not theirs or none is named, ErrConflict if nothing is left of what is
+// required: then they stay. ErrNotFound too if the session has ended.
 func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, f.UserID); err != nil {
@@ -349,12 +304,17 @@ func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 		if err := t.stillIn(ctx, f.UserID, f.Keep, ErrNotFound); err != nil {
 			return err
 		}
-		n, err := t.exec(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, id(f.Factor), id(f.UserID))
-		if err == nil && n == 0 {
-			err = ErrNotFound
+		if len(f.Factors) == 0 {
+			return ErrNotFound
 		}
-		if err != nil {
-			return err
+		for _, factorID := range f.Factors {
+			n, err := t.exec(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, id(factorID), id(f.UserID))
+			if err == nil && n == 0 {
+				err = ErrNotFound
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if _, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = ? AND NOT EXISTS
 			(SELECT 1 FROM factors f WHERE f.user_id = recovery_codes.user_id AND f.confirmed_at IS NOT NULL)`, id(f.UserID)); err != nil {
@@ -366,7 +326,10 @@ func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 		if err := t.keepsFactors(ctx, f.UserID, f.Required); err != nil {
 			return err
 		}
-		return t.tell(ctx, f.Event, f.Mails)
+		if err := t.events(ctx, f.Events); err != nil {
+			return err
+		}
+		return t.enqueue(ctx, f.Mails...)
 	})
 	return fault("remove a factor", err)
 }
@@ -415,58 +378,6 @@ func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
 		}
 	}
 	return nil
-}
-
-// ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
-// that session (nil: in none): all others end, with their grants. ErrConflict if the
-// person has no second factor, or the session has ended.
-func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		if err := t.lockUser(ctx, userID); err != nil {
-			return err
-		}
-		if err := t.stillIn(ctx, userID, session, ErrConflict); err != nil {
-			return err
-		}
-		var factors string
-		if err := t.row(ctx, `SELECT factors FROM users WHERE id = ?`, id(userID)).Scan(&factors); err != nil {
-			return err
-		}
-		if factors == "" {
-			return ErrConflict
-		}
-		if _, err := t.exec(ctx, `DELETE FROM recovery_codes WHERE user_id = ?`, id(userID)); err != nil {
-			return err
-		}
-		if err := t.insertRecoveryCodes(ctx, userID, hashes); err != nil {
-			return err
-		}
-		if err := t.endOthers(ctx, userID, session, EndFactorChanged); err != nil {
-			return err
-		}
-		return t.tell(ctx, e, mails)
-	})
-	return fault("replace recovery codes", err)
-}
-
-// RecoveryCodesLeft counts a person's unspent recovery codes.
-func (s *Store) RecoveryCodesLeft(ctx context.Context, userID uuid.UUID) (int, error) {
-	var n int
-	err := s.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&n)
-	return n, fault("count recovery codes", err)
-}
-
-// RecoveryCode tells whether one of the hashes is an unspent recovery code of a
-// person, and how many of those they have.
-func (s *Store) RecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
-		var h secret.Hash
-		err := r.Scan(&h)
-		there = there || slices.Contains(hashes, h)
-		left++
-		return err
-	}, `SELECT hash FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID))
-	return there, left, fault("look for a recovery code", err)
 }
 
 // SealedFactors returns up to limit authenticators with a sealed seed, in the

@@ -209,7 +209,7 @@ func TestEnrollingAndRemovingEndTheOtherSessions(t *testing.T) {
 		wantEnds(t, elsewhere, EndFactorChanged, EndFactorChanged)
 		wantEnds(t, bobs, "", "")
 		_, later := access(t, s, alice, "app", uuid.Nil)
-		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: n.Factor.ID, Keep: here, Event: &Event{Type: "factor.removed"}}); err != nil {
+		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{n.Factor.ID}, Keep: here, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 			t.Fatal(err)
 		}
 		wantEnds(t, mine, "", "")
@@ -224,7 +224,7 @@ func TestTheKindsOfAPersonAreKeptTrue(t *testing.T) {
 		alice := person(t, s, "alice@acme-corp.com")
 		remove := func(f *Factor) {
 			t.Helper()
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: f.ID, Event: &Event{Type: "factor.removed"}}); err != nil {
+			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,7 +246,7 @@ func TestOnlyOnesOwnConfirmedFactorsAreRemovedAndRenamed(t *testing.T) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
 		bobs, waiting := enrolApp(t, s, bob), waitingApp(t, s, alice)
 		for _, f := range []*Factor{bobs, waiting} {
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: f.ID, Event: &Event{}}); !errors.Is(err, ErrNotFound) {
+			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{}}}); !errors.Is(err, ErrNotFound) {
 				t.Errorf("removing: got %v, want ErrNotFound", err)
 			}
 			if err := s.RenameFactor(t.Context(), alice, f.ID, "Mine", &Event{}); !errors.Is(err, ErrNotFound) {
@@ -274,7 +274,7 @@ func TestWhatIsRequiredStays(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, f := range []*Factor{app, key} {
 			wg.Go(func() {
-				switch err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: f.ID, Required: [][]string{{FactorTOTP, FactorWebAuthn}}, Event: &Event{Type: "factor.removed"}}); {
+				switch err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Required: [][]string{{FactorTOTP, FactorWebAuthn}}, Events: []*Event{{Type: "factor.removed"}}}); {
 				case err == nil:
 					removed.Add(1)
 				case errors.Is(err, ErrConflict):
@@ -299,7 +299,7 @@ func TestWhatIsRequiredStays(t *testing.T) {
 		}
 		// Each set is looked at by itself.
 		key2 := enrolKey(t, s, alice, "second")
-		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: key2.ID, Required: [][]string{{all[0].Kind}, {"another kind"}}, Event: &Event{}}); !errors.Is(err, ErrConflict) {
+		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{key2.ID}, Required: [][]string{{all[0].Kind}, {"another kind"}}, Events: []*Event{{}}}); !errors.Is(err, ErrConflict) {
 			t.Errorf("a second set: got %v, want ErrConflict", err)
 		}
 	})

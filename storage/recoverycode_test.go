@@ -72,7 +72,7 @@ func TestRecoveryCodesGoWithTheLastFactor(t *testing.T) {
 		}
 		first, second := enrolApp(t, s, alice, "one"), enrolApp(t, s, alice)
 		for want, f := range []*Factor{0: first, 1: second} {
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factor: f.ID, Event: &Event{Type: "factor.removed"}}); err != nil {
+			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 				t.Fatal(err)
 			}
 			if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1-want {

@@ -98,7 +98,7 @@ func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
 				return err
 			},
 			"one less": func(keep uuid.UUID) error {
-				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factor: app.ID, Keep: keep, Event: e()})
+				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factors: []uuid.UUID{app.ID}, Keep: keep, Events: []*Event{e()}})
 			},
 		} {
 			token := personalToken(t, s, user, acme)

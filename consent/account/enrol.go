@@ -110,11 +110,14 @@ func (p *Pages) refusePasskey(w http.ResponseWriter, r *http.Request, form url.V
 func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *person, e *factor.Enrolment, what string) error {
 	acr, amr := e.Over(v.Session.ACR, v.Session.AMR)
 	err := p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
-	if err != nil && !errors.Is(err, storage.ErrConflict) {
+	switch {
+	case err == nil:
+		p.Limits.RememberDevice(w, r, v.User.EmailKey)
+	case len(e.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
+		web.Annotate(r.Context(), "session", err.Error())
+	case !errors.Is(err, storage.ErrConflict): // conflict: the session ended meanwhile
 		return err
 	}
-	// Conflict: the session ended meanwhile. What was added is added, and the codes
-	// can be shown this once only.
 	if len(e.RecoveryCodes) == 0 {
 		return p.done(w, r, "/account/security", what)
 	}

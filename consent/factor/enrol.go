@@ -103,17 +103,22 @@ func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *visit, added
 	if err != nil {
 		return p.refuseEnrolment(w, v, err)
 	}
-	err = p.raise(w, r, v, added.Proof, nil)
-	if errors.Is(err, storage.ErrConflict) { // the session ended meanwhile; the factor is asked for at the next sign-in
+	next := v.next()
+	switch err = p.raise(w, r, v, added.Proof, nil); {
+	case err == nil:
+		p.limits.RememberDevice(w, r, v.seen.User.EmailKey)
+	case len(added.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
+		web.Annotate(r.Context(), "session", err.Error())
+		next = v.signIn()
+	case errors.Is(err, storage.ErrConflict): // the session ended meanwhile; the factor is asked for at the next sign-in
 		return redirect(w, r, v.signIn())
-	} else if err != nil {
+	default:
 		return err
 	}
-	p.limits.RememberDevice(w, r, v.seen.User.EmailKey)
 	if len(added.RecoveryCodes) == 0 {
-		return redirect(w, r, v.next())
+		return redirect(w, r, next)
 	}
-	page := templates.FactorCodes{Codes: added.RecoveryCodes, Email: v.seen.User.Email, NextURL: v.next(), Added: "Your authenticator app"}
+	page := templates.FactorCodes{Codes: added.RecoveryCodes, Email: v.seen.User.Email, NextURL: next, Added: "Your authenticator app"}
 	if added.Factor.Kind == storage.FactorWebAuthn {
 		page.Added = "Your passkey"
 	}

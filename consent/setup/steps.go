@@ -121,6 +121,9 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil && !errors.Is(err, storage.ErrConflict) { // conflict: the session ended meanwhile; the codes are shown this once only
 		return err
 	}
+	if err == nil {
+		p.Limits.RememberDevice(w, r, v.User.EmailKey)
+	}
 	const next = "/setup/brand"
 	if len(added.RecoveryCodes) == 0 {
 		return redirect(w, r, next)

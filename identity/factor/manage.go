@@ -38,29 +38,33 @@ func (f *Factors) Rename(ctx context.Context, w Who, factorID uuid.UUID, name st
 	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event("factor.renamed", map[string]any{"factor": factorID}))
 }
 
-// Remove takes a factor away, with the last one the recovery codes, and ends the
-// person's other sessions. ErrRequired if a policy that applies to them, its grace
-// period over or not, asks for one such and they have no other;
-// storage.ErrNotFound if it is not theirs.
-func (f *Factors) Remove(ctx context.Context, w Who, factorID uuid.UUID) error {
+// Remove takes factors away, all or none, with the last one the recovery codes, and
+// ends the person's other sessions. ErrRequired if a policy that applies to them, its
+// grace period over or not, asks for one such and they have no other;
+// storage.ErrNotFound if one is not theirs, or none is named.
+func (f *Factors) Remove(ctx context.Context, w Who, factorIDs ...uuid.UUID) error {
 	all, err := f.store.Factors(ctx, w.User.ID)
 	if err != nil {
 		return err
 	}
-	n := slices.IndexFunc(all, func(f storage.Factor) bool { return f.ID == factorID && !f.ConfirmedAt.IsZero() })
-	if n < 0 {
-		return storage.ErrNotFound
+	r := &storage.FactorRemoval{UserID: w.User.ID, Factors: factorIDs, Keep: w.Session}
+	var kinds []string
+	for _, factorID := range factorIDs {
+		n := slices.IndexFunc(all, func(f storage.Factor) bool { return f.ID == factorID && !f.ConfirmedAt.IsZero() })
+		if n < 0 {
+			return storage.ErrNotFound
+		}
+		notice, err := f.notices.removed(w.User, w.From, words(&all[n]))
+		if err != nil {
+			return err
+		}
+		kinds, r.Mails = append(kinds, all[n].Kind), append(r.Mails, notice...)
+		r.Events = append(r.Events, w.event("factor.removed", map[string]any{"factor": factorID, "kind": all[n].Kind}))
 	}
-	required, err := f.required(ctx, w.User.ID, all[n].Kind)
-	if err != nil {
+	if r.Required, err = f.required(ctx, w.User.ID, kinds); err != nil {
 		return err
 	}
-	notice, err := f.notices.removed(w.User, w.From, words(&all[n]))
-	if err != nil {
-		return err
-	}
-	err = f.store.RemoveFactor(ctx, &storage.FactorRemoval{UserID: w.User.ID, Factor: factorID, Keep: w.Session, Required: required,
-		Event: w.event("factor.removed", map[string]any{"factor": factorID, "kind": all[n].Kind}), Mails: notice})
+	err = f.store.RemoveFactor(ctx, r)
 	if errors.Is(err, storage.ErrConflict) {
 		return ErrRequired
 	}
@@ -68,8 +72,8 @@ func (f *Factors) Remove(ctx context.Context, w Who, factorID uuid.UUID) error {
 }
 
 // required are the sets of kinds, of each of which the person must keep one, that
-// a factor of a kind counts for.
-func (f *Factors) required(ctx context.Context, userID uuid.UUID, kind string) (sets [][]string, err error) {
+// factors of these kinds count for.
+func (f *Factors) required(ctx context.Context, userID uuid.UUID, kinds []string) (sets [][]string, err error) {
 	asked, err := f.store.Requirements(ctx, userID)
 	if err != nil {
 		return nil, err
@@ -79,7 +83,7 @@ func (f *Factors) required(ctx context.Context, userID uuid.UUID, kind string) (
 		return nil, err
 	}
 	for _, set := range identity.Kept(append(asked, storage.Requirement{Policy: platform.MFA}), f.now()) {
-		if slices.Contains(set, kind) {
+		if slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(set, k) }) {
 			sets = append(sets, set)
 		}
 	}

@@ -372,3 +372,36 @@ func TestAScannedKeyStaysGood(t *testing.T) {
 	}
 	goOn(t, b, b.Submit(t, p.Form(t, "totp"), "code", code()))
 }
+
+// The recovery codes are shown once: not even a session that ends at that moment takes
+// them along.
+func TestTheFirstCodesAreShownWhateverBecomesOfTheSession(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	require(t, s, "", storage.RequireAny, 0)
+	b, other := s.Browser(t), s.Browser(t)
+	signIn(t, b, harness.Bob)
+	signIn(t, other, harness.Alice)
+	s.Exec(t, `CREATE TRIGGER ends AFTER INSERT ON recovery_codes BEGIN UPDATE sessions SET ended_at = 1, end_reason = 'test' WHERE ended_at IS NULL AND user_id = NEW.user_id; END`)
+	if p := goOn(t, b, enrolPhone(t, s, b, due(t, b.Get(t, "/login/factor")))); p.URL.Path != "/login" {
+		t.Errorf("the button leads to %s", p.URL)
+	}
+	require(t, s, "", "", 0)
+	p := other.Get(t, "/account/security/app")
+	goOn(t, other, other.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, p), s.Clock.Now())))
+}
+
+// The browser in which somebody has set a second step up is no new device to them.
+func TestTheBrowserOfAnEnrolmentIsKnown(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	b := s.Browser(t)
+	signIn(t, b, harness.Bob)
+	p := b.Get(t, "/account/security/app")
+	key := keyOf(t, p)
+	goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, key, s.Clock.Now())))
+	s.Clock.Advance(time.Minute)
+	before := len(s.Mail(t, harness.Bob.Email))
+	b.Submit(t, half(t, b, harness.Bob).Form(t, "factor"), "code", harness.TOTP(t, key, s.Clock.Now()))
+	if mails := s.Mail(t, harness.Bob.Email)[before:]; len(mails) > 0 {
+		t.Errorf("a mail says %q", mails[0].Subject)
+	}
+}

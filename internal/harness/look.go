@@ -46,6 +46,17 @@ func (s *Server) Contents(t testing.TB) string {
 	return out.String()
 }
 
+// Exec runs a statement behind the server's back: a trigger, say, for what happens at
+// a moment that no request can hit.
+func (s *Server) Exec(t testing.TB, statement string) {
+	t.Helper()
+	db, _ := s.openDatabase(t)
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // openDatabase opens the server's database beside it, and names its tables.
 func (s *Server) openDatabase(t testing.TB) (*sql.DB, []string) {
 	t.Helper()
