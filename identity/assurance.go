@@ -71,6 +71,9 @@ type Assurance struct {
 	// Prove are the kinds of second factors of which one is to be shown, in the
 	// order they should be offered.
 	Prove []string
+	// By is the requirement that a kind of Prove is to meet, and nothing else does; nil
+	// if it is the person's own factors, or a wanted context, that ask.
+	By *storage.Requirement
 	// Enrol are the kinds of which one is to be enrolled before anything else: the
 	// time for it is over. Overdue is the requirement that asks for it.
 	Enrol   []string
@@ -141,6 +144,7 @@ func Assure(s Situation) Assurance {
 		}
 		if have := s.showable(d); len(have) > 0 {
 			a.ask(have)
+			a.By = d.Requirement
 			continue
 		}
 		if enrol == nil {

@@ -17,6 +17,7 @@ type Factor struct {
 	RecoveryURL string // to the form for a recovery code; "" leaves the link out
 	CodeURL     string // back from it; "" leaves the link out
 	Why         string // a sentence: who wants it, when it is not the sign-in itself
+	KeyOnly     string // who takes nothing but a passkey or security key: an organization or an app; "" for nobody
 }
 
 // Step is what all pages of the second step have.
@@ -111,6 +112,7 @@ type FactorCodes struct {
 	Renewed bool   // made in the place of older ones, which count no more
 	Last    bool   // made because the last one has just been used
 	Added   string // what was set up: "Your passkey"; "" for "Your second step"
+	Keys    bool   // the person has a passkey or security key
 }
 
 func (p FactorCodes) page() (string, string) { return "factorcodes", "Save your recovery codes" }
@@ -159,8 +161,9 @@ func factorsSamples() []Sample {
 		{"factor-error", Factor{Step: wrong, Kind: "totp", RecoveryURL: at + "&method=recovery"}},
 		{"factor-recovery", Factor{Step: usual, Kind: "recovery", CodeURL: at}},
 		{"factor-passkey", Factor{Step: own, Begin: begin, Passkey: true, RecoveryURL: "/login/factor?method=recovery"}},
-		{"factor-why", Factor{Step: usual, Begin: begin, Passkey: true, Why: "Acme Corp asks for a passkey or security key."}},
+		{"factor-why", Factor{Step: usual, Begin: begin, Passkey: true, Why: "Acme Corp asks for more than the way you have signed in.", KeyOnly: "Acme Corp"}},
 		{"factor-long", Factor{Step: long, Begin: begin, Kind: "totp", Passkey: true, RecoveryURL: at, Why: longName + " asks for it, to be sure that it is you."}},
+		{"factor-only", Factor{Step: long, Begin: begin, Passkey: true, KeyOnly: longName}},
 		{"factor-empty", Factor{}},
 		{"factorenrol", FactorEnrol{Step: usual, Begin: begin, Requirer: "Acme Corp", TOTP: true, Passkey: true}},
 		{"factorenrol-passkey", FactorEnrol{Step: own, Begin: begin, Passkey: true}},
@@ -179,7 +182,7 @@ func factorsSamples() []Sample {
 		{"factorcodes", FactorCodes{Codes: codes, Email: "bob@acme-corp.com", NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Added: "Your authenticator app"}},
 		{"factorcodes-long", FactorCodes{Codes: slices.Concat(codes, codes, codes), Email: longEmail, NextURL: "/account", AppName: longName}},
 		{"factorcodes-renewed", FactorCodes{Codes: codes, NextURL: "/account/security", Email: "bob@acme-corp.com", Renewed: true}},
-		{"factorcodes-last", FactorCodes{Codes: codes, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Email: "bob@acme-corp.com", Last: true}},
+		{"factorcodes-last", FactorCodes{Codes: codes, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Email: "bob@acme-corp.com", Last: true, Keys: true}},
 		{"factorcodes-empty", FactorCodes{}},
 		{"factorrecovered", FactorRecovered{Left: 2, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal"}},
 		{"factorrecovered-one", FactorRecovered{Left: 1, NextURL: "/"}},

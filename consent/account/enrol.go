@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -121,7 +122,8 @@ func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *person, e *f
 	if len(e.RecoveryCodes) == 0 {
 		return p.done(w, r, "/account/security", what)
 	}
-	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: e.RecoveryCodes, NextURL: "/account/security", Added: addedWords[what]})
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: e.RecoveryCodes, NextURL: "/account/security", Added: addedWords[what],
+		Keys: e.Factor.Kind == storage.FactorWebAuthn})
 }
 
 // enrolmentWords say why a second step was not added; "" for faults of ours.
@@ -179,5 +181,6 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v *person) err
 	if err != nil {
 		return err
 	}
-	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: codes, NextURL: "/account/security", Renewed: true})
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: codes, NextURL: "/account/security", Renewed: true,
+		Keys: slices.Contains(v.User.Factors, storage.FactorWebAuthn)})
 }

@@ -118,9 +118,9 @@ func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *visit, added
 	if len(added.RecoveryCodes) == 0 {
 		return redirect(w, r, next)
 	}
-	page := templates.FactorCodes{Codes: added.RecoveryCodes, Email: v.seen.User.Email, NextURL: next, Added: "Your authenticator app"}
+	page := templates.FactorCodes{Codes: added.RecoveryCodes, Email: v.seen.User.Email, NextURL: next, Added: "Your authenticator app", Keys: v.hasKey()}
 	if added.Factor.Kind == storage.FactorWebAuthn {
-		page.Added = "Your passkey"
+		page.Added, page.Keys = "Your passkey", true
 	}
 	if v.journey != nil {
 		page.AppName = v.journey.Client.Name()

@@ -89,11 +89,28 @@ func (p *Pages) provePage(v *visit, method string) templates.Factor {
 	if page.Passkey = offers(storage.FactorWebAuthn); page.Passkey {
 		page.Begin = v.page("/login/factor/begin")
 	}
+	if page.Kind == "" && !recovery {
+		page.KeyOnly = v.keyOnly()
+	}
 	if recovery {
 		page.RecoveryURL = v.with("/login/factor", "method", identity.FactorRecovery)
 	}
 	return page
 }
+
+// keyOnly is who takes nothing but a passkey or security key.
+func (v *visit) keyOnly() string {
+	switch {
+	case v.owed.By != nil && v.owed.By.Organization != nil:
+		return v.owed.By.Organization.Name
+	case v.owed.By == nil && v.journey != nil:
+		return v.journey.Client.Name()
+	}
+	return "This service"
+}
+
+// hasKey reports whether the person has a passkey or security key.
+func (v *visit) hasKey() bool { return slices.Contains(v.seen.User.Factors, storage.FactorWebAuthn) }
 
 // why somebody is asked who has signed in as far as their own factors go.
 func (v *visit) why() string {
@@ -165,7 +182,7 @@ func (p *Pages) proven(w http.ResponseWriter, r *http.Request, v *visit, verifie
 		app = v.journey.Client.Name()
 	}
 	if codes := verified.NewCodes(); codes != nil {
-		return p.send(w, v, http.StatusOK, templates.FactorCodes{Codes: codes, Email: v.seen.User.Email, NextURL: v.next(), AppName: app, Last: true})
+		return p.send(w, v, http.StatusOK, templates.FactorCodes{Codes: codes, Email: v.seen.User.Email, NextURL: v.next(), AppName: app, Last: true, Keys: v.hasKey()})
 	}
 	return p.send(w, v, http.StatusOK, templates.FactorRecovered{Left: verified.Use.Left, NextURL: v.next(), AppName: app})
 }

@@ -394,3 +394,29 @@ func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has lost the only key that will do is told that codes do not count, who
+// wants it so, and whom to ask.
+func TestALostKeyThatIsRequiredLeadsToHelp(t *testing.T) {
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: stepUpClients, Host: "localhost", Environ: []string{"SALLYPORT_SUPPORT_EMAIL=help@acme.example"}})
+	s.SecurityKey(t, harness.Bob)
+	if p := half(t, s.Browser(t), harness.Bob); strings.Contains(p.Body, `id="key-only"`) {
+		t.Error("a page that takes recovery codes says that they do not count")
+	}
+	require(t, s, "acme-corp", storage.RequirePasskey, 0)
+	b := s.Browser(t)
+	shows(t, half(t, b, harness.Bob), http.StatusOK, "Acme Corp</bdi> takes a passkey", "recovery codes neither", "mailto:help@acme.example")
+	require(t, s, "acme-corp", "", 0)
+	require(t, s, "", storage.RequirePasskey, 0)
+	shows(t, b.Get(t, "/login/factor"), http.StatusOK, "This service</bdi> takes a passkey")
+	require(t, s, "", "", 0)
+	shows(t, asked(t, b, careful(s).Authorize(nil)), http.StatusOK, "Careful</bdi> takes a passkey")
+	// The codes do not promise what they cannot do.
+	signIn(t, b, harness.Alice)
+	p := b.Get(t, "/account/security/passkey")
+	for i := range p.Forms {
+		if p.Forms[i].WebAuthn == "create" {
+			shows(t, b.Ceremony(t, &p.Forms[i], s.Authenticator(t)), http.StatusOK, "codes do not count", `href="/account/security/passkey"`)
+		}
+	}
+}
