@@ -239,6 +239,7 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	if err != nil {
 		return mail.GiveUp(err)
 	}
-	// No address in the event: there is nobody yet with whom it could be erased.
-	return i.store.CreateLink(ctx, l, &storage.Event{Type: registrationRequested, RequestID: r.RequestID}, note)
+	// No event: whoever finishes it is one, and strangers ask for as many as they like.
+	// The worker counts the requests.
+	return i.store.CreateLink(ctx, l, nil, note)
 }

@@ -109,7 +109,7 @@ func (in *installation) consent(t testing.TB, s *storage.Session, g *storage.Gra
 
 func (in *installation) granted(t testing.TB, u *storage.User) int {
 	t.Helper()
-	all, err := in.store.UserGrants(t.Context(), u.ID)
+	all, err := in.store.UserGrants(t.Context(), u.ID, uuid.Max, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,6 +416,20 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 	}, welcoming)
 }
 
+// Strangers cannot fill the audit log: a request is no event before something comes of it.
+func TestARequestToRegisterIsNoEvent(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		if err := in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword}); err != nil {
+			t.Fatal(err)
+		}
+		in.database(t, `CREATE UNIQUE INDEX no_event ON audit_events ((1))`)
+		in.database(t, `INSERT INTO audit_events (id, occurred_at, type) VALUES ('01890000-0000-7000-8000-000000000000', 1, 'the only one')`)
+		if letters := in.work(t); len(letters) != 1 {
+			t.Errorf("got %+v, want the link alone", letters)
+		}
+	}, func(c *Config) { c.ConfirmEmail = true })
+}
+
 // CK-01: an account made yesterday outlives a node whose clock is a month ahead.
 func TestNobodyLapsesByAWrongClock(t *testing.T) {
 	in := install(t, postgresURL(t))
@@ -479,4 +493,34 @@ func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 			t.Errorf("mails of 16 resets: got %+v, want one", got)
 		}
 	}, confirming)
+}
+
+// Once CONFIRM_EMAIL is switched on, whoever came in unproven before is out.
+func TestUnprovenPeopleAreOutWhereAddressesMustBeProven(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		bob, eve := in.user(t, "bob@acme-corp.com", false), in.unproven(t, "eve@acme-corp.com")
+		in.unproven(t, "idle@acme-corp.com")
+		his, hers := in.session(t, bob), in.session(t, eve)
+		in.grant(t, bob, his)
+		in.grant(t, eve, hers)
+		for _, step := range []struct {
+			confirm bool
+			ended   int
+		}{{false, 0}, {true, 1}, {true, 0}} {
+			in.confirmEmail = step.confirm
+			if n, err := in.EndUnproven(t.Context()); err != nil || n != step.ended {
+				t.Errorf("CONFIRM_EMAIL %v: got %d, %v, want %d", step.confirm, n, err, step.ended)
+			}
+			if in.lives(t, hers) == step.confirm || (in.granted(t, eve) == 0) != step.confirm {
+				t.Errorf("CONFIRM_EMAIL %v: session %v, %d grants", step.confirm, in.lives(t, hers), in.granted(t, eve))
+			}
+		}
+		if !in.lives(t, his) || in.granted(t, bob) != 1 {
+			t.Error("somebody proven is out too")
+		}
+		events, err := in.store.EventsAbout(t.Context(), eve.ID, 10)
+		if err != nil || !slices.ContainsFunc(events, func(e storage.Event) bool { return e.Type == "user.access_ended" }) {
+			t.Errorf("there is no event: %+v, %v", events, err)
+		}
+	})
 }

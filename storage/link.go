@@ -31,11 +31,15 @@ type Link struct {
 	SpentAt   time.Time
 }
 
-// CreateLink stores a link with what tells about it.
+// CreateLink stores a link with what tells about it; e is nil where the link concerns
+// nobody yet, so that nothing has changed.
 func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.createLink(ctx, l); err != nil {
 			return err
+		}
+		if e == nil {
+			return t.enqueue(ctx, mails...)
 		}
 		return t.tell(ctx, e, mails)
 	})
