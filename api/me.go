@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -124,6 +125,7 @@ func (a *API) listOrganizations(c *call) (answer, error) {
 type grantView struct {
 	ID             uuid.UUID  `json:"id"`
 	ClientID       string     `json:"client_id"`
+	ClientName     string     `json:"client_name"` // empty for a client that is gone
 	OrganizationID *uuid.UUID `json:"organization_id"`
 	Scopes         []string   `json:"scopes"`
 	Offline        bool       `json:"offline"`
@@ -131,10 +133,13 @@ type grantView struct {
 	ExpiresAt      time.Time  `json:"expires_at"`
 }
 
-func viewGrant(g *storage.Grant) grantView {
+func (a *API) viewGrant(ctx context.Context, g *storage.Grant) grantView {
 	v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt}
 	if g.OrganizationID != uuid.Nil {
 		v.OrganizationID = &g.OrganizationID
+	}
+	if client, err := a.registry.Client(ctx, g.ClientID); err == nil {
+		v.ClientName = client.Name()
 	}
 	return v
 }
@@ -144,11 +149,12 @@ func (a *API) listGrants(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := a.identity.GrantsBefore(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	all, err := a.identity.Grants(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
 	if err != nil {
 		return answer{}, err
 	}
-	return listed(p, "What you have allowed applications.", all, func(g *storage.Grant) string { return g.ID.String() }, viewGrant), nil
+	return listed(p, "What you have allowed applications.", all, func(g *storage.Grant) string { return g.ID.String() },
+		func(g *storage.Grant) grantView { return a.viewGrant(c.r.Context(), g) }), nil
 }
 
 func (a *API) revokeGrant(c *call) (answer, error) {
@@ -156,7 +162,7 @@ func (a *API) revokeGrant(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{message: "The application's access has ended."}, a.identity.RevokeGrant(c.r.Context(), c.actor(), id)
+	return answer{message: "The application's access has ended, and it has to ask again."}, a.identity.WithdrawGrant(c.r.Context(), c.actor(), id)
 }
 
 func (a *API) export(c *call) (answer, error) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,8 @@ func TestOnesOwnAccount(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		c := newCaller(t, s)
 		c.signIn(t, harness.Bob, true)
-		tokens := s.Portal().SignIn(t, s.Browser(t), harness.Bob, nil)
+		browser := s.Browser(t)
+		tokens := s.Portal().SignIn(t, browser, harness.Bob, nil)
 
 		c.want(t, http.StatusOK, "PATCH", "/users/me", object{"nickname": "Bobby", "phone_number": "+1 555 0100"})
 		for _, bad := range []any{object{"email": "eve@example.com"}, object{"platform_roles": []string{"superadmin"}}, object{"sub": "x"}, object{"nickname": 7}} { // AD-04
@@ -36,6 +38,20 @@ func TestOnesOwnAccount(t *testing.T) {
 		if again := s.Portal().Refresh(t, tokens.RefreshToken); again.Status == http.StatusOK {
 			t.Error("the grant lives on")
 		}
+		if p := browser.Get(t, s.Portal().Authorize(url.Values{"prompt": {"none"}}).URL); p.Away == nil || p.Away.Query().Get("error") != "consent_required" {
+			t.Errorf("without asking again it got %v", p.Away)
+		}
+		s.Portal().SignIn(t, browser, harness.Bob, url.Values{"scope": {"openid"}})
+		if n := len(c.want(t, http.StatusOK, "GET", "/users/me/grants", nil).list(t)); n != 1 {
+			t.Errorf("%d grants, want the new one", n)
+		}
+		s.Clock.Advance(3 * time.Hour) // the browser's session has idled out, and with it what is not offline
+		d := newCaller(t, s)
+		d.signIn(t, harness.Bob, true)
+		if n := len(d.want(t, http.StatusOK, "GET", "/users/me/grants", nil).list(t)); n != 0 {
+			t.Errorf("%d dead grants are listed", n)
+		}
+		c = d
 
 		if export := c.want(t, http.StatusOK, "GET", "/users/me/export", nil); !strings.Contains(export.Body, harness.Bob.Email) || strings.Contains(export.Body, "argon2") {
 			t.Errorf("the export is %s", export.Body)

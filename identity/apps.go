@@ -75,27 +75,35 @@ func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) err
 	return i.store.Disconnect(ctx, u.ID, clientID, e)
 }
 
-// Grants are the acting person's live grants, newest first.
-func (i *Identity) Grants(ctx context.Context, a Actor) ([]storage.Grant, error) {
+// Grants are up to limit of the acting person's live grants, the newest first, that
+// are older than the one with that id; uuid.Max begins.
+func (i *Identity) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
 	u, err := i.person(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return i.store.UserGrants(ctx, u.ID)
+	return i.store.UserGrants(ctx, u.ID, before, limit)
 }
 
-// GrantsBefore are up to limit of them, the newest first, that are older than the
-// one with that id; uuid.Max begins.
-func (i *Identity) GrantsBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
+// WithdrawGrant takes back what the acting person allowed by one of their grants: the
+// consent to its client for its organization, and every grant of it, so that the
+// client has to ask again. storage.ErrNotFound if they have none such that lives.
+func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
 	u, err := i.person(ctx, a)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return i.store.UserGrantsBefore(ctx, u.ID, before, limit)
+	g, err := i.store.UserGrant(ctx, u.ID, grantID)
+	if err != nil {
+		return err
+	}
+	e := with(about(a, "consent.withdrawn", u.ID), "grant", grantID)
+	e.Client, e.Organization = g.ClientID, g.OrganizationID
+	return i.store.WithdrawConsent(ctx, u.ID, g.ClientID, g.OrganizationID, e)
 }
 
-// RevokeGrant revokes one of the acting person's grants. storage.ErrNotFound if
-// they have none such that lives.
+// RevokeGrant revokes one of the acting person's grants, and leaves what is remembered
+// of their consent. storage.ErrNotFound if they have none such that lives.
 func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
 	u, err := i.person(ctx, a)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
@@ -72,7 +73,7 @@ func bobsGrants(t *testing.T, s *harness.Server) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grants, err := s.App.Store.UserGrants(t.Context(), bob.ID)
+	grants, err := s.App.Store.UserGrants(t.Context(), bob.ID, uuid.Max, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,8 +50,7 @@ func (s *Store) Connections(ctx context.Context, userID uuid.UUID) ([]Connection
 			UNION ALL
 			SELECT g.client_id, g.organization_id, g.scopes, g.created_at, g.id, g.offline, g.last_used_at, g.expires_at
 			FROM grants g LEFT JOIN sessions s ON s.id = g.session_id
-			WHERE g.user_id = ? AND g.revoked_at IS NULL AND g.expires_at > ?
-				AND (g.offline OR g.session_id IS NULL OR (s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?))
+			WHERE g.user_id = ? AND `+liveGrant+`
 		) AS x JOIN clients c ON c.id = x.client_id LEFT JOIN organizations o ON o.id = x.organization_id AND o.deleted_at IS NULL
 		WHERE c.deleted_at IS NULL ORDER BY c.name, c.id, x.at DESC`,
 		id(userID), now, id(userID), now, now, now)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -154,16 +153,4 @@ func (s *Store) TouchGrants(ctx context.Context, used map[uuid.UUID]time.Time) e
 		return nil
 	})
 	return fault("touch grants", err)
-}
-
-// UserGrants returns the live grants of a person, newest first.
-func (s *Store) UserGrants(ctx context.Context, userID uuid.UUID) ([]Grant, error) {
-	var all []Grant
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var g Grant
-		defer func() { all = append(all, g) }()
-		return r.Scan(g.dest()...)
-	}, `SELECT `+grantColumns+` FROM grants g WHERE g.user_id = ? AND g.revoked_at IS NULL AND g.expires_at > ? ORDER BY g.created_at DESC`,
-		id(userID), usec(s.clock()))
-	return all, fault("read the grants of a person", err)
 }

@@ -22,17 +22,34 @@ func (s *Store) SessionsBefore(ctx context.Context, userID, before uuid.UUID, li
 	return all, fault("list a page of the sessions of a person", err)
 }
 
-// UserGrantsBefore is SessionsBefore for the live grants of a person.
-func (s *Store) UserGrantsBefore(ctx context.Context, userID, before uuid.UUID, limit int) ([]Grant, error) {
+// liveGrant is the condition under which a grant g, LEFT JOINed to its session s,
+// gives access still. It takes the time three times.
+const liveGrant = `g.revoked_at IS NULL AND g.expires_at > ? AND (g.offline OR g.session_id IS NULL OR (s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?))`
+
+// UserGrants is SessionsBefore for the live grants of a person.
+func (s *Store) UserGrants(ctx context.Context, userID, before uuid.UUID, limit int) ([]Grant, error) {
 	var all []Grant
+	now := usec(s.clock())
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
 		var g Grant
 		err := r.Scan(g.dest()...)
 		all = append(all, g)
 		return err
-	}, `SELECT `+grantColumns+` FROM grants g WHERE g.user_id = ? AND g.revoked_at IS NULL AND g.expires_at > ?
-		AND g.id < ? ORDER BY g.id DESC LIMIT ?`, id(userID), usec(s.clock()), before.String(), limit)
-	return all, fault("list a page of the grants of a person", err)
+	}, `SELECT `+grantColumns+` FROM grants g LEFT JOIN sessions s ON s.id = g.session_id
+		WHERE g.user_id = ? AND `+liveGrant+` AND g.id < ? ORDER BY g.id DESC LIMIT ?`, id(userID), now, now, now, before.String(), limit)
+	return all, fault("list the grants of a person", err)
+}
+
+// UserGrant returns one live grant of a person, or ErrNotFound.
+func (s *Store) UserGrant(ctx context.Context, userID, grantID uuid.UUID) (*Grant, error) {
+	var g Grant
+	now := usec(s.clock())
+	err := s.row(ctx, `SELECT `+grantColumns+` FROM grants g LEFT JOIN sessions s ON s.id = g.session_id WHERE g.id = ? AND g.user_id = ? AND `+liveGrant,
+		id(grantID), id(userID), now, now, now).Scan(g.dest()...)
+	if err != nil {
+		return nil, fault("read a grant of a person", err)
+	}
+	return &g, nil
 }
 
 // MembershipsAfter returns up to limit live organizations of a person, by slug, that

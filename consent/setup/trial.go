@@ -153,10 +153,13 @@ func (p *Pages) conclude(w http.ResponseWriter, r *http.Request, v *person, t *t
 	return p.tell(w, r, *page)
 }
 
+// trialGrants is more than a person makes while a test lasts.
+const trialGrants = 100
+
 // revoke ends what the person granted in the course of the test, with its tokens.
 // What was remembered of it is for the app as it was for the test.
 func (p *Pages) revoke(ctx context.Context, v *person, t *trial) error {
-	grants, err := p.Identity.Grants(ctx, v.actor)
+	grants, err := p.Identity.Grants(ctx, v.actor, uuid.Max, trialGrants)
 	if err != nil {
 		return err
 	}

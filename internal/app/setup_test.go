@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
@@ -164,7 +165,7 @@ func TestATestOfAClientLeavesNothingBehind(t *testing.T) {
 				t.Errorf("the page shows a token %s…", left)
 			}
 		}
-		if grants, err := s.App.Store.UserGrants(t.Context(), s.User(t, ada).ID); err != nil || len(grants) != 0 {
+		if grants, err := s.App.Store.UserGrants(t.Context(), s.User(t, ada).ID, uuid.Max, 1000); err != nil || len(grants) != 0 {
 			t.Errorf("grants that are left: %+v, %v", grants, err)
 		}
 		b.Submit(t, ready.Form(t, "test"))
