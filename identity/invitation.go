@@ -176,11 +176,11 @@ func (i *Identity) OpenInvitation(ctx context.Context, token string) (*Invited, 
 // AcceptInvitation uses an invitation for the acting person, whose address must be
 // the one that was invited: ErrForbidden else. ErrLink as for OpenInvitation.
 //
-// A first proof of the address loses nothing of the account: whoever acts is
-// signed in to it and holds what was mailed to the address, as in Verify. One
-// whose account somebody else made with their address cannot sign in to it; they
+// A first proof of the address leaves the account to whoever acts: they are signed in
+// to it, in the session keep, and hold what was mailed to the address, as in Verify.
+// All other access to it ends. One whose account somebody else made with their address cannot sign in to it; they
 // register by the invitation, which takes that account over.
-func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string) (*storage.Organization, error) {
+func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string, keep uuid.UUID) (*storage.Organization, error) {
 	u, err := i.person(ctx, a)
 	if err != nil {
 		return nil, err
@@ -189,7 +189,8 @@ func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string) 
 	if err != nil {
 		return nil, err
 	}
-	err = i.store.AcceptInvitation(ctx, &storage.Acceptance{Token: n.Invitation.Token, EmailKey: u.EmailKey, Event: a.event("invitation.accepted")}, u.ID)
+	err = i.store.AcceptInvitation(ctx, &storage.Acceptance{Token: n.Invitation.Token, EmailKey: u.EmailKey, Keep: keep,
+		Event: a.event("invitation.accepted"), Proven: with(with(about(a, "user.email_proven", u.ID), "by", "invitation"), "claimed", false)}, u.ID)
 	if err != nil {
 		return nil, acceptError(err)
 	}

@@ -64,19 +64,19 @@ func TestAnInvitationIsForOneAddressAndOnce(t *testing.T) {
 			opened.Invitation.Email != "bob@ACME-corp.com" || opened.Invitation.Inviter != "owner@acme.example" {
 			t.Fatalf("opened: got %+v, %v", opened, err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), eve, token); !errors.Is(err, ErrForbidden) {
+		if _, err := in.AcceptInvitation(t.Context(), eve, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
 			t.Errorf("with a forwarded link: got %v, want ErrForbidden", err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), Actor{}, token); !errors.Is(err, ErrForbidden) {
+		if _, err := in.AcceptInvitation(t.Context(), Actor{}, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
 			t.Errorf("by nobody: got %v, want ErrForbidden", err)
 		}
-		if o, err := in.AcceptInvitation(t.Context(), bob, token); err != nil || o.ID != acme.ID {
+		if o, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil); err != nil || o.ID != acme.ID {
 			t.Fatalf("accepted: got %v, %v", o, err)
 		}
 		if role, err := in.store.Role(t.Context(), acme.ID, bob.UserID); err != nil || role != storage.RoleAdmin {
 			t.Errorf("role: got %q, %v", role, err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), bob, token); !errors.Is(err, ErrLink) {
+		if _, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil); !errors.Is(err, ErrLink) {
 			t.Errorf("again: got %v, want ErrLink", err)
 		}
 		if err := in.RevokeInvitation(t.Context(), owner, acme.ID, n.ID); !errors.Is(err, storage.ErrNotFound) {
@@ -89,7 +89,7 @@ func TestAnInvitationIsForOneAddressAndOnce(t *testing.T) {
 			if _, err := in.OpenInvitation(t.Context(), bad); !errors.Is(err, ErrLink) {
 				t.Errorf("opening, %s: got %v, want ErrLink", name, err)
 			}
-			if _, err := in.AcceptInvitation(t.Context(), eve, bad); !errors.Is(err, ErrLink) {
+			if _, err := in.AcceptInvitation(t.Context(), eve, bad, uuid.Nil); !errors.Is(err, ErrLink) {
 				t.Errorf("accepting, %s: got %v, want ErrLink", name, err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestAnInvitationIsForOneAddressAndOnce(t *testing.T) {
 		if err := in.RevokeInvitation(t.Context(), owner, acme.ID, n.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), eve, revoked); !errors.Is(err, ErrLink) {
+		if _, err := in.AcceptInvitation(t.Context(), eve, revoked, uuid.Nil); !errors.Is(err, ErrLink) {
 			t.Errorf("revoked: got %v, want ErrLink", err)
 		}
 	})
@@ -266,7 +266,7 @@ func TestAnInvitationIsAcceptedOnceByMany(t *testing.T) {
 		bob := Actor{UserID: in.user(t, "bob@acme.example", false).ID}
 		token, _ := in.invited(t, owner, acme, "bob@acme.example", storage.RoleMember)
 		onceOf16(t, nodes, func(in *installation) error {
-			_, err := in.AcceptInvitation(t.Context(), bob, token)
+			_, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil)
 			return err
 		}, ErrLink)
 		token, _ = in.invited(t, owner, acme, "new@acme.example", storage.RoleMember)
@@ -337,7 +337,7 @@ func TestInvitationsAreInTheAuditLog(t *testing.T) {
 	acme, owner := in.organization(t, "acme")
 	bob := in.user(t, "bob@acme.example", false)
 	token, _ := in.invited(t, owner, acme, "bob@acme.example", storage.RoleMember)
-	if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: bob.ID, RequestID: "r"}, token); err != nil {
+	if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: bob.ID, RequestID: "r"}, token, uuid.Nil); err != nil {
 		t.Fatal(err)
 	}
 	events, err := in.store.EventsAbout(t.Context(), bob.ID, 10)
@@ -348,4 +348,43 @@ func TestInvitationsAreInTheAuditLog(t *testing.T) {
 	if e.Type != "invitation.accepted" || e.Organization != acme.ID || e.Actor != bob.ID || e.RequestID != "r" || len(e.Personal) != 0 || in.now.Sub(e.At) > time.Minute {
 		t.Errorf("got %+v", e)
 	}
+}
+
+// A first proof by an invitation is written down, and leaves nobody in but who acts.
+func TestAcceptingIsAProof(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		acme, owner := in.organization(t, "acme")
+		u := in.unproven(t, "bob@acme-corp.com")
+		mine, other := in.session(t, u), in.session(t, u)
+		in.grant(t, u, other)
+		token, _ := in.invited(t, owner, acme, "bob@acme-corp.com", storage.RoleMember)
+		if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil {
+			t.Fatal(err)
+		}
+		if !in.lives(t, mine) || in.lives(t, other) || in.granted(t, u) != 0 || !in.signsIn(t, u.Email, oldPassword) {
+			t.Errorf("the acting session %v, the other %v, %d grants", in.lives(t, mine), in.lives(t, other), in.granted(t, u))
+		}
+		proofs := func() (n int) {
+			events, err := in.store.EventsAbout(t.Context(), u.ID, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				if e.Type == "user.email_proven" {
+					n++
+				}
+			}
+			return n
+		}
+		if proofs() != 1 {
+			t.Errorf("%d events of the proof, want one", proofs())
+		}
+		// The second invitation proves nothing new.
+		other = in.session(t, u)
+		another, _ := in.organization(t, "another")
+		token, _ = in.invited(t, Operator(), another, "bob@acme-corp.com", storage.RoleMember)
+		if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil || !in.lives(t, other) || proofs() != 1 {
+			t.Errorf("of a proven address: %v, session %v, %d proofs", err, in.lives(t, other), proofs())
+		}
+	})
 }

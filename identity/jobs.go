@@ -67,3 +67,13 @@ func (i *Identity) Lapse(ctx context.Context) (int, error) {
 	}
 	return i.store.LapseUnproven(ctx, i.clock().Add(-unprovenLife), lapseBatch)
 }
+
+// EndUnproven ends, where CONFIRM_EMAIL is on, the access of people whose address is
+// not proven: they came in while it was off, or by a node for which it still is. Call
+// it every minute or so, on every node.
+func (i *Identity) EndUnproven(ctx context.Context) (int, error) {
+	if !i.confirmEmail {
+		return 0, nil
+	}
+	return i.store.EndUnprovenAccess(ctx)
+}

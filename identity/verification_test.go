@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -332,4 +333,34 @@ func TestALinkUnderAForgottenKeyIsDead(t *testing.T) {
 	if !errors.Is(opened, ErrLink) || !errors.Is(used, ErrLink) {
 		t.Errorf("got %v, %v, want ErrLink", opened, used)
 	}
+}
+
+// Once CONFIRM_EMAIL is switched on, whoever came in unproven before is out.
+func TestUnprovenPeopleAreOutWhereAddressesMustBeProven(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		bob, eve := in.user(t, "bob@acme-corp.com", false), in.unproven(t, "eve@acme-corp.com")
+		in.unproven(t, "idle@acme-corp.com")
+		his, hers := in.session(t, bob), in.session(t, eve)
+		in.grant(t, bob, his)
+		in.grant(t, eve, hers)
+		for _, step := range []struct {
+			confirm bool
+			ended   int
+		}{{false, 0}, {true, 1}, {true, 0}} {
+			in.confirmEmail = step.confirm
+			if n, err := in.EndUnproven(t.Context()); err != nil || n != step.ended {
+				t.Errorf("CONFIRM_EMAIL %v: got %d, %v, want %d", step.confirm, n, err, step.ended)
+			}
+			if in.lives(t, hers) == step.confirm || (in.granted(t, eve) == 0) != step.confirm {
+				t.Errorf("CONFIRM_EMAIL %v: session %v, %d grants", step.confirm, in.lives(t, hers), in.granted(t, eve))
+			}
+		}
+		if !in.lives(t, his) || in.granted(t, bob) != 1 {
+			t.Error("somebody proven is out too")
+		}
+		events, err := in.store.EventsAbout(t.Context(), eve.ID, 10)
+		if err != nil || !slices.ContainsFunc(events, func(e storage.Event) bool { return e.Type == "user.access_ended" }) {
+			t.Errorf("there is no event: %+v, %v", events, err)
+		}
+	})
 }

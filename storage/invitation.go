@@ -154,20 +154,34 @@ type Acceptance struct {
 	Token secret.Hash
 	// EmailKey must be the invited one.
 	EmailKey string
+	// Keep is the session that acts. A first proof of the address ends all other access.
+	Keep uuid.UUID
+	// Proven tells of such a proof; it is written then alone.
+	Proven *Event
 	// Event tells of the acceptance. Its person, its organization and the facts
 	// invitation and role are filled in.
 	Event *Event
 }
 
 // AcceptInvitation uses an invitation for a person, whose address counts as proven
-// from then on: the token was mailed to it. A member keeps the role they have.
+// from then on: the token was mailed to it. If it was not before, their sessions but
+// Keep end, and their grants and personal access tokens. A member keeps the role they have.
 // ErrSpent as for Invitation, for an organization that is gone too; ErrConflict if
 // the person's address, or Acceptance's, is not the invited one; ErrNotFound for a
 // person who is gone or disabled.
 func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		if _, err := t.proveAddress(ctx, userID, a.EmailKey); err != nil {
+		first, err := t.proveAddress(ctx, userID, a.EmailKey)
+		if err != nil {
 			return err
+		}
+		if first {
+			if err := t.endAccess(ctx, userID, a.Keep, EndProven); err != nil {
+				return err
+			}
+			if err := t.event(ctx, a.Proven); err != nil {
+				return err
+			}
 		}
 		return t.accept(ctx, a, userID)
 	})

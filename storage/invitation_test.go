@@ -26,7 +26,7 @@ func invite(t *testing.T, s *Store, organization uuid.UUID, email string, change
 
 func accept(t *testing.T, s *Store, i *Invitation, user uuid.UUID) error {
 	t.Helper()
-	return s.AcceptInvitation(t.Context(), &Acceptance{Token: i.Token, EmailKey: i.EmailKey, Event: &Event{Type: "invitation.accepted"}}, user)
+	return s.AcceptInvitation(t.Context(), &Acceptance{Token: i.Token, EmailKey: i.EmailKey, Event: &Event{Type: "invitation.accepted"}, Proven: &Event{Type: "user.email_proven"}}, user)
 }
 
 func TestAnInvitationComesBackAsCreated(t *testing.T) {
@@ -196,7 +196,7 @@ func TestNobodyJoinsWhatOrWhoIsGone(t *testing.T) {
 }
 
 // An address belongs to nobody until proven. The token was mailed to it.
-func TestAcceptingProvesTheAddressAndEndsNothing(t *testing.T) {
+func TestAcceptingProvesTheAddressAndEndsOtherAccess(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		acme := organization(t, s, "acme-corp", uuid.Nil)
 		u := newPerson(s, "bob@acme-corp.com")
@@ -212,7 +212,7 @@ func TestAcceptingProvesTheAddressAndEndsNothing(t *testing.T) {
 		if err != nil || !got.Proven() || hash != "theirs" {
 			t.Errorf("got proven %v, password %q, %v", got.Proven(), hash, err)
 		}
-		wantEnds(t, ended, "", "")
+		wantEnds(t, ended, EndProven, EndProven)
 	})
 }
 

@@ -109,7 +109,7 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 	if g.here == nil || g.owes {
 		return redirect(w, r, g.back()) // signed out meanwhile, or more is asked for by now; the page says what to do
 	}
-	_, err = p.identity.AcceptInvitation(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token)
+	_, err = p.identity.AcceptInvitation(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token, g.here.Session.ID)
 	if errors.Is(err, identity.ErrForbidden) {
 		return redirect(w, r, g.back()) // another address than the invited one; the page says so
 	}

@@ -177,7 +177,7 @@ func (s *Server) staff(postman *mail.Postman) {
 		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", s.provider.Run}, {"limits", s.guard.Run}, {"outbox", s.outbox.Run},
 		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
 		{"notices", func(ctx context.Context) { a.Identity.RunNotices(ctx, a.Log) }},
-		{"lapse", s.lapse}, {"health", s.watch}, {"brand", s.followBrand},
+		{"lapse", s.lapse}, {"unproven", s.endUnproven}, {"health", s.watch}, {"brand", s.followBrand},
 		{"client tests", s.endClientTests},
 	}
 }
@@ -190,6 +190,23 @@ func (s *Server) lapse(ctx context.Context) {
 	for {
 		if _, err := s.app.Identity.Lapse(ctx); ctx.Err() == nil {
 			rounds.Ended(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// endUnproven ends the access of people whose address is not proven, where it must
+// be: at the start, and every minute for as long as a node without that may run.
+func (s *Server) endUnproven(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if _, err := s.app.Identity.EndUnproven(ctx); err != nil && ctx.Err() == nil {
+			s.app.Log.Error("the access of unproven people cannot be ended", "error", err)
 		}
 		select {
 		case <-ctx.Done():
