@@ -208,8 +208,8 @@ func TestGuessesAtASecretNeverLockItsClientOut(t *testing.T) {
 			})
 		}
 		done.Wait()
-		// Two nodes count in batches of 30 or a second, so the limit of 600 is met within those.
-		if statuses[401]+statuses[429] != workers*each || statuses[429] == 0 || statuses[401] > 600+2*30 {
+		// Two nodes count in batches of 30, and each may have one more on its way to the other: the limit of 600 is met within those.
+		if statuses[401]+statuses[429] != workers*each || statuses[429] == 0 || statuses[401] > 600+2*2*30 {
 			t.Errorf("%d guesses at two nodes are answered %v, want about 600 times 401 and then 429", workers*each, statuses)
 		}
 		for n, hc := range hc {
