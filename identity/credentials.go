@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -23,6 +24,8 @@ var (
 type Attempt interface {
 	// Counters are what is to be read for Allow; nil for nothing.
 	Counters() []secret.Hash
+	// Since tells it, before Allow, when the account's password was set.
+	Since(changed time.Time)
 	// Allow decides with what Counters found; its error ends the attempt.
 	Allow(ctx context.Context, seen []storage.Counter) error
 }
@@ -46,6 +49,7 @@ func (i *Identity) CheckCredentials(ctx context.Context, typed, password string,
 	if err != nil {
 		return nil, err
 	}
+	attempt.Since(claimant.PasswordChangedAt)
 	if err := attempt.Allow(ctx, claimant.Counters); err != nil {
 		return nil, err
 	}

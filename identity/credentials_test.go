@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -22,6 +23,7 @@ const (
 type unbounded struct{}
 
 func (unbounded) Counters() []secret.Hash                        { return nil }
+func (unbounded) Since(time.Time)                                {}
 func (unbounded) Allow(context.Context, []storage.Counter) error { return nil }
 
 // blocked lets nobody guess.

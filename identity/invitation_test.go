@@ -255,6 +255,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 // anyAttempt bounds nothing.
 type anyAttempt struct{}
 
+func (anyAttempt) Since(time.Time)                                {}
 func (anyAttempt) Counters() []secret.Hash                        { return nil }
 func (anyAttempt) Allow(context.Context, []storage.Counter) error { return nil }
 

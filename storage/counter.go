@@ -78,8 +78,9 @@ func (s *Store) ResetCounters(ctx context.Context, hashes []secret.Hash) error {
 type Claimant struct {
 	User User // zero if nobody has the address; disabled people are returned
 	// PasswordHash is "" for a person without a password.
-	PasswordHash string
-	Counters     []Counter // those that run
+	PasswordHash      string
+	PasswordChangedAt time.Time // by the person or for them, not by making a better hash of it; zero without one
+	Counters          []Counter // those that run
 }
 
 // Claimant reads by folded address. It knows no ErrNotFound: whether somebody
@@ -96,12 +97,12 @@ func (s *Store) Claimant(ctx context.Context, emailKey string, counters []secret
 	var c Claimant
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
 		var n Counter
-		err := r.Scan(append(c.User.dest(), optional[string]{&c.PasswordHash}, &n.Hash, number{&n.N}, instant{&n.ExpiresAt})...)
+		err := r.Scan(append(c.User.dest(), optional[string]{&c.PasswordHash}, instant{&c.PasswordChangedAt}, &n.Hash, number{&n.N}, instant{&n.ExpiresAt})...)
 		if !n.Hash.IsZero() {
 			c.Counters = append(c.Counters, n)
 		}
 		return err
-	}, `SELECT `+userColumns+`, p.hash, n.hash, n.n, n.expires_at
+	}, `SELECT `+userColumns+`, p.hash, p.changed_at, n.hash, n.n, n.expires_at
 		FROM (SELECT 1 AS one) AS always
 		LEFT JOIN users u ON u.email_key = ? AND u.deleted_at IS NULL
 		LEFT JOIN passwords p ON p.user_id = u.id

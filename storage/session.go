@@ -165,7 +165,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		), noticed AS (
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT `+s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` FROM created
-			WHERE CAST(? AS uuid) IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = ? AND first_sign_in_at IS NOT NULL)
+			WHERE `+noticeDue+`
 		), now_in AS (
 			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
 		), end_event AS (`+endedEvent+`), start_event AS (
@@ -185,17 +185,25 @@ const endedEvent = `INSERT INTO audit_events (` + eventColumns + `)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid), COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
 				CAST(? AS text), CAST(? AS text), ` + sidInFacts + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
 
+// noticeDue is when a notice goes out: not at a person's first sign-in, and, as a
+// program has no cookie to be known by, not where their last sessions of programs
+// came from either.
+const noticeDue = `CAST(? AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = ? AND first_sign_in_at IS NOT NULL)
+	AND NOT (CAST(? AS boolean) AND EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = ? AND s.api AND s.browser = ?
+		AND (s.network4 <> '' AND s.network4 = ? OR s.network6 <> '' AND s.network6 = ?)))`
+
 // noticeArgs are those of the statement that sends a sign-in's notice: the message
 // and its condition.
 func noticeArgs(in *SignIn, now any) []any {
-	m := in.Notice
-	if m == nil {
-		return []any{nil, "", "", now, now, nil, nil}
+	n, m := &in.Session, in.Notice
+	args := []any{nil, "", "", now, now, nil}
+	if m != nil {
+		if m.ID == uuid.Nil {
+			m.ID = uuid.Must(uuid.NewV7())
+		}
+		args = []any{id(m.ID), m.Kind, string(m.Payload), now, now, id(m.ID)}
 	}
-	if m.ID == uuid.Nil {
-		m.ID = uuid.Must(uuid.NewV7())
-	}
-	return []any{id(m.ID), m.Kind, string(m.Payload), now, now, id(m.ID), id(in.Session.UserID)}
+	return append(args, id(n.UserID), n.API, id(n.UserID), n.Browser, n.Network4, n.Network6)
 }
 
 // signIn is signInPostgres in steps: for SQLite, and where a factor is spent too.
@@ -259,8 +267,7 @@ func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended []any)
 		return out, err
 	}
 	if _, err := t.exec(ctx, `INSERT INTO outbox (id, kind, payload, created_at, available_at)
-		SELECT `+t.s.engine.casts("uuid", "text", "text", "bigint", "bigint")+`
-		WHERE CAST(? AS text) IS NOT NULL AND EXISTS (SELECT 1 FROM users WHERE id = ? AND first_sign_in_at IS NOT NULL)`, noticeArgs(in, now)...); err != nil {
+		SELECT `+t.s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` WHERE `+noticeDue, noticeArgs(in, now)...); err != nil {
 		return out, err
 	}
 	_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)

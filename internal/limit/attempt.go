@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,16 +30,18 @@ type flight struct {
 // Attempt is one sign-in with a password, or one code of a second factor. It
 // belongs to one goroutine.
 type Attempt struct {
-	g       *Guard
-	kind    *kind
-	names   []secret.Hash // of the counters, in the order of kind.budgets
-	account string
-	address netip.Addr
-	browser string // device token, "" if the browser has none
-	devices []string
-	known   bool
-	since   uint64
-	flying  bool
+	g         *Guard
+	kind      *kind
+	names     []secret.Hash // of the counters, in the order of kind.budgets
+	account   string
+	address   netip.Addr
+	challenge secret.Hash
+	browser   string // device token, "" if the browser has none
+	devices   []string
+	earned    time.Time // when this browser last got through such an attempt; zero if never
+	renamed   bool      // names are not those that Counters gave
+	since     uint64
+	flying    bool
 	// redis is where the counters were to be read when the attempt began. That may
 	// change meanwhile, but what was read must be what is decided by.
 	redis bool
@@ -62,20 +65,9 @@ func (g *Guard) BeginFactor(r *http.Request, account string, challenge secret.Ha
 func (g *Guard) begin(r *http.Request, k *kind, account string, challenge secret.Hash, address netip.Addr) (*Attempt, error) {
 	a := &Attempt{g: g, kind: k, account: account, address: address, redis: g.shared.useRedis()}
 	a.browser, a.devices = g.device.read(r)
-	subject := []string{account}
-	if a.known = g.device.knows(a.browser, a.devices, account, k.proof); a.known {
-		subject = []string{account, a.browser}
-	}
-	for _, b := range k.budgets {
-		switch b.of {
-		case ofAccount:
-			a.names = append(a.names, g.name(b.window, subject...))
-		case ofAddress:
-			a.names = append(a.names, g.name(b.window, prefix(address)))
-		case ofChallenge:
-			a.names = append(a.names, g.name(b.window, challenge.String()))
-		}
-	}
+	a.earned = g.device.knows(a.browser, a.devices, account, k.proof)
+	a.challenge = challenge
+	a.nameCounters()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a.since = g.seq
@@ -87,6 +79,25 @@ func (g *Guard) begin(r *http.Request, k *kind, account string, challenge secret
 	return a, nil
 }
 
+// nameCounters picks the counters: the device's own where it is known.
+func (a *Attempt) nameCounters() {
+	subject := []string{a.account}
+	if a.Known() {
+		subject = []string{a.account, a.browser}
+	}
+	a.names = nil
+	for _, b := range a.kind.budgets {
+		switch b.of {
+		case ofAccount:
+			a.names = append(a.names, a.g.name(b.window, subject...))
+		case ofAddress:
+			a.names = append(a.names, a.g.name(b.window, prefix(a.address)))
+		case ofChallenge:
+			a.names = append(a.names, a.g.name(b.window, a.challenge.String()))
+		}
+	}
+}
+
 // failing is what the audit log is told of this attempt's failures.
 func (a *Attempt) failing(person uuid.UUID) failing {
 	return failing{event: a.kind.event, user: person}
@@ -95,7 +106,25 @@ func (a *Attempt) failing(person uuid.UUID) failing {
 // Known reports whether this browser got through such an attempt on the account
 // before: with a password, or for a code with a second factor. If not, this is a
 // new device.
-func (a *Attempt) Known() bool { return a.known }
+func (a *Attempt) Known() bool { return !a.earned.IsZero() }
+
+// Since tells, before Allow, from when on getting through counts: whoever had the
+// account's last password, or its last owner, keeps no budget of their own with it,
+// and is a new device.
+func (a *Attempt) Since(changed time.Time) {
+	if !a.Known() || !a.earned.Before(changed) {
+		return
+	}
+	a.earned, a.devices, a.renamed = time.Time{}, a.without(), true
+	a.nameCounters()
+}
+
+// without is the device's cookie without what it earned on this account.
+func (a *Attempt) without() []string {
+	return slices.DeleteFunc(slices.Clone(a.devices), func(e string) bool {
+		return !a.g.device.knows(a.browser, []string{e}, a.account, byPassword).IsZero()
+	})
+}
 
 // Counters are what storage.Claimant is to read for this attempt; nil if Redis keeps
 // them: then Allow reads them itself.
@@ -110,7 +139,7 @@ func (a *Attempt) Counters() []secret.Hash {
 // longer than a request can.
 func (a *Attempt) Allow(ctx context.Context, seen []storage.Counter) error {
 	g := a.g
-	if a.redis { // or the database, if Redis has failed since
+	if a.redis || a.renamed { // Redis, or the database, if Redis has failed since
 		var err error
 		if seen, err = g.shared.read(ctx, a.names); err != nil {
 			return err
@@ -301,8 +330,11 @@ func (a *Attempt) Exhausted() bool {
 // browser a budget of its own for this account.
 func (a *Attempt) Succeeded(ctx context.Context, w http.ResponseWriter) {
 	g := a.g
-	g.device.remember(w, a.browser, a.devices, a.account, a.kind.proof)
-	now := g.now()
+	now, proof := g.now(), a.kind.proof
+	if !g.device.knows(a.browser, a.devices, a.account, byFactor).IsZero() {
+		proof = byFactor // is not lost to a password
+	}
+	g.device.remember(w, a.browser, a.devices, a.account, proof, now)
 	var own []secret.Hash
 	failures := int64(0)
 	g.mu.Lock()

@@ -1,7 +1,9 @@
 package limit
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"strings"
 	"time"
@@ -12,7 +14,9 @@ import (
 const (
 	maxAccounts    = 5                    // that one browser is known to
 	deviceLifetime = 400 * 24 * time.Hour // the longest browsers keep a cookie
-	macChars       = 43
+	tokenChars     = 43
+	timeBytes      = 8                               // of when a MAC was earned: Unix, in microseconds
+	earnedChars    = (timeBytes+sha256.Size)*4/3 + 1 // both, in base64url
 )
 
 // proof is what a browser showed when it last signed in to an account.
@@ -24,8 +28,9 @@ const (
 )
 
 // devices reads and writes the device cookie: a random token and, for each
-// account that this browser signed in to, a MAC over both, joined by dots. Who has
-// not signed in to an account cannot make one for it.
+// account that this browser signed in to, when it last did with a MAC over all
+// three, joined by dots. Who has not signed in to an account cannot make one for it,
+// and what was earned with an earlier password counts no more (Attempt.Since).
 type devices struct {
 	keys   secret.Subkeys
 	name   string
@@ -41,63 +46,71 @@ func newDevices(keys *secret.Keyring, secure bool) devices {
 }
 
 // read returns the parts of the cookie; nothing if it is not one of ours in form.
-func (d devices) read(r *http.Request) (token string, macs []string) {
+func (d devices) read(r *http.Request) (token string, earned []string) {
 	all := r.CookiesNamed(d.name)
 	if len(all) != 1 || all[0].Quoted {
 		return "", nil
 	}
-	parts := strings.Split(all[0].Value, ".")
-	if len(parts) > 1+maxAccounts {
+	token, rest, _ := strings.Cut(all[0].Value, ".")
+	if rest != "" {
+		earned = strings.Split(rest, ".")
+	}
+	if len(earned) > maxAccounts || !isBase64url(token, tokenChars) {
 		return "", nil
 	}
-	for _, p := range parts {
-		if len(p) != macChars || strings.Trim(p, base64urlChars) != "" {
+	for _, e := range earned {
+		if !isBase64url(e, earnedChars) {
 			return "", nil
 		}
 	}
-	return parts[0], parts[1:]
+	return token, earned
 }
 
-const base64urlChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+func isBase64url(s string, chars int) bool {
+	return len(s) == chars && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
 
-// knows reports whether this browser signed in to the account before, with that
-// much: what a second factor has earned does for a password too.
-func (d devices) knows(token string, macs []string, account string, p proof) bool {
-	known := false
-	for _, m := range macs {
-		mac, err := base64.RawURLEncoding.DecodeString(m)
-		known = err == nil && d.keys.Verify(mac, d.parts(token, account, byFactor)...) || known
-		known = err == nil && p == byPassword && d.keys.Verify(mac, d.parts(token, account, byPassword)...) || known
+// knows tells when this browser last signed in to the account, with that much: what
+// a second factor has earned does for a password too. Zero if it did not.
+func (d devices) knows(token string, earned []string, account string, p proof) time.Time {
+	var last time.Time
+	for _, e := range earned {
+		for _, with := range []proof{byFactor, byPassword} {
+			if at := d.earnedAt(token, e, account, with); (with == byFactor || p == byPassword) && at.After(last) {
+				last = at
+			}
+		}
 	}
-	return known
+	return last
+}
+
+// earnedAt is when a part of the cookie was earned on the account in that way; zero
+// if it was not.
+func (d devices) earnedAt(token, part, account string, p proof) time.Time {
+	raw, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil || len(raw) <= timeBytes || !d.keys.Verify(raw[timeBytes:], d.parts(token, account, p, raw[:timeBytes])...) {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(raw)))
 }
 
 // parts are what a MAC of the cookie is over.
-func (d devices) parts(token, account string, p proof) [][]byte {
-	parts := [][]byte{[]byte(token), []byte(account)}
-	if p != byPassword {
-		parts = append(parts, []byte(p))
-	}
-	return parts
+func (d devices) parts(token, account string, p proof, at []byte) [][]byte {
+	return [][]byte{[]byte(token), []byte(account), []byte(p), at}
 }
 
 // remember sends the cookie with the account first; the one that was used longest
-// ago is dropped. What a second factor has earned is not lost to a password.
-func (d devices) remember(w http.ResponseWriter, token string, macs []string, account string, p proof) {
+// ago is dropped.
+func (d devices) remember(w http.ResponseWriter, token string, earned []string, account string, p proof, now time.Time) {
 	if token == "" {
-		token, macs = secret.NewToken(""), nil
+		token, earned = secret.NewToken(""), nil
 	}
-	if d.knows(token, macs, account, byFactor) {
-		p = byFactor
-	}
-	text := func(p proof) string {
-		mac := d.keys.MAC(d.parts(token, account, p)...)
-		return base64.RawURLEncoding.EncodeToString(mac[:])
-	}
-	parts := []string{token, text(p)}
-	for _, m := range macs {
-		if m != text(byPassword) && m != text(byFactor) && len(parts) < 1+maxAccounts {
-			parts = append(parts, m)
+	at := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro()))
+	mac := d.keys.MAC(d.parts(token, account, p, at)...)
+	parts := []string{token, base64.RawURLEncoding.EncodeToString(append(at, mac[:]...))}
+	for _, e := range earned {
+		if d.knows(token, []string{e}, account, byPassword).IsZero() && len(parts) < 1+maxAccounts {
+			parts = append(parts, e)
 		}
 	}
 	http.SetCookie(w, &http.Cookie{Name: d.name, Value: strings.Join(parts, "."), Path: "/", MaxAge: int(deviceLifetime / time.Second),
@@ -108,13 +121,13 @@ func (d devices) remember(w http.ResponseWriter, token string, macs []string, ac
 // folded address before. At the second factor ask Attempt.Known instead: the
 // password has just made the browser known.
 func (g *Guard) KnowsDevice(r *http.Request, account string) bool {
-	token, macs := g.device.read(r)
-	return g.device.knows(token, macs, account, byPassword)
+	token, earned := g.device.read(r)
+	return !g.device.knows(token, earned, account, byPassword).IsZero()
 }
 
 // RememberDevice makes this browser known to the account, as Attempt.Succeeded
 // does, after a sign-in that had nothing to guess: a passkey, a new factor.
 func (g *Guard) RememberDevice(w http.ResponseWriter, r *http.Request, account string) {
-	token, macs := g.device.read(r)
-	g.device.remember(w, token, macs, account, byFactor)
+	token, earned := g.device.read(r)
+	g.device.remember(w, token, earned, account, byFactor, g.now())
 }

@@ -173,7 +173,7 @@ func TestNewDevicesAreKnownAfterTheFirstSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("after the code", device, true, true, true)
-	if len(device) != 2*macChars+1 {
+	if len(device) != tokenChars+1+earnedChars {
 		t.Errorf("the cookie has %d characters, want one proof for one account", len(device))
 	}
 	w := recorder()

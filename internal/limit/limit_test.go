@@ -203,7 +203,7 @@ func TestDeviceCookies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(both) != (1+maxAccounts)*44-1 {
+	if len(both) != tokenChars+maxAccounts*(1+earnedChars) {
 		t.Errorf("the cookie has %d characters", len(both))
 	}
 }
