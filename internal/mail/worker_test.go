@@ -310,14 +310,17 @@ func TestAnOutageShowsOnEveryNode(t *testing.T) {
 		began := in.clock.Now()
 		busy.expect(t, "mail retried")
 		in.clock.Advance(14 * time.Minute)
+		busy.expect(t, "mail retried")
 		if s := idle.status(t); s.Failing {
 			t.Errorf("after 14 minutes: got %+v", s)
 		}
 		in.clock.Advance(time.Minute)
+		busy.expect(t, "mail retried")
 		if s := idle.status(t); !s.Failing || s.Kind != mail.Kind || !s.Since.Equal(began) || s.Reason != "connection refused" {
 			t.Errorf("after 15 minutes: got %+v, want it failing since %v", s, began)
 		}
 		in.provider.failing(func(*mail.Message) error { return mail.NotYet(errors.New("452 mailbox full")) })
+		in.clock.Advance(time.Hour)
 		busy.expect(t, "mail retried")
 		in.clock.Advance(time.Hour)
 		if s := idle.status(t); s.Failing || s.Waiting != 1 {
