@@ -118,11 +118,13 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	}
 	acr, amr := added.Over(v.Session.ACR, v.Session.AMR)
 	err = p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
-	if err != nil && !errors.Is(err, storage.ErrConflict) { // conflict: the session ended meanwhile; the codes are shown this once only
-		return err
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		p.Limits.RememberDevice(w, r, v.User.EmailKey)
+	case len(added.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
+		web.Annotate(r.Context(), "session", err.Error())
+	case !errors.Is(err, storage.ErrConflict): // conflict: the session ended meanwhile
+		return err
 	}
 	const next = "/setup/brand"
 	if len(added.RecoveryCodes) == 0 {
