@@ -14,14 +14,23 @@ type policyView struct {
 	Require   string     `json:"require"` // "" asks for nothing
 	GraceDays int        `json:"grace_days"`
 	Since     *time.Time `json:"since,omitempty"`
+	// Earlier is what goes on being asked until the days of grace are over.
+	Earlier *policyView `json:"earlier,omitempty"`
 }
 
-func viewPolicy(p storage.MFAPolicy) map[string]policyView {
-	v := policyView{Require: p.Require, GraceDays: p.GraceDays}
+func viewPolicy(p storage.MFAPolicy) map[string]*policyView {
+	return map[string]*policyView{"mfa": viewMFA(&p)}
+}
+
+func viewMFA(p *storage.MFAPolicy) *policyView {
+	v := &policyView{Require: p.Require, GraceDays: p.GraceDays}
 	if !p.Since.IsZero() {
 		v.Since = &p.Since
 	}
-	return map[string]policyView{"mfa": v}
+	if p.Earlier != nil {
+		v.Earlier = viewMFA(p.Earlier)
+	}
+	return v
 }
 
 // policyInput is the body of what sets one. All of it is required, grace_days where
@@ -49,7 +58,7 @@ func (in *policyInput) policy() (p storage.MFAPolicy, err error) {
 }
 
 // newPolicy reads a policy and has it set.
-func newPolicy(c *call, set func(storage.MFAPolicy) (storage.MFAPolicy, error)) (map[string]policyView, error) {
+func newPolicy(c *call, set func(storage.MFAPolicy) (storage.MFAPolicy, error)) (map[string]*policyView, error) {
 	var in policyInput
 	if err := decode(c, &in); err != nil {
 		return nil, err

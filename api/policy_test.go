@@ -45,6 +45,21 @@ func TestAPolicyIsSetAsAWhole(t *testing.T) {
 	}
 }
 
+// Until the grace of a stricter policy is over the one before it is in force, and
+// shown beside it.
+func TestAPolicyShowsWhatIsStillInForce(t *testing.T) {
+	s := harness.Start(t, "sqlite", harness.Options{})
+	c := newCaller(t, s)
+	c.signIn(t, harness.Alice, true)
+	c.enrolTOTP(t)
+	path := "/organizations/" + organization(t, c, "acme-corp") + "/security-policy"
+	c.want(t, http.StatusOK, "PUT", path, object{"mfa": object{"require": "any", "grace_days": 0}})
+	c.want(t, http.StatusOK, "PUT", path, object{"mfa": object{"require": "passkey", "grace_days": 14}})
+	if r := c.want(t, http.StatusOK, "GET", path, nil); !strings.Contains(r.Body, `"require":"passkey","grace_days":14`) || !strings.Contains(r.Body, `"earlier":{"require":"any"`) {
+		t.Errorf("got %s", r.Body)
+	}
+}
+
 // details name the members that the caller sent.
 func TestDetailsNameTheCallersMembers(t *testing.T) {
 	s := harness.Start(t, "sqlite", harness.Options{})

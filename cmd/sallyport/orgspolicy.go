@@ -114,8 +114,12 @@ func (p *policy) says(m storage.MFAPolicy) string {
 	case m.GraceDays == 0:
 		return s + ", at once."
 	}
-	return fmt.Sprintf("%s. People have %d days to set it up: until %s, or from when they came if that was later.", s, m.GraceDays,
+	s = fmt.Sprintf("%s. People have %d days to set it up: until %s, or from when they came if that was later.", s, m.GraceDays,
 		when(m.Since.Add(time.Duration(m.GraceDays)*24*time.Hour)))
+	if m.Earlier != nil {
+		s += fmt.Sprintf(" Until then it goes on asking for %s.", asked[m.Earlier.Require])
+	}
+	return s
 }
 
 func (p *program) orgsCompliance() *cobra.Command {
