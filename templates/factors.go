@@ -170,7 +170,7 @@ func factorsSamples() []Sample {
 		{"factorenrol-long", FactorEnrol{Step: long, Begin: begin, Requirer: longName, TOTP: true, Passkey: true}},
 		{"factorenrol-empty", FactorEnrol{}},
 		{"factortotp", FactorTOTP{Step: usual, QR: sampleQR, Secret: key, Back: at}},
-		{"factortotp-error", FactorTOTP{Step: wrong}},
+		{"factortotp-error", FactorTOTP{Step: wrong, Back: at}},
 		{"factortotp-long", FactorTOTP{Step: long, QR: sampleQR, Secret: strings.Repeat(key, 2), Back: at}},
 		{"factortotp-empty", FactorTOTP{}},
 		{"factoragain", FactorAgain{Step: usual, Requirer: "Acme Corp"}},

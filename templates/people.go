@@ -160,6 +160,7 @@ func peopleSamples() []Sample {
 		{"verify-account", Verify{Token: token, CSRF: csrf, Account: Account{Email: bob.Email}}},
 		{"verify-long", Verify{Token: token, CSRF: csrf, Account: Account{longName, longEmail}, Registration: true}},
 		{"verify-choose", Verify{Token: token, CSRF: csrf, Account: bob, Registration: true, Choose: true, Password: common}},
+		{"verify-choose-account", Verify{Token: token, CSRF: csrf, Account: Account{Email: bob.Email}, Choose: true, Password: NewPassword{MinLength: 12}}},
 		{"verify-empty", Verify{}},
 		{"recover", Recover{CSRF: csrf, SignInURL: "/login"}},
 		{"recover-error", Recover{Flow: flow, CSRF: csrf, Email: "bob@acme", EmailError: "Write the address like name@example.com.", SignInURL: signIn}},

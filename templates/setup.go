@@ -241,7 +241,7 @@ func setupSamples() []Sample {
 		{"setup-ready-machine", SetupReady{SetupStep: step(4), Client: machine}},
 		{"setup-ready-empty", SetupReady{}},
 		{"setup-tested", SetupTested{SetupStep: step(5), AppName: "Acme Portal", ClientID: portal.ID, Passed: true, Account: bob, Checks: checks, Claims: claims}},
-		{"setup-tested-machine", SetupTested{SetupStep: step(5), AppName: "Nightly import", ClientID: portal.ID, Passed: true, Machine: true, Checks: checks[:1]}},
+		{"setup-tested-machine", SetupTested{SetupStep: step(5), AppName: "Nightly import", ClientID: portal.ID, Passed: true, Machine: true, Checks: []SetupItem{{Title: "The app authenticated and got an access token", Done: true}}}},
 		{"setup-tested-failed", SetupTested{SetupStep: step(5), AppName: longName, ClientID: portal.ID, Problem: "You did not allow the app to sign you in.", Advice: "Nothing is wrong with the app. Try again, and choose Allow.", Detail: "access_denied: " + longHost}},
 		{"setup-tested-empty", SetupTested{}},
 		{"setup-done", SetupDone{Issuer: "https://id.acme.example", Registers: true, Open: items[2:]}},
