@@ -405,12 +405,12 @@ func TestALostKeyThatIsRequiredLeadsToHelp(t *testing.T) {
 	}
 	require(t, s, "acme-corp", storage.RequirePasskey, 0)
 	b := s.Browser(t)
-	shows(t, half(t, b, harness.Bob), http.StatusOK, "Acme Corp</bdi> takes a passkey", "recovery codes neither", "mailto:help@acme.example")
+	shows(t, half(t, b, harness.Bob), http.StatusOK, "Acme Corp</bdi> accepts only a passkey", "no recovery code either", "mailto:help@acme.example")
 	require(t, s, "acme-corp", "", 0)
 	require(t, s, "", storage.RequirePasskey, 0)
-	shows(t, b.Get(t, "/login/factor"), http.StatusOK, "This service</bdi> takes a passkey")
+	shows(t, b.Get(t, "/login/factor"), http.StatusOK, "This service</bdi> accepts only a passkey")
 	require(t, s, "", "", 0)
-	shows(t, asked(t, b, careful(s).Authorize(nil)), http.StatusOK, "Careful</bdi> takes a passkey")
+	shows(t, asked(t, b, careful(s).Authorize(nil)), http.StatusOK, "Careful</bdi> accepts only a passkey")
 	// The codes do not promise what they cannot do.
 	signIn(t, b, harness.Alice)
 	p := b.Get(t, "/account/security/passkey")
