@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -124,7 +125,7 @@ func (a *API) start(c *call, u *storage.User, in session.SignIn, token bool) (an
 		if data.Token, err = a.sessions.SignInToken(c.r, in); err != nil {
 			return answer{}, err
 		}
-		c.bind = hashOf(data.Token)
+		c.bind = secret.HashOf(data.Token)
 	} else {
 		if err := a.sessions.SignIn(c.w, c.r, in); err != nil {
 			return answer{}, err

@@ -132,16 +132,7 @@ func (a *API) visit(c *call, api bool) error {
 		return err
 	}
 	c.visit, c.standing = v, standing
-	return a.touch(c)
-}
-
-// touch moves the session's last use, at most once a minute.
-func (a *API) touch(c *call) error {
-	seen, idle, due := a.sessions.Touch(&c.visit.Session)
-	if !due {
-		return nil
-	}
-	return a.store.TouchSession(c.r.Context(), &storage.Session{ID: c.sid(), LastSeenAt: seen, IdleExpiresAt: idle})
+	return a.sessions.Keep(c.r.Context(), &v.Session)
 }
 
 // checkForgery: what a browser sends with its cookie must come from a page of this

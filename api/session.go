@@ -12,8 +12,6 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-func hashOf(token string) secret.Hash { return secret.HashOf(token) }
-
 // browser is the cookie's browser; zero for a caller with a token.
 func (c *call) browser() secret.Hash {
 	if c.token {

@@ -28,6 +28,8 @@ type Attempt interface {
 	Since(changed time.Time)
 	// Allow decides with what Counters found; its error ends the attempt.
 	Allow(ctx context.Context, seen []storage.Counter) error
+	// AllowAlone is Allow where nobody is read.
+	AllowAlone(ctx context.Context) error
 }
 
 // Credentials are whose address was typed.

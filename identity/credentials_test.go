@@ -24,6 +24,7 @@ type unbounded struct{}
 
 func (unbounded) Counters() []secret.Hash                        { return nil }
 func (unbounded) Since(time.Time)                                {}
+func (unbounded) AllowAlone(context.Context) error               { return nil }
 func (unbounded) Allow(context.Context, []storage.Counter) error { return nil }
 
 // blocked lets nobody guess.

@@ -256,6 +256,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 type anyAttempt struct{}
 
 func (anyAttempt) Since(time.Time)                                {}
+func (anyAttempt) AllowAlone(context.Context) error               { return nil }
 func (anyAttempt) Counters() []secret.Hash                        { return nil }
 func (anyAttempt) Allow(context.Context, []storage.Counter) error { return nil }
 

@@ -45,7 +45,7 @@ type VerifyBy struct {
 	// SignedInAs is whose live session the browser has; nil for nobody's.
 	SignedInAs uuid.UUID
 	// Password is the one of the registration, typed again; "" if it was not asked
-	// for. Attempt bounds how often one guesses at it.
+	// for. It comes with the Attempt that bounds guessing at it.
 	Password string
 	Attempt  Attempt
 	// NewPassword takes the place of one that does not count; "" if none was chosen yet.
@@ -289,14 +289,8 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 
 // guessed is typedAgain for somebody who may be anybody.
 func (i *Identity) guessed(ctx context.Context, hash string, by VerifyBy) error {
-	if by.Attempt != nil {
-		seen, err := i.store.Claimant(ctx, "", by.Attempt.Counters())
-		if err != nil {
-			return err
-		}
-		if err := by.Attempt.Allow(ctx, seen.Counters); err != nil {
-			return err
-		}
+	if err := by.Attempt.AllowAlone(ctx); err != nil {
+		return err
 	}
 	return i.typedAgain(ctx, hash, by.Password)
 }

@@ -31,6 +31,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -55,54 +56,59 @@ type Config struct {
 }
 
 // Pages are the handlers of this package.
-type Pages struct{ Config }
+type Pages struct {
+	Config
+	door login.Door
+}
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
 	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Now == nil {
 		return nil, errors.New("account: something of the configuration is missing")
 	}
-	return &Pages{c}, nil
+	return &Pages{c, login.Door{Store: c.Store, Registry: c.Registry, Sessions: c.Sessions, Identity: c.Identity, Now: c.Now}}, nil
 }
 
 // Mount adds the pages to the route table.
 func (p *Pages) Mount(rt *web.Router) {
-	show := func(path string, n need, h handler) { rt.Handle(path, p.Web.Handle(p.gate(n, h)), http.MethodGet) }
-	act := func(path string, n need, h handler) {
+	show := func(path string, n login.Need, h handler) {
+		rt.Handle(path, p.Web.Handle(p.gate(n, h)), http.MethodGet)
+	}
+	act := func(path string, n login.Need, h handler) {
 		rt.Handle(path, p.Web.SameOrigin(p.Web.Handle(p.gate(n, h))), http.MethodPost)
 	}
-	show("/account", signedIn, p.overview)
-	show("/account/profile", signedIn, p.showProfile)
-	act("/account/profile", signedIn, p.saveProfile)
-	show("/account/email", signedIn, p.showEmail)
-	act("/account/email", signedIn, p.sendVerification)
-	show("/account/password", fresh, p.showPassword)
-	act("/account/password", fresh, p.changePassword)
-	show("/account/security", signedIn, p.security)
-	show("/account/security/app", fresh, p.showApp)
-	act("/account/security/app", good, p.addApp)
-	show("/account/security/passkey", fresh, p.showPasskey)
-	act("/account/security/passkey", good, p.addPasskey)
+	show("/account", login.SignedIn, p.overview)
+	show("/account/profile", login.SignedIn, p.showProfile)
+	act("/account/profile", login.SignedIn, p.saveProfile)
+	show("/account/email", login.SignedIn, p.showEmail)
+	act("/account/email", login.SignedIn, p.sendVerification)
+	show("/account/password", login.Fresh, p.showPassword)
+	act("/account/password", login.Fresh, p.changePassword)
+	show("/account/security", login.SignedIn, p.security)
+	show("/account/security/app", login.Fresh, p.showApp)
+	act("/account/security/app", login.Good, p.addApp)
+	show("/account/security/passkey", login.Fresh, p.showPasskey)
+	act("/account/security/passkey", login.Good, p.addPasskey)
 	rt.Handle("/account/security/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)
-	show("/account/security/codes", fresh, p.askCodes)
-	act("/account/security/codes", fresh, p.makeCodes)
-	show("/account/security/{id}", signedIn, p.showFactor)
-	act("/account/security/{id}", signedIn, p.renameFactor)
-	show("/account/security/{id}/remove", fresh, p.askRemoval)
-	act("/account/security/{id}/remove", fresh, p.removeFactor)
-	show("/account/sessions", signedIn, p.sessions)
-	show("/account/sessions/end-others", signedIn, p.askEndOthers)
-	act("/account/sessions/end-others", signedIn, p.endOthers)
-	show("/account/sessions/{id}/end", signedIn, p.askEnd)
-	act("/account/sessions/{id}/end", signedIn, p.end)
-	show("/account/apps", signedIn, p.apps)
-	show("/account/apps/disconnect", signedIn, p.askDisconnect)
-	act("/account/apps/disconnect", signedIn, p.disconnect)
-	show("/account/organizations", signedIn, p.organizations)
-	show("/account/data", fresh, p.showData)
-	act("/account/data", fresh, p.download)
-	show("/account/delete", fresh, p.askDeletion)
-	act("/account/delete", fresh, p.deleteAccount)
+	show("/account/security/codes", login.Fresh, p.askCodes)
+	act("/account/security/codes", login.Fresh, p.makeCodes)
+	show("/account/security/{id}", login.SignedIn, p.showFactor)
+	act("/account/security/{id}", login.SignedIn, p.renameFactor)
+	show("/account/security/{id}/remove", login.Fresh, p.askRemoval)
+	act("/account/security/{id}/remove", login.Fresh, p.removeFactor)
+	show("/account/sessions", login.SignedIn, p.sessions)
+	show("/account/sessions/end-others", login.SignedIn, p.askEndOthers)
+	act("/account/sessions/end-others", login.SignedIn, p.endOthers)
+	show("/account/sessions/{id}/end", login.SignedIn, p.askEnd)
+	act("/account/sessions/{id}/end", login.SignedIn, p.end)
+	show("/account/apps", login.SignedIn, p.apps)
+	show("/account/apps/disconnect", login.SignedIn, p.askDisconnect)
+	act("/account/apps/disconnect", login.SignedIn, p.disconnect)
+	show("/account/organizations", login.SignedIn, p.organizations)
+	show("/account/data", login.Fresh, p.showData)
+	act("/account/data", login.Fresh, p.download)
+	show("/account/delete", login.Fresh, p.askDeletion)
+	act("/account/delete", login.Fresh, p.deleteAccount)
 }
 
 // actAccount is what the forms of all these pages are made for.
@@ -135,13 +141,7 @@ func (p *Pages) form(r *http.Request) (url.Values, error) {
 // for this browser: a link cannot make the page claim something.
 func (p *Pages) done(w http.ResponseWriter, r *http.Request, path, what string) error {
 	proof := p.Sessions.CSRFToken(p.Sessions.Browser(r), doneFor(what))
-	return redirect(w, r, path+"?done="+url.QueryEscape(what+"."+proof))
+	return web.SeeOther(w, r, path+"?done="+url.QueryEscape(what+"."+proof))
 }
 
 func doneFor(what string) string { return "done:" + what }
-
-// redirect sends a person on. 303: what comes next is a GET, whatever this was.
-func redirect(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
-}

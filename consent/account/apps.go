@@ -5,13 +5,14 @@ import (
 	"net/url"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 // apps lists what the person has let in.
 func (p *Pages) apps(w http.ResponseWriter, r *http.Request, v *person) error {
-	all, err := p.Identity.ConnectedApps(r.Context(), v.actor)
+	all, err := p.Identity.ConnectedApps(r.Context(), v.Actor)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func hostOf(c *storage.Client) string {
 
 // connected finds an app of the person's by its client_id.
 func (p *Pages) connected(r *http.Request, v *person, clientID string) (*identity.App, error) {
-	all, err := p.Identity.ConnectedApps(r.Context(), v.actor)
+	all, err := p.Identity.ConnectedApps(r.Context(), v.Actor)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (p *Pages) connected(r *http.Request, v *person, clientID string) (*identit
 func (p *Pages) askDisconnect(w http.ResponseWriter, r *http.Request, v *person) error {
 	clientID := r.URL.Query().Get("client")
 	if clientID == "" {
-		return redirect(w, r, "/account/apps")
+		return web.SeeOther(w, r, "/account/apps")
 	}
 	app, err := p.connected(r, v, clientID)
 	if err != nil {
@@ -88,7 +89,7 @@ func (p *Pages) disconnect(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	if err := p.Identity.Disconnect(r.Context(), v.actor, form.Get("client")); err != nil {
+	if err := p.Identity.Disconnect(r.Context(), v.Actor, form.Get("client")); err != nil {
 		return gone(err, "/account/apps")
 	}
 	return p.done(w, r, "/account/apps", "disconnected")

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -18,7 +19,7 @@ import (
 // showApp shows the key that waits for its first code in this session, a new one if
 // none does.
 func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, v *person) error {
-	offer, err := p.Factors.BeginTOTP(r.Context(), v.who(), "")
+	offer, err := p.Factors.BeginTOTP(r.Context(), v.Who(), "")
 	if err != nil {
 		return p.refuseEnrolment(w, r, err)
 	}
@@ -33,13 +34,13 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 	if err != nil {
 		return err
 	}
-	enrolment, err := p.Factors.ConfirmTOTP(r.Context(), v.who(), form.Get("code"), form.Get("name"))
+	enrolment, err := p.Factors.ConfirmTOTP(r.Context(), v.Who(), form.Get("code"), form.Get("name"))
 	switch {
 	case errors.Is(err, factor.ErrWrong):
 		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountTOTP{AccountPart: p.part(r), Name: form.Get("name"),
 			Errors: map[string]string{"code": "This code is not right. Enter the one that your app shows now."}})
 	case errors.Is(err, factor.ErrChallenge) && !p.Identity.Fresh(v.Visit):
-		return redirect(w, r, signInAgain(r.URL.Path)) // nothing waits, and to begin anew it takes more
+		return web.SeeOther(w, r, login.AgainAt(r.URL.Path)) // nothing waits, and to begin anew it takes more
 	case err != nil:
 		return p.refuseEnrolment(w, r, err)
 	}
@@ -49,14 +50,14 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 // showPasskey explains what the browser is about to ask.
 func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
 	if !v.User.Proven() || !p.Factors.WebAuthn() {
-		return redirect(w, r, "/account/security")
+		return web.SeeOther(w, r, "/account/security")
 	}
-	return p.Web.Page(w, http.StatusOK, templates.AccountPasskey{AccountPart: p.part(r), Name: v.from.Device})
+	return p.Web.Page(w, http.StatusOK, templates.AccountPasskey{AccountPart: p.part(r), Name: v.From.Device})
 }
 
 // beginPasskey answers the page's script: {"publicKey": …}, or {"error": sentence}.
 func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
-	v, elsewhere, err := p.enter(r, fresh)
+	v, elsewhere, err := p.enter(r, login.Fresh)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	options, err := p.Factors.BeginWebAuthn(r.Context(), v.who())
+	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Who())
 	if err == nil {
 		return web.JSON(w, http.StatusOK, options)
 	}
@@ -82,10 +83,10 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	enrolment, err := p.Factors.ConfirmWebAuthn(r.Context(), v.who(), form.Get("name"), json.RawMessage(form.Get("credential")))
+	enrolment, err := p.Factors.ConfirmWebAuthn(r.Context(), v.Who(), form.Get("name"), json.RawMessage(form.Get("credential")))
 	why := enrolmentWords(err)
 	if why != "" && !p.Identity.Fresh(v.Visit) {
-		return redirect(w, r, signInAgain(r.URL.Path))
+		return web.SeeOther(w, r, login.AgainAt(r.URL.Path))
 	}
 	if why != "" {
 		return p.refusePasskey(w, r, form, why)
@@ -152,7 +153,7 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, r *http.Request, err erro
 		return err
 	}
 	if errors.Is(err, factor.ErrUnproven) {
-		return redirect(w, r, "/account/email")
+		return web.SeeOther(w, r, "/account/email")
 	}
 	part := p.part(r)
 	part.Error = why
@@ -162,7 +163,7 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, r *http.Request, err erro
 // askCodes says what making new recovery codes does.
 func (p *Pages) askCodes(w http.ResponseWriter, r *http.Request, v *person) error {
 	if len(v.User.Factors) == 0 {
-		return redirect(w, r, "/account/security")
+		return web.SeeOther(w, r, "/account/security")
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountConfirm{AccountPart: p.part(r), Title: "Make new recovery codes?",
 		Lead:   "They are shown once, to be printed or kept in your password manager.",
@@ -174,9 +175,9 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v *person) err
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	codes, err := p.Factors.RegenerateRecoveryCodes(r.Context(), v.who())
+	codes, err := p.Factors.RegenerateRecoveryCodes(r.Context(), v.Who())
 	if errors.Is(err, storage.ErrConflict) {
-		return redirect(w, r, "/account/security")
+		return web.SeeOther(w, r, "/account/security")
 	}
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v *person
 	if err := attempt.Allow(ctx, claimant.Counters); err != nil {
 		return p.refusePassword(w, r, v, has, err)
 	}
-	err = p.Identity.ChangePassword(ctx, v.actor, form.Get("current_password"), form.Get("password"), v.Session.ID, v.from)
+	err = p.Identity.ChangePassword(ctx, v.Actor, form.Get("current_password"), form.Get("password"), v.Session.ID, v.From)
 	if errors.Is(err, identity.ErrWrongPassword) {
 		err = errors.Join(err, attempt.Failed(ctx, v.User.ID))
 	}

@@ -14,7 +14,7 @@ import (
 // overview is the page that leads to all others.
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) error {
 	ctx := r.Context()
-	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.Proven(), Due: due(&v.owed, "/account/security")}
+	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.Proven(), Due: due(&v.Owed, "/account/security")}
 	_, page.SignOutCSRF = login.SignOutForm(p.Sessions, p.Sessions.Browser(r))
 	var err error
 	if page.HasPassword, err = p.hasPassword(r, v); err != nil {
@@ -31,11 +31,11 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) erro
 			page.Passkeys++
 		}
 	}
-	sessions, err := p.Identity.Sessions(ctx, v.actor)
+	sessions, err := p.Identity.Sessions(ctx, v.Actor)
 	if err != nil {
 		return err
 	}
-	apps, err := p.Identity.ConnectedApps(ctx, v.actor)
+	apps, err := p.Identity.ConnectedApps(ctx, v.Actor)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, v *person) e
 	if err != nil {
 		return err
 	}
-	err = p.Identity.UpdateProfile(r.Context(), v.actor, identity.ProfilePatch{
+	err = p.Identity.UpdateProfile(r.Context(), v.Actor, identity.ProfilePatch{
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
@@ -101,7 +101,7 @@ func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *pers
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	err := p.Identity.RequestVerification(r.Context(), v.actor, v.from)
+	err := p.Identity.RequestVerification(r.Context(), v.Actor, v.From)
 	if errors.Is(err, identity.ErrTooManyMails) {
 		part := p.part(r)
 		part.Error = "You had several mails just now. Look for the latest one, or try again in an hour."

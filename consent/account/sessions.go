@@ -5,13 +5,14 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 // sessions lists where the person is signed in, this one first.
 func (p *Pages) sessions(w http.ResponseWriter, r *http.Request, v *person) error {
-	all, err := p.Identity.Sessions(r.Context(), v.actor)
+	all, err := p.Identity.Sessions(r.Context(), v.Actor)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func (p *Pages) ending(r *http.Request, v *person) (page templates.AccountConfir
 	if err != nil {
 		return page, err
 	}
-	all, err := p.Identity.Sessions(r.Context(), v.actor)
+	all, err := p.Identity.Sessions(r.Context(), v.Actor)
 	if err != nil {
 		return page, err
 	}
@@ -79,7 +80,7 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 	if err != nil {
 		return err
 	}
-	token, err := p.Identity.EndSession(r.Context(), v.actor, id)
+	token, err := p.Identity.EndSession(r.Context(), v.Actor, id)
 	if err != nil {
 		return gone(err, "/account/sessions")
 	}
@@ -87,7 +88,7 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 		if err := p.Sessions.SignOut(w, r); err != nil {
 			return err
 		}
-		return redirect(w, r, "/")
+		return web.SeeOther(w, r, "/")
 	}
 	p.Sessions.Forget(r.Context(), token)
 	return p.done(w, r, "/account/sessions", "ended")
@@ -105,11 +106,11 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v *person) err
 		return err
 	}
 	ctx := r.Context()
-	all, err := p.Identity.Sessions(ctx, v.actor)
+	all, err := p.Identity.Sessions(ctx, v.Actor)
 	if err != nil {
 		return err
 	}
-	if err := p.Identity.EndOtherSessions(ctx, v.actor, v.Session.ID); err != nil {
+	if err := p.Identity.EndOtherSessions(ctx, v.Actor, v.Session.ID); err != nil {
 		return err
 	}
 	for i := range all {

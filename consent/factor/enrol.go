@@ -85,7 +85,7 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *visit, form url
 		added, err := p.factors.ConfirmWebAuthn(r.Context(), who, "", json.RawMessage(form.Get("credential")))
 		return p.enrolled(w, r, v, added, err)
 	}
-	return redirect(w, r, v.page("/login/factor"))
+	return web.SeeOther(w, r, v.page("/login/factor"))
 }
 
 // offerTOTP shows the key of an app, the one that waits in this session if one does.
@@ -111,12 +111,12 @@ func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *visit, added
 		web.Annotate(r.Context(), "session", err.Error())
 		next = v.signIn()
 	case errors.Is(err, storage.ErrConflict): // the session ended meanwhile; the factor is asked for at the next sign-in
-		return redirect(w, r, v.signIn())
+		return web.SeeOther(w, r, v.signIn())
 	default:
 		return err
 	}
 	if len(added.RecoveryCodes) == 0 {
-		return redirect(w, r, next)
+		return web.SeeOther(w, r, next)
 	}
 	page := templates.FactorCodes{Codes: added.RecoveryCodes, Email: v.seen.User.Email, NextURL: next, Added: "Your authenticator app", Keys: v.hasKey()}
 	if added.Factor.Kind == storage.FactorWebAuthn {

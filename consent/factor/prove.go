@@ -41,13 +41,13 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case v.seen == nil:
-		return redirect(w, r, v.signIn())
+		return web.SeeOther(w, r, v.signIn())
 	case len(v.owed.Prove) > 0:
 		return p.send(w, v, http.StatusOK, p.provePage(v, r.URL.Query().Get("method")))
 	case len(v.owed.Enrol) > 0:
 		return p.sendEnrolment(w, v, http.StatusOK, "")
 	}
-	return redirect(w, r, v.next())
+	return web.SeeOther(w, r, v.next())
 }
 
 // act takes a form of the page, whatever it asks for.
@@ -58,19 +58,19 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 	}
 	form, err := p.form(r, v)
 	if errors.Is(err, errStale) && (v.seen == nil || !v.owed.Owes()) {
-		return redirect(w, r, v.signIn()) // signed out, or another tab was faster; nothing is done here
+		return web.SeeOther(w, r, v.signIn()) // signed out, or another tab was faster; nothing is done here
 	}
 	switch {
 	case err != nil:
 		return err
 	case v.seen == nil:
-		return redirect(w, r, v.signIn())
+		return web.SeeOther(w, r, v.signIn())
 	case len(v.owed.Prove) > 0:
 		return p.prove(w, r, v, form)
 	case len(v.owed.Enrol) > 0:
 		return p.enrol(w, r, v, form)
 	}
-	return redirect(w, r, v.next())
+	return web.SeeOther(w, r, v.next())
 }
 
 // provePage asks for one of the kinds that are owed. The person may prefer a
@@ -140,7 +140,7 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 		return p.blocked(w, r, v, kind, err)
 	}
 	defer attempt.End()
-	if err := p.allow(ctx, attempt); err != nil {
+	if err := attempt.AllowAlone(ctx); err != nil {
 		return p.blocked(w, r, v, kind, err)
 	}
 	verified, err := p.verify(ctx, p.who(r, v, v.owed.Prove), kind, form)
@@ -152,7 +152,7 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 		attempt.Succeeded(ctx, w)
 		return p.proven(w, r, v, verified)
 	case errors.Is(err, storage.ErrConflict): // the session was renewed or ended meanwhile
-		return redirect(w, r, v.signIn())
+		return web.SeeOther(w, r, v.signIn())
 	case errors.Is(err, factor.ErrChallenge):
 		return p.refuse(w, v, kind, wrongTime)
 	case errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnavailable):
@@ -175,7 +175,7 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 // the last, else how many are left and where to replace what was lost.
 func (p *Pages) proven(w http.ResponseWriter, r *http.Request, v *visit, verified *factor.Verified) error {
 	if verified.Use.RecoveryCode == nil {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	app := ""
 	if v.journey != nil {
@@ -185,19 +185,6 @@ func (p *Pages) proven(w http.ResponseWriter, r *http.Request, v *visit, verifie
 		return p.send(w, v, http.StatusOK, templates.FactorCodes{Codes: codes, Email: v.seen.User.Email, NextURL: v.next(), AppName: app, Last: true, Keys: v.hasKey()})
 	}
 	return p.send(w, v, http.StatusOK, templates.FactorRecovered{Left: verified.Use.Left, NextURL: v.next(), AppName: app})
-}
-
-// allow reads the counters of an attempt, unless they are kept elsewhere.
-func (p *Pages) allow(ctx context.Context, attempt *limit.Attempt) error {
-	var seen []storage.Counter
-	if names := attempt.Counters(); names != nil {
-		nobody, err := p.store.Claimant(ctx, "", names)
-		if err != nil {
-			return err
-		}
-		seen = nobody.Counters
-	}
-	return attempt.Allow(ctx, seen)
 }
 
 func (p *Pages) verify(ctx context.Context, who factor.Who, kind string, form url.Values) (*factor.Verified, error) {
@@ -261,7 +248,7 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	p.sessions.Forget(r.Context(), v.browser)
-	return redirect(w, r, v.with("/login", "notice", login.NoticeCodes))
+	return web.SeeOther(w, r, v.with("/login", "notice", login.NoticeCodes))
 }
 
 func wrongOf(kind string) string {

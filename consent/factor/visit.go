@@ -177,9 +177,3 @@ func (p *Pages) form(r *http.Request, v *visit) (url.Values, error) {
 // errStale: the form was not made for this browser as it is now. Mostly another
 // tab was faster.
 var errStale = &web.Error{Status: http.StatusForbidden, Code: "csrf"}
-
-// redirect sends a person on. 303: what comes next is a GET, whatever this was.
-func redirect(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
-}

@@ -3,6 +3,7 @@ package login
 import (
 	"net/http"
 
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
@@ -12,7 +13,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	if open, err := p.identity.SetupOpen(r.Context()); err != nil {
 		return err
 	} else if open {
-		return redirect(w, r, "/setup")
+		return web.SeeOther(w, r, "/setup")
 	}
 	page := templates.Home{Issuer: p.issuer, SignOutAction: "/logout"}
 	browser := p.sessions.Browser(r)
@@ -21,7 +22,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if half(here) {
-		return redirect(w, r, "/login/factor")
+		return web.SeeOther(w, r, "/login/factor")
 	}
 	if here != nil {
 		page.Account = templates.Account{Name: here.User.Profile.Name, Email: here.User.Email}
@@ -36,7 +37,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	v := visit{browser: p.sessions.Browser(r)}
 	if v.browser.IsZero() {
-		return redirect(w, r, "/")
+		return web.SeeOther(w, r, "/")
 	}
 	if _, err := p.form(r, v, actLogout); err != nil {
 		return err
@@ -44,5 +45,5 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := p.sessions.SignOut(w, r); err != nil {
 		return err
 	}
-	return redirect(w, r, "/")
+	return web.SeeOther(w, r, "/")
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"net/http"
 
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -26,7 +27,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v.journey != nil && !(Identify{}).Pending(v.journey) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (p *Pages) showInvite(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if g.owes {
-		return redirect(w, r, "/login/factor?to="+url.QueryEscape(g.back()))
+		return web.SeeOther(w, r, "/login/factor?to="+url.QueryEscape(g.back()))
 	}
 	if g.browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
@@ -107,16 +107,16 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 		return p.registerInvited(w, r, g, form)
 	}
 	if g.here == nil || g.owes {
-		return redirect(w, r, g.back()) // signed out meanwhile, or more is asked for by now; the page says what to do
+		return web.SeeOther(w, r, g.back()) // signed out meanwhile, or more is asked for by now; the page says what to do
 	}
 	_, err = p.identity.AcceptInvitation(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token, g.here.Session.ID)
 	if errors.Is(err, identity.ErrForbidden) {
-		return redirect(w, r, g.back()) // another address than the invited one; the page says so
+		return web.SeeOther(w, r, g.back()) // another address than the invited one; the page says so
 	}
 	if err != nil {
 		return inviteGone(err)
 	}
-	return redirect(w, r, joined)
+	return web.SeeOther(w, r, joined)
 }
 
 // registerInvited makes an account for the invited address, which the token proves,
@@ -137,7 +137,7 @@ func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, g guest,
 	if err := p.enterNew(w, r, u, hash); err != nil {
 		return err
 	}
-	return redirect(w, r, joined)
+	return web.SeeOther(w, r, joined)
 }
 
 // refuseInvited shows the invitation again, with what was typed but for the password.

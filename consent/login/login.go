@@ -244,12 +244,6 @@ func (v visit) local() string {
 	return v.to
 }
 
-// redirect sends a person on. 303: what comes next is a GET, whatever this was.
-func redirect(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
-}
-
 // SwitchForm returns where a page of this flow posts "not you?", and the form's token.
 func SwitchForm(sessions *session.Manager, browser secret.Hash, flow string, j *storage.Journey) (action, csrf string) {
 	v := visit{flow: flow, journey: j}
@@ -283,9 +277,9 @@ func (p *Pages) switchPerson(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = p.store.AskAgain(r.Context(), v.journey.Flow.IDHash, v.browser)
 	if errors.Is(err, storage.ErrSpent) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	} else if err != nil {
 		return err
 	}
-	return redirect(w, r, "/login?flow="+url.QueryEscape(v.flow))
+	return web.SeeOther(w, r, "/login?flow="+url.QueryEscape(v.flow))
 }

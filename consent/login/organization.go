@@ -34,7 +34,7 @@ func (p *Pages) showOrganizations(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if choices == nil {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	page := organizationPage(choices)
 	page.Flow, page.CSRF, page.CancelURL = v.flow, p.sessions.CSRFToken(v.browser, v.purpose(actOrg)), v.cancel()
@@ -58,7 +58,7 @@ func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	if choices == nil {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	slug := form.Get("organization")
 	i := slices.IndexFunc(choices, func(c storage.Choice) bool { return c.Organization.Slug == slug })
@@ -70,7 +70,7 @@ func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
-	return redirect(w, r, v.next())
+	return web.SeeOther(w, r, v.next())
 }
 
 // choices are what the person may pick from; nil if it is not for them to pick or

@@ -46,7 +46,7 @@ func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
 	}
 	form, err := p.form(r, v, actPasskey)
 	if v.overtaken(err) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
 		err = p.enter(w, r, u, p.limits.KnowsDevice(r, u.EmailKey), session.SignIn{User: u.ID, Use: shown.Use, ACR: shown.ACR, AMR: shown.AMR})
 		if err == nil {
 			p.limits.RememberDevice(w, r, u.EmailKey)
-			return redirect(w, r, v.onward(u, shown.ACR))
+			return web.SeeOther(w, r, v.onward(u, shown.ACR))
 		}
 	}
 	for _, expected := range []error{factor.ErrWrong, factor.ErrChallenge, factor.ErrNotAllowed, factor.ErrUnavailable, storage.ErrNotFound, storage.ErrSpent, storage.ErrConflict} {

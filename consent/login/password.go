@@ -43,7 +43,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	form, err := p.form(r, v, actLogin)
 	if v.overtaken(err) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 			ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}})
 		if err == nil {
 			attempt.Succeeded(ctx, w)
-			return redirect(w, r, v.onward(c.User, identity.ACRPassword))
+			return web.SeeOther(w, r, v.onward(c.User, identity.ACRPassword))
 		}
 	}
 	// storage.ErrConflict: the password was changed, or the person disabled, since it was read.

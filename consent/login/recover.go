@@ -119,5 +119,5 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 		return p.resetGone(err)
 	}
 	flow, to := u.Way(v.browser)
-	return redirect(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
+	return web.SeeOther(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
 }

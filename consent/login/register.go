@@ -58,7 +58,7 @@ func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v.journey != nil && !(Identify{}).Pending(v.journey) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	form, err := p.form(r, v, actRegister)
 	if v.overtaken(err) {
-		return redirect(w, r, v.next())
+		return web.SeeOther(w, r, v.next())
 	}
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 	if err := p.enterNew(w, r, u, hash); err != nil {
 		return err
 	}
-	return redirect(w, r, v.newcomer())
+	return web.SeeOther(w, r, v.newcomer())
 }
 
 // enterNew signs somebody in who has just made their account. The browser is as

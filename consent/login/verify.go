@@ -108,15 +108,15 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		page.Choose, page.Password.Error = true, sentences(faults)["password"]
 		return p.web.Page(w, http.StatusUnprocessableEntity, page)
 	case errors.Is(err, identity.ErrRegistered):
-		return redirect(w, r, "/login?notice="+noticeRegistered)
+		return web.SeeOther(w, r, "/login?notice="+noticeRegistered)
 	case err != nil:
 		return verifyGone(err)
 	case proven.PasswordToken != "":
-		return redirect(w, r, "/recover/reset?token="+url.QueryEscape(proven.PasswordToken)+"&notice="+noticeVerified)
+		return web.SeeOther(w, r, "/recover/reset?token="+url.QueryEscape(proven.PasswordToken)+"&notice="+noticeVerified)
 	case presentUser(here) == proven.User.ID:
-		return redirect(w, r, "/account?notice="+noticeVerified)
+		return web.SeeOther(w, r, "/account?notice="+noticeVerified)
 	}
-	return redirect(w, r, p.signInAt(r, proven.Flow, proven.To, noticeVerified, proven.User.Email))
+	return web.SeeOther(w, r, p.signInAt(r, proven.Flow, proven.To, noticeVerified, proven.User.Email))
 }
 
 // signInAt is the sign-in page with a notice and the address filled in, for the

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -38,7 +39,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !open {
-		return p.gate(signedIn, p.list)(w, r)
+		return p.gate(login.SignedIn, p.list)(w, r)
 	}
 	query, err := web.Query(r)
 	if err != nil {
@@ -63,7 +64,7 @@ func (p *Pages) admin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return redirect(w, r, "/setup")
+	return web.SeeOther(w, r, "/setup")
 }
 
 func (p *Pages) askToken(w http.ResponseWriter, r *http.Request, status int, problem string) error {
@@ -93,7 +94,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !open { // who has just done it in another tab goes on
-		return p.gate(signedIn, func(w http.ResponseWriter, r *http.Request, _ *person) error { return redirect(w, r, "/setup") })(w, r)
+		return p.gate(login.SignedIn, func(w http.ResponseWriter, r *http.Request, _ *person) error { return web.SeeOther(w, r, "/setup") })(w, r)
 	}
 	form, err := p.form(r)
 	if err != nil {
@@ -110,7 +111,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	if err := p.signIn(w, r, u, hash); err != nil {
 		return err
 	}
-	return redirect(w, r, "/setup/passkey")
+	return web.SeeOther(w, r, "/setup/passkey")
 }
 
 // refuse shows the form again, with what was typed but for the password.

@@ -33,7 +33,7 @@ func (p *Pages) showClient(w http.ResponseWriter, r *http.Request, v *person) er
 // clientPage is the empty form, with the apps that are there.
 func (p *Pages) clientPage(r *http.Request, v *person) (templates.SetupClient, error) {
 	page := templates.SetupClient{SetupStep: p.step(r, 4), Example: exampleRedirect}
-	clients, err := p.Identity.Clients(r.Context(), v.actor, "", maxListed)
+	clients, err := p.Identity.Clients(r.Context(), v.Actor, "", maxListed)
 	for _, c := range clients {
 		if c.Active() {
 			page.Clients = append(page.Clients, templates.SetupApp{ID: c.ID, Name: c.Name()})
@@ -63,7 +63,7 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) 
 	var c *storage.Client
 	var clientSecret string
 	if err == nil {
-		c, clientSecret, err = p.Identity.CreateClient(r.Context(), v.actor, identity.NewClient{Metadata: m})
+		c, clientSecret, err = p.Identity.CreateClient(r.Context(), v.Actor, identity.NewClient{Metadata: m})
 	}
 	if faults, isFault := errors.AsType[identity.Faults](err); isFault {
 		return p.refuseClient(w, r, v, form, faults)

@@ -32,7 +32,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/sallyport-id/sallyport/consent/login"
@@ -73,6 +72,7 @@ type Config struct {
 // Pages are the handlers of this package.
 type Pages struct {
 	Config
+	door  login.Door
 	tests secret.Subkeys
 }
 
@@ -82,7 +82,8 @@ func New(c Config) (*Pages, error) {
 		c.Keys == nil || c.Server == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
 		return nil, errors.New("setup: something of the configuration is missing")
 	}
-	return &Pages{Config: c, tests: c.Keys.Subkeys("setup-test")}, nil
+	door := login.Door{Store: c.Store, Registry: c.Registry, Sessions: c.Sessions, Identity: c.Identity, Now: c.Now}
+	return &Pages{Config: c, door: door, tests: c.Keys.Subkeys("setup-test")}, nil
 }
 
 // Mount adds the pages to the route table.
@@ -94,37 +95,20 @@ func (p *Pages) Mount(rt *web.Router) {
 	show("/setup", p.show)
 	act("/setup", p.begin)
 	show("/admin", p.admin)
-	show("/setup/passkey", p.gate(fresh, p.showPasskey))
-	act("/setup/passkey", p.gate(fresh, p.addPasskey))
+	show("/setup/passkey", p.gate(login.Fresh, p.showPasskey))
+	act("/setup/passkey", p.gate(login.Fresh, p.addPasskey))
 	rt.Handle("/setup/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)
-	show("/setup/brand", p.gate(signedIn, p.showBrand))
-	act("/setup/brand", p.gate(signedIn, p.saveBrand))
-	show("/setup/client", p.gate(signedIn, p.showClient))
-	act("/setup/client", p.gate(signedIn, p.createClient))
-	show("/setup/test", p.gate(signedIn, p.finishTest))
-	act("/setup/test", p.gate(signedIn, p.startTest))
-	show("/setup/done", p.gate(signedIn, p.done))
+	show("/setup/brand", p.gate(login.SignedIn, p.showBrand))
+	act("/setup/brand", p.gate(login.SignedIn, p.saveBrand))
+	show("/setup/client", p.gate(login.SignedIn, p.showClient))
+	act("/setup/client", p.gate(login.SignedIn, p.createClient))
+	show("/setup/test", p.gate(login.SignedIn, p.finishTest))
+	act("/setup/test", p.gate(login.SignedIn, p.startTest))
+	show("/setup/done", p.gate(login.SignedIn, p.done))
 }
-
-// need is what a page asks of a sign-in.
-type need int
-
-const (
-	signedIn need = iota // and nothing owed
-	fresh                // within the last five minutes, from where the session was made
-)
 
 // person is the superadmin that a request comes from.
-type person struct {
-	*storage.Visit
-	actor identity.Actor
-	from  identity.Origin
-}
-
-// who is the person as identity/factor wants to know them.
-func (v *person) who() factor.Who {
-	return factor.Who{User: &v.User, Session: v.Session.ID, Bind: v.Session.TokenHash, From: factor.Origin(v.from), RequestID: v.actor.RequestID}
-}
+type person = login.Person
 
 // handler answers a superadmin.
 type handler func(w http.ResponseWriter, r *http.Request, v *person) error
@@ -133,74 +117,33 @@ type handler func(w http.ResponseWriter, r *http.Request, v *person) error
 var errAbsent = &web.Error{Status: http.StatusNotFound}
 
 // gate is the one door to every page behind the first.
-func (p *Pages) gate(n need, h handler) web.Handler {
+func (p *Pages) gate(n login.Need, h handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		open, err := p.Identity.SetupOpen(r.Context())
 		if err != nil {
 			return err
 		}
 		if open {
-			return redirect(w, r, "/setup")
+			return web.SeeOther(w, r, "/setup")
 		}
 		v, elsewhere, err := p.enter(r, n)
 		if err != nil {
 			return err
 		}
 		if elsewhere != "" {
-			return redirect(w, r, elsewhere)
+			return web.SeeOther(w, r, elsewhere)
 		}
 		return h(w, r, v)
 	}
 }
 
 // enter finds out who asks, and where they must go first; "" for nowhere.
-func (p *Pages) enter(r *http.Request, n need) (v *person, elsewhere string, err error) {
-	ctx, here := r.Context(), web.LocalPath(r.URL.Path)
-	visit, err := p.Store.Visit(ctx, storage.VisitQuery{Browser: p.Sessions.Browser(r)})
+func (p *Pages) enter(r *http.Request, n login.Need) (v *person, elsewhere string, err error) {
+	v, elsewhere, err = p.door.Enter(r, n, storage.RoleSuperadmin)
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, "", errAbsent
-	} else if err != nil {
-		return nil, "", err
+		err = errAbsent
 	}
-	standing, err := p.Sessions.Check(r, visit)
-	if err != nil {
-		return nil, "", err
-	}
-	if standing == session.SignedOut || !slices.Contains(visit.User.PlatformRoles, storage.RoleSuperadmin) {
-		return nil, "", errAbsent
-	}
-	settings, err := p.Registry.Settings(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	owed, err := p.Identity.Owed(ctx, visit, settings)
-	if err != nil {
-		return nil, "", err
-	}
-	if owed.Owes() {
-		return nil, "/login/factor?to=" + here, nil
-	}
-	if n == fresh && (standing != session.Good || !p.Identity.Fresh(visit)) {
-		return nil, "/login?to=" + here + "&notice=" + login.NoticeFresh, nil
-	}
-	if err := p.touch(r, visit); err != nil {
-		return nil, "", err
-	}
-	v = &person{Visit: visit, actor: identity.Actor{UserID: visit.User.ID, RequestID: web.RequestID(ctx)}}
-	v.from.At = p.Now()
-	v.from.Device, v.from.Network = p.Sessions.Device(r)
-	return v, "", nil
-}
-
-// touch keeps the session of somebody who takes their time from running out.
-func (p *Pages) touch(r *http.Request, visit *storage.Visit) error {
-	s := &visit.Session
-	now, idle, due := p.Sessions.Touch(s)
-	if !due {
-		return nil
-	}
-	s.LastSeenAt, s.IdleExpiresAt = now, idle
-	return p.Store.TouchSession(r.Context(), s)
+	return v, elsewhere, err
 }
 
 // actSetup is what the forms of all these pages are made for.
@@ -221,10 +164,4 @@ func (p *Pages) form(r *http.Request) (url.Values, error) {
 		return nil, &web.Error{Status: http.StatusForbidden, Code: "csrf"}
 	}
 	return form, nil
-}
-
-// redirect sends a person on. 303: what comes next is a GET, whatever this was.
-func redirect(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -43,7 +44,7 @@ func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, er
 	if err != nil {
 		return nil, err
 	}
-	clients, err := p.Identity.Clients(ctx, v.actor, "", maxListed)
+	clients, err := p.Identity.Clients(ctx, v.Actor, "", maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +75,13 @@ func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) e
 }
 
 func (p *Pages) passkeyPage(r *http.Request, v *person) templates.SetupPasskey {
-	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.from.Device, Available: p.Factors.WebAuthn(),
+	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.From.Device, Available: p.Factors.WebAuthn(),
 		Enrolled: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
 }
 
 // beginPasskey answers the page's script: {"publicKey": …}, or {"error": sentence}.
 func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
-	v, elsewhere, err := p.enter(r, fresh)
+	v, elsewhere, err := p.enter(r, login.Fresh)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	options, err := p.Factors.BeginWebAuthn(r.Context(), v.who())
+	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Who())
 	if err == nil {
 		return web.JSON(w, http.StatusOK, options)
 	}
@@ -107,7 +108,7 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	added, err := p.Factors.ConfirmWebAuthn(r.Context(), v.who(), form.Get("name"), json.RawMessage(form.Get("credential")))
+	added, err := p.Factors.ConfirmWebAuthn(r.Context(), v.Who(), form.Get("name"), json.RawMessage(form.Get("credential")))
 	if why := passkeyWords(err); why != "" {
 		page := p.passkeyPage(r, v)
 		page.Error = why
@@ -128,7 +129,7 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	}
 	const next = "/setup/brand"
 	if len(added.RecoveryCodes) == 0 {
-		return redirect(w, r, next)
+		return web.SeeOther(w, r, next)
 	}
 	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: added.RecoveryCodes, NextURL: next, Added: "Your passkey"})
 }
@@ -198,7 +199,7 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 		b.Logo = ""
 	}
 	if fault == nil {
-		fault = p.Identity.SetBrand(r.Context(), v.actor, b)
+		fault = p.Identity.SetBrand(r.Context(), v.Actor, b)
 	}
 	if faults, ok := errors.AsType[identity.Faults](fault); ok {
 		page := p.brandPage(r, settings.Brand)
@@ -213,5 +214,5 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 	if err := p.Rebrand(r.Context()); err != nil {
 		return err
 	}
-	return redirect(w, r, "/setup/brand?saved="+p.Sessions.CSRFToken(p.Sessions.Browser(r), doneBrand))
+	return web.SeeOther(w, r, "/setup/brand?saved="+p.Sessions.CSRFToken(p.Sessions.Browser(r), doneBrand))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -87,7 +88,7 @@ func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, v *person) err
 	}
 	ctx := r.Context()
 	t := p.newTrial(v, form.Get("client_id"))
-	c, err := p.Identity.StartClientTest(ctx, v.actor, t.ClientID, t.clientSecret())
+	c, err := p.Identity.StartClientTest(ctx, v.Actor, t.ClientID, t.clientSecret())
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
 		return p.tell(w, r, templates.SetupTested{Problem: "This app " + faults[0].Problem + ".", Advice: capital(faults[0].Remedy) + "."})
 	}
@@ -105,7 +106,7 @@ func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, v *person) err
 	sum := sha256.Sum256([]byte(t.verifier()))
 	query := url.Values{"client_id": {c.ID}, "redirect_uri": {p.Identity.TestRedirectURI()}, "response_type": {"code"}, "scope": {asked(c)}, "state": {t.state()}, "nonce": {t.nonce()},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
-	return redirect(w, r, "/oauth2/authorize?"+query.Encode())
+	return web.SeeOther(w, r, "/oauth2/authorize?"+query.Encode())
 }
 
 // finishTest takes the answer of the authorization endpoint.
@@ -125,7 +126,7 @@ func (p *Pages) finishTest(w http.ResponseWriter, r *http.Request, v *person) er
 	if _, running := tests[t.ClientID]; !running { // the page was loaded again
 		return p.tell(w, r, templates.SetupTested{ClientID: t.ClientID, Problem: "This test has ended.", Advice: "You can begin another one."})
 	}
-	c, err := p.Identity.Client(r.Context(), v.actor, t.ClientID)
+	c, err := p.Identity.Client(r.Context(), v.Actor, t.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return errAbsent
 	} else if err != nil {
@@ -137,7 +138,7 @@ func (p *Pages) finishTest(w http.ResponseWriter, r *http.Request, v *person) er
 // conclude takes away what the test had given, whatever came of it, and tells that.
 func (p *Pages) conclude(w http.ResponseWriter, r *http.Request, v *person, t *trial, page *templates.SetupTested) error {
 	ctx := context.WithoutCancel(r.Context()) // a browser that hangs up must not leave it behind
-	if err := p.Identity.EndClientTest(ctx, v.actor, t.ClientID, page.Passed); err != nil {
+	if err := p.Identity.EndClientTest(ctx, v.Actor, t.ClientID, page.Passed); err != nil {
 		return err
 	}
 	if err := p.revoke(ctx, v, t); err != nil {
@@ -159,7 +160,7 @@ const trialGrants = 100
 // revoke ends what the person granted in the course of the test, with its tokens.
 // What was remembered of it is for the app as it was for the test.
 func (p *Pages) revoke(ctx context.Context, v *person, t *trial) error {
-	grants, err := p.Identity.Grants(ctx, v.actor, uuid.Max, trialGrants)
+	grants, err := p.Identity.Grants(ctx, v.Actor, uuid.Max, trialGrants)
 	if err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ func (p *Pages) revoke(ctx context.Context, v *person, t *trial) error {
 		if g.ClientID != t.ClientID || g.SessionID != t.session || g.CreatedAt.Before(begun) {
 			continue
 		}
-		if err := p.Identity.RevokeGrant(ctx, v.actor, g.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := p.Identity.RevokeGrant(ctx, v.Actor, g.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 	}

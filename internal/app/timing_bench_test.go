@@ -24,7 +24,7 @@ const samples = 2000
 // those that have none, as the area under the ROC curve: 0.5 is not at all, 1 is
 // always. It is a benchmark because a busy machine says nothing.
 //
-//	go test -run XXX -bench Enumeration -benchtime 1x -timeout 2h ./internal/app
+//	go test -run '^$' -bench Enumeration -benchtime 1x -timeout 2h ./internal/app
 func BenchmarkEnumeration(b *testing.B) {
 	for _, engine := range []storage.Engine{storage.SQLite, storage.Postgres} {
 		s := harness.Start(b, engine, harness.Options{Environ: []string{"SALLYPORT_CONFIRM_EMAIL=true", "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}})

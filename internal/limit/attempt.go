@@ -138,13 +138,23 @@ func (a *Attempt) Counters() []secret.Hash {
 // Allow decides with what Counters found. *Blocked if the attempt must wait
 // longer than a request can.
 func (a *Attempt) Allow(ctx context.Context, seen []storage.Counter) error {
-	g := a.g
-	if a.redis || a.renamed { // Redis, or the database, if Redis has failed since
-		var err error
-		if seen, err = g.shared.read(ctx, a.names); err != nil {
-			return err
-		}
+	if a.redis || a.renamed {
+		return a.AllowAlone(ctx)
 	}
+	return a.decide(ctx, seen)
+}
+
+// AllowAlone is Allow where no person is read that the counters could come with.
+func (a *Attempt) AllowAlone(ctx context.Context) error {
+	seen, err := a.g.shared.read(ctx, a.names) // of Redis, or of the database if that has failed since
+	if err != nil {
+		return err
+	}
+	return a.decide(ctx, seen)
+}
+
+func (a *Attempt) decide(ctx context.Context, seen []storage.Counter) error {
+	g := a.g
 	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
 	g.mu.Lock()

@@ -188,6 +188,17 @@ func (m *Manager) Touch(s *storage.Session) (now, idleExpires time.Time, due boo
 	return now, earlier(now.Add(m.idle), s.ExpiresAt), now.Sub(s.LastSeenAt) >= touchInterval
 }
 
+// Keep is Touch for a request that writes nothing else: it keeps the session of
+// somebody who only looks around from running out.
+func (m *Manager) Keep(ctx context.Context, s *storage.Session) error {
+	now, idle, due := m.Touch(s)
+	if !due {
+		return nil
+	}
+	s.LastSeenAt, s.IdleExpiresAt = now, idle
+	return m.store.TouchSession(ctx, s)
+}
+
 // CSRFToken returns what a form for purpose in this browser carries. It is worth
 // nothing in another browser, for another purpose, or after the next sign-in.
 func (m *Manager) CSRFToken(browser secret.Hash, purpose string) string {

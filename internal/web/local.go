@@ -1,6 +1,9 @@
 package web
 
-import "regexp"
+import (
+	"net/http"
+	"regexp"
+)
 
 // localPaths are the pages that a person may be led to after signing in. A path
 // is letters, digits and single dashes between slashes, so that there is nothing
@@ -14,4 +17,10 @@ func LocalPath(to string) string {
 		return "/"
 	}
 	return to
+}
+
+// SeeOther sends a person on. 303: what comes next is a GET, whatever this was.
+func SeeOther(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
 }
