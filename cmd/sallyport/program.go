@@ -29,6 +29,8 @@ type program struct {
 	yes    bool     // --yes
 	json   bool     // --json
 	busy   bool     // a command has begun: what fails now is not its usage
+
+	mistyped error // of `GROUP NAME --help`: help itself cannot fail
 }
 
 // failure is an error for the person at the terminal: what happened and what to do.
@@ -48,7 +50,11 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
+	p.refuseUnknownCommands(root)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = p.mistyped
+	}
 	if err == nil {
 		return 0
 	}
@@ -97,8 +103,6 @@ func (p *program) root() *cobra.Command {
 		Long:          "Sallyport signs people in to applications and tells them which organization a person acts for.\n\nConfiguration comes from flags, the environment (SALLYPORT_…), .env in development, and sallyport.yaml, in this order.",
 		Example:       "  sallyport demo                    a working installation with sample data\n  sallyport serve                   the server\n  sallyport users create --super-admin",
 		SilenceErrors: true, SilenceUsage: true,
-		Args:             cobra.NoArgs,
-		RunE:             func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(*cobra.Command, []string) { p.busy = true },
 	}
 	flags := root.PersistentFlags()
