@@ -17,8 +17,7 @@ func (p *program) demo() *cobra.Command {
 		Example: examples("sallyport demo", "sallyport demo --dir /tmp/sallyport"),
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log := p.log(&app.Config{LogLevel: slog.LevelWarn, LogFormat: "text"})
-			return app.Demo(cmd.Context(), dir, app.Options{Log: log}, p.out)
+			return app.Demo(cmd.Context(), dir, p.options(&app.Config{LogLevel: slog.LevelWarn, LogFormat: "text"}), p.out)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "demo-data", "keep everything in `FOLDER`")

@@ -47,6 +47,7 @@ func (p *program) health(ctx context.Context, listen, path string) error {
 	if err != nil {
 		return err
 	}
+	req.Host = "localhost" // ADMIN_LISTEN may name a host that ADMIN_HOSTS does not
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return &failure{what: "the server does not answer: " + err.Error(), next: "Is it running, with the same ADMIN_LISTEN?", cause: err}

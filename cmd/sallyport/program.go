@@ -131,7 +131,7 @@ func (p *program) open(ctx context.Context) (*app.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return app.Open(ctx, cfg, app.Options{Log: p.log(cfg)})
+	return app.Open(ctx, cfg, p.options(cfg))
 }
 
 // with runs act on the opened installation.
@@ -145,13 +145,17 @@ func (p *program) with(act func(ctx context.Context, a *app.App, args []string) 
 	}
 }
 
-// log is the logger that the configuration asks for, on standard error.
-func (p *program) log(cfg *app.Config) *slog.Logger {
-	text := cfg.LogFormat == "text" || cfg.LogFormat == "" && terminal(p.err)
-	if !text {
-		return slog.New(slog.NewJSONHandler(p.err, &slog.HandlerOptions{Level: cfg.LogLevel}))
+// options has the logger that the configuration asks for, on standard error. What libraries write to the standard log
+// goes there too.
+func (p *program) options(cfg *app.Config) app.Options {
+	json := cfg.LogFormat == "json" || cfg.LogFormat == "" && !terminal(p.err)
+	var h slog.Handler = slog.NewJSONHandler(p.err, &slog.HandlerOptions{Level: cfg.LogLevel})
+	if !json {
+		h = tint.NewTextHandler(p.err, &tint.Options{Level: cfg.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.err)})
 	}
-	return slog.New(tint.NewTextHandler(p.err, &tint.Options{Level: cfg.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.err)}))
+	log := slog.New(h)
+	app.CaptureStandardLog(log)
+	return app.Options{Log: log, JSONLog: json}
 }
 
 // terminal reports whether a person is at the other end.

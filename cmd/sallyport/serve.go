@@ -19,7 +19,7 @@ func (p *program) serve() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return app.Serve(cmd.Context(), cfg, app.Options{Log: p.log(cfg)}, p.err)
+			return app.Serve(cmd.Context(), cfg, p.options(cfg), p.err)
 		},
 	}
 }

@@ -20,8 +20,11 @@ import (
 // Options are what a test sets and a program leaves alone. The zero value is
 // right for production.
 type Options struct {
-	Log *slog.Logger     // nil: nothing is logged
-	Now func() time.Time // nil: the system's clock
+	Log *slog.Logger // nil: nothing is logged
+	// JSONLog says that Log writes for programs. Then what Serve tells the person at the terminal is logged, so that every
+	// line is a record; the address with the setup token is written all the same.
+	JSONLog bool
+	Now     func() time.Time // nil: the system's clock
 	// Wrap goes around every database connection, for counting round trips.
 	Wrap func(driver.Connector) driver.Connector
 }
@@ -39,6 +42,7 @@ type App struct {
 	Log      *slog.Logger
 
 	now     func() time.Time
+	jsonLog bool
 	keyring *secret.Keyring
 	brand   brand
 
@@ -93,7 +97,7 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 		Config: cfg, Store: store, Log: o.Log, Sealer: sealer,
 		Registry: storage.NewRegistry(store, o.Log),
 		Keys:     keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
-		now:      o.Now, keyring: keyring,
+		now:      o.Now, jsonLog: o.JSONLog, keyring: keyring,
 	}
 	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
 		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,

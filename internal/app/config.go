@@ -26,10 +26,11 @@ const (
 // people.
 type Config struct {
 	Env         Environment
-	Issuer      string // scheme://host[:port], nothing after it
-	Listen      string // host:port of the public listener
-	AdminListen string // host:port of metrics, health and profiles
-	TLSCert     string // path; both or neither of TLSCert and TLSKey
+	Issuer      string   // scheme://host[:port], nothing after it
+	Listen      string   // host:port of the public listener
+	AdminListen string   // host:port of metrics, health and profiles
+	AdminHosts  []string // names that AdminListen answers to besides IP addresses and localhost
+	TLSCert     string   // path; both or neither of TLSCert and TLSKey
 	TLSKey      string
 
 	// DatabaseURL is sqlite://PATH, or postgres://… that lib/pq accepts and

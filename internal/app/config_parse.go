@@ -248,6 +248,19 @@ func parseNetworks(text string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
+var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?$`)
+
+// parseHosts reads names as they stand in a Host header, without ports.
+func parseHosts(text string) ([]string, error) {
+	hosts := list(strings.ToLower(text))
+	for _, host := range hosts {
+		if !hostName.MatchString(host) {
+			return nil, fmt.Errorf("has %q, which is no name such as sallyport.internal", host)
+		}
+	}
+	return hosts, nil
+}
+
 // list splits at commas and drops blanks.
 func list(text string) []string {
 	var parts []string

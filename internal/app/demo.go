@@ -56,7 +56,7 @@ func Demo(ctx context.Context, dir string, o Options, out io.Writer) error {
 	}
 	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: identity.SampleRP, ClientSecret: identity.SampleRPSecret, BaseURL: sample,
 		People: samplePeople(), Logger: a.Log, Now: a.now})
-	srv := web.NewServer(l.Addr().String(), rp.Handler())
+	srv := web.NewServer(rp.Handler(), a.Log, nil)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	err = a.serve(ctx, out, func() {

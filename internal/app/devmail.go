@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,10 +77,15 @@ func (d *devMail) onThisMachine(h web.Handler) web.Handler {
 	}
 }
 
-// forwarded reports whether a proxy had its hands on the request.
+// forwardingHeaders are those besides X-Forwarded-* that proxies, tunnels and delivery networks add.
+var forwardingHeaders = []string{"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Original-Host", "True-Client-Ip",
+	"Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip"}
+
+// forwarded reports whether a proxy has passed the request on.
 func forwarded(h http.Header) bool {
 	for name := range h {
-		if name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+		switch {
+		case strings.HasPrefix(name, "X-Forwarded-"), slices.Contains(forwardingHeaders, name):
 			return true
 		}
 	}

@@ -127,7 +127,8 @@ func TestTheOutboxShowsWhatWasNotSent(t *testing.T) {
 func TestTheOutboxAnswersThisMachineAlone(t *testing.T) {
 	o := newOutbox(t)
 	o.write(t, "Bob")
-	for _, header := range [][]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Host", "x"}, {"X-Forwarded-Proto", "https"}, {"Forwarded", "for=127.0.0.1"}, {"X-Real-IP", "127.0.0.1"}} {
+	for _, header := range [][]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Host", "x"}, {"X-Forwarded-Proto", "https"}, {"Forwarded", "for=127.0.0.1"}, {"X-Real-IP", "127.0.0.1"},
+		{"Via", "1.1 tunnel"}, {"CF-Connecting-IP", "192.0.2.7"}, {"True-Client-IP", "192.0.2.7"}, {"X-Forwarded-Anything", "x"}} {
 		if answer, body := o.get(t, "/dev/mail", header...); answer.StatusCode != http.StatusNotFound || strings.Contains(body, "bob@") {
 			t.Errorf("%v: got %d", header, answer.StatusCode)
 		}

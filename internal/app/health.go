@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/pprof"
@@ -138,7 +139,7 @@ func answerReady(w http.ResponseWriter, word string, body any) error {
 // ADMIN_LISTEN says otherwise.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{ErrorLog: log.New(web.RecordWriter{Log: s.app.Log}, "", 0)}))
 	plain := func(h web.Handler) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) }
 	}
@@ -149,7 +150,7 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return web.Private(s.app.Config.AdminHosts, mux)
 }
 
 // watch keeps the readiness metrics current.

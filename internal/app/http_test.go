@@ -26,7 +26,7 @@ func TestTheHTTPLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := web.NewServer(l.Addr().String(), s.Server.Handler())
+	srv := web.NewServer(s.Server.Handler(), s.App.Log, nil)
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); _ = srv.Serve(l) }()
 	t.Cleanup(func() { srv.Close(); <-stopped })

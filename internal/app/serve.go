@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -63,7 +65,7 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	go func() { defer close(stopped); s.Run(background) }()
 	defer func() { stop(); <-stopped }()
 
-	servers := []*http.Server{web.NewServer(a.Config.Listen, s.Handler()), web.NewServer(a.Config.AdminListen, s.Admin())}
+	servers := []*http.Server{web.NewServer(s.Handler(), a.Log, s.draining.Load), web.NewServer(s.Admin(), a.Log, s.draining.Load)}
 	failed := make(chan error, len(servers))
 	for i, l := range []net.Listener{public, admin} {
 		go func() { failed <- servers[i].Serve(l) }()
@@ -121,14 +123,31 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
 	plan, err := a.Identity.Apply(ctx, identity.Operator(), m, nil)
 	if faults, ok := errors.AsType[identity.ManifestFaults](err); ok && a.Config.Env != Production {
-		fmt.Fprintf(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed\n", faults)
+		a.tell(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed", faults)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("clients.yaml: %w", err)
 	}
 	for _, c := range plan.Changes {
-		fmt.Fprintf(out, "clients.yaml: %s %s %s\n", c.Action, c.What, c.Name)
+		a.tell(out, "clients.yaml: %s %s %s", c.Action, c.What, c.Name)
 	}
 	return nil
+}
+
+// tell writes a line for the person at the terminal, or logs it where programs read what is written.
+func (a *App) tell(out io.Writer, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if a.jsonLog {
+		a.Log.Info(line)
+		return
+	}
+	fmt.Fprintln(out, line)
+}
+
+// CaptureStandardLog makes records of what libraries write to the log package. It changes the whole process.
+func CaptureStandardLog(logger *slog.Logger) {
+	slog.SetDefault(logger)
+	log.SetFlags(0)
+	log.SetOutput(web.RecordWriter{Log: logger})
 }

@@ -17,9 +17,9 @@ import (
 // administers it where to begin. The token is for that person alone: it is written
 // to out and never to the log.
 func (a *App) greet(ctx context.Context, out io.Writer) {
-	fmt.Fprintf(out, "Sallyport is at %s\n", a.Config.Issuer)
+	a.tell(out, "Sallyport is at %s", a.Config.Issuer)
 	if a.Config.Env != Production {
-		fmt.Fprintf(out, "Development mode: keys and data are in %s.\n", a.Config.DataDir)
+		a.tell(out, "Development mode: keys and data are in %s.", a.Config.DataDir)
 	}
 	token, _, err := a.Identity.NewSetupToken(ctx, identity.Operator())
 	switch {

@@ -130,8 +130,7 @@ func newVisitor(t *testing.T) *visitor {
 	f := newFakeProvider(t)
 	rp := New(Config{Issuer: f.URL, ClientID: "sample", ClientSecret: "s&", BaseURL: "http://localhost:5001",
 		Now: func() time.Time { return noon }})
-	app := httptest.NewServer(rp.Handler())
-	t.Cleanup(app.Close)
+	app := serve(t, rp)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -101,14 +101,22 @@ func (rp *RP) Handler() http.Handler {
 }
 
 // secured sets what every answer carries. A form may lead to the provider,
-// because signing out is a form here and a page there.
+// because signing out is a form here and a page there. A request for another
+// host than BaseURL's is led there and answered nothing else: a page whose name
+// resolves to this machine (DNS rebinding) could read the answer.
 func (rp *RP) secured(next http.Handler) http.Handler {
 	policy := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' " + origin(rp.cfg.Issuer)
+	host := strings.TrimPrefix(origin(rp.cfg.BaseURL), "http://")
+	host = strings.TrimPrefix(host, "https://")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
+		if !strings.EqualFold(r.Host, host) {
+			http.Redirect(w, r, rp.cfg.BaseURL+"/", http.StatusSeeOther)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -26,9 +26,40 @@ func newApp(t *testing.T) (*RP, *httptest.Server) {
 	down.Close()
 	rp := New(Config{Issuer: down.URL, ClientID: "sample", ClientSecret: "s", BaseURL: "http://localhost:5001/", Now: func() time.Time { return noon },
 		People: []Person{{Email: "bob@acme-corp.com", Password: "UserPass123!", Who: "Bob <b>"}}})
-	server := httptest.NewServer(rp.Handler())
+	return rp, serve(t, rp)
+}
+
+// serve puts the app on an address of the test, where it is asked as its BaseURL would be.
+func serve(t *testing.T, rp *RP) *httptest.Server {
+	t.Helper()
+	h := rp.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Host = "localhost:5001"
+		h.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
-	return rp, server
+	return server
+}
+
+// A page whose name resolves to this machine (DNS rebinding) sees nothing of the app.
+func TestOnlyTheAppsOwnHostIsAnswered(t *testing.T) {
+	rp := New(Config{Issuer: "http://localhost:5000", ClientID: "sample", BaseURL: "http://localhost:5001"})
+	for host, want := range map[string]int{
+		"localhost:5001": http.StatusOK, "LOCALHOST:5001": http.StatusOK,
+		"evil.example:5001": http.StatusSeeOther, "127.0.0.1:5001": http.StatusSeeOther, "localhost": http.StatusSeeOther,
+		"localhost:5001.evil.example": http.StatusSeeOther, "": http.StatusSeeOther,
+	} {
+		for _, path := range []string{"/", "/static/app.css", "/callback?code=a"} {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			rp.Handler().ServeHTTP(w, r)
+			refused := w.Code == http.StatusSeeOther && w.Header().Get("Location") == "http://localhost:5001/"
+			if refused != (want == http.StatusSeeOther) {
+				t.Errorf("%s with Host %q: got %d to %q, want %d", path, host, w.Code, w.Header().Get("Location"), want)
+			}
+		}
+	}
 }
 
 func do(t *testing.T, method, address string, form url.Values, cookie string) (*http.Response, string) {

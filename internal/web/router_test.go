@@ -135,7 +135,7 @@ func TestRoutingTwiceIsAMistake(t *testing.T) {
 
 // HT-05
 func TestServerHasLimits(t *testing.T) {
-	s := NewServer("127.0.0.1:0", http.NotFoundHandler())
+	s := NewServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler), nil)
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.WriteTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("a limit is missing: %+v", s)
 	}
