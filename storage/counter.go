@@ -39,6 +39,8 @@ func (s *Store) Count(ctx context.Context, add []Counter) ([]Counter, error) {
 	}
 	args = append(args, now, now)
 	var out []Counter
+	ctx, done := limit(ctx, true)
+	defer done()
 	st, err := s.stmt(ctx, s.writer, `INSERT INTO counters (hash, n, expires_at) VALUES `+strings.Repeat(`(?, ?, ?), `, len(add)-1)+`(?, ?, ?)
 		ON CONFLICT (hash) DO UPDATE SET
 			n = CASE WHEN counters.expires_at > ? THEN counters.n + excluded.n ELSE excluded.n END,
@@ -47,7 +49,7 @@ func (s *Store) Count(ctx context.Context, add []Counter) ([]Counter, error) {
 	if err != nil {
 		return nil, fault("count", err)
 	}
-	err = retry(func() error {
+	err = retry(ctx, func() error {
 		out = nil
 		rows, err := st.QueryxContext(ctx, args...)
 		return scanAll(rows, err, func(r *sqlx.Rows) error {

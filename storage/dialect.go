@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/lib/pq"
 	"modernc.org/sqlite"
 )
 
@@ -32,7 +31,7 @@ func connectors(rawURL string) (engine Engine, writer, reader driver.Connector, 
 	}
 	switch scheme {
 	case "postgres", "postgresql":
-		c, err := pq.NewConnector(rawURL)
+		c, err := newPgConnector(rawURL)
 		if err != nil {
 			return "", nil, nil, fmt.Errorf("the PostgreSQL URL cannot be read: %w", err)
 		}
@@ -60,10 +59,11 @@ func connectors(rawURL string) (engine Engine, writer, reader driver.Connector, 
 
 // sqliteConnector opens path with write-ahead logging and synchronous=FULL: what
 // was acknowledged survives a power cut. Transactions of the writer take the
-// write lock when they begin, so none fails half-way for want of it.
+// write lock when they begin, so none fails half-way for want of it. They wait for
+// it in small steps (busyWait), and retry looks in between whether there is time left.
 func sqliteConnector(path string, readOnly bool) driver.Connector {
 	q := url.Values{"_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(" + milliseconds(busyWait) + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 		"temp_store(MEMORY)", "cache_size(-8000)", "mmap_size(134217728)",
 	}}
 	if readOnly {

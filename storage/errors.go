@@ -75,7 +75,9 @@ func classifyPostgres(code string) error {
 	case code == "23503":
 		return ErrConflict
 	case strings.HasPrefix(code, "08"), strings.HasPrefix(code, "53"), strings.HasPrefix(code, "57P"),
-		code == "25006", code == "58030":
+		code == "25006", code == "58030",
+		code == "57014", code == "55P03", // the statement or lock timeout of our sessions
+		code == "26000", code == "42P05": // a pooler changed its mode
 		return ErrUnavailable
 	}
 	return nil
@@ -89,11 +91,17 @@ func classifySQLite(code int) error {
 		return ErrConflict
 	}
 	switch code & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 		return ErrUnavailable
 	}
 	return nil
+}
+
+// busy reports that another process holds the lock of the SQLite file; nothing was written.
+func busy(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // retryable reports a transaction that lost to another and may simply run again.

@@ -25,6 +25,9 @@ import (
 // ErrNewerSchema: the database was migrated by a newer release than this one.
 var ErrNewerSchema = errors.New("the database's schema is newer than this program")
 
+// migrationTime is how long migrating may take, waiting for another node that migrates included.
+const migrationTime = time.Hour
+
 // Migration is one numbered step of the schema.
 type Migration struct {
 	Version int64
@@ -46,14 +49,18 @@ func (s *Store) migrate(ctx context.Context, all fs.FS) error {
 	if err != nil || !pending {
 		return fault("migrate", err)
 	}
+	ctx, done := limit(WithLongCalls(ctx, migrationTime), false)
+	defer done()
 	err = s.withMigrationLock(ctx, func() error {
 		// Looked at again by goose under the lock: another node may have been first.
 		p, err := s.provider(all)
 		if err != nil {
 			return err
 		}
-		_, err = p.Up(ctx)
-		return err
+		return retry(ctx, func() error { // each migration is one transaction
+			_, err := p.Up(ctx)
+			return err
+		})
 	})
 	return fault("migrate", err)
 }
@@ -68,12 +75,17 @@ func (s *Store) migrateDown(ctx context.Context, all fs.FS) error {
 	if _, err := s.pending(ctx, all); err != nil {
 		return fault("migrate down", err)
 	}
+	ctx, done := limit(WithLongCalls(ctx, migrationTime), false)
+	defer done()
 	err := s.withMigrationLock(ctx, func() error {
 		p, err := s.provider(all)
 		if err != nil {
 			return err
 		}
-		_, err = p.Down(ctx)
+		err = retry(ctx, func() error {
+			_, err := p.Down(ctx)
+			return err
+		})
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return ErrNotFound
 		}
@@ -129,6 +141,8 @@ func (s *Store) status(ctx context.Context, all fs.FS) ([]Migration, error) {
 // migration. It goes around the prepared statements: those would outlive the
 // schema that they were planned for.
 func (s *Store) appliedMigrations(ctx context.Context) ([]int64, error) {
+	ctx, done := limit(ctx, false)
+	defer done()
 	there := `SELECT count(*) FROM sqlite_master WHERE name = 'goose_db_version'`
 	if s.engine == Postgres {
 		there = `SELECT count(to_regclass('goose_db_version'))`

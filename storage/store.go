@@ -76,7 +76,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.reader = sqlx.NewDb(sql.OpenDB(wrap(r)), "sqlite3")
 	}
 	size(engine, s.writer.DB, s.reader.DB, conns)
-	if err := s.writer.PingContext(ctx); err != nil {
+	if p, ok := w.(*pgConnector); ok {
+		err = p.findMode(ctx)
+	}
+	if err == nil {
+		err = s.writer.PingContext(ctx)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, fault("open the database", err)
 	}
@@ -144,10 +150,20 @@ const maxTries = 5
 
 // retry runs do again when PostgreSQL says that it lost to another transaction: a
 // statement of its own can be the victim of a deadlock too. do must bear that.
-func retry(do func() error) error {
+// While another process writes to the SQLite file, it runs do until ctx leaves no time.
+func retry(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		if err == nil || try == maxTries || !retryable(err) {
+		if err == nil {
+			return nil
+		}
+		if busy(err) {
+			if end, bounded := ctx.Deadline(); bounded && time.Until(end) > busyWait {
+				continue
+			}
+			return err
+		}
+		if try == maxTries || !retryable(err) {
 			return err
 		}
 	}
@@ -157,10 +173,15 @@ func retry(do func() error) error {
 type result struct {
 	row   *sqlx.Row
 	err   error
+	ctx   context.Context
 	again func() *sqlx.Row // nil where a retry is not the statement's own business
+	done  func()           // ends the call; nil in a transaction
 }
 
 func (r result) Scan(dest ...any) error {
+	if r.done != nil {
+		defer r.done()
+	}
 	if r.err != nil {
 		return r.err
 	}
@@ -168,7 +189,7 @@ func (r result) Scan(dest ...any) error {
 		return r.row.Scan(dest...)
 	}
 	row := r.row
-	return retry(func() error {
+	return retry(r.ctx, func() error {
 		if row == nil {
 			row = r.again()
 		}
@@ -180,25 +201,32 @@ func (r result) Scan(dest ...any) error {
 
 // row reads one row from the reader.
 func (s *Store) row(ctx context.Context, query string, args ...any) result {
+	ctx, done := limit(ctx, false)
 	st, err := s.stmt(ctx, s.reader, query)
 	if err != nil {
-		return result{err: err}
+		return result{err: err, done: done}
 	}
-	return result{row: st.QueryRowxContext(ctx, args...)}
+	return result{row: st.QueryRowxContext(ctx, args...), done: done}
 }
 
 // rowW reads one row from the writer: for statements that change something and answer.
 func (s *Store) rowW(ctx context.Context, query string, args ...any) result {
+	ctx, done := limit(ctx, true)
 	st, err := s.stmt(ctx, s.writer, query)
 	if err != nil {
-		return result{err: err}
+		return result{err: err, done: done}
 	}
 	run := func() *sqlx.Row { return st.QueryRowxContext(ctx, args...) }
-	return result{row: run(), again: run}
+	return result{row: run(), ctx: ctx, again: run, done: done}
 }
 
 // rows calls each for every row that the reader finds; each scans it.
 func (s *Store) rows(ctx context.Context, each func(*sqlx.Rows) error, query string, args ...any) error {
+	ctx, done := limit(ctx, false)
+	defer done()
+	if callOf(ctx).long && s.engine == Postgres {
+		return s.inTx(ctx, func(t *tx) error { return t.rows(ctx, each, query, args...) })
+	}
 	st, err := s.stmt(ctx, s.reader, query)
 	if err != nil {
 		return err
@@ -221,13 +249,22 @@ func scanAll(rows *sqlx.Rows, err error, each func(*sqlx.Rows) error) error {
 }
 
 // exec changes something and returns how many rows it touched.
-func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (s *Store) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	ctx, done := limit(ctx, true)
+	defer done()
+	if callOf(ctx).long && s.engine == Postgres {
+		err = s.inTx(ctx, func(t *tx) error {
+			n, err = t.exec(ctx, query, args...)
+			return err
+		})
+		return n, err
+	}
 	st, err := s.stmt(ctx, s.writer, query)
 	if err != nil {
 		return 0, err
 	}
 	var res sql.Result
-	err = retry(func() error {
+	err = retry(ctx, func() error {
 		res, err = st.ExecContext(ctx, args...)
 		return err
 	})
@@ -291,7 +328,16 @@ func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 // inTx runs fn in one transaction and commits. It runs again when PostgreSQL
 // says that the transaction lost to another; fn must bear that.
 func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
-	return retry(func() error { return s.once(ctx, fn) })
+	within, done := limit(ctx, false)
+	defer done()
+	return retry(within, func() error {
+		err := s.once(within, fn)
+		if err != nil && within.Err() != nil && ctx.Err() == nil {
+			// The statement that came too late says only that the transaction is gone.
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return err
+	})
 }
 
 func (s *Store) once(ctx context.Context, fn func(*tx) error) error {
