@@ -24,7 +24,8 @@ const (
 	anybody   access = iota
 	half             // a session, though it may owe a second factor
 	whole            // one that owes none, though it may have to enrol one
-	enrolling        // the same, signed in within identity.FreshFor
+	listing          // the same; a personal access token too
+	enrolling        // whole, signed in within identity.FreshFor
 	member           // one that owes nothing at all; a personal access token too
 	person           // the same, but no personal access token
 	fresh            // the same, signed in within identity.FreshFor
@@ -175,7 +176,7 @@ func (a *API) admit(c *call, want access) error {
 		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA, Message: "Prove your second step first: " + strings.Join(c.owes.Prove, ", ") + "."}
 	case want > enrolling && len(c.owes.Enrol) > 0:
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Set up a second step first: " + strings.Join(c.owes.Enrol, " or ") + ". Until then nothing else is possible."}
-	case want != member && c.personal != nil:
+	case want != member && want != listing && c.personal != nil:
 		return c.notPersonal()
 	case (want == fresh || want == enrolling) && !a.isFresh(c):
 		return stale()

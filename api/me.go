@@ -94,11 +94,18 @@ type organizationView struct {
 	Slug  string    `json:"slug"`
 	Name  string    `json:"name"`
 	Roles []string  `json:"roles"`
+	// OverdueSince is since when it asks for two-step verification that the session does
+	// not meet: applications learn nothing of it.
+	OverdueSince *time.Time `json:"two_step_verification_overdue_since,omitempty"`
 }
 
-func viewOrganization(m *storage.Membership) organizationView {
+func (a *API) viewOrganization(c *call, m *storage.Membership) organizationView {
 	o := &m.Organization
-	return organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
+	v := organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
+	if since, overdue := a.identity.OverdueSince(c.visit, m); overdue {
+		v.OverdueSince = &since
+	}
+	return v
 }
 
 func (a *API) listOrganizations(c *call) (answer, error) {
@@ -114,7 +121,8 @@ func (a *API) listOrganizations(c *call) (answer, error) {
 	} else if all, err = a.store.MembershipsAfter(c.r.Context(), c.visit.User.ID, p.after, p.fetch()); err != nil {
 		return answer{}, err
 	}
-	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug }, viewOrganization), nil
+	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug },
+		func(m *storage.Membership) organizationView { return a.viewOrganization(c, m) }), nil
 }
 
 // grantView is one authorization that an application holds.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,4 +202,45 @@ func TestWhatIsNotThereIsInTheEnvelope(t *testing.T) {
 	if resp.StatusCode != http.StatusNotFound || resp.Header.Get("Vary") != "" {
 		t.Errorf("a neighbour of the API: %d, %v", resp.StatusCode, resp.Header)
 	}
+}
+
+// A person sees an organization whose policy they do not meet, and since when it asks
+// for more, though applications learn nothing of it and nothing else is possible.
+func TestAPersonSeesSinceWhenAnOrganizationAsksForASecondStep(t *testing.T) {
+	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
+		c := newCaller(t, s)
+		c.signIn(t, harness.Alice, true)
+		const path, since = "/users/me/organizations", "two_step_verification_overdue_since"
+		overdue := func() (slugs []string) {
+			t.Helper()
+			for _, o := range c.want(t, http.StatusOK, "GET", path, nil).list(t) {
+				if o[since] != nil {
+					slugs = append(slugs, o["slug"].(string))
+				}
+			}
+			return slugs
+		}
+		acme := "/organizations/" + organization(t, c, "acme-corp") + "/security-policy"
+		if got := overdue(); got != nil {
+			t.Errorf("without a policy: %v", got)
+		}
+		c.want(t, http.StatusOK, "PUT", acme, object{"mfa": object{"require": "totp", "grace_days": 1}})
+		if got := overdue(); got != nil {
+			t.Errorf("within the grace: %v", got)
+		}
+		s.Clock.Advance(25 * time.Hour)
+		c.signIn(t, harness.Alice, true)
+		if got := overdue(); !slices.Equal(got, []string{"acme-corp"}) {
+			t.Errorf("after it: %v", got)
+		}
+		c.refused(t, "COMPLIANCE_REQUIRED", "GET", "/users/me/grants", nil)
+		c.refused(t, "COMPLIANCE_REQUIRED", "GET", acme, nil)
+		c.enrolTOTP(t)
+		if got := overdue(); got != nil {
+			t.Errorf("enrolled: %v", got)
+		}
+		half := newCaller(t, s)
+		half.signIn(t, harness.Alice, true)
+		half.refused(t, "MFA_REQUIRED", "GET", path, nil)
+	})
 }

@@ -66,7 +66,7 @@ func endpoints() []endpoint {
 		{patch, "/users/me", person, (*API).updateMe},
 		{remove, "/users/me", fresh, (*API).deleteMe},
 		{post, "/users/me/password", fresh, (*API).changePassword},
-		{get, "/users/me/organizations", member, (*API).listOrganizations},
+		{get, "/users/me/organizations", listing, (*API).listOrganizations},
 		{get, "/users/me/grants", person, (*API).listGrants},
 		{remove, "/users/me/grants/{id}", person, (*API).revokeGrant},
 		{get, "/users/me/export", fresh, (*API).export},

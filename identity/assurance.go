@@ -166,12 +166,18 @@ func Reaches(factors, wanted []string) bool {
 	return Satisfies(ACRPassword, wanted) || len(s.better()) > 0
 }
 
-// Overdue reports whether a requirement whose deadline is over is not met by what the
-// person has, or not by what was proven.
-func (s *Situation) Overdue() bool {
-	return slices.ContainsFunc(demands(s.Requirements, s.Now), func(d demand) bool {
-		return d.over(s.Now) && !slices.ContainsFunc(d.oneOf, func(r string) bool { return meets(s.Factors, r) && s.met(r) })
-	})
+// OverdueSince returns the earliest deadline that is over of a requirement that is not
+// met by what the person has, or not by what was proven; false if there is none.
+func (s *Situation) OverdueSince() (since time.Time, overdue bool) {
+	for _, d := range demands(s.Requirements, s.Now) {
+		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool { return meets(s.Factors, r) && s.met(r) }) {
+			continue
+		}
+		if deadline := d.Deadline(); !overdue || deadline.Before(since) {
+			since, overdue = deadline, true
+		}
+	}
+	return since, overdue
 }
 
 // ask narrows what is to be proven down to kinds. What has nothing in common with

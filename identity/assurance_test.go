@@ -141,7 +141,7 @@ func TestWhatAGrantMustHaveProven(t *testing.T) {
 	} {
 		s := Situation{Factors: c.factors, ACR: c.acr, AMR: c.amr, Now: now, Requirements: []storage.Requirement{
 			{Policy: storage.MFAPolicy{Require: c.require, GraceDays: c.grace, Since: now.Add(-24 * time.Hour)}, From: now.Add(-48 * time.Hour)}}}
-		if got := s.Overdue(); got != c.want {
+		if _, got := s.OverdueSince(); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}

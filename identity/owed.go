@@ -25,6 +25,17 @@ func (i *Identity) Owed(ctx context.Context, v *storage.Visit, settings storage.
 	return Assure(Situation{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: asked, Now: i.clock()}), nil
 }
 
+// OverdueSince returns since when an organization asks for a second step that the
+// person's session does not meet; false if it asks for none. Relying parties learn
+// nothing of such an organization, its member does.
+func (i *Identity) OverdueSince(v *storage.Visit, m *storage.Membership) (time.Time, bool) {
+	if m.Requirement == nil {
+		return time.Time{}, false
+	}
+	s := Situation{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: []storage.Requirement{*m.Requirement}, Now: i.clock()}
+	return s.OverdueSince()
+}
+
 // Fresh reports whether the person signed in within FreshFor, and has shown their
 // second step if they have one. The caller looks at where the session is used from.
 func (i *Identity) Fresh(v *storage.Visit) bool {

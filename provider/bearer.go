@@ -49,8 +49,9 @@ func (p *Provider) present(ctx context.Context, raw string) (*presented, error) 
 	}
 	if t.GrantID != uuid.Nil {
 		t.OrganizationID = a.Grant.OrganizationID
+		err = p.withholdOrganizations(ctx, a, p.now())
 	}
-	return &presented{token: t, auth: a}, nil
+	return &presented{token: t, auth: a}, err
 }
 
 // jwtAccess are the claims of our own JWT access tokens that we read back.
@@ -108,7 +109,10 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	if a.Organization != nil {
 		t.OrganizationID = a.Organization.ID
 	}
-	return &presented{token: t, auth: a, jti: c.ID}, nil
+	if t.GrantID != uuid.Nil {
+		err = p.withholdOrganizations(ctx, a, now)
+	}
+	return &presented{token: t, auth: a, jti: c.ID}, err
 }
 
 // revokedID is how the jti of a JWT access token is kept once it is revoked.

@@ -169,6 +169,23 @@ func organizationClaims(claims map[string]any, a *storage.Authorization, scopes 
 	}
 }
 
+// organizationEntry is an element of the claim organizations.
+type organizationEntry struct {
+	ID    uuid.UUID `json:"id"`
+	Slug  string    `json:"slug"`
+	Name  string    `json:"name"`
+	Roles []string  `json:"roles"`
+}
+
+// organizationList is the claim organizations, an array even if it is empty.
+func organizationList(all []storage.Membership) []organizationEntry {
+	list := make([]organizationEntry, len(all))
+	for n, m := range all {
+		list[n] = organizationEntry{m.Organization.ID, m.Organization.Slug, m.Organization.Name, []string{m.Role}}
+	}
+	return list
+}
+
 // userinfoClaims are the answer of the userinfo endpoint for a token with scopes.
 func userinfoClaims(a *storage.Authorization, scopes []string) map[string]any {
 	claims := map[string]any{"sub": a.User.Sub.String()}
@@ -183,8 +200,8 @@ func userinfoClaims(a *storage.Authorization, scopes []string) map[string]any {
 		return slices.Contains(scopes, claimScope[claim])
 	})
 	organizationClaims(claims, a, scopes)
-	if slices.Contains(scopes, "orgs") && a.Memberships != "" {
-		claims["organizations"] = json.RawMessage(a.Memberships)
+	if slices.Contains(scopes, "orgs") {
+		claims["organizations"] = organizationList(a.Memberships)
 	}
 	return claims
 }

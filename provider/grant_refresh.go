@@ -6,10 +6,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ory/fosite"
-	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -191,24 +189,4 @@ func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
 		return nil
 	}
 	return g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
-}
-
-// checkPolicies refuses tokens where the second step that the installation or the
-// grant's organization requires by now was not enrolled in time, or not shown at the
-// sign-in that the grant comes from. The grant stays: it works again once the policy
-// is another, and the person can sign in anew for one that does.
-func (p *Provider) checkPolicies(ctx context.Context, a *storage.Authorization, now time.Time) error {
-	settings, err := p.registry.Settings(ctx)
-	if err != nil {
-		return err
-	}
-	s := identity.Situation{Factors: a.User.Factors, ACR: a.Grant.ACR, AMR: a.Grant.AMR, Now: now,
-		Requirements: []storage.Requirement{{Policy: settings.MFA, From: a.User.CreatedAt}}}
-	if a.Requirement != nil {
-		s.Requirements = append(s.Requirements, *a.Requirement)
-	}
-	if s.Overdue() {
-		return errInvalidGrant.because(errors.New("the person has yet to set up the second step that is required, or to sign in with it"))
-	}
-	return nil
 }

@@ -94,6 +94,9 @@ func (p *Provider) introspectRefresh(ctx context.Context, w http.ResponseWriter,
 	if t.ClientID != c.ID || !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) || a.Dead(now) != "" {
 		return answer(w, http.StatusOK, inactive)
 	}
+	if err := p.withholdOrganizations(ctx, a, now); err != nil {
+		return err
+	}
 	claims := map[string]any{"active": true, "token_type": "refresh_token", "iss": p.issuer, "client_id": c.ID, "sub": a.User.Sub.String(),
 		"scope": strings.Join(a.Grant.Scopes, " "), "iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix()}
 	authenticationClaims(claims, &a.Grant)

@@ -93,7 +93,7 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 		return err
 	}
 	if verifyChallenge(u.code.Challenge, form.Get("code_verifier")) {
-		return nil
+		return p.checkPolicies(ctx, u.auth, u.now) // a deadline may have passed since the code was issued
 	}
 	err = p.store.SpendCode(ctx, u.code.Hash, u.client.ID)
 	if errors.Is(err, storage.ErrSpent) {

@@ -99,14 +99,14 @@ func size(engine Engine, writer, reader *sql.DB, conns int) {
 }
 
 // membershipsJSON is a scalar subquery: the live organizations of users row u as
-// a JSON array of {id, slug, name, roles}, ordered by slug.
+// a JSON array of membershipRow, ordered by slug; NULL or empty if there are none.
 func (e Engine) membershipsJSON() string {
+	const rows = ` FROM memberships m2 JOIN organizations o2 ON o2.id = m2.organization_id WHERE m2.user_id = u.id AND o2.deleted_at IS NULL)`
+	const columns = `'id', o2.id, 'slug', o2.slug, 'name', o2.name, 'role', m2.role, 'since', m2.created_at, 'settings', o2.settings`
 	if e == Postgres {
-		return `(SELECT CAST(json_agg(json_build_object('id', o2.id, 'slug', o2.slug, 'name', o2.name, 'roles', json_build_array(m2.role)) ORDER BY o2.slug) AS text)
-			FROM memberships m2 JOIN organizations o2 ON o2.id = m2.organization_id WHERE m2.user_id = u.id AND o2.deleted_at IS NULL)`
+		return `(SELECT CAST(json_agg(json_build_object(` + columns + `) ORDER BY o2.slug) AS text)` + rows
 	}
-	return `(SELECT json_group_array(json_object('id', o2.id, 'slug', o2.slug, 'name', o2.name, 'roles', json_array(m2.role)) ORDER BY o2.slug)
-			FROM memberships m2 JOIN organizations o2 ON o2.id = m2.organization_id WHERE m2.user_id = u.id AND o2.deleted_at IS NULL)`
+	return `(SELECT json_group_array(json_object(` + columns + `) ORDER BY o2.slug)` + rows
 }
 
 // casts are placeholders for a SELECT list. PostgreSQL cannot infer their types

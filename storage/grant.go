@@ -51,9 +51,9 @@ type Authorization struct {
 	// place in it are now; Organization is nil if the grant names none.
 	Organization *Organization
 	Role         string
-	// Memberships is a JSON array of the person's organizations, read only for
-	// access tokens with the scope "orgs".
-	Memberships string
+	// Memberships are the person's organizations, by slug, read only for access tokens
+	// with the scope "orgs".
+	Memberships []Membership
 
 	clientDisabledAt, clientDeletedAt time.Time
 	session                           Session
@@ -119,7 +119,7 @@ func (s *Store) Grant(ctx context.Context, grantID uuid.UUID, jti secret.Hash) (
 	err := a.scan(s.row(ctx, `SELECT `+authorizationColumns+`, CASE WHEN g.scopes LIKE '%orgs%' THEN `+s.engine.membershipsJSON()+` END,
 			EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
 		FROM grants g JOIN clients c ON c.id = g.client_id`+authorizationJoins+` WHERE g.id = ?`, jti, id(grantID)),
-		nil, optional[string]{&a.Memberships}, &revoked)
+		nil, memberships{&a.Memberships}, &revoked)
 	if err != nil {
 		return nil, false, fault("read a grant", err)
 	}

@@ -58,10 +58,10 @@ func (s *Store) MembershipsAfter(ctx context.Context, userID uuid.UUID, slug str
 	var all []Membership
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
 		m := Membership{UserID: userID}
-		err := r.Scan(append(m.Organization.dest(), &m.Role, instant{&m.CreatedAt})...)
+		err := m.scan(r)
 		all = append(all, m)
 		return err
-	}, `SELECT `+organizationColumns+`, m.role, m.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
+	}, `SELECT `+membershipColumns+` FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = ? AND o.deleted_at IS NULL AND o.slug > ? ORDER BY o.slug LIMIT ?`, id(userID), slug, limit)
 	return all, fault("list a page of the organizations of a person", err)
 }

@@ -24,6 +24,52 @@ type Membership struct {
 	UserID       uuid.UUID
 	Role         string
 	CreatedAt    time.Time
+	// Requirement is what the organization asks of the person's sign-ins; nil if nothing.
+	Requirement *Requirement
+}
+
+const membershipColumns = organizationColumns + `, m.role, m.created_at, o.settings`
+
+// scan reads a row of membershipColumns.
+func (m *Membership) scan(r *sqlx.Rows) error {
+	var required requirement
+	if err := r.Scan(append(m.Organization.dest(), &m.Role, instant{&m.CreatedAt}, document{&required.settings})...); err != nil {
+		return err
+	}
+	required.since = m.CreatedAt
+	m.Requirement = required.of()
+	return nil
+}
+
+// membershipRow is one element of Engine.membershipsJSON.
+type membershipRow struct {
+	ID       uuid.UUID `json:"id"`
+	Slug     string    `json:"slug"`
+	Name     string    `json:"name"`
+	Role     string    `json:"role"`
+	Since    int64     `json:"since"`    // microseconds
+	Settings string    `json:"settings"` // JSON of OrganizationSettings
+}
+
+// memberships scans the result of Engine.membershipsJSON.
+type memberships struct{ all *[]Membership }
+
+// Scan accepts NULL as no memberships.
+func (m memberships) Scan(src any) error {
+	var rows []membershipRow
+	if err := (document{&rows}).Scan(src); err != nil {
+		return err
+	}
+	*m.all = make([]Membership, len(rows))
+	for n, row := range rows {
+		required := requirement{since: time.UnixMicro(row.Since).UTC()}
+		if err := (document{&required.settings}).Scan(row.Settings); err != nil {
+			return err
+		}
+		(*m.all)[n] = Membership{Organization: Organization{ID: row.ID, Slug: row.Slug, Name: row.Name}, Role: row.Role,
+			CreatedAt: required.since, Requirement: required.of()}
+	}
+	return nil
 }
 
 // Member is the same place seen from the organization.
@@ -38,10 +84,10 @@ func (s *Store) Memberships(ctx context.Context, userID uuid.UUID) ([]Membership
 	var all []Membership
 	err := s.rows(ctx, func(r *sqlx.Rows) error {
 		m := Membership{UserID: userID}
-		err := r.Scan(append(m.Organization.dest(), &m.Role, instant{&m.CreatedAt})...)
+		err := m.scan(r)
 		all = append(all, m)
 		return err
-	}, `SELECT `+organizationColumns+`, m.role, m.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
+	}, `SELECT `+membershipColumns+` FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = ? AND o.deleted_at IS NULL ORDER BY o.slug`, id(userID))
 	return all, fault("list the organizations of a person", err)
 }

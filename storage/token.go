@@ -76,7 +76,7 @@ func (s *Store) AccessToken(ctx context.Context, hash secret.Hash) (*AccessToken
 		LEFT JOIN organizations o ON o.id = COALESCE(g.organization_id, t.organization_id) AND o.deleted_at IS NULL
 		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
 		LEFT JOIN sessions s ON s.id = g.session_id
-		WHERE t.hash = ?`, hash), own, optional[string]{&a.Memberships})
+		WHERE t.hash = ?`, hash), own, memberships{&a.Memberships})
 	if err != nil {
 		return nil, nil, fault("read an access token", err)
 	}

@@ -317,6 +317,9 @@ func (p AccountApps) page() (string, string) { return "accountapps", "Connected 
 type AccountOrganization struct {
 	Name, Role string // the role in words
 	Since      time.Time
+	// AsksSince is the date, in words, since when it asks for two-step verification
+	// that the person has not set up; "" if it does not.
+	AsksSince string
 }
 
 // AccountOrganizations is /account/organizations.

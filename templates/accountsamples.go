@@ -73,7 +73,8 @@ func accountMoreSamples(part, saysDone, saysError AccountPart, bob Account, fact
 			{ClientID: "x", Name: longName, Host: longHost, Organizations: []string{longName}, Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, Allowed: now.Add(-24 * time.Hour)},
 		}}},
 		{"account-apps-empty", AccountApps{}},
-		{"account-organizations", AccountOrganizations{AccountPart: part, Organizations: []AccountOrganization{{"Acme Corp", "Owner", now.Add(-400 * 24 * time.Hour)}, {longName, "Member", now}}}},
+		{"account-organizations", AccountOrganizations{AccountPart: part, Organizations: []AccountOrganization{
+			{"Acme Corp", "Owner", now.Add(-400 * 24 * time.Hour), ""}, {longName, "Member", now, "3 May 2027"}}}},
 		{"account-organizations-empty", AccountOrganizations{}},
 		{"account-data", AccountData{part}},
 		{"account-delete", AccountDelete{AccountPart: saysError, Account: bob, Ending: []string{"Bob’s workshop", longName}}},

@@ -16,7 +16,8 @@
 //	/account/delete           fresh the end of it
 //
 // Nobody comes in without having proven all that their sign-in owes (gate.go): a
-// session that waits for its second step sees nothing here. What is marked fresh
+// session that waits for its second step sees nothing here. The organizations alone
+// are shown to a person who has yet to set up what one of them requires. What is marked fresh
 // weakens the account or tells all about it, and asks for a sign-in within the last
 // five minutes first, when the page is opened and again when it acts.
 //
@@ -104,7 +105,7 @@ func (p *Pages) Mount(rt *web.Router) {
 	show("/account/apps", login.SignedIn, p.apps)
 	show("/account/apps/disconnect", login.SignedIn, p.askDisconnect)
 	act("/account/apps/disconnect", login.SignedIn, p.disconnect)
-	show("/account/organizations", login.SignedIn, p.organizations)
+	show("/account/organizations", login.Enrolling, p.organizations)
 	show("/account/data", login.Fresh, p.showData)
 	act("/account/data", login.Fresh, p.download)
 	show("/account/delete", login.Fresh, p.askDeletion)

@@ -103,7 +103,11 @@ func (p *Pages) organizations(w http.ResponseWriter, r *http.Request, v *person)
 	}
 	page := templates.AccountOrganizations{AccountPart: p.part(r)}
 	for _, m := range all {
-		page.Organizations = append(page.Organizations, templates.AccountOrganization{Name: m.Organization.Name, Role: roleWords[m.Role], Since: m.CreatedAt})
+		row := templates.AccountOrganization{Name: m.Organization.Name, Role: roleWords[m.Role], Since: m.CreatedAt}
+		if since, overdue := p.Identity.OverdueSince(v.Visit, &m); overdue {
+			row.AsksSince = since.Format("2 January 2006")
+		}
+		page.Organizations = append(page.Organizations, row)
 	}
 	return p.Web.Page(w, http.StatusOK, page)
 }

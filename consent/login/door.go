@@ -17,9 +17,10 @@ type Need int
 
 // Each asks for what the one before does, and more.
 const (
-	SignedIn Need = iota // and nothing owed
-	Good                 // from where the session was made
-	Fresh                // within the last five minutes
+	Enrolling Need = iota // and proven what can be, though a second step is yet to be set up
+	SignedIn              // and nothing owed
+	Good                  // from where the session was made
+	Fresh                 // within the last five minutes
 )
 
 // Person is who a request comes from.
@@ -70,7 +71,7 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	if err != nil {
 		return nil, "", err
 	}
-	if owed.Owes() {
+	if len(owed.Prove) > 0 || n > Enrolling && len(owed.Enrol) > 0 {
 		return nil, "/login/factor?to=" + here, nil
 	}
 	if n >= Good && standing != session.Good || n == Fresh && !d.Identity.Fresh(visit) {

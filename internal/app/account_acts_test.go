@@ -424,3 +424,34 @@ func testWhatIsOfOthersIsNotFound(t *testing.T, s *harness.Server) {
 		t.Errorf("the owner is at %s", p.URL)
 	}
 }
+
+// A person whose organization asks for a second step that they have yet to set up sees
+// that on their own page, and nothing else of their account.
+func TestThePageOfOrganizationsSaysSinceWhenOneAsksForASecondStep(t *testing.T) {
+	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
+		b := s.Browser(t)
+		signIn(t, b, harness.Alice)
+		tech, err := s.App.Store.OrganizationBySlug(t.Context(), "tech-startup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.App.Identity.SetMFAPolicy(t.Context(), identity.Operator(), tech.ID, storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
+			t.Fatal(err)
+		}
+		p := b.Get(t, "/account/organizations")
+		shows(t, p, http.StatusOK, "Acme Corp", "Tech Startup", "Asks for two-step verification since "+s.Clock.Now().UTC().Format("2 January 2006"))
+		if n := strings.Count(p.Body, "Asks for two-step verification"); n != 1 {
+			t.Errorf("%d organizations ask, want 1", n)
+		}
+		for _, path := range []string{"/account", "/account/security", "/account/apps"} {
+			if p := b.Get(t, path); p.URL.Path != "/login/factor" {
+				t.Errorf("%s leads to %s", path, p.URL)
+			}
+		}
+		s.Phone(t, harness.Alice)
+		half(t, b, harness.Alice)
+		if p := b.Get(t, "/account/organizations"); p.URL.Path != "/login/factor" || strings.Contains(p.Body, "Acme Corp") {
+			t.Errorf("a half session is shown %s", p.URL)
+		}
+	})
+}
