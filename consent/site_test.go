@@ -237,7 +237,7 @@ func (b *browser) flow() string {
 	b.get("/login")
 	id := secret.NewToken("")
 	f := &storage.Flow{IDHash: secret.HashOf(id), ClientID: b.client.ID, BrowserHash: secret.HashOf(b.cookies["__Host-sp_browser"]), RequestedAt: b.now, ExpiresAt: b.now.Add(30 * time.Minute)}
-	if err := b.store.CreateFlow(b.t.Context(), f, 100); err != nil {
+	if err := b.store.CreateFlow(b.t.Context(), f, storage.FlowBudget{Unfinished: 100}); err != nil {
 		b.t.Fatal(err)
 	}
 	return id

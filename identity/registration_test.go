@@ -97,7 +97,7 @@ func (in *installation) consent(t testing.TB, s *storage.Session, g *storage.Gra
 	t.Helper()
 	flow := &storage.Flow{IDHash: secret.HashOf(secret.NewToken("")), ClientID: g.ClientID, Request: url.Values{}, BrowserHash: s.TokenHash, UserID: g.UserID,
 		RequestedAt: in.now, ExpiresAt: in.now.Add(time.Hour)}
-	if err := in.store.CreateFlow(t.Context(), flow, 100); err != nil {
+	if err := in.store.CreateFlow(t.Context(), flow, storage.FlowBudget{Unfinished: 100}); err != nil {
 		t.Fatal(err)
 	}
 	err := in.store.AnswerConsent(t.Context(), &storage.Answer{Flow: flow.IDHash, Browser: s.TokenHash, ClientID: g.ClientID, Remember: in.now.Add(240 * time.Hour),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,13 +15,10 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// maxFlows bounds the unanswered flows of one network that nobody has signed in to.
-const maxFlows = 2000
-
 // authorize is the authorization endpoint for GET: a request, or with ?flow= the
 // way back from a step.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
-	params, err := web.Query(r, "resource", "audience")
+	params, err := authorizationQuery(r)
 	if err != nil {
 		return err
 	}
@@ -33,14 +29,14 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.answerError(w, q, nil, err)
 	}
-	return p.dispatch(w, r, q, p.newFlow(r, q, p.sessions.Browser(r)), "")
+	return p.dispatch(w, r, q, p.newFlow(q, p.sessions.Browser(r)), "")
 }
 
 // authorizePost accepts the same request as a form (OpenID Connect Core 1.0,
 // section 3.1.2.1). It may come from another site and then without cookies, so it
 // reads none: it stores the flow, and the redirect's GET takes it.
 func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
-	params, err := web.Form(r, "resource", "audience")
+	params, err := authorizationForm(r)
 	if err != nil {
 		return err
 	}
@@ -48,7 +44,7 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.answerError(w, q, nil, err)
 	}
-	token, err := p.storeFlow(r.Context(), p.newFlow(r, q, secret.Hash{}))
+	token, err := p.storeFlow(r, p.newFlow(q, secret.Hash{}))
 	if err != nil {
 		return err
 	}
@@ -111,7 +107,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		if j.Visit != nil {
 			f.UserID = j.Visit.User.ID
 		}
-		if token, err = p.storeFlow(r.Context(), f); err != nil {
+		if token, err = p.storeFlow(r, f); err != nil {
 			return err
 		}
 	}
@@ -119,10 +115,12 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 	return nil
 }
 
-func (p *Provider) storeFlow(ctx context.Context, f *storage.Flow) (string, error) {
+// storeFlow stores a flow and returns its id. Too many flows of strangers in one network
+// are refused, those of a browser that has signed in before never.
+func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	token := secret.NewToken("")
 	f.IDHash = secret.HashOf(token)
-	err := p.store.CreateFlow(ctx, f, maxFlows)
+	err := p.store.CreateFlow(r.Context(), f, p.budgets.Flows(r, f.UserID, web.ClientIP(r)))
 	if errors.Is(err, storage.ErrConflict) {
 		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: bindWithin}
 	}
@@ -183,7 +181,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 	err = p.store.IssueCode(ctx, *u.issue)
 	if errors.Is(err, storage.ErrSpent) {
 		// A second tab was faster, or the session ended a moment ago.
-		return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", Err: err, BackURL: q.client.home(), BackLabel: "Start again at " + q.client.Name()}
+		return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", Err: err, BackURL: q.client.home(q.target.uri), BackLabel: "Start again at " + q.client.Name()}
 	} else if err != nil {
 		return err
 	}
@@ -219,15 +217,4 @@ func (q *request) answer(acr string) string {
 		return acr
 	}
 	return identity.Reached(acr, q.acr)
-}
-
-// network groups addresses that one household or office shares: the address of
-// IPv4, the /64 of IPv6.
-func network(a netip.Addr) string {
-	if a.Is6() && !a.Is4In6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.Unmap().String()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -73,7 +74,7 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 		return j, nil
 	}
 	j.Visit = v
-	if q.hint != nil && q.hint.subject != v.User.Sub.String() {
+	if q.hint != nil && q.hint.Subject != v.User.Sub.String() {
 		// The request is about somebody else. Ask once; who signs in then and is
 		// still another is no answer to it.
 		if f.SignInAfter.Before(f.RequestedAt) {
@@ -111,23 +112,10 @@ func (p *Provider) demand(ctx context.Context, q *request, j *storage.Journey) e
 }
 
 // newFlow is the request as it would be stored. browser is zero for one that came by POST.
-func (p *Provider) newFlow(r *http.Request, q *request, browser secret.Hash) *storage.Flow {
+func (p *Provider) newFlow(q *request, browser secret.Hash) *storage.Flow {
 	now := p.now()
-	return &storage.Flow{ClientID: q.client.ID, Request: stored(q.params), PushedHash: q.pushed, BrowserHash: browser,
-		Address: network(web.ClientIP(r)), RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
-}
-
-// stored are the parameters without what was resolved already and without anything secret.
-func stored(params url.Values) url.Values {
-	kept := make(url.Values, len(params))
-	for name, v := range params {
-		switch name {
-		case "request", "request_uri", "client_secret", "client_assertion", "client_assertion_type", "flow", "cancel":
-		default:
-			kept[name] = v
-		}
-	}
-	return kept
+	return &storage.Flow{ClientID: q.client.ID, Request: storedParams(q.params), RedirectURI: q.target.uri, Hint: q.tokenHint, PushedHash: q.pushed,
+		BrowserHash: browser, RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
 }
 
 // reopen finds the flow of ?flow= for this browser, bound to it and with its
@@ -143,29 +131,21 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	} else if err != nil {
 		return nil, nil, err
 	}
-	browser := p.sessions.Browser(r)
-	if f.BrowserHash.IsZero() && w != nil {
-		if browser, err = p.bind(w, r, f); err != nil {
-			return nil, nil, err
-		}
-	}
-	if browser.IsZero() || f.BrowserHash != browser {
-		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
-	}
 	c, err := p.client(ctx, f.ClientID)
 	if errors.Is(err, errUnknownClient) {
 		return nil, nil, page("unknown_client", "The client was disabled while its request was under way.")
 	} else if err != nil {
 		return nil, nil, err
 	}
-	q := &request{client: c, params: f.Request, pushed: f.PushedHash, maxAge: -1}
-	if err := q.aim(); err != nil {
+	if !f.SpentAt.IsZero() || !p.now().Before(f.ExpiresAt) {
+		return nil, nil, p.flowExpired(f, c)
+	}
+	if err := p.takeFlow(w, r, f, c); err != nil {
 		return nil, nil, err
 	}
-	if !f.SpentAt.IsZero() || !p.now().Before(f.ExpiresAt) {
-		e := &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
-		e.BackURL, e.BackLabel = c.home(), "Start again at "+c.Name()
-		return nil, nil, e
+	q := &request{client: c, params: f.Request, pushed: f.PushedHash, tokenHint: f.Hint, maxAge: -1}
+	if err := q.aim(); err != nil {
+		return nil, nil, err
 	}
 	if e := p.check(ctx, q); e != nil {
 		return f, q, e
@@ -173,12 +153,17 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	return f, q, nil
 }
 
-// home is where a person can start again with the client; "" if it has no such place.
-func (c *client) home() string {
+// home is where a person can start again with the client, of which redirectURI is known
+// if it is not "": it tells which of the client's places they came from. "" if it has
+// no such place.
+func (c *client) home(redirectURI string) string {
 	for _, uri := range []string{c.Metadata.InitiateLoginURI, c.Metadata.ClientURI} {
 		if uri != "" {
 			return uri
 		}
+	}
+	if u, err := url.Parse(redirectURI); err == nil && slices.Contains(c.origins, u.Scheme+"://"+u.Host) {
+		return u.Scheme + "://" + u.Host
 	}
 	if len(c.origins) > 0 {
 		return c.origins[0]
@@ -186,20 +171,44 @@ func (c *client) home() string {
 	return ""
 }
 
+// takeFlow checks that a flow is this browser's: the one that it is bound to, or where
+// answer is not nil the first one that follows the redirect of a POST. A flow whose
+// cookie came back is open, and from then on not dropped for others.
+func (p *Provider) takeFlow(answer http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
+	if f.BrowserHash.IsZero() && answer != nil {
+		return p.bind(answer, r, f)
+	}
+	browser := p.sessions.Browser(r)
+	if browser.IsZero() || f.BrowserHash != browser {
+		return &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
+	}
+	if !f.OpenedAt.IsZero() {
+		return nil
+	}
+	err := p.store.OpenFlow(r.Context(), f.IDHash, browser)
+	if errors.Is(err, storage.ErrSpent) {
+		return p.flowExpired(f, c)
+	}
+	return err
+}
+
+// flowExpired is the page about a flow that has ended, with a way to start again.
+func (p *Provider) flowExpired(f *storage.Flow, c *client) error {
+	return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: c.home(f.RedirectURI), BackLabel: "Start again at " + c.Name()}
+}
+
 // bind gives a flow that came by POST to the first browser that follows its redirect.
-func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow) (secret.Hash, error) {
+func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow) error {
 	browser, err := p.sessions.Ensure(w, r)
 	if err != nil {
-		return browser, err
+		return err
 	}
 	err = p.store.BindFlow(r.Context(), f.IDHash, browser, p.now().Add(-bindWithin))
 	if errors.Is(err, storage.ErrSpent) {
-		return browser, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
-	} else if err != nil {
-		return browser, err
+		return &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
 	}
 	f.BrowserHash = browser
-	return browser, nil
+	return err
 }
 
 // Journey is the journey of ?flow= for the pages of the steps: what this browser

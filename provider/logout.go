@@ -24,7 +24,7 @@ const logoutPurpose = "logout"
 
 // logout is one request of RP-Initiated Logout 1.0, section 2.
 type logout struct {
-	hint   *idTokenHint
+	hint   *storage.Hint
 	client *client // nil if the request names none
 	// to is where the browser goes afterwards; "" stays here.
 	to string
@@ -49,7 +49,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v == nil:
 		return p.signedOut(w, r, l)
-	case l.hint != nil && l.hint.session == v.Session.ID.String():
+	case l.hint != nil && l.hint.Session == v.Session.ID.String():
 		if err := p.sessions.SignOut(w, r); err != nil {
 			return err
 		}
@@ -119,12 +119,12 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 		if err != nil {
 			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Err: err}
 		}
-		if id != "" && !slices.Contains(hint.audience, id) {
+		if id != "" && !slices.Contains(hint.Audience, id) {
 			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Message: "The id_token_hint was issued to another client than client_id names."}
 		}
 		l.hint = hint
-		if id == "" && len(hint.audience) == 1 {
-			id = hint.audience[0]
+		if id == "" && len(hint.Audience) == 1 {
+			id = hint.Audience[0]
 		}
 	}
 	if id != "" {
@@ -158,7 +158,7 @@ func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request, l *logout) 
 	}
 	page := templates.SignedOut{}
 	if l.client != nil {
-		page.AppName, page.BackURL = l.client.Name(), l.client.home()
+		page.AppName, page.BackURL = l.client.Name(), l.client.home("")
 	}
 	return p.web.Page(w, http.StatusOK, page)
 }
@@ -183,7 +183,7 @@ func (p *Provider) visitor(r *http.Request, browser secret.Hash) (*storage.Visit
 
 // readHint verifies an ID token that comes back as a hint. It may have expired and
 // its key may be archived, but it must be an ID token of ours (RFC 8725, section 3.11).
-func (p *Provider) readHint(raw string) (*idTokenHint, error) {
+func (p *Provider) readHint(raw string) (*storage.Hint, error) {
 	t, err := p.keys.Verify(raw, nil)
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (p *Provider) readHint(raw string) (*idTokenHint, error) {
 	if c.Issuer != p.issuer || c.Subject == "" {
 		return nil, errors.New("the hint is of another issuer or names nobody")
 	}
-	hint := &idTokenHint{subject: c.Subject, session: c.Session, audience: c.Audience}
-	hint.organization, _ = uuid.Parse(c.Organization)
+	hint := &storage.Hint{Subject: c.Subject, Session: c.Session, Audience: c.Audience}
+	hint.Organization, _ = uuid.Parse(c.Organization)
 	return hint, nil
 }

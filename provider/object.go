@@ -41,7 +41,7 @@ func (p *Provider) openObject(ctx context.Context, q *request) *Error {
 		}
 	}
 	params.Set("client_id", q.client.ID)
-	q.params = params
+	q.params = readParams(params)
 	return nil
 }
 

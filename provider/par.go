@@ -19,7 +19,7 @@ const pushedPrefix = "urn:ietf:params:oauth:request_uri:"
 // checked now as it would be at the authorization endpoint, and kept without the
 // client's credentials.
 func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.Form(r, "resource", "audience")
+	form, err := web.Form(r, repeatable()...)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	if form.Has("request_uri") {
 		return refuse("invalid_request", "A pushed request cannot hold a request_uri (RFC 9126, section 2.1).")
 	}
-	q := &request{client: c, params: form, maxAge: -1}
+	q := &request{client: c, params: readParams(form), maxAge: -1}
 	switch {
 	case form.Has("request"):
 		if e := p.openObject(ctx, q); e != nil {
@@ -51,9 +51,13 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	now := p.now()
 	token := secret.NewToken("")
 	q.params.Set("client_id", c.ID)
-	err = p.store.CreatePushedRequest(ctx, &storage.PushedRequest{Hash: secret.HashOf(token), ClientID: c.ID, Request: stored(q.params),
-		CreatedAt: now, ExpiresAt: now.Add(pushedLifetime)})
-	if err != nil {
+	err = p.store.CreatePushedRequest(ctx, &storage.PushedRequest{Hash: secret.HashOf(token), ClientID: c.ID, Request: storedParams(q.params), Hint: q.tokenHint,
+		CreatedAt: now, ExpiresAt: now.Add(pushedLifetime)}, p.budgets.Pushes(c.Client, web.ClientIP(r)))
+	if errors.Is(err, storage.ErrConflict) {
+		e := refuse("too_many_requests", "Too many requests were pushed. Wait before the next.")
+		e.RetryAfter = time.Minute
+		return e
+	} else if err != nil {
 		return err
 	}
 	return answer(w, http.StatusCreated, struct {
@@ -72,6 +76,6 @@ func (p *Provider) openPushed(ctx context.Context, q *request, uri string) error
 	} else if err != nil {
 		return err
 	}
-	q.params, q.pushed = pushed.Request, hash
+	q.params, q.tokenHint, q.pushed = pushed.Request, pushed.Hint, hash
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ory/fosite"
 	"github.com/sallyport-id/sallyport/identity"
@@ -40,6 +41,15 @@ type Failures interface {
 	ClientBlocked(clientID string) error
 }
 
+// Budgets bound the rows that requests leave before anybody has signed in.
+type Budgets interface {
+	// Flows is the budget for a flow of a person (uuid.Nil if nobody is signed in), of the
+	// browser, or else of the address.
+	Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget
+	// Pushes is the budget for a request that a client pushes from an address.
+	Pushes(c *storage.Client, address netip.Addr) storage.Budget
+}
+
 // Config is what a Provider is made from.
 type Config struct {
 	Issuer   string
@@ -51,6 +61,7 @@ type Config struct {
 	Secrets  *secret.Keyring
 	Web      *web.Web
 	Failures Failures
+	Budgets  Budgets
 	// OutboundAllow are networks that a client's jwks_uri may be in besides public ones.
 	OutboundAllow []netip.Prefix
 	Now           func() time.Time
@@ -67,6 +78,7 @@ type Provider struct {
 	keys       *keys.Keyset
 	web        *web.Web
 	failures   Failures
+	budgets    Budgets
 	clock      func() time.Time
 	successors secret.Subkeys // derive refresh tokens
 	clients    *lru.Cache[string, *client]
@@ -85,7 +97,7 @@ func New(c Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
-		web: c.Web, failures: c.Failures, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
+		web: c.Web, failures: c.Failures, budgets: c.Budgets, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
 		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
 	p.refresh = &refreshGrant{p: p, strategy: &strategy{p}}
 	p.fosite = compose(p)

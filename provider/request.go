@@ -13,10 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // request is one authorization request: first its parameters and where it may be
@@ -37,16 +37,11 @@ type request struct {
 	acrMust  bool
 	claims   string   // the claims parameter as validated JSON; "" if none
 	agree    []string // scopes, and those that the claims parameter's claims belong to: what the person is asked
-	hint     *idTokenHint
-	org      identity.OrganizationQuestion
-}
-
-// idTokenHint is what an id_token_hint says (OpenID Connect Core 1.0, section 3.1.2.1).
-type idTokenHint struct {
-	subject      string
-	session      string
-	organization uuid.UUID
-	audience     []string
+	// tokenHint is what id_token_hint says; hint is that, or the sub that the claims
+	// parameter asks for. Both are nil if the request names nobody.
+	tokenHint *storage.Hint
+	hint      *storage.Hint
+	org       identity.OrganizationQuestion
 }
 
 // open finds the client, the parameters that count, and a registered redirect URI.
@@ -125,6 +120,8 @@ func (p *Provider) check(ctx context.Context, q *request) *Error {
 		return fositeErrors["unsupported_response_type"]
 	case mode != "" && mode != "query" && mode != "form_post":
 		return fositeErrors["unsupported_response_mode"]
+	case isTooLarge(v):
+		return refuse("invalid_request", "The parameters of a request may have 16 KiB together.")
 	case len(v.Get("state")) > maxState || len(v.Get("nonce")) > maxState:
 		return refuse("invalid_request", "state and nonce may have 2048 bytes each.")
 	case v.Has("registration"):
@@ -246,15 +243,16 @@ func (q *request) signInAfter(requested time.Time) time.Time {
 
 func (p *Provider) checkHint(_ context.Context, q *request) *Error {
 	q.org.PromptNone = q.prompted("none")
-	raw := q.params.Get("id_token_hint")
-	if raw == "" {
-		return nil
+	if raw := q.params.Get("id_token_hint"); raw != "" {
+		hint, err := p.readHint(raw)
+		if err != nil {
+			return refuse("invalid_request", "The id_token_hint is not an ID token of this server.").because(err)
+		}
+		q.tokenHint = hint
 	}
-	hint, err := p.readHint(raw)
-	if err != nil {
-		return refuse("invalid_request", "The id_token_hint is not an ID token of this server.").because(err)
+	if q.hint = q.tokenHint; q.hint != nil {
+		q.org.Hint = q.hint.Organization
 	}
-	q.hint, q.org.Hint = hint, hint.organization
 	return nil
 }
 
@@ -279,11 +277,11 @@ func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
 		}
 	}
 	if sub := asked.subject(); sub != "" {
-		if q.hint != nil && q.hint.subject != sub {
+		if q.hint != nil && q.hint.Subject != sub {
 			return refuse("login_required", "id_token_hint and the sub claim ask for two people.")
 		}
 		if q.hint == nil {
-			q.hint = &idTokenHint{subject: sub}
+			q.hint = &storage.Hint{Subject: sub}
 		}
 	}
 	q.agree = appendMissing(slices.Clone(q.scopes), asked.permit(q.client.scopes)...)

@@ -76,8 +76,8 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 			on    bool
 			args  []any
 		}{
-			{`UPDATE flows SET spent_at = ? WHERE id_hash = ? AND spent_at IS NULL`, !in.Flow.IsZero(), []any{now, in.Flow}},
-			{`UPDATE pushed_requests SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL`,
+			{endFlow, !in.Flow.IsZero(), []any{now, in.Flow}},
+			{endPushed,
 				!in.Pushed.IsZero(), []any{now, in.Pushed, in.Grant.ClientID}},
 			{`UPDATE sessions SET last_seen_at = COALESCE(?, last_seen_at), idle_expires_at = COALESCE(?, idle_expires_at) WHERE id = ? AND ended_at IS NULL`,
 				true, []any{usec(in.SeenAt), usec(in.IdleExpiresAt), id(in.Grant.SessionID)}},
@@ -117,8 +117,8 @@ func spentUnless(err error) error {
 // be a deadlock.
 const issueCodePostgres = `WITH
 	session AS (SELECT id FROM sessions WHERE id = ? AND ended_at IS NULL FOR NO KEY UPDATE),
-	flow AS (UPDATE flows SET spent_at = ? WHERE id_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM session) RETURNING 1),
-	pushed AS (UPDATE pushed_requests SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM session) RETURNING 1),
+	flow AS (` + endFlow + ` AND EXISTS (SELECT 1 FROM session) RETURNING 1),
+	pushed AS (` + endPushed + ` AND EXISTS (SELECT 1 FROM session) RETURNING 1),
 	touched AS (UPDATE sessions SET last_seen_at = CAST(? AS bigint), idle_expires_at = CAST(? AS bigint) WHERE id = ? AND ended_at IS NULL AND CAST(? AS bigint) IS NOT NULL),
 	live AS (SELECT id FROM session
 		WHERE (CAST(? AS bytea) IS NULL OR EXISTS (SELECT 1 FROM flow))

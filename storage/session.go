@@ -140,6 +140,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		now, EndReplaced,
 		id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.CreatedAt), usec(n.LastSeenAt),
 		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API,
+		now, in.Browser,
 		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
 	args = append(args, noticeArgs(in, now)...)
 	args = append(append(args, ended...), started...)
@@ -159,6 +160,8 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)
 			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint", "boolean")+`
 			FROM allowed WHERE NOT EXISTS (SELECT 1 FROM renewed) RETURNING id
+		), returned AS (
+			`+returnFlow+` AND EXISTS (SELECT 1 FROM allowed)
 		), moved AS (
 			UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
 			WHERE browser_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM allowed)
@@ -206,6 +209,12 @@ func noticeArgs(in *SignIn, now any) []any {
 	return append(args, id(n.UserID), n.API, id(n.UserID), n.Browser, n.Network4, n.Network6)
 }
 
+// returnFlow gives a network back the new flow that a sign-in was made in: many people
+// sign in from one network, and only strangers are counted. It takes now and the
+// browser's hash.
+const returnFlow = `UPDATE counters SET n = n - 1 WHERE n > 0 AND expires_at > ?
+				AND hash = (SELECT counted_for FROM flows WHERE browser_hash = ? AND spent_at IS NULL AND user_id IS NULL AND opened_at IS NOT NULL LIMIT 1)`
+
 // signIn is signInPostgres in steps: for SQLite, and where a factor is spent too.
 func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
 	n := &in.Session
@@ -229,6 +238,9 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 		}
 	}
 	if err != nil {
+		return out, err
+	}
+	if _, err := t.exec(ctx, returnFlow, now, in.Browser); err != nil {
 		return out, err
 	}
 	if _, err := t.exec(ctx, `UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END

@@ -92,7 +92,7 @@ func flowOf(t *testing.T, s *Store, browser secret.Hash, change func(*Flow)) sec
 	if change != nil {
 		change(f)
 	}
-	if err := s.CreateFlow(t.Context(), f, 100); err != nil {
+	if err := s.CreateFlow(t.Context(), f, FlowBudget{Unfinished: 100}); err != nil {
 		t.Fatal(err)
 	}
 	return f.IDHash

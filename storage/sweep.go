@@ -32,16 +32,29 @@ const (
 	maxSQLiteBatch = 250
 )
 
-// sweep is a table and which of its rows may go: those with column at or before now - keep.
+// sweep is a table and which of its rows may go, or be cleared: those with column at or
+// before now - keep.
 type sweep struct {
 	table  string
 	column string
 	keep   time.Duration
 	also   string // takes now
+	// clear is what is set in rows that still hold a request; "" deletes rows.
+	clear string
+}
+
+// name is what a sweep is counted by.
+func (w sweep) name() string {
+	if w.clear != "" {
+		return w.table + " cleared"
+	}
+	return w.table
 }
 
 // sweeps come children first.
 var sweeps = []sweep{
+	{table: "flows", column: "expires_at", clear: clearFlow},
+	{table: "pushed_requests", column: "expires_at", clear: clearPushed},
 	{table: "flows", column: "expires_at", keep: keepFlow},
 	{table: "pushed_requests", column: "expires_at", keep: keepFlow},
 	{table: "codes", column: "expires_at", keep: keepReplayed},
@@ -61,17 +74,21 @@ var sweeps = []sweep{
 	{table: "outbox", column: "done_at", keep: keepSent},
 }
 
-// query deletes one batch. A PostgreSQL row that changes meanwhile moves, and so
+// query deletes or clears one batch. A PostgreSQL row that changes meanwhile moves, and so
 // escapes; one that another transaction holds is left for the next time.
 func (w sweep) query(e Engine) string {
-	if e == Postgres {
-		return fmt.Sprintf(`DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %[1]s t WHERE t.%s <= ?%s LIMIT ? FOR UPDATE SKIP LOCKED))`, w.table, w.column, w.also)
+	change, also := `DELETE FROM `+w.table, w.also
+	if w.clear != "" {
+		change, also = `UPDATE `+w.table+` SET `+w.clear, ` AND t.request <> ''`
 	}
-	return fmt.Sprintf(`DELETE FROM %s WHERE rowid IN (SELECT rowid FROM %[1]s t WHERE t.%s <= ?%s LIMIT ?)`, w.table, w.column, w.also)
+	if e == Postgres {
+		return fmt.Sprintf(`%s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %s t WHERE t.%s <= ?%s LIMIT ? FOR UPDATE SKIP LOCKED))`, change, w.table, w.column, also)
+	}
+	return fmt.Sprintf(`%s WHERE rowid IN (SELECT rowid FROM %s t WHERE t.%s <= ?%s LIMIT ?)`, change, w.table, w.column, also)
 }
 
-// Sweep deletes expired rows, at most limit of each table and never more than
-// 1000 in one statement, and returns how many of each went. When one of them is
+// Sweep clears and deletes expired rows, at most limit of each table and never more
+// than 1000 in one statement, and returns how many of each went. When one of them is
 // SweepBatch(limit) there may be more.
 func (s *Store) Sweep(ctx context.Context, limit int) (map[string]int64, error) {
 	limit, now, gone := s.SweepBatch(limit), s.clock(), map[string]int64{}
@@ -82,9 +99,9 @@ func (s *Store) Sweep(ctx context.Context, limit int) (map[string]int64, error) 
 		}
 		n, err := s.exec(ctx, w.query(s.engine), append(args, limit)...)
 		if err != nil {
-			return gone, fault("sweep "+w.table, err)
+			return gone, fault("sweep "+w.name(), err)
 		}
-		gone[w.table] = n
+		gone[w.name()] = n
 	}
 	return gone, nil
 }

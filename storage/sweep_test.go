@@ -109,6 +109,7 @@ func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 			insert(t, s, now.Add(-keep[table]+time.Microsecond))
 			want[table] = 1
 		}
+		want["flows cleared"], want["pushed_requests cleared"] = 2, 2
 		gone, err := s.Sweep(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)

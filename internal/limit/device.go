@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,10 @@ const (
 	earnedChars    = (timeBytes+sha256.Size)*4/3 + 1 // both, in base64url
 )
 
+// anyAccount stands in the part of the cookie that shows a sign-in before anybody has
+// said to which account. It is no folded address.
+const anyAccount = ""
+
 // proof is what a browser showed when it last signed in to an account.
 type proof string
 
@@ -28,8 +33,8 @@ const (
 )
 
 // devices reads and writes the device cookie: a random token and, for each
-// account that this browser signed in to, when it last did with a MAC over all
-// three, joined by dots. Who has not signed in to an account cannot make one for it,
+// account that this browser signed in to, and for all of them together, when it last
+// did with a MAC over all three, joined by dots. Who has not signed in to an account cannot make one for it,
 // and what was earned with an earlier password counts no more (Attempt.Since).
 type devices struct {
 	keys   secret.Subkeys
@@ -55,7 +60,7 @@ func (d devices) read(r *http.Request) (token string, earned []string) {
 	if rest != "" {
 		earned = strings.Split(rest, ".")
 	}
-	if len(earned) > maxAccounts || !isBase64url(token, tokenChars) {
+	if len(earned) > maxAccounts+1 || !isBase64url(token, tokenChars) {
 		return "", nil
 	}
 	for _, e := range earned {
@@ -84,6 +89,11 @@ func (d devices) knows(token string, earned []string, account string, p proof) t
 	return last
 }
 
+// isKnown reports whether this browser signed in before, to whichever account.
+func (d devices) isKnown(token string, earned []string) bool {
+	return !d.knows(token, earned, anyAccount, byPassword).IsZero()
+}
+
 // earnedAt is when a part of the cookie was earned on the account in that way; zero
 // if it was not.
 func (d devices) earnedAt(token, part, account string, p proof) time.Time {
@@ -107,9 +117,13 @@ func (d devices) remember(w http.ResponseWriter, token string, earned []string, 
 	}
 	at := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro()))
 	mac := d.keys.MAC(d.parts(token, account, p, at)...)
-	parts := []string{token, base64.RawURLEncoding.EncodeToString(append(at, mac[:]...))}
+	anyMAC := d.keys.MAC(d.parts(token, anyAccount, byPassword, at)...)
+	parts := []string{token}
+	for _, m := range []secret.Hash{mac, anyMAC} {
+		parts = append(parts, base64.RawURLEncoding.EncodeToString(slices.Concat(at, m[:])))
+	}
 	for _, e := range earned {
-		if d.knows(token, []string{e}, account, byPassword).IsZero() && len(parts) < 1+maxAccounts {
+		if d.knows(token, []string{e}, account, byPassword).IsZero() && !d.isKnown(token, []string{e}) && len(parts) < 2+maxAccounts {
 			parts = append(parts, e)
 		}
 	}

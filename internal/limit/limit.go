@@ -16,7 +16,11 @@
 //	budget      requests
 //	address     10 registrations a minute, 5 recoveries a minute
 //	mailbox     5 mails of one kind an hour
+//	address     300 new flows a minute, 2,000 unfinished ones; 300 pushed requests a
+//	            minute of public clients
+//	client      6,000 pushed requests a minute
 //
+// Those of the last two rows are counted by the statement that writes the row.
 // Only failures count where there is something to guess, so an office behind one
 // address signs in all day. A window begins with its first failure. The device's
 // budget is apart from the account's, so that strangers who use the latter up

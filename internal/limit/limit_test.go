@@ -203,7 +203,7 @@ func TestDeviceCookies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(both) != tokenChars+maxAccounts*(1+earnedChars) {
+	if len(both) != tokenChars+(maxAccounts+1)*(1+earnedChars) {
 		t.Errorf("the cookie has %d characters", len(both))
 	}
 }

@@ -68,9 +68,26 @@ func Scheme(r *http.Request) string {
 // Annotate adds to the request's access line: args are keys and values, or slog.Attr, as slog takes them. Protocol
 // packages that write their own errors say the cause here, as "error". Never a token, code, secret or cookie.
 func Annotate(ctx context.Context, args ...any) {
-	if x := exchangeOf(ctx); x != nil {
-		x.notes = append(x.notes, args...)
+	x := exchangeOf(ctx)
+	if x == nil {
+		return
 	}
+	for _, a := range args {
+		if text, ok := a.(string); ok {
+			a = cut(text)
+		}
+		x.notes = append(x.notes, a)
+	}
+}
+
+// maxLogged bounds a text in the access log: errors of libraries repeat what was sent.
+const maxLogged = 1 << 10
+
+func cut(text string) string {
+	if len(text) <= maxLogged {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLogged], "") + "…"
 }
 
 // WriteHeader remembers the first final status.
@@ -182,7 +199,7 @@ func (web *Web) finish(x *exchange, r *http.Request, start time.Time) {
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
 		slog.Float64("dur_ms", float64(took.Microseconds())/1000), slog.String("ip", x.client.String()))
 	if x.err != nil {
-		attrs = append(attrs, slog.String("error", x.err.Error()))
+		attrs = append(attrs, slog.String("error", cut(x.err.Error())))
 	}
 	if p, ok := x.err.(*panicError); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
