@@ -59,7 +59,7 @@ func (Agree) Pending(j *storage.Journey) bool {
 	switch {
 	case alwaysAsks(j):
 		return true
-	case skips(j.Client):
+	case j.Client.SkipsConsent():
 		return false
 	}
 	return earlier(j) == nil || len(missing(j)) > 0
@@ -72,9 +72,6 @@ func (Agree) Pending(j *storage.Journey) bool {
 func alwaysAsks(j *storage.Journey) bool {
 	return j.Prompted("consent") || j.Client.Public() && onDevice(j.RedirectURI)
 }
-
-// skips: the installation's own app, which can prove that it is itself.
-func skips(c *storage.Client) bool { return c.Metadata.SkipConsent && !c.Public() }
 
 // earlier is what is remembered and still counts, nil if nothing is.
 func earlier(j *storage.Journey) *storage.Consent {

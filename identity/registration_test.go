@@ -77,7 +77,7 @@ func (in *installation) grant(t testing.TB, u *storage.User, s *storage.Session)
 	t.Helper()
 	clientID := "app-" + uuid.NewString()
 	err := in.store.EditRegistry(t.Context(), 0, func(r *storage.RegistryEdit) error {
-		c := &storage.Client{ID: clientID, Metadata: storage.Metadata{ClientName: "Acme " + clientID}}
+		c := &storage.Client{ID: clientID, Metadata: storage.Metadata{ClientName: "Acme " + clientID, SkipConsent: true}}
 		return r.CreateClient(t.Context(), c, &storage.Event{Type: "client.created"})
 	})
 	if err != nil {
@@ -86,7 +86,11 @@ func (in *installation) grant(t testing.TB, u *storage.User, s *storage.Session)
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, ClientID: clientID, SessionID: s.ID, Offline: true, Scopes: []string{"openid", "offline_access"},
 		AuthTime: in.now, CreatedAt: in.now, ExpiresAt: in.now.Add(240 * time.Hour)}
 	code := storage.Code{Hash: secret.HashOf(secret.NewToken("")), GrantID: g.ID, ClientID: clientID, RedirectURI: "https://app.example/cb", ExpiresAt: in.now.Add(time.Minute)}
-	if err := in.store.IssueCode(t.Context(), storage.IssueCode{Grant: g, Code: code, Event: storage.Event{Type: "grant.created", User: u.ID}}); err != nil {
+	c, err := in.store.Client(t.Context(), clientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.store.IssueCode(t.Context(), storage.IssueCode{Grant: g, Client: c, Code: code, Event: storage.Event{Type: "grant.created", User: u.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	return &g

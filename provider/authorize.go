@@ -15,9 +15,28 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// authorize is the authorization endpoint for GET: a request, or with ?flow= the
-// way back from a step.
+// maxOvertaken is how often a request is looked at again because something that its
+// code would rest on was withdrawn while the code was being made.
+const maxOvertaken = 3
+
+// authorize is the authorization endpoint for GET. What was withdrawn meanwhile is
+// found by looking again: the person is asked, or the client gets the error that says it.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
+	for try := 1; ; try++ {
+		err := p.authorizeOnce(w, r)
+		if !errors.Is(err, storage.ErrSpent) || try == maxOvertaken {
+			return err
+		}
+		// The client may be what changed, and this process's copy of it old.
+		if err := p.registry.Refresh(r.Context()); err != nil {
+			return err
+		}
+	}
+}
+
+// authorizeOnce answers a request, or with ?flow= the way back from a step.
+// storage.ErrSpent is in the error if something was withdrawn meanwhile.
+func (p *Provider) authorizeOnce(w http.ResponseWriter, r *http.Request) error {
 	params, err := authorizationQuery(r)
 	if err != nil {
 		return err
@@ -180,7 +199,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 	}
 	err = p.store.IssueCode(ctx, *u.issue)
 	if errors.Is(err, storage.ErrSpent) {
-		// A second tab was faster, or the session ended a moment ago.
+		// A second tab was faster, or something was withdrawn a moment ago.
 		return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", Err: err, BackURL: q.client.home(q.target.uri), BackLabel: "Start again at " + q.client.Name()}
 	} else if err != nil {
 		return err
@@ -198,7 +217,7 @@ func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
 	if g.Offline {
 		g.ExpiresAt = now.Add(offlineLifetime)
 	}
-	in := &storage.IssueCode{Grant: g, Flow: j.Flow.IDHash, Pushed: q.pushed,
+	in := &storage.IssueCode{Grant: g, Client: j.Client, Flow: j.Flow, Pushed: q.pushed, Asked: j.Scopes, Consent: j.Consent,
 		Code: storage.Code{GrantID: g.ID, ClientID: q.client.ID, RedirectURI: q.target.uri, Challenge: q.params.Get("code_challenge"),
 			Nonce: q.params.Get("nonce"), ExpiresAt: now.Add(codeLifetime)},
 		Event: storage.Event{Type: "grant.created", Organization: g.OrganizationID, Actor: g.UserID, User: g.UserID, Client: g.ClientID,

@@ -172,7 +172,7 @@ func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
 		if u.redemption.Access == nil {
 			return nil
 		}
-		return g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
+		return g.repeatAccess(ctx, u)
 	}
 	u.redemption.ClientID, u.redemption.GrantID = u.client.ID, u.auth.Grant.ID
 	err := g.p.store.Rotate(ctx, u.redemption)
@@ -188,5 +188,14 @@ func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
 	if u.redemption.Access == nil {
 		return nil
 	}
-	return g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
+	return g.repeatAccess(ctx, u)
+}
+
+// repeatAccess stores the access token of a repeated answer.
+func (g *refreshGrant) repeatAccess(ctx context.Context, u *unit) error {
+	err := g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
+	if errors.Is(err, storage.ErrSpent) {
+		return errInvalidGrant.because(err) // the successor was used, or the grant ended, a moment ago
+	}
+	return err
 }

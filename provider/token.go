@@ -154,6 +154,9 @@ func (p *Provider) flush(ctx context.Context, ar fosite.AccessRequester) error {
 	case "authorization_code":
 		u.redemption.ClientID, u.redemption.GrantID = u.client.ID, u.auth.Grant.ID
 		err := p.store.RedeemCode(ctx, u.redemption)
+		if errors.Is(err, storage.ErrWithdrawn) {
+			return errInvalidGrant.because(err)
+		}
 		if errors.Is(err, storage.ErrSpent) {
 			return p.usedTwice(ctx)
 		}

@@ -61,6 +61,9 @@ func (s *Store) Connections(ctx context.Context, userID uuid.UUID) ([]Connection
 // grants of theirs, offline ones too. ErrNotFound if there were neither.
 func (s *Store) Disconnect(ctx context.Context, userID uuid.UUID, clientID string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
+			return err
+		}
 		now := usec(s.clock())
 		withdrawn, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND client_id = ? AND withdrawn_at IS NULL`, now, id(userID), clientID)
 		if err != nil {

@@ -97,6 +97,10 @@ func (c *Client) Public() bool { return c.Metadata.TokenEndpointAuthMethod == "n
 // Native reports a native application (RFC 8252), whose loopback redirects match any port.
 func (c *Client) Native() bool { return c.Metadata.ApplicationType == "native" }
 
+// SkipsConsent reports the installation's own app, which can prove that it is itself:
+// its people are not asked.
+func (c *Client) SkipsConsent() bool { return c.Metadata.SkipConsent && !c.Public() }
+
 // Name is what people are shown.
 func (c *Client) Name() string {
 	if c.Metadata.ClientName != "" {

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -29,17 +28,14 @@ type Answer struct {
 
 // AnswerConsent records an answer in a live flow of this browser and, where asked
 // to, remembers it. ErrSpent if the flow was answered or ended before: an answer
-// counts once.
+// counts once. ErrSpent too if the person's session in this browser has ended: what is
+// remembered would outlast it.
 func (s *Store) AnswerConsent(ctx context.Context, a *Answer) error {
-	before := ""
-	if a.Before != nil {
-		b, err := json.Marshal(a.Before)
-		if err != nil {
-			return err
-		}
-		before = string(b)
+	before, err := a.Before.stored()
+	if err != nil {
+		return err
 	}
-	answer, err := json.Marshal(a.Consent)
+	answer, err := a.Consent.stored()
 	if err != nil {
 		return err
 	}
@@ -48,21 +44,24 @@ func (s *Store) AnswerConsent(ctx context.Context, a *Answer) error {
 	if err != nil {
 		return err
 	}
-	flow := []any{string(answer), a.Flow, a.Browser, usec(now), before}
+	session := []any{a.Browser, id(a.Consent.UserID)}
+	flow := []any{answer, a.Flow, a.Browser, usec(now), before}
 	var n int64
 	if s.engine == Postgres {
-		n, err = s.exec(ctx, `WITH answered AS (`+answerFlow+` RETURNING 1), remembered AS (
+		n, err = s.exec(ctx, `WITH session AS (`+answeringSession+` FOR SHARE), answered AS (`+answerFlow+` AND EXISTS (SELECT 1 FROM session) RETURNING 1), remembered AS (
 				`+rememberConsent+`
 			) INSERT INTO audit_events (`+eventColumns+`) `+selectEvent+` FROM answered`,
-			slices.Concat(flow, a.rememberArgs(now), event)...)
+			slices.Concat(session, flow, a.rememberArgs(now), event)...)
 	} else {
-		n, err = s.answerSQLite(ctx, a, now, flow, event)
+		n, err = s.answerSQLite(ctx, a, now, guard{answeringSession, session}, flow, event)
 	}
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}
 	return fault("answer a consent page", err)
 }
+
+const answeringSession = `SELECT s.id FROM sessions s WHERE s.token_hash = ? AND s.user_id = ? AND s.ended_at IS NULL`
 
 const answerFlow = `UPDATE flows SET consent = ? WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ? AND consent = ?`
 
@@ -87,8 +86,11 @@ func (a *Answer) rememberArgs(now time.Time) []any {
 		seen, words(all)}
 }
 
-func (s *Store) answerSQLite(ctx context.Context, a *Answer, now time.Time, flow, event []any) (n int64, err error) {
+func (s *Store) answerSQLite(ctx context.Context, a *Answer, now time.Time, session guard, flow, event []any) (n int64, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.holds(ctx, session); err != nil {
+			return err
+		}
 		if n, err = t.exec(ctx, answerFlow, flow...); err != nil || n == 0 {
 			return err
 		}
@@ -123,6 +125,9 @@ func union(a, b []string) []string {
 // anything changed.
 func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID string, organizationID uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
+			return err
+		}
 		now := usec(s.clock())
 		forgotten, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND client_id = ? AND organization_id = ? AND withdrawn_at IS NULL`,
 			now, userID.String(), clientID, organizationID.String())
@@ -138,4 +143,13 @@ func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID 
 		return t.event(ctx, e)
 	})
 	return fault("withdraw a consent", err)
+}
+
+// dropAnswers makes the person's open flows to a client ask again: an answer that was
+// given before a withdrawal must not be used after it. It takes unanswered flows too,
+// so that it waits for a code that is being written. Grants are revoked after it.
+func (t *tx) dropAnswers(ctx context.Context, userID uuid.UUID, clientID string) error {
+	_, err := t.exec(ctx, `UPDATE flows SET consent = '' WHERE client_id = ? AND spent_at IS NULL
+		AND browser_hash IN (SELECT s.token_hash FROM sessions s WHERE s.user_id = ? AND s.ended_at IS NULL)`, clientID, id(userID))
+	return err
 }

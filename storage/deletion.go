@@ -43,6 +43,10 @@ func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e 
 
 // deleteUser makes a tombstone of a person whom the caller holds.
 func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
+	// Sessions before memberships and consents, as the statement that writes a code locks them.
+	if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted); err != nil {
+		return err
+	}
 	if err := t.leaveOrganizations(ctx, userID, e); err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 			return err
 		}
 	}
-	return t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted)
+	return nil
 }
 
 // leaveOrganizations ends all memberships of a person, in the order of the
@@ -123,6 +127,17 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 	if err != nil {
 		return err
 	}
+	// The members go before the clients' grants: a grant to one of these clients is
+	// written only while the membership's row is held.
+	members, err := t.ids(ctx, `SELECT user_id FROM memberships WHERE organization_id = ? ORDER BY user_id`, id(organizationID))
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if _, err := t.endMembership(ctx, organizationID, m); err != nil {
+			return err
+		}
+	}
 	edit := &RegistryEdit{tx: t, now: now}
 	for _, c := range clients {
 		if err := edit.DeleteClient(ctx, c, &Event{Type: "client.deleted", Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}); err != nil {
@@ -136,7 +151,6 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 		{`UPDATE organizations SET slug = ?, name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{retiredSlug(slug), now, id(organizationID)}},
 		{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE organization_id = ? AND accepted_at IS NULL`, []any{now, id(organizationID)}},
 		{`UPDATE personal_access_tokens SET revoked_at = ? WHERE organization_id = ? AND revoked_at IS NULL`, []any{now, id(organizationID)}},
-		{`DELETE FROM memberships WHERE organization_id = ?`, []any{id(organizationID)}},
 	} {
 		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
 			return err

@@ -22,6 +22,8 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrSpent: a thing of single use was used, revoked or has expired.
 	ErrSpent = errors.New("already spent")
+	// ErrWithdrawn is an ErrSpent: what the write rests on was withdrawn since it was read.
+	ErrWithdrawn = fmt.Errorf("%w: withdrawn meanwhile", ErrSpent)
 	// ErrConflict: the row changed since it was read, or a rule over several rows would break.
 	ErrConflict = errors.New("conflict")
 	// ErrLastSuperadmin is an ErrConflict: without this person nobody could administer

@@ -80,6 +80,15 @@ func (c *FlowConsent) Covers(user, organization uuid.UUID, scopes []string) bool
 		!slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 
+// stored is the answer as the flow's row has it, "" if there is none.
+func (c *FlowConsent) stored() (string, error) {
+	if c == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(c)
+	return string(b), err
+}
+
 const flowColumns = `f.id_hash, f.client_id, f.request, f.redirect_uri, f.hint, f.pushed_hash, f.browser_hash, f.requested_at, f.expires_at, f.opened_at, f.user_id, f.sign_in_after, f.organization_id, f.consent, f.spent_at`
 
 func (f *Flow) dest() []any {

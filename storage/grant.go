@@ -94,6 +94,12 @@ const authorizationJoins = `
 		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
 		LEFT JOIN sessions s ON s.id = g.session_id`
 
+// authorizationLives is Dead as a condition on authorizationJoins, so that tokens are
+// stored only for what still lives then. What ends with time was checked with the read.
+const authorizationLives = `g.revoked_at IS NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AND u.disabled_at IS NULL AND u.deleted_at IS NULL
+		AND (g.organization_id IS NULL OR o.id IS NOT NULL AND m.role IS NOT NULL)
+		AND (g.offline OR g.session_id IS NULL OR s.id IS NOT NULL AND s.ended_at IS NULL)`
+
 // scan reads a row of own columns followed by authorizationColumns and more.
 func (a *Authorization) scan(row interface{ Scan(...any) error }, own []any, more ...any) error {
 	var o Organization

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -192,25 +193,30 @@ func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UU
 		if err := t.keepOwner(ctx, organizationID, userID); err != nil {
 			return err
 		}
-		n, err := t.exec(ctx, `DELETE FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID))
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
-			usec(s.clock()), EndMemberRemoved, id(userID), id(organizationID)); err != nil {
-			return err
-		}
-		// Whoever comes back begins anew.
-		if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
-			usec(s.clock()), id(userID), id(organizationID)); err != nil {
-			return err
+		if n, err := t.endMembership(ctx, organizationID, userID); err != nil || n == 0 {
+			return cmp.Or(err, ErrNotFound)
 		}
 		return t.event(ctx, e)
 	})
 	return fault("remove a member", err)
+}
+
+// endMembership takes a person out of an organization, with every grant and personal
+// access token in which they act for it: somebody who comes back begins anew. The
+// membership goes first, because a grant that is being written holds its row.
+func (t *tx) endMembership(ctx context.Context, organizationID, userID uuid.UUID) (int64, error) {
+	n, err := t.exec(ctx, `DELETE FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID))
+	if err != nil || n == 0 {
+		return n, err
+	}
+	now := usec(t.s.clock())
+	if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
+		now, EndMemberRemoved, id(userID), id(organizationID)); err != nil {
+		return n, err
+	}
+	_, err = t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
+		now, id(userID), id(organizationID))
+	return n, err
 }
 
 // keepOwner refuses with ErrConflict to let an organization's last owner go.

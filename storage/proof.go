@@ -135,6 +135,10 @@ func (t *tx) claim(ctx context.Context, userID uuid.UUID, profile *Profile) erro
 	if err := t.setProfile(ctx, userID, profile); err != nil {
 		return err
 	}
+	// Sessions before memberships and consents, as the statement that writes a code locks them.
+	if err := t.endAccess(ctx, userID, uuid.Nil, EndProven); err != nil {
+		return err
+	}
 	if err := t.closeOwnOrganizations(ctx, userID); err != nil {
 		return err
 	}
@@ -150,7 +154,7 @@ func (t *tx) claim(ctx context.Context, userID uuid.UUID, profile *Profile) erro
 			return err
 		}
 	}
-	return t.endAccess(ctx, userID, uuid.Nil, EndProven)
+	return nil
 }
 
 // closeOwnOrganizations ends the organizations that were made with this person as

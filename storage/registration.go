@@ -11,14 +11,16 @@ import (
 // RegistryEdit is an open change of clients and resources: all of it happens, and
 // every process sees it within a second, or none of it.
 type RegistryEdit struct {
-	tx  *tx
-	now any
+	tx      *tx
+	now     any
+	deleted []string // clients
 }
 
 // EditRegistry runs edit in one transaction that bumps the registry's version. If
 // seen is not 0, the registry must still be at that version, else ErrConflict:
 // what the edit was worked out from has changed. edit may be run more than once.
 func (s *Store) EditRegistry(ctx context.Context, seen int64, edit func(*RegistryEdit) error) error {
+	var r *RegistryEdit
 	err := s.inTx(ctx, func(t *tx) error {
 		// First, so that edits queue behind each other here instead of somewhere in the middle.
 		n, err := t.exec(ctx, `UPDATE versions SET n = n + 1 WHERE name = ? AND (n = ? OR ? = 0)`, VersionRegistry, seen, seen)
@@ -28,9 +30,33 @@ func (s *Store) EditRegistry(ctx context.Context, seen int64, edit func(*Registr
 		if err != nil {
 			return err
 		}
-		return edit(&RegistryEdit{tx: t, now: usec(s.clock())})
+		r = &RegistryEdit{tx: t, now: usec(s.clock())}
+		return edit(r)
 	})
+	if err == nil && s.engine == Postgres {
+		err = s.revokeOfDeleted(ctx, r.deleted)
+	}
 	return fault("change the registry", err)
+}
+
+// revokeOfDeleted revokes the grants that were being written while their client was
+// deleted. Their statements hold the client's row; no other can begin to by now, so
+// that waiting for it ends.
+func (s *Store) revokeOfDeleted(ctx context.Context, clients []string) error {
+	for _, c := range clients {
+		err := s.inTx(ctx, func(t *tx) error {
+			var one int
+			if err := t.row(ctx, `SELECT 1 FROM clients WHERE id = ?`+s.engine.forUpdate(), c).Scan(&one); err != nil {
+				return err
+			}
+			_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE client_id = ? AND revoked_at IS NULL`, usec(s.clock()), EndClientDeleted, c)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CreateClient registers a client with its secrets. ErrExists if the client_id is
@@ -81,6 +107,7 @@ func (r *RegistryEdit) DeleteClient(ctx context.Context, clientID string, e *Eve
 	if err != nil {
 		return err
 	}
+	r.deleted = append(r.deleted, clientID)
 	for _, q := range []struct {
 		query string
 		args  []any

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,34 +140,33 @@ func (s *Store) RefreshToken(ctx context.Context, hash secret.Hash) (*RefreshTok
 }
 
 // Rotate spends a refresh token and stores its successor and a new access token,
-// all or nothing. ErrSpent for everybody but the first, and when token or grant
-// are not valid any more.
+// all or nothing. ErrSpent for everybody but the first, and when the token is not
+// valid any more; ErrWithdrawn, with the token unspent, when its grant does not live
+// any more.
 func (s *Store) Rotate(ctx context.Context, in Redemption) error {
 	now := usec(s.clock())
+	spend := []any{now, in.Refresh.Hash, in.Hash, in.ClientID, now}
 	if s.engine == Postgres {
-		args := append([]any{now, in.Refresh.Hash, in.Hash, in.ClientID, now}, in.tokenArgs()...)
-		return s.redeem(ctx, "rotate a refresh token", rotatePostgres, args)
+		return s.redeem(ctx, "rotate a refresh token", rotatePostgres, slices.Concat([]any{in.Hash}, spend, in.tokenArgs()))
 	}
-	return fault("rotate a refresh token", s.inTx(ctx, func(t *tx) error {
-		n, err := t.exec(ctx, `UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ?`,
-			now, in.Refresh.Hash, in.Hash, in.ClientID, now)
-		if err != nil || n == 0 {
-			return spentUnless(err)
-		}
-		return t.insertTokens(ctx, in)
-	}))
+	return fault("rotate a refresh token", s.inTx(ctx, func(t *tx) error { return t.redeem(ctx, in, spendRefreshToken, spend) }))
 }
 
+const spendRefreshToken = `UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ?`
+
 const rotatePostgres = `WITH
-	spent AS (UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ? RETURNING grant_id),
-	live AS (SELECT g.id FROM grants g JOIN spent ON spent.grant_id = g.id WHERE g.revoked_at IS NULL),
+	live AS (SELECT g.id FROM refresh_tokens t JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id` + authorizationJoins + `
+		WHERE t.hash = ? AND ` + authorizationLives + `),
+	spent AS (` + spendRefreshToken + ` AND EXISTS (SELECT 1 FROM live) RETURNING grant_id AS id),
 	` + issuedPostgres
 
 // RepeatAccess stores an access token for a refresh that is answered a second
-// time, as long as the successor that goes with it is unspent; ErrSpent otherwise.
+// time, as long as the successor that goes with it is unspent and the grant lives;
+// ErrSpent otherwise.
 func (s *Store) RepeatAccess(ctx context.Context, at *AccessToken, successor secret.Hash) error {
 	n, err := s.exec(ctx, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
-		FROM refresh_tokens n JOIN grants g ON g.id = n.grant_id WHERE n.hash = ? AND n.spent_at IS NULL AND g.revoked_at IS NULL`, append(at.args(), successor)...)
+		FROM refresh_tokens n JOIN grants g ON g.id = n.grant_id JOIN clients c ON c.id = n.client_id`+authorizationJoins+`
+		WHERE n.hash = ? AND n.spent_at IS NULL AND `+authorizationLives, append(at.args(), successor)...)
 	if err == nil && n == 0 {
 		err = ErrSpent
 	}

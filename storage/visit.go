@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +41,12 @@ type Consent struct {
 	Scopes         []string
 	GrantedAt      time.Time
 	ExpiresAt      time.Time
+}
+
+// Covers reports whether it allows scopes to this person in this organization.
+func (c *Consent) Covers(user, organization uuid.UUID, scopes []string) bool {
+	return c != nil && c.UserID == user && c.OrganizationID == organization &&
+		!slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 
 // Visit returns ErrNotFound if the browser has no live session of an active person.
