@@ -148,11 +148,11 @@ func (s *Store) appliedMigrations(ctx context.Context) ([]int64, error) {
 		there = `SELECT count(to_regclass('goose_db_version'))`
 	}
 	var n int
-	if err := s.writer.QueryRowxContext(ctx, there).Scan(&n); err != nil || n == 0 {
+	if err := s.aside.QueryRowxContext(ctx, there).Scan(&n); err != nil || n == 0 {
 		return nil, err
 	}
 	var versions []int64
-	rows, err := s.writer.QueryxContext(ctx, `SELECT version_id FROM goose_db_version WHERE version_id > 0`)
+	rows, err := s.aside.QueryxContext(ctx, `SELECT version_id FROM goose_db_version WHERE version_id > 0`)
 	err = scanAll(rows, err, func(r *sqlx.Rows) error {
 		var v int64
 		err := r.Scan(&v)

@@ -52,8 +52,8 @@ func shareSessions(ctx context.Context, first, second *pgConn) (bool, error) {
 	}
 	held, err := second.BeginTx(ctx, driver.TxOptions{})
 	if err != nil {
-		if strings.Contains(err.Error(), "statement pooling") {
-			return false, fmt.Errorf("%w: it runs in statement mode, which has no transactions; use pool_mode = session or transaction", ErrPooler)
+		if errors.Is(err, driver.ErrBadConn) {
+			return false, fmt.Errorf("%w: it closes the connection at BEGIN, as in statement mode, which has no transactions; use pool_mode = session or transaction", ErrPooler)
 		}
 		return false, err
 	}

@@ -32,6 +32,7 @@ type Store struct {
 	engine Engine
 	writer *sqlx.DB
 	reader *sqlx.DB // the writer again on PostgreSQL
+	aside  *sqlx.DB // for looking at the database; the reader again on SQLite
 	path   string   // of the SQLite file
 	now    func() time.Time
 
@@ -71,9 +72,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if engine == Postgres {
 		s.writer = sqlx.NewDb(sql.OpenDB(wrap(w)), "postgres")
 		s.reader = s.writer
+		s.aside = sqlx.NewDb(sql.OpenDB(wrap(w)), "postgres")
+		s.aside.SetMaxOpenConns(asideConns)
+		s.aside.SetMaxIdleConns(asideConns)
 	} else {
 		s.writer = sqlx.NewDb(sql.OpenDB(wrap(w)), "sqlite3")
 		s.reader = sqlx.NewDb(sql.OpenDB(wrap(r)), "sqlite3")
+		s.aside = s.reader
 	}
 	size(engine, s.writer.DB, s.reader.DB, conns)
 	if p, ok := w.(*pgConnector); ok {
@@ -95,7 +100,7 @@ func (s *Store) Engine() Engine { return s.engine }
 // Close closes all connections.
 func (s *Store) Close() error {
 	if s.reader == s.writer {
-		return s.writer.Close()
+		return errors.Join(s.aside.Close(), s.writer.Close())
 	}
 	return errors.Join(s.reader.Close(), s.writer.Close())
 }
@@ -106,8 +111,10 @@ func (s *Store) Ping(ctx context.Context) (time.Time, error) {
 	if s.engine == SQLite {
 		q = `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
 	}
+	ctx, done := limit(ctx, false)
+	defer done()
 	var t time.Time
-	err := s.row(ctx, q).Scan(instant{&t})
+	err := s.aside.QueryRowxContext(ctx, q).Scan(instant{&t})
 	return t, fault("ping", err)
 }
 

@@ -33,7 +33,11 @@ func Doctor(ctx context.Context, cfg *Config) []Finding {
 	}
 	a, err := open(ctx, cfg, Options{Now: time.Now})
 	if err != nil {
-		d.bad("database", err.Error(), "check DATABASE_URL, that the server runs, and that this machine may connect")
+		remedy := "check DATABASE_URL, that the server runs, and that this machine may connect"
+		if errors.Is(err, storage.ErrPooler) {
+			remedy = "do what it says, or let DATABASE_URL lead past the pooler (docs/operations.md)"
+		}
+		d.bad("database", err.Error(), remedy)
 		return d.found
 	}
 	defer a.Close()

@@ -21,8 +21,12 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// checkTimeout bounds one look at everything the server needs.
-const checkTimeout = 2 * time.Second
+// What a look at the database and at Redis may take: /readyz answers within two
+// seconds, and the one must not be blamed for the other.
+const (
+	checkTimeout = 1200 * time.Millisecond
+	redisTimeout = 250 * time.Millisecond
+)
 
 // lookFor is how long a look at everything serves those who ask: strangers may, as
 // often as they like.
@@ -38,47 +42,117 @@ type Health struct {
 
 // Check looks at everything the server needs.
 func (s *Server) Check(ctx context.Context) Health {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	h := Health{Status: "ready", Checks: map[string]string{"database": "ok", "clock": "ok", "keys": "ok", "migrations": "ok"}}
+	h := Health{Status: "ready", Checks: map[string]string{"keys": "ok"}}
 	worse := func(check, sentence, status string) {
 		h.Checks[check] = sentence
 		if h.Status != "unavailable" {
 			h.Status = status
 		}
 	}
-	dbClock, err := s.app.Store.Ping(ctx)
-	if err != nil {
-		worse("database", "no answer", "unavailable")
-		delete(h.Checks, "clock")
-		delete(h.Checks, "migrations")
-	} else {
-		if skew := s.app.now().Sub(dbClock).Abs(); skew > storage.MaxSkew {
-			worse("clock", "this node's clock is "+skew.Round(time.Second).String()+" off the database's", "degraded")
-		}
-		if pending, err := s.app.Store.Pending(ctx); err != nil || pending {
-			worse("migrations", "the schema is not this binary's", "degraded")
-		}
-	}
-	if err == nil {
-		h.Checks["mail"] = "ok"
-		if mails, err := s.outbox.Status(ctx); err == nil {
-			s.metrics.waiting.Set(float64(mails.Waiting))
-			if sentence := mailHealth(mails); sentence != "ok" {
-				worse("mail", sentence, "degraded")
-			}
-		}
-	}
+	s.checkDatabase(ctx, h.Checks, worse)
 	if len(s.app.Keys.Algs()) == 0 {
 		worse("keys", "there is no signing key", "unavailable")
 	}
 	if s.redis != nil {
 		h.Checks["redis"] = "ok"
-		if err := session.PingRedis(ctx, s.redis); err != nil {
+		soon, cancel := context.WithTimeout(ctx, redisTimeout)
+		defer cancel()
+		if err := session.PingRedis(soon, s.redis); err != nil {
 			worse("redis", "no answer; sessions and limits use the database", "degraded")
 		}
 	}
 	return h
+}
+
+// checkDatabase looks at what only the database tells. It uses connections of its
+// own, so that it does not queue behind requests.
+func (s *Server) checkDatabase(ctx context.Context, checks map[string]string, worse func(check, sentence, status string)) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	clock, err := s.app.Store.Ping(ctx)
+	if err != nil {
+		worse("database", "no answer", "unavailable")
+		return
+	}
+	for _, check := range []string{"database", "clock", "migrations", "writes", "mail"} {
+		checks[check] = "ok"
+	}
+	if skew := s.app.now().Sub(clock).Abs(); skew > storage.MaxSkew {
+		worse("clock", "this node's clock is "+skew.Round(time.Second).String()+" off the database's", "degraded")
+	}
+	switch pending, err := s.app.Store.Pending(ctx); {
+	case errors.Is(err, storage.ErrNewerSchema):
+		// Nodes of two releases run side by side during an update.
+		worse("migrations", "the schema is newer than this program", "degraded")
+	case err != nil:
+		delete(checks, "migrations")
+		worse("database", "the schema's version cannot be read", "unavailable")
+	case pending:
+		worse("migrations", "the schema lacks migrations", "unavailable")
+	}
+	if sentence := s.tryWrite(ctx); sentence != "ok" {
+		worse("writes", sentence, "degraded")
+	}
+	soon, enough := context.WithTimeout(ctx, mailTimeout)
+	defer enough()
+	if mails, err := s.outbox.Status(soon); err == nil {
+		s.metrics.waiting.Set(float64(mails.Waiting))
+		if sentence := mailHealth(mails); sentence != "ok" {
+			worse("mail", sentence, "degraded")
+		}
+	}
+}
+
+// Whether the database can be written to is tried at most every tryEvery, whoever
+// asks. A look waits for the result at most tryWait, and for the outbox mailTimeout.
+const (
+	tryEvery    = 10 * time.Second
+	tryWait     = 500 * time.Millisecond
+	mailTimeout = 300 * time.Millisecond
+)
+
+// tried is the last try to write to the database.
+type tried struct {
+	mu       sync.Mutex
+	at       time.Time
+	running  chan struct{} // closed when the try that runs has ended; nil while none does
+	sentence string        // "ok", or what the last one met
+}
+
+// tryWrite returns "ok" or why the database cannot be written to. A try that takes
+// longer than a look goes on by itself.
+func (s *Server) tryWrite(ctx context.Context) string {
+	t := &s.tried
+	t.mu.Lock()
+	if age := s.app.now().Sub(t.at); t.running == nil && (age < 0 || age >= tryEvery) {
+		ended := make(chan struct{})
+		t.running, t.at = ended, s.app.now()
+		go func() {
+			sentence := "ok"
+			if err := s.app.Store.TryWrite(context.WithoutCancel(ctx)); err != nil {
+				sentence = storage.Trouble(err)
+				s.app.Log.Warn("the database cannot be written to", "cause", sentence, "error", err)
+			}
+			t.mu.Lock()
+			t.sentence, t.running = sentence, nil
+			t.mu.Unlock()
+			close(ended)
+		}()
+	}
+	running := t.running
+	t.mu.Unlock()
+	if running != nil {
+		wait := time.NewTimer(tryWait)
+		defer wait.Stop()
+		select {
+		case <-running:
+		case <-wait.C:
+			return "a write has had no answer for half a second; another transaction or process may hold a lock"
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sentence
 }
 
 // looked is the last look at everything.

@@ -55,7 +55,7 @@ func TestWithoutItsDatabase(t *testing.T) {
 		t.Errorf("/readyz: %d %s", ready.Status, ready.Body)
 	}
 	inside := httptest.NewRecorder()
-	s.Server.Admin().ServeHTTP(inside, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	s.Server.Admin().ServeHTTP(inside, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/readyz", nil))
 	if inside.Code != http.StatusServiceUnavailable || !strings.Contains(inside.Body.String(), `"database":"no answer"`) {
 		t.Errorf("/readyz for operators: %d %s", inside.Code, inside.Body)
 	}

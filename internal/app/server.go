@@ -41,6 +41,7 @@ type Server struct {
 	redis    session.Redis // nil without REDIS_URL
 	draining atomic.Bool
 	looked   looked
+	tried    tried
 	workers  []worker
 }
 
@@ -240,7 +241,11 @@ func unavailable(err error) bool {
 }
 
 // Handler answers the public listener.
-func (s *Server) Handler() http.Handler { return s.router }
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.router.ServeHTTP(w, r.WithContext(storage.WithRequestLimit(r.Context())))
+	})
+}
 
 // Admin answers the admin listener: metrics, health, profiles.
 func (s *Server) Admin() http.Handler { return s.admin }

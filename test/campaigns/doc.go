@@ -16,6 +16,10 @@
 //	proofs of each kind × 16 rivals on two processes            4             100
 //	kill -9 under load, for each engine                         3              20
 //	seconds of load while connections are cut                   3              10
+//	tables that are locked, one after the other                 1               3
+//	locks of 5 s under the load of two nodes                    1               6
+//	rounds of silent, and of read-only connections              1               3
+//	families refreshed behind PgBouncer                        16              64
 //	rounds of requests whose writes lose                       40             200
 //	starts of three nodes on an empty database                  1              10
 package campaigns

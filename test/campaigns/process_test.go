@@ -42,6 +42,7 @@ var key = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("campaign"), 4))
 type installation struct {
 	engine storage.Engine
 	url    string
+	beside string // the URL for looking at the database; "" if it is url
 	issuer string
 	dir    string // the working directory of its processes
 	// settings are further ones, "SALLYPORT_CONFIRM_EMAIL=true", of processes that start from now on.

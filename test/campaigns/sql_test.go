@@ -1,6 +1,7 @@
 package campaigns
 
 import (
+	"cmp"
 	"database/sql"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func (in *installation) open(t testing.TB, options string) *sql.DB {
 	t.Helper()
 	name, source := "sqlite", "file:"+strings.TrimPrefix(in.url, "sqlite://")+"?_pragma=busy_timeout(10000)"
 	if in.engine == storage.Postgres {
-		name, source = "postgres", in.url
+		name, source = "postgres", cmp.Or(in.beside, in.url)
 	}
 	db, err := sql.Open(name, source+options)
 	if err != nil {
