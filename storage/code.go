@@ -125,12 +125,12 @@ const (
 		AND k.withdrawn_at IS NULL AND k.expires_at > ?`
 )
 
-const insertGrant = `INSERT INTO grants (id, user_id, client_id, organization_id, session_id, offline, scopes, audience, auth_time, acr, amr, claims, created_at, expires_at)`
+const insertGrant = `INSERT INTO grants (id, user_id, client_id, organization_id, session_id, offline, scopes, audience, auth_time, acr, amr, claims, created_at, expires_at, resource)`
 const insertCode = `INSERT INTO codes (hash, grant_id, client_id, redirect_uri, challenge, nonce, expires_at)`
 
 func (g *Grant) args() []any {
 	return []any{id(g.ID), id(g.UserID), g.ClientID, id(g.OrganizationID), id(g.SessionID), g.Offline, words(g.Scopes), words(g.Audience),
-		usec(g.AuthTime), g.ACR, words(g.AMR), g.Claims, usec(g.CreatedAt), usec(g.ExpiresAt)}
+		usec(g.AuthTime), g.ACR, words(g.AMR), g.Claims, usec(g.CreatedAt), usec(g.ExpiresAt), g.Resource}
 }
 
 func (c *Code) args() []any {
@@ -171,7 +171,7 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 			usec(in.SeenAt), usec(in.IdleExpiresAt), id(in.Grant.SessionID)); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, insertGrant+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, in.Grant.args()...); err != nil {
+		if _, err := t.exec(ctx, insertGrant+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, in.Grant.args()...); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, insertCode+` VALUES (?, ?, ?, ?, ?, ?, ?)`, in.Code.args()...); err != nil {
@@ -230,7 +230,7 @@ const issueCodePostgres = `WITH
 		AND (CAST(? AS uuid) IS NULL OR EXISTS (SELECT 1 FROM member))
 		AND (CAST(? AS uuid) IS NULL OR EXISTS (SELECT 1 FROM consent))),
 	g AS (` + insertGrant + ` SELECT CAST(? AS uuid), CAST(? AS uuid), CAST(? AS text), CAST(? AS uuid), CAST(? AS uuid), CAST(? AS boolean),
-		CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint) FROM live RETURNING id),
+		CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint), CAST(? AS text) FROM live RETURNING id),
 	code AS (` + insertCode + ` SELECT CAST(? AS bytea), CAST(? AS uuid), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint) FROM live)
 	INSERT INTO audit_events (` + eventColumns + `) ` + selectEvent + ` FROM live`
 

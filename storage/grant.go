@@ -23,6 +23,8 @@ type Grant struct {
 	Offline  bool
 	Scopes   []string
 	Audience []string
+	// Resource is the resource that the authorization request named (RFC 8707): access tokens are for it alone. "" if none.
+	Resource string
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
@@ -34,12 +36,12 @@ type Grant struct {
 	RevokedAt time.Time
 }
 
-const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.revoked_at`
+const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.revoked_at, g.resource`
 
 func (g *Grant) dest() []any {
 	return []any{optional[uuid.UUID]{&g.ID}, optional[uuid.UUID]{&g.UserID}, optional[string]{&g.ClientID}, optional[uuid.UUID]{&g.OrganizationID},
 		optional[uuid.UUID]{&g.SessionID}, optional[bool]{&g.Offline}, list{&g.Scopes}, list{&g.Audience}, instant{&g.AuthTime}, optional[string]{&g.ACR},
-		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt}}
+		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt}, optional[string]{&g.Resource}}
 }
 
 // Authorization is a grant with the present state of all it depends on, read in

@@ -15,6 +15,7 @@ const (
 	KeyActive   KeyState = "active"   // signs; one for each algorithm
 	KeyRetired  KeyState = "retired"  // published, signs no more
 	KeyArchived KeyState = "archived" // known here only, to recognise old tokens handed back as hints
+	KeyRevoked  KeyState = "revoked"  // verifies nothing; kept to tell its tokens from forgeries
 )
 
 // SigningKey is one key pair that tokens are signed with. UNIQUE (alg, generation)
@@ -33,9 +34,10 @@ type SigningKey struct {
 	ActiveAt    time.Time
 	RetiredAt   time.Time
 	ArchivedAt  time.Time
+	RevokedAt   time.Time
 }
 
-const keyColumns = `kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at, retired_at, archived_at`
+const keyColumns = `kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at, retired_at, archived_at, revoked_at`
 
 // SigningKeys returns all keys, by algorithm, newest first, and the version of
 // the versions row they are at least as new as.
@@ -49,7 +51,10 @@ func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, int64, error) {
 	err = s.rows(ctx, func(r *sqlx.Rows) error {
 		var k SigningKey
 		err := r.Scan(&k.KID, &k.Alg, &k.Generation, &k.State, &k.Public, &k.Sealed, instant{&k.CreatedAt}, instant{&k.ActivatesAt},
-			instant{&k.ActiveAt}, instant{&k.RetiredAt}, instant{&k.ArchivedAt})
+			instant{&k.ActiveAt}, instant{&k.RetiredAt}, instant{&k.ArchivedAt}, instant{&k.RevokedAt})
+		if !k.RevokedAt.IsZero() {
+			k.State = KeyRevoked
+		}
 		keys = append(keys, k)
 		return err
 	}, `SELECT `+keyColumns+` FROM signing_keys ORDER BY alg, generation DESC`)
@@ -60,7 +65,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, int64, error) {
 // this generation.
 func (s *Store) AddSigningKey(ctx context.Context, k *SigningKey, e *Event) error {
 	return s.changeKeys(ctx, "add a signing key", e, func(t *tx) (int64, error) {
-		return t.exec(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
+		return t.exec(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)`,
 			k.KID, k.Alg, k.Generation, string(k.State), string(k.Public), k.Sealed, usec(k.CreatedAt), usec(k.ActivatesAt), usec(k.ActiveAt))
 	})
 }
@@ -103,6 +108,26 @@ func (s *Store) ArchiveSigningKey(ctx context.Context, kid string, now, before t
 func (s *Store) DeleteSigningKey(ctx context.Context, kid string, before time.Time, e *Event) error {
 	return s.changeKeys(ctx, "delete a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `DELETE FROM signing_keys WHERE kid = ? AND state = 'archived' AND archived_at <= ?`, kid, usec(before))
+	})
+}
+
+// RevokeSigningKey takes a key out of use for good: it signs nothing, is not published
+// and verifies nothing. successor is the pending key that signs from now on in its
+// place; "" for a key that is not the active one. ErrConflict when the key was revoked
+// before, is active and gets no successor, or the successor is not pending any more.
+func (s *Store) RevokeSigningKey(ctx context.Context, kid, successor string, now time.Time, e *Event) error {
+	return s.changeKeys(ctx, "revoke a signing key", e, func(t *tx) (int64, error) {
+		if successor != "" {
+			n, err := t.exec(ctx, `UPDATE signing_keys SET state = 'active', active_at = ? WHERE kid = ? AND state = 'pending'
+				AND alg = (SELECT alg FROM signing_keys WHERE kid = ? AND state = 'active')`, usec(now), successor, kid)
+			if err != nil || n == 0 {
+				return n, err
+			}
+		}
+		// The state is archived, so that nodes of the release before do not publish the key.
+		return t.exec(ctx, `UPDATE signing_keys SET state = 'archived', retired_at = COALESCE(retired_at, ?), archived_at = COALESCE(archived_at, ?),
+			revoked_at = ?, private_sealed = NULL WHERE kid = ? AND revoked_at IS NULL AND (state <> 'active' OR ? <> '')`,
+			usec(now), usec(now), usec(now), kid, successor)
 	})
 }
 

@@ -65,10 +65,16 @@ type ScopeIndex struct {
 	version   int64
 	resources []Resource
 	audience  map[string][]string // scope → identifiers of the resources that define it
+	scopesOf  map[string]map[string]string
 }
 
 // Audience are the resources that define scope, nil if none does.
 func (x *ScopeIndex) Audience(scope string) []string { return x.audience[scope] }
+
+// ResourceScopes are the scopes that a resource defines; nil if there is no such resource.
+func (x *ScopeIndex) ResourceScopes(identifier string) map[string]string {
+	return x.scopesOf[identifier]
+}
 
 // Serves reports whether a client acts as one of the resources in audience.
 func (x *ScopeIndex) Serves(clientID string, audience []string) bool {
@@ -126,7 +132,7 @@ func (r *Registry) Scopes(ctx context.Context) (*ScopeIndex, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	x := &ScopeIndex{version: r.version.Load(), audience: map[string][]string{}}
+	x := &ScopeIndex{version: r.version.Load(), audience: map[string][]string{}, scopesOf: map[string]map[string]string{}}
 	if won := r.scopes.Load(); won != nil && won.version == x.version {
 		return won, nil
 	}
@@ -135,6 +141,7 @@ func (r *Registry) Scopes(ctx context.Context) (*ScopeIndex, error) {
 		return nil, err
 	}
 	for _, res := range x.resources {
+		x.scopesOf[res.Identifier] = res.Scopes
 		for scope := range res.Scopes {
 			x.audience[scope] = append(x.audience[scope], res.Identifier)
 		}
