@@ -211,7 +211,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
 	now, v := p.now(), j.Visit
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
-		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience,
+		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
 		AuthTime: v.Session.AuthTime, ACR: q.answer(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
 	g.ExpiresAt = now.Add(codeLifetime + accessTokenLifetime)
 	if g.Offline {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type presented struct {
 	token *storage.AccessToken
 	auth  *storage.Authorization
 	jti   string // of a JWT
+	// granted are the scopes of the grant, or those that the client may have for itself.
+	granted []string
 }
 
 // errDead: the token is unknown, expired, revoked, or not an access token. Its
@@ -49,14 +52,54 @@ func (p *Provider) present(ctx context.Context, raw string) (*presented, error) 
 	}
 	if t.GrantID != uuid.Nil {
 		t.OrganizationID = a.Grant.OrganizationID
-		err = p.withholdOrganizations(ctx, a, p.now())
 	}
-	return &presented{token: t, auth: a}, err
+	return p.withGranted(ctx, &presented{token: t, auth: a})
+}
+
+// withGranted adds what was granted to a token that is live otherwise, and leaves out the
+// organizations that it may not tell of now. A token with a scope that was not granted is
+// dead: it is forged, or its client has lost the scope since.
+func (p *Provider) withGranted(ctx context.Context, t *presented) (*presented, error) {
+	var err error
+	if t.granted, err = p.grantedScopes(ctx, t.token, t.auth); err != nil {
+		return nil, err
+	}
+	if !containsAll(t.granted, t.token.Scopes) {
+		return nil, dead("it has a scope that was not granted")
+	}
+	if t.token.GrantID != uuid.Nil {
+		err = p.withholdOrganizations(ctx, t.auth, p.now())
+	}
+	return t, err
+}
+
+// grantedScopes are the scopes that a token can have: those of its grant, or of its client's registration.
+func (p *Provider) grantedScopes(
+	ctx context.Context, t *storage.AccessToken, a *storage.Authorization,
+) ([]string, error) {
+	if t.GrantID != uuid.Nil {
+		return a.Grant.Scopes, nil
+	}
+	c, err := p.client(ctx, t.ClientID)
+	if errors.Is(err, errUnknownClient) {
+		return nil, dead("the client is disabled")
+	} else if err != nil {
+		return nil, err
+	}
+	if !c.may("client_credentials") {
+		return nil, dead("the client is not registered for the grant")
+	}
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.ownScopes(index), nil
 }
 
 // jwtAccess are the claims of our own JWT access tokens that we read back.
 type jwtAccess struct {
 	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
 	Client   string   `json:"client_id"`
 	Audience oneOrAll `json:"aud"`
 	ID       string   `json:"jti"`
@@ -70,9 +113,9 @@ type jwtAccess struct {
 // out (RFC 9068, section 4); grant, client and jti are looked up: for this server a
 // revocation counts before exp.
 func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, error) {
-	verified, err := p.keys.Verify(raw, nil)
-	if err != nil || verified.Type != keys.TypeAccessToken {
-		return nil, dead("not a JWT access token of this server")
+	verified, err := p.keys.Verify(raw, keys.TypeAccessToken)
+	if err != nil {
+		return nil, errors.Join(dead("not a JWT access token of this server"), err)
 	}
 	var c jwtAccess
 	if err := json.Unmarshal(verified.Claims, &c); err != nil || c.Issuer != p.issuer {
@@ -81,8 +124,15 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	now := p.now()
 	t := &storage.AccessToken{ClientID: c.Client, Scopes: strings.Fields(c.Scope), Audience: c.Audience,
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}
-	if !now.Before(t.ExpiresAt) {
+	switch {
+	case !now.Before(t.ExpiresAt):
 		return nil, dead("the token has expired")
+	case c.Issued <= 0 || c.Expires-c.Issued > int64(accessTokenLifetime/time.Second):
+		return nil, dead("the token lives longer than any that is issued here")
+	case t.CreatedAt.After(now.Add(clockLeeway)):
+		return nil, dead("the token was issued in the future")
+	case c.ID == "":
+		return nil, dead("the token has no jti")
 	}
 	jti := revokedID(c.ID)
 	var a *storage.Authorization
@@ -109,11 +159,30 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	if a.Organization != nil {
 		t.OrganizationID = a.Organization.ID
 	}
-	if t.GrantID != uuid.Nil {
-		err = p.withholdOrganizations(ctx, a, now)
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return &presented{token: t, auth: a, jti: c.ID}, err
+	// The signature alone is not believed: others who have learned the key can sign, too.
+	subject := t.ClientID
+	if t.GrantID != uuid.Nil {
+		subject = a.User.Sub.String()
+	}
+	switch {
+	case c.Subject != subject || (t.GrantID != uuid.Nil && a.Grant.ClientID != t.ClientID):
+		return nil, dead("the grant is of another person or client")
+	case len(t.Audience) == 0 || !containsAll(p.audienceOf(index, t.Scopes), t.Audience):
+		return nil, dead("aud is not that of its scopes")
+	}
+	return p.withGranted(ctx, &presented{token: t, auth: a, jti: c.ID})
 }
+
+func containsAll(list, members []string) bool {
+	return !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(list, m) })
+}
+
+// clockLeeway is how far the clock of the node that issued a token may be ahead.
+const clockLeeway = 5 * time.Second
 
 // revokedID is how the jti of a JWT access token is kept once it is revoked.
 func revokedID(jti string) secret.Hash { return secret.HashOf("access token\x00" + jti) }

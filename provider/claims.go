@@ -186,6 +186,16 @@ func organizationList(all []storage.Membership) []organizationEntry {
 	return list
 }
 
+// organizationScopes are the scopes that decide which organization claims an access
+// token tells. A token that has scopes of resources only still names the organization
+// that was granted: a resource server must know for whom it acts.
+func organizationScopes(scopes, granted []string) []string {
+	if slices.Contains(granted, "org") && !slices.ContainsFunc(scopes, isStandardScope) {
+		return append(slices.Clone(scopes), "org")
+	}
+	return scopes
+}
+
 // userinfoClaims are the answer of the userinfo endpoint for a token with scopes.
 func userinfoClaims(a *storage.Authorization, scopes []string) map[string]any {
 	claims := map[string]any{"sub": a.User.Sub.String()}
@@ -256,7 +266,7 @@ func readClaims(stored string) *claimsRequest {
 
 // accessTokenClaims are a JWT access token's (RFC 9068, section 2.2). A token of
 // the client_credentials grant has a zero authorization and the client as subject.
-func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *storage.AccessToken, jti string) map[string]any {
+func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *storage.AccessToken, granted []string, jti string) map[string]any {
 	claims := map[string]any{
 		"iss": p.issuer, "sub": c.ID, "aud": audienceClaim(t.Audience), "client_id": c.ID, "jti": jti,
 		"iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix(), "scope": strings.Join(t.Scopes, " "),
@@ -266,7 +276,7 @@ func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *sto
 		claims["gid"] = a.Grant.ID.String()
 		authenticationClaims(claims, &a.Grant)
 	}
-	organizationClaims(claims, a, t.Scopes)
+	organizationClaims(claims, a, organizationScopes(t.Scopes, granted))
 	if a.Grant.ID == uuid.Nil {
 		delete(claims, "roles")
 	}

@@ -62,7 +62,7 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 	for _, aud := range g.p.audienceOf(index, scopes) {
 		r.GrantAudience(aud)
 	}
-	return nil
+	return u.restrictToResource(index, r.GetRequestForm(), scopes)
 }
 
 // read finds the token and decides whether it may be used, once more or at all.

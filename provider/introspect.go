@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -67,16 +66,12 @@ func (p *Provider) introspection(t *presented) map[string]any {
 	if t.token.GrantID != uuid.Nil {
 		claims["sub"] = t.auth.User.Sub.String()
 		authenticationClaims(claims, &t.auth.Grant)
-		organizationClaims(claims, t.auth, t.token.Scopes)
-	} else {
-		organizationClaims(claims, t.auth, withoutRoles(t.token.Scopes))
+	}
+	organizationClaims(claims, t.auth, organizationScopes(t.token.Scopes, t.granted))
+	if t.token.GrantID == uuid.Nil {
+		delete(claims, "roles")
 	}
 	return claims
-}
-
-// withoutRoles: platform roles are a person's, a client has none.
-func withoutRoles(scopes []string) []string {
-	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "roles" })
 }
 
 // introspectRefresh answers for a refresh token, to its own client alone.

@@ -114,11 +114,11 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, error) {
 	l := &logout{}
 	id := params.Get("client_id")
-	if raw := params.Get("id_token_hint"); raw != "" {
-		hint, err := p.readHint(raw)
-		if err != nil {
-			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Err: err}
-		}
+	hint, err := p.readHint(params.Get("id_token_hint"))
+	if err != nil {
+		return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Err: err}
+	}
+	if hint != nil {
 		if id != "" && !slices.Contains(hint.Audience, id) {
 			return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Message: "The id_token_hint was issued to another client than client_id names."}
 		}
@@ -181,15 +181,19 @@ func (p *Provider) visitor(r *http.Request, browser secret.Hash) (*storage.Visit
 	return v, nil
 }
 
-// readHint verifies an ID token that comes back as a hint. It may have expired and
-// its key may be archived, but it must be an ID token of ours (RFC 8725, section 3.11).
+// readHint verifies an ID token that comes back as a hint; nil if there is none. It
+// may have expired and its key may be archived, but it must be an ID token of ours
+// (RFC 8725, section 3.11). One that a revoked key signed counts as none: it may be
+// forged, and the clients that hold a true one are not to blame.
 func (p *Provider) readHint(raw string) (*storage.Hint, error) {
-	t, err := p.keys.Verify(raw, nil)
-	if err != nil {
-		return nil, err
+	if raw == "" {
+		return nil, nil
 	}
-	if t.Type != keys.TypeIDToken {
-		return nil, errors.New("the hint is a token of another kind")
+	t, err := p.keys.Verify(raw, keys.TypeIDToken)
+	if errors.Is(err, keys.ErrRevoked) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
 	}
 	var c struct {
 		Issuer       string   `json:"iss"`

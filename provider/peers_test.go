@@ -53,6 +53,10 @@ var peerClients = map[string]string{
 	"server":   `{"grant_types":["client_credentials"],"redirect_uris":[],"response_types":[],"post_logout_redirect_uris":[],"scope":"","skip_consent":false}`,
 	"acme":     `{"organization":"acme-corp","grant_types":["authorization_code","refresh_token","client_credentials"]}`,
 	"slow":     `{"default_max_age":0}`,
+	"both": `{"scope":"openid email offline_access org api:read api:write files:read","organization":"acme-corp",
+		"grant_types":["authorization_code","refresh_token","client_credentials"]}`,
+	"both-jwt": `{"scope":"openid email offline_access org api:read api:write files:read","access_token_format":"jwt",
+		"grant_types":["authorization_code","refresh_token","client_credentials"]}`,
 }
 
 // eachEngineWithPeers is harness.EachEngine with the peers registered.
@@ -110,7 +114,10 @@ func newPeers(t *testing.T, s *harness.Server) *peers {
 		}
 		fmt.Fprintf(&yaml, "  - %s\n", line) // JSON is YAML
 	}
-	fmt.Fprintf(&yaml, "resources:\n  - {identifier: 'https://files.example', name: Files, scopes: {'files:read': Read your files}, served_by: [server]}\n")
+	yaml.WriteString(`resources:
+  - {identifier: 'https://files.example', name: Files, scopes: {'files:read': Read your files}, served_by: [server]}
+  - {identifier: 'https://other.example', name: Other, scopes: {'other:read': Read other things}, served_by: [server]}
+`)
 	s.Apply(t, yaml.String())
 	return p
 }

@@ -30,6 +30,7 @@ type request struct {
 	target target
 
 	scopes   []string // known ones, in order, without duplicates
+	resource string   // the one that the access token is to be for; "" if none is named
 	audience []string
 	prompt   []string
 	maxAge   time.Duration // -1 if not asked
@@ -143,7 +144,21 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 		return protocolError(err)
 	}
 	q.org.Client, q.org.Parameter = q.client.Organization, q.params.Get("organization")
-	for scope := range strings.FieldsSeq(q.params.Get("scope")) {
+	asked := strings.Fields(q.params.Get("scope"))
+	var e *Error
+	if q.resource, e = resourceParam(q.params); e != nil {
+		return e
+	}
+	if q.resource != "" {
+		all := scopesAt(index, q.resource, q.client.scopes)
+		if len(all) == 0 {
+			return errInvalidTarget
+		}
+		if len(asked) == 0 {
+			asked = all
+		}
+	}
+	for _, scope := range asked {
 		registered := scope
 		if strings.HasPrefix(scope, "org:") {
 			registered = "org" // org:<slug> needs, and is granted as, org
@@ -154,6 +169,8 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 			continue
 		case !slices.Contains(q.client.scopes, registered):
 			return refuse("invalid_scope", "A requested scope is not registered for this client.")
+		case q.resource != "" && audience != nil && !slices.Contains(audience, q.resource):
+			continue // no token of this grant will be for another resource, so the person is not asked for its scopes
 		}
 		q.org.Scopes = append(q.org.Scopes, scope)
 		if !slices.Contains(q.scopes, registered) {
@@ -164,7 +181,12 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 	if len(q.scopes) == 0 {
 		return refuse("invalid_scope", "The request asks for no scope that is known here.")
 	}
-	if len(q.audience) == 0 {
+	switch {
+	case q.resource != "" && len(scopesAt(index, q.resource, q.scopes)) == 0:
+		return errNoResourceScope
+	case q.resource != "":
+		q.audience = []string{q.resource}
+	case len(q.audience) == 0:
 		q.audience = []string{p.issuer}
 	}
 	// Without the grant type there would be no refresh token: do not ask the person for it.

@@ -139,7 +139,7 @@ func acceptedParameters(t *testing.T, s *harness.Server, b *harness.Browser) {
 	for _, extra := range []url.Values{
 		{"display": {"page"}}, {"display": {"popup"}}, {"display": {"nonsense"}}, {"ui_locales": {"se"}}, {"claims_locales": {"se"}}, {"login_hint": {"bob@acme-corp.com"}},
 		{"login_hint": {`"><script>alert(1)</script>`}}, {"extra": {"foobar"}}, {"acr_values": {"1 2"}}, {"nonce": nil}, {"prompt": {""}}, {"response_mode": {"query"}}, {"response_mode": {""}},
-		{"scope": {"profile openid"}}, {"scope": {"openid openid"}}, {"code_challenge": nil, "code_challenge_method": nil}, {"max_age": {"10000"}}, {"resource": {"a", "b"}},
+		{"scope": {"profile openid"}}, {"scope": {"openid openid"}}, {"code_challenge": nil, "code_challenge_method": nil}, {"max_age": {"10000"}}, {"resource": {""}}, {"audience": {"a", "b"}},
 		{"claims": {`{"userinfo":{"name":{"essential":true}}}`}},
 	} {
 		codeOf(t, s, b, redirectPortal(s).Authorize(extra))

@@ -31,7 +31,10 @@ type unit struct {
 	repeat      bool   // the refresh token was spent a moment ago: answer once more
 	accessToken string // as generated, for at_hash
 	jwt         bool   // the access token has no row
-	redemption  storage.Redemption
+	// resource is the one that the access token is for, with these scopes only; "" if it is for all that was granted.
+	resource       string
+	resourceScopes []string
+	redemption     storage.Redemption
 }
 
 type unitKey struct{}
@@ -154,6 +157,9 @@ func (s *store) CreateAccessTokenSession(ctx context.Context, _ string, r fosite
 func (u *unit) newAccessToken(r fosite.Requester) *storage.AccessToken {
 	t := &storage.AccessToken{ClientID: u.client.ID, Scopes: r.GetGrantedScopes(), Audience: r.GetGrantedAudience(),
 		CreatedAt: u.now, ExpiresAt: u.now.Add(accessTokenLifetime)}
+	if u.resource != "" {
+		t.Scopes, t.Audience = u.resourceScopes, []string{u.resource}
+	}
 	if u.auth != nil {
 		t.GrantID = u.auth.Grant.ID
 		// A token does not outlive the grant it was made from.

@@ -69,7 +69,11 @@ func (p *Provider) jwtAccessToken(ctx context.Context, u *unit, t *storage.Acces
 			auth.Organization = o
 		}
 	}
-	return p.sign(u.client.idTokenAlg(), keys.TypeAccessToken, p.accessTokenClaims(u.client, auth, t, uuid.NewString()))
+	granted, err := p.grantedScopes(ctx, t, auth)
+	if err != nil {
+		return "", err
+	}
+	return p.sign(u.client.idTokenAlg(), keys.TypeAccessToken, p.accessTokenClaims(u.client, auth, t, granted, uuid.NewString()))
 }
 
 func (*strategy) AccessTokenSignature(_ context.Context, token string) string { return token }

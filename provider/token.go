@@ -28,7 +28,7 @@ type tokenResponse struct {
 // token is the token endpoint: authenticate, check and make by fosite, write with
 // one statement, answer.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.Form(r)
+	form, err := web.Form(r, "resource")
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,15 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 		return err
 	}
 	if verifyChallenge(u.code.Challenge, form.Get("code_verifier")) {
-		return p.checkPolicies(ctx, u.auth, u.now) // a deadline may have passed since the code was issued
+		// A deadline may have passed since the code was issued.
+		if err := p.checkPolicies(ctx, u.auth, u.now); err != nil {
+			return err
+		}
+		index, err := p.registry.Scopes(ctx)
+		if err != nil {
+			return err
+		}
+		return u.restrictToResource(index, form, u.auth.Grant.Scopes)
 	}
 	err = p.store.SpendCode(ctx, u.code.Hash, u.client.ID)
 	if errors.Is(err, storage.ErrSpent) {
@@ -139,8 +147,9 @@ func (p *Provider) exchange(ctx context.Context, r *http.Request) (*tokenRespons
 	if err := p.flush(ctx, ar); err != nil {
 		return nil, err
 	}
-	out := &tokenResponse{AccessToken: made.GetAccessToken(), TokenType: "Bearer", Scope: strings.Join(ar.GetGrantedScopes(), " "),
-		ExpiresIn: int64(u.newAccessToken(ar).ExpiresAt.Sub(u.now) / time.Second)}
+	token := u.newAccessToken(ar)
+	out := &tokenResponse{AccessToken: made.GetAccessToken(), TokenType: "Bearer", Scope: strings.Join(token.Scopes, " "),
+		ExpiresIn: int64(token.ExpiresAt.Sub(u.now) / time.Second)}
 	out.RefreshToken, _ = made.GetExtra("refresh_token").(string)
 	out.IDToken, _ = made.GetExtra("id_token").(string)
 	return out, nil
@@ -182,28 +191,47 @@ func (p *Provider) scopeForClient(ctx context.Context, c *client, form url.Value
 	if err != nil {
 		return err
 	}
-	own := func(s string) bool {
-		return index.Audience(s) != nil || (s == "org" && c.Organization != uuid.Nil)
+	u := unitOf(ctx)
+	resource, e := resourceParam(form)
+	if e != nil {
+		return e
 	}
-	var granted []string
+	own := c.ownScopes(index)
+	granted := own
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
+		granted = nil
 		for _, s := range asked {
 			switch {
-			case own(s) && slices.Contains(c.scopes, s):
+			case slices.Contains(own, s):
 				granted = appendMissing(granted, s)
-			case own(s) || isStandardScope(s):
+			case index.Audience(s) != nil || isStandardScope(s):
 				return refuse("invalid_scope", "A requested scope is not registered for this client, or is one that only a person can grant.")
 			}
 		}
-	} else {
-		for _, s := range c.scopes {
-			if own(s) {
-				granted = appendMissing(granted, s)
-			}
+	}
+	if resource != "" {
+		if len(scopesAt(index, resource, own)) == 0 {
+			return errInvalidTarget
 		}
+		if granted = scopesAt(index, resource, granted); len(granted) == 0 {
+			return errNoResourceScope
+		}
+		u.resource, u.resourceScopes = resource, granted
 	}
 	form.Set("scope", strings.Join(granted, " "))
 	return nil
+}
+
+// ownScopes are the registered scopes that the client can have for itself, without a
+// person: those of resources, and org if the client has an organization.
+func (c *client) ownScopes(index *storage.ScopeIndex) []string {
+	var own []string
+	for _, s := range c.scopes {
+		if index.Audience(s) != nil || (s == "org" && c.Organization != uuid.Nil) {
+			own = appendMissing(own, s)
+		}
+	}
+	return own
 }
 
 // audienceOf is the aud of an access token: the resources of its scopes, else this server.

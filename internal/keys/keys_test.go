@@ -143,7 +143,7 @@ func signed(t testing.TB, k *Keyset, alg string) (token, kid string) {
 		t.Error(err) // not Fatal: nodes are tested from goroutines of their own
 		return "", ""
 	}
-	parsed, err := k.Verify(token, nil)
+	parsed, err := k.Verify(token, TypeIDToken)
 	if err != nil {
 		t.Error(err)
 		return token, ""

@@ -159,16 +159,21 @@ type Key struct {
 	ActiveAt    time.Time        `json:"active_at,omitzero"`
 	RetiredAt   time.Time        `json:"retired_at,omitzero"`
 	ArchivedAt  time.Time        `json:"archived_at,omitzero"`
+	RevokedAt   time.Time        `json:"revoked_at,omitzero"`
 }
 
 // List returns all keys, by algorithm in the order of Algs, newest first.
 func (k *Keyset) List() []Key {
 	var all []Key
 	for _, p := range k.now.Load().pairs {
-		r := p.row
-		all = append(all, Key{r.KID, r.Alg, r.Generation, r.State, r.CreatedAt, r.ActivatesAt, r.ActiveAt, r.RetiredAt, r.ArchivedAt})
+		all = append(all, keyOf(p))
 	}
 	return all
+}
+
+func keyOf(p *pair) Key {
+	r := p.row
+	return Key{r.KID, r.Alg, r.Generation, r.State, r.CreatedAt, r.ActivatesAt, r.ActiveAt, r.RetiredAt, r.ArchivedAt, r.RevokedAt}
 }
 
 // JWKS returns the published set (RFC 7517) as ready bytes, and a strong ETag of

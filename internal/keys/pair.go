@@ -41,7 +41,7 @@ func (p *pair) signs() bool {
 }
 
 // published reports whether relying parties are told about the key.
-func (p *pair) published() bool { return p.row.State != storage.KeyArchived }
+func (p *pair) published() bool { return p.signs() || p.row.State == storage.KeyRetired }
 
 // generate makes a key pair. RSA takes a good part of a second: never on a request's path.
 func generate(alg string) (crypto.Signer, error) {

@@ -74,7 +74,7 @@ func TestANodeWithoutTheNewEncryptionKeyGoesOn(t *testing.T) {
 		if now == before || !slices.Contains(published(t, old), now) {
 			t.Errorf("the node without the key publishes %v, want %s in it", published(t, old), now)
 		}
-		if _, err := old.Verify(token, nil); err != nil {
+		if _, err := old.Verify(token, TypeIDToken); err != nil {
 			t.Errorf("the node without the key: Verify: %v", err)
 		}
 		if _, got := signed(t, old, ES256); got != before {

@@ -14,7 +14,7 @@ import (
 // Rotation is an order to replace signing keys.
 type Rotation struct {
 	Alg string // empty: of every algorithm
-	// Immediately makes the new key sign in seconds, as soon as every node publishes it, rather than when every
+	// Immediately makes the new key sign in seconds (the former one stays published for what it has signed), as soon as every node publishes it, rather than when every
 	// cached copy of the published set must have run out. Relying parties that do not ask again for a key they
 	// have not seen will refuse tokens for up to JWKSMaxAge.
 	Immediately bool
@@ -133,7 +133,7 @@ func (k *Keyset) due(p *pair, s *snapshot, now time.Time) func(context.Context) 
 			e := about(&storage.Event{}, "key.archived", row)
 			return func(ctx context.Context) error { return k.Store.ArchiveSigningKey(ctx, row.KID, now, before, e) }
 		}
-	case storage.KeyArchived:
+	case storage.KeyArchived, storage.KeyRevoked:
 		before := now.Add(-archiveFor)
 		if !row.ArchivedAt.After(before) {
 			e := about(&storage.Event{}, "key.deleted", row)

@@ -189,7 +189,7 @@ func TestLifeOfAKey(t *testing.T) {
 			if got := slices.Contains(published(t, life.node), kid); got != life.published {
 				t.Errorf("%v: published = %v, want %v", life.want, got, life.published)
 			}
-			if _, err := life.node.Verify(token, nil); (err == nil) != life.verified {
+			if _, err := life.node.Verify(token, TypeIDToken); (err == nil) != life.verified {
 				t.Errorf("%v: Verify = %v, want success %v", life.want, err, life.verified)
 			}
 		}

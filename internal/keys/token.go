@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // What a signed token is for: its typ header (RFC 8725 section 3.11). Whoever
@@ -28,12 +30,19 @@ const (
 
 var types = []string{TypeIDToken, TypeAccessToken, TypeLogoutToken, TypeIntrospection, TypeUserInfo}
 
+// clockLeeway is how far the clocks and the knowledge of two nodes may be apart: the
+// one that signs, and the one that verifies or has replaced the key.
+const clockLeeway = 5 * time.Second
+
 // maxToken bounds what Verify looks at, in bytes.
 const maxToken = 16 << 10
 
 // ErrToken: the token was not signed by this installation, or not with an
 // algorithm that the caller accepts. Its text says why, for logs; never tell the sender.
 var ErrToken = errors.New("not a token of ours")
+
+// ErrRevoked: the token was signed by a key that was revoked since, so by anybody.
+var ErrRevoked = errors.New("the key that signed it was revoked")
 
 // Token is what Verify found. Nothing in its claims has been checked.
 type Token struct {
@@ -90,12 +99,15 @@ func sign(private crypto.Signer, input []byte) ([]byte, error) {
 	return nil, fmt.Errorf("a %T does not sign", private)
 }
 
-// Verify checks that this installation signed token with one of the algorithms
-// accepted (nil: any of Algs), and returns what it says. Keys that are not
-// published any more count too: the caller checks exp and, always, Type. The key is
-// found by its id alone; keys and algorithms that the token brings along are
-// not looked at. ErrToken otherwise.
-func (k *Keyset) Verify(token string, accepted []string) (*Token, error) {
+// Verify checks that this installation signed token as one of the type typ, and
+// returns what it says; the caller checks exp. ErrToken otherwise. The key is found by
+// its id alone; keys and algorithms that the token brings along are not looked at.
+//
+// Which keys count depends on what the token is for. An ID token comes back as a hint
+// only, so one of an archived key does too. Everything else grants something: the key
+// must sign, or have signed when the token was issued, so that a key that others have
+// learned is of no use to them once it is replaced. A revoked key never counts: ErrRevoked.
+func (k *Keyset) Verify(token, typ string) (*Token, error) {
 	if len(token) > maxToken {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrToken, maxToken)
 	}
@@ -114,8 +126,8 @@ func (k *Keyset) Verify(token string, accepted []string) (*Token, error) {
 		return nil, fmt.Errorf("%w: no such key", ErrToken)
 	case h.Alg != p.row.Alg:
 		return nil, fmt.Errorf("%w: the algorithm is not the key's", ErrToken)
-	case accepted != nil && !slices.Contains(accepted, p.row.Alg):
-		return nil, fmt.Errorf("%w: %s is not accepted here", ErrToken, p.row.Alg)
+	case h.Typ != typ:
+		return nil, fmt.Errorf("%w: it is of another type", ErrToken)
 	}
 	signature, err := base64url.DecodeString(tail)
 	if err != nil || !verify(p.public.Key, []byte(token[:len(head)+1+len(body)]), signature) {
@@ -125,7 +137,29 @@ func (k *Keyset) Verify(token string, accepted []string) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the claims are not base64url", ErrToken)
 	}
+	if p.row.State == storage.KeyRevoked {
+		return nil, ErrRevoked
+	}
+	if typ != TypeIDToken && !p.signedAt(k.clock(), claims) {
+		return nil, fmt.Errorf("%w: its key does not sign, or did not when the token says that it was issued", ErrToken)
+	}
 	return &Token{KID: h.KID, Alg: h.Alg, Type: h.Typ, Claims: claims}, nil
+}
+
+// signedAt reports whether the key may have signed a token with these claims by now.
+func (p *pair) signedAt(now time.Time, claims []byte) bool {
+	switch p.row.State {
+	case storage.KeyActive:
+		return true
+	case storage.KeyPending: // another node may have activated it a moment ago
+		return !now.Before(p.row.ActivatesAt.Add(-clockLeeway))
+	case storage.KeyRetired:
+		var c struct {
+			Issued int64 `json:"iat"`
+		}
+		return json.Unmarshal(claims, &c) == nil && c.Issued > 0 && c.Issued <= p.row.RetiredAt.Add(clockLeeway).Unix()
+	}
+	return false
 }
 
 type header struct {
