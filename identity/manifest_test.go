@@ -157,6 +157,23 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 	}
 }
 
+// Tokens with this server's own URIs for aud are for this server alone (RFC 8707).
+func TestNoResourceIsCalledLikeThisServer(t *testing.T) {
+	in := onSQLite(t)
+	for identifier, own := range map[string]bool{
+		issuer: true, issuer + "/": true, issuer + "/api/v1": true, issuer + "?x=1": true, issuer + ":443/api": true,
+		"https://ID.Wonderland.example/api/v1": true,
+		"https://id.wonderland.example.org":    false, "https://api.id.wonderland.example": false, issuer + ":8443": false,
+		"com.wonderland.id:/api": false,
+	} {
+		_, err := in.Plan(t.Context(), Operator(), readText("version: 1\nresources:\n  - identifier: "+identifier+"\n    scopes: {a:read: Read}\n"))
+		var faults ManifestFaults
+		if got := errors.As(err, &faults) && faults[0].Line == 3 && strings.Contains(faults[0].Problem, "ISSUER"); got != own || (err != nil) != own {
+			t.Errorf("%s: got %v, want a fault: %v", identifier, err, own)
+		}
+	}
+}
+
 func TestTheFileIsTheTruthAboutWhatItOwns(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		app := header + someApp

@@ -17,6 +17,10 @@ func (pl *planner) resources() {
 	for n := range pl.m.resources {
 		want := &pl.m.resources[n]
 		named[want.Identifier] = true
+		if pl.i.isOwnURI(want.Identifier) {
+			pl.fault(want.places.line("identifier", 0), fmt.Sprintf("resource %s: identifier is this server's own ISSUER or below it", clip(want.Identifier)),
+				"choose a URI of the resource server's own")
+		}
 		for k, id := range want.ServedBy {
 			have := pl.clients[id]
 			gone := have == nil || !have.DeletedAt.IsZero() || have.ManagedBy == storage.ManagedByFile || have.ManagedBy == storage.ManagedByFileOnce

@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -52,7 +54,20 @@ func checkScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
 	}
 }
 
-// checkResource judges a resource server by itself.
+// isOwnURI reports whether a URI is the ISSUER or below it. No resource may be called
+// so: its tokens would pass for those that this server takes itself.
+func (i *Identity) isOwnURI(raw string) bool {
+	u, err := url.Parse(raw)
+	own, ownErr := url.Parse(i.issuer)
+	return err == nil && ownErr == nil && strings.EqualFold(u.Scheme, own.Scheme) &&
+		strings.EqualFold(u.Hostname(), own.Hostname()) && portOf(u) == portOf(own)
+}
+
+func portOf(u *url.URL) string {
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)])
+}
+
+// checkResource judges a resource server by itself; isOwnURI has the rule that needs the ISSUER.
 func checkResource(r *storage.Resource) Faults {
 	var faults Faults
 	if err := checkURI(r.Identifier, uriKind{loopback: true, localhost: true, custom: true}); err != nil {
