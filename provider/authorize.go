@@ -46,7 +46,7 @@ func (p *Provider) authorizeOnce(w http.ResponseWriter, r *http.Request) error {
 	}
 	q, err := p.openAndCheck(r.Context(), params)
 	if err != nil {
-		return p.answerError(w, q, nil, err)
+		return p.answerError(w, r, q, nil, err)
 	}
 	return p.dispatch(w, r, q, p.newFlow(q, p.sessions.Browser(r)), "")
 }
@@ -61,7 +61,7 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	}
 	q, err := p.openAndCheck(r.Context(), params)
 	if err != nil {
-		return p.answerError(w, q, nil, err)
+		return p.answerError(w, r, q, nil, err)
 	}
 	token, err := p.storeFlow(r, p.newFlow(q, secret.Hash{}))
 	if err != nil {
@@ -89,12 +89,12 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, 
 	f, q, err := p.reopen(w, r, token)
 	if err != nil {
 		if q != nil {
-			return p.answerError(w, q, f, err)
+			return p.answerError(w, r, q, f, err)
 		}
 		return err
 	}
 	if cancel || (f.Consent != nil && f.Consent.Denied) {
-		return p.answerError(w, q, f, refuse("access_denied", "The person cancelled."))
+		return p.answerError(w, r, q, f, refuse("access_denied", "The person cancelled."))
 	}
 	return p.dispatch(w, r, q, f, token)
 }
@@ -107,17 +107,17 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" && !q.prompted("none") {
 			return p.deniedPage(q, e)
 		}
-		return p.answerError(w, q, f, err)
+		return p.answerError(w, r, q, f, err)
 	}
 	if q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr) {
-		return p.answerError(w, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
+		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
 	}
 	step := p.next(j)
 	if step == nil {
 		return p.issue(w, r, q, j)
 	}
 	if q.prompted("none") {
-		return p.answerError(w, q, f, refusals[step.Refusal()])
+		return p.answerError(w, r, q, f, refusals[step.Refusal()])
 	}
 	if token == "" {
 		if f.BrowserHash, err = p.sessions.Ensure(w, r); err != nil {
@@ -157,7 +157,7 @@ func (p *Provider) deniedPage(q *request, e *Error) error {
 
 // answerError sends an *Error to the client where its redirect URI is known, and
 // ends the flow; everything else stays here.
-func (p *Provider) answerError(w http.ResponseWriter, q *request, f *storage.Flow, err error) error {
+func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || q == nil || q.target.uri == "" {
 		return err
@@ -166,7 +166,7 @@ func (p *Provider) answerError(w http.ResponseWriter, q *request, f *storage.Flo
 		return e.Err // ours to show and to log; the client would only lose the person
 	}
 	if f != nil && !f.IDHash.IsZero() {
-		if err := p.store.SpendFlow(context.Background(), f.IDHash); err != nil && !errors.Is(err, storage.ErrSpent) {
+		if err := p.store.SpendFlow(context.WithoutCancel(r.Context()), f.IDHash); err != nil && !errors.Is(err, storage.ErrSpent) {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 		"state": {"kept by us"},
 	}})
 	if err != nil {
-		return p.answerError(w, q, j.Flow, protocolError(err))
+		return p.answerError(w, r, q, j.Flow, protocolError(err))
 	}
 	for _, s := range q.scopes {
 		ar.GrantScope(s)
@@ -195,7 +195,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 	s.claims.Subject = j.Visit.User.Sub.String()
 	resp, err := p.fosite.NewAuthorizeResponse(ctx, ar, s)
 	if err != nil {
-		return p.answerError(w, q, j.Flow, protocolError(err))
+		return p.answerError(w, r, q, j.Flow, protocolError(err))
 	}
 	err = p.store.IssueCode(ctx, *u.issue)
 	if errors.Is(err, storage.ErrSpent) {

@@ -134,6 +134,10 @@ func (p *program) open(ctx context.Context) (*app.App, error) {
 	return app.Open(ctx, cfg, p.options(cfg))
 }
 
+// commandTime is what one database call of a command may take: a file of clients is
+// applied in one transaction, and a list of people is read as fast as it is printed.
+const commandTime = 10 * time.Minute
+
 // with runs act on the opened installation.
 func (p *program) with(act func(ctx context.Context, a *app.App, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
@@ -141,7 +145,7 @@ func (p *program) with(act func(ctx context.Context, a *app.App, args []string) 
 		if err != nil {
 			return err
 		}
-		return errors.Join(act(cmd.Context(), a, args), a.Close())
+		return errors.Join(act(storage.WithLongCalls(cmd.Context(), commandTime), a, args), a.Close())
 	}
 }
 

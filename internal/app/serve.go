@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // drainTime is how long requests that are under way may take after a stop.
@@ -109,6 +110,9 @@ func (a *App) listen(ctx context.Context) (net.Listener, error) {
 		}}), nil
 }
 
+// applyTime is what applying clients.yaml may take; it is one transaction.
+const applyTime = 10 * time.Minute
+
 // applyFile applies the clients.yaml of the working directory, if there is one.
 // In production a faulty one stops the start; in development the server starts
 // without it and says what is wrong with it.
@@ -121,7 +125,7 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
-	plan, err := a.Identity.Apply(ctx, identity.Operator(), m, nil)
+	plan, err := a.Identity.Apply(storage.WithLongCalls(ctx, applyTime), identity.Operator(), m, nil)
 	if faults, ok := errors.AsType[identity.ManifestFaults](err); ok && a.Config.Env != Production {
 		a.tell(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed", faults)
 		return nil
