@@ -125,15 +125,19 @@ func Half(factors []string, acr string) bool {
 // cannot show such a one enrols it. Before its deadline it asks for nothing, of those
 // who have such a one either: the time is for replacing what was lost, too. Proving
 // comes before enrolling.
+//
+// Until the person's own factor is proven, what organizations require is left out:
+// the answer would tell whoever has the password where the person is a member.
 func Assure(s Situation) Assurance {
 	var a Assurance
-	if Half(s.Factors, s.ACR) {
+	half := Half(s.Factors, s.ACR)
+	if half {
 		a.ask(s.have(accepted(storage.RequireAny)))
 	}
 	var enrol []string
 	var overdue *storage.Requirement
 	for _, d := range demands(s.Requirements, s.Now) {
-		if slices.ContainsFunc(d.oneOf, s.met) {
+		if half && d.Organization != nil || slices.ContainsFunc(d.oneOf, s.met) {
 			continue
 		}
 		if deadline := d.Deadline(); s.Now.Before(deadline) {

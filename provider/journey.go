@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -89,6 +90,11 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	}
 	if err := p.demand(ctx, q, j); err != nil {
 		return nil, err
+	}
+	if identity.Half(v.User.Factors, v.Session.ACR) {
+		// A password alone must not tell where the person is a member: the organization is
+		// looked at once the second factor is proven.
+		return j, nil
 	}
 	return j, p.settle(ctx, q, j)
 }
