@@ -170,7 +170,22 @@ func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *reques
 			return err
 		}
 	}
+	p.counts.Refused(pathAuthorize, e.Code)
 	return p.sendTo(w, q.target, errorParams(e)...)
+}
+
+// countPages counts the errors of h that are shown to the person and not sent to the
+// client.
+func (p *Provider) countPages(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if e, ok := errors.AsType[*web.Error](err); ok && e.Code != "" {
+			p.counts.Refused(pathAuthorize, e.Code)
+		} else if err != nil {
+			p.counts.Refused(pathAuthorize, protocolError(err).Code)
+		}
+		return err
+	}
 }
 
 // issue makes the code and writes it with its grant: fosite checks once more and

@@ -130,13 +130,14 @@ func fromWeb(e *web.Error) *Error {
 
 // machine makes h a web.Handler of a protocol endpoint: its errors are JSON by
 // RFC 6749, section 5.2, and are noted once on the access line.
-func machine(h web.Handler) web.Handler {
+func (p *Provider) machine(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
 		if err == nil {
 			return nil
 		}
 		e := protocolError(err)
+		p.counts.Refused(path, e.Code)
 		web.Annotate(r.Context(), "error", e.Error())
 		status := e.status()
 		if we, ok := errors.AsType[*web.Error](err); ok && we.Status != 0 && we.Status < 500 {

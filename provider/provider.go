@@ -50,6 +50,16 @@ type Budgets interface {
 	Pushes(c *storage.Client, address netip.Addr) storage.Budget
 }
 
+// Counts are the metrics of this package. All words are of bounded sets: a grant type,
+// an outcome and a code as RFC 6749 and its relatives name them, a route template.
+type Counts interface {
+	// TokenRequest counts an answer of the token endpoint: the outcome is "issued" or
+	// the code of the error.
+	TokenRequest(grantType, outcome string)
+	// Refused counts an error that was answered, at any endpoint.
+	Refused(endpoint, code string)
+}
+
 // Config is what a Provider is made from.
 type Config struct {
 	Issuer   string
@@ -62,6 +72,7 @@ type Config struct {
 	Web      *web.Web
 	Failures Failures
 	Budgets  Budgets
+	Counts   Counts
 	// OutboundAllow are networks that a client's jwks_uri may be in besides public ones.
 	OutboundAllow []netip.Prefix
 	Now           func() time.Time
@@ -79,6 +90,7 @@ type Provider struct {
 	web        *web.Web
 	failures   Failures
 	budgets    Budgets
+	counts     Counts
 	clock      func() time.Time
 	successors secret.Subkeys // derive refresh tokens
 	clients    *lru.Cache[string, *client]
@@ -97,7 +109,7 @@ func New(c Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
-		web: c.Web, failures: c.Failures, budgets: c.Budgets, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
+		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
 		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
 	p.refresh = &refreshGrant{p: p, strategy: &strategy{p}}
 	p.fosite = compose(p)
@@ -116,24 +128,24 @@ func (p *Provider) Run(ctx context.Context) { p.usage.run(ctx) }
 // CORS for the pages of registered clients.
 func (p *Provider) Mount(rt *web.Router) {
 	anyOrigin := func(path string, h web.Handler) {
-		rt.Handle(path, web.AnyOrigin(p.web.HandleJSON(machine(h))), http.MethodGet, http.MethodOptions)
+		rt.Handle(path, web.AnyOrigin(p.web.HandleJSON(p.machine(path, h))), http.MethodGet, http.MethodOptions)
 	}
 	anyOrigin(pathDiscovery, p.discovery.serve)
 	anyOrigin(pathMetadata, p.discovery.serve)
 	anyOrigin(pathJWKS, p.jwks)
 
 	clients := func(path string, h web.Handler, methods ...string) {
-		handler := web.ClientOrigins(p.web.HandleJSON(machine(h)), p.knownOrigin, methods...)
+		handler := web.ClientOrigins(p.web.HandleJSON(p.machine(path, h)), p.knownOrigin, methods...)
 		rt.Handle(path, handler, append(methods, http.MethodOptions)...)
 	}
 	clients(pathToken, p.token, http.MethodPost)
 	clients(pathPushed, p.push, http.MethodPost)
 	clients(pathRevoke, p.revoke, http.MethodPost)
 	clients(pathUserinfo, p.userinfo, http.MethodGet, http.MethodPost)
-	rt.Handle(pathIntrospect, p.web.HandleJSON(machine(p.introspect)), http.MethodPost)
+	rt.Handle(pathIntrospect, p.web.HandleJSON(p.machine(pathIntrospect, p.introspect)), http.MethodPost)
 
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.authorize)), http.MethodGet)
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.authorizePost)), http.MethodPost)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.countPages(p.authorize))), http.MethodGet)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.countPages(p.authorizePost))), http.MethodPost)
 	rt.Handle(pathLogout, p.web.Handle(p.endSession), http.MethodGet)
 	rt.Handle(pathLogout, p.web.Handle(p.endSessionPost), http.MethodPost)
 }

@@ -27,18 +27,27 @@ type tokenResponse struct {
 
 // token is the token endpoint: authenticate, check and make by fosite, write with
 // one statement, answer.
-func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) (err error) {
+	grantType := knownGrant("")
+	defer func() {
+		outcome := "issued"
+		if err != nil {
+			outcome = protocolError(err).Code
+		}
+		p.counts.TokenRequest(grantType, outcome)
+	}()
 	form, err := web.Form(r, "resource")
 	if err != nil {
 		return err
 	}
+	grantType = knownGrant(form.Get("grant_type"))
 	ctx := withUnit(r.Context(), &unit{now: p.now()})
 	u := unitOf(ctx)
 	if u.client, err = p.authenticate(ctx, r, form, endpointToken); err != nil {
 		return err
 	}
 	web.AllowOrigin(w, r, u.client.allowsOrigin)
-	web.Annotate(ctx, "client", u.client.ID, "grant_type", knownGrant(form.Get("grant_type")))
+	web.Annotate(ctx, "client", u.client.ID, "grant_type", grantType)
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
 		return refuse("invalid_request", "The parameter grant_type is missing.")

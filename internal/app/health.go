@@ -260,6 +260,8 @@ type metrics struct {
 	waiting  prometheus.Gauge
 	checks   *prometheus.GaugeVec
 	panics   *prometheus.CounterVec
+	tokens   *prometheus.CounterVec
+	refusals *prometheus.CounterVec
 	series   atomic.Pointer[map[seriesKey]prometheus.Observer]
 }
 
@@ -279,8 +281,12 @@ func newMetrics() *metrics {
 		checks:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_check_ok", Help: "1 while what /readyz looks at is well."}, []string{"check"}),
 		panics:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_worker_panics_total", Help: "Background workers that panicked and were started again."}, []string{"worker"}),
 	}
+	m.tokens = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_token_requests_total",
+		Help: "Answers of the token endpoint; outcome is issued or the error's code."}, []string{"grant_type", "outcome"})
+	m.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_refusals_total",
+		Help: "Errors of the protocol that were answered, by endpoint and code."}, []string{"route", "code"})
 	m.series.Store(&map[seriesKey]prometheus.Observer{})
-	m.registry.MustRegister(m.requests, m.rows, m.messages, m.waiting, m.checks, m.panics)
+	m.registry.MustRegister(m.requests, m.rows, m.messages, m.waiting, m.checks, m.panics, m.tokens, m.refusals)
 	return m
 }
 
@@ -301,6 +307,14 @@ func (m *metrics) observe(route, method string, status int, took time.Duration) 
 	}
 	o.Observe(took.Seconds())
 }
+
+// TokenRequest counts an answer of the token endpoint.
+func (m *metrics) TokenRequest(grantType, outcome string) {
+	m.tokens.WithLabelValues(grantType, outcome).Inc()
+}
+
+// Refused counts an error of the protocol that was answered.
+func (m *metrics) Refused(endpoint, code string) { m.refusals.WithLabelValues(endpoint, code).Inc() }
 
 func (m *metrics) delivered(kind, outcome string) { m.messages.WithLabelValues(kind, outcome).Inc() }
 

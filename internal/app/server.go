@@ -122,7 +122,7 @@ func (s *Server) lay() error {
 func (s *Server) openDoors(rt *web.Router) error {
 	a, cfg := s.app, s.app.Config
 	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
-		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: s.guard, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
+		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: s.guard, Counts: s.metrics, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
 	if err != nil {
 		return err
 	}
