@@ -29,6 +29,7 @@ func meanings() []meaning {
 		{identity.ErrWrongPassword, http.StatusBadRequest, web.CodeValidation, "The password is another one."},
 		{identity.ErrLink, http.StatusBadRequest, "", "This token was used, has expired, or never was one. Ask for a new one."},
 		{identity.ErrRegistered, http.StatusConflict, "", "The address has an account already. Sign in."},
+		{storage.ErrSuspended, http.StatusConflict, "", "This invitation must be confirmed by an owner of the organization first."},
 		{identity.ErrRegistrationClosed, http.StatusForbidden, "", "Accounts are made by invitation or by an administrator."},
 		{identity.ErrRecoveryClosed, http.StatusForbidden, "", "This installation sends no links to reset a password."},
 		{identity.ErrTooManyMails, http.StatusTooManyRequests, "", "There were several mails to this address just now. Look in the mailbox, and try again in an hour."},

@@ -53,7 +53,7 @@ func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 // need not be whom the new address belongs to. Errors: ErrForbidden, Faults,
 // storage.ErrNotFound, storage.ErrExists if the address is taken.
 func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	key, err := EmailKey(email)

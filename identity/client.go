@@ -26,7 +26,7 @@ type NewClient struct {
 // installation register clients, which makes all of them first-party: that is
 // what skip_consent rests on. Errors: Faults, storage.ErrExists.
 func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string, err error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, "", err
 	}
 	if n.ID == "" {
@@ -85,7 +85,7 @@ func takesSecret(m *storage.Metadata) bool {
 
 // Client returns a client that is not deleted.
 func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	c, err := i.store.Client(ctx, clientID)
@@ -97,7 +97,7 @@ func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*stora
 
 // Clients lists up to limit clients after the one with that client_id.
 func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	return i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
@@ -106,6 +106,9 @@ func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int
 // RotateSecret gives a client a new secret and returns it. The newest of the old
 // ones works on for overlap, 0 ends all of them at once.
 func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
+	if err := i.platform(ctx, &a); err != nil {
+		return "", err
+	}
 	c, err := i.Client(ctx, a, clientID)
 	if err != nil {
 		return "", err
@@ -127,7 +130,7 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 // SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
 // are kept under, and names the one in use. "" are those that wait for their first use.
 func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, "", err
 	}
 	counts, err = i.store.ClientSecretKeys(ctx)
@@ -136,14 +139,14 @@ func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]i
 
 // DisableClient stops a client within a second, everywhere; EnableClient takes it back.
 func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", c))
 	})
 }
 
 // EnableClient lets a disabled client go on.
 func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		return r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", c))
 	})
 }
@@ -151,7 +154,7 @@ func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) e
 // DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
 // with Faults: the file would name a client that can never be again.
 func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if c.ManagedBy == storage.ManagedByFile {
 			return Faults{{Field: "client_id", Problem: fmt.Sprintf("%q belongs to clients.yaml", c.ID), Remedy: "remove it there and apply the file first"}}
 		}
@@ -159,8 +162,11 @@ func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) e
 	})
 }
 
-func (i *Identity) editClient(ctx context.Context, a Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
-	c, err := i.Client(ctx, a, clientID)
+func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
+	if err := i.platform(ctx, a); err != nil {
+		return err
+	}
+	c, err := i.Client(ctx, *a, clientID)
 	if err != nil {
 		return err
 	}

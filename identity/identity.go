@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +15,7 @@ import (
 )
 
 // ErrForbidden: the acting person may see this but not do that.
-var ErrForbidden = errors.New("not allowed")
+var ErrForbidden = storage.ErrForbidden
 
 // Config is what an Identity is made of.
 type Config struct {
@@ -124,8 +122,12 @@ type Actor struct {
 	RequestID string
 
 	operator bool
-	// within is the one organization of a personal access token; nil for a person.
+	// within is the one organization of a personal access token, token its id; nil for a person.
 	within uuid.UUID
+	token  uuid.UUID
+	// authority is what the act was allowed for. Events carry it, and the transaction
+	// that writes one checks it again.
+	authority storage.Authority
 }
 
 // inPerson refuses personal access tokens: what they can never do is what would
@@ -142,7 +144,7 @@ func Operator() Actor { return Actor{operator: true} }
 
 // event is an event of this actor's doing.
 func (a Actor) event(kind string) *storage.Event {
-	e := &storage.Event{Type: kind, Actor: a.UserID, RequestID: a.RequestID}
+	e := &storage.Event{Type: kind, Actor: a.UserID, Authority: a.authority, RequestID: a.RequestID}
 	if a.operator {
 		e.Facts = map[string]any{"by": "operator"}
 	}
@@ -175,20 +177,21 @@ func (i *Identity) active(ctx context.Context, a Actor) (*storage.User, error) {
 	return u, err
 }
 
-// platform admits those who administer the installation.
-func (i *Identity) platform(ctx context.Context, a Actor) error {
+// platform admits those who administer the installation, and notes it in a.
+func (i *Identity) platform(ctx context.Context, a *Actor) error {
 	if a.operator {
 		return nil
 	}
-	u, err := i.person(ctx, a)
+	u, err := i.person(ctx, *a)
 	if err == nil && !hasRole(u, storage.RoleSuperadmin) {
 		err = fmt.Errorf("%w: it needs the platform role superadmin", ErrForbidden)
 	}
+	a.authority = storage.Authority{Superadmin: true}
 	return err
 }
 
 // platformOrSelf admits the person concerned too.
-func (i *Identity) platformOrSelf(ctx context.Context, a Actor, userID uuid.UUID) error {
+func (i *Identity) platformOrSelf(ctx context.Context, a *Actor, userID uuid.UUID) error {
 	if !a.operator && a.UserID != uuid.Nil && a.UserID == userID && a.inPerson() == nil {
 		return nil
 	}
@@ -196,21 +199,23 @@ func (i *Identity) platformOrSelf(ctx context.Context, a Actor, userID uuid.UUID
 }
 
 // inOrganization admits those who administer the installation, and members of the
-// organization with one of the roles. Strangers get storage.ErrNotFound.
-func (i *Identity) inOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, roles ...string) error {
+// organization with that role or a higher one, and notes it in a. Strangers get
+// storage.ErrNotFound.
+func (i *Identity) inOrganization(ctx context.Context, a *Actor, organizationID uuid.UUID, least string) error {
 	if a.operator {
 		return nil
 	}
 	if a.within != uuid.Nil && a.within != organizationID {
 		return storage.ErrNotFound
 	}
-	u, err := i.active(ctx, a)
+	a.authority = storage.Authority{Superadmin: a.within == uuid.Nil, Organization: organizationID, Role: least, Token: a.token}
+	u, err := i.active(ctx, *a)
 	if err != nil || a.within == uuid.Nil && hasRole(u, storage.RoleSuperadmin) {
 		return err
 	}
 	role, err := i.store.Role(ctx, organizationID, a.UserID)
-	if err == nil && !slices.Contains(roles, role) {
-		err = fmt.Errorf("%w: it needs the role %s", ErrForbidden, strings.Join(roles, " or "))
+	if err == nil && !storage.AtLeast(role, least) {
+		err = fmt.Errorf("%w: it needs the role %s", ErrForbidden, least)
 	}
 	return err
 }

@@ -27,6 +27,7 @@ type installation struct {
 	now   time.Time
 	ahead time.Duration                    // of the database's clock
 	url   string                           // of the database
+	made  Config                           // what it is made of
 	again func(t testing.TB) *installation // another process on the same database
 }
 
@@ -67,7 +68,7 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 	for _, h := range how {
 		h(&c)
 	}
-	in.Identity = New(c)
+	in.Identity, in.made = New(c), c
 	in.again = func(t testing.TB) *installation {
 		other := install(t, databaseURL, how...)
 		other.now = in.now

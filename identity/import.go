@@ -90,7 +90,7 @@ func (f *ImportFaults) add(line int, all Faults) {
 // Addresses count as proven unless the line says otherwise: whoever administers the
 // installation vouches for them.
 func (i *Identity) ImportUsers(ctx context.Context, a Actor, file io.ReadSeeker, o ImportOptions) (*Import, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	if o.Progress == nil {

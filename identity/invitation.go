@@ -37,7 +37,7 @@ type Invited struct {
 // ErrForbidden, storage.ErrNotFound, storage.ErrExists if they are a member,
 // ErrTooManyInvitations, ErrTooManyMails.
 func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID, email, role string) (*storage.Invitation, error) {
-	key, err := i.mayInvite(ctx, a, organizationID, email, role)
+	key, err := i.mayInvite(ctx, &a, organizationID, email, role)
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +78,15 @@ func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID
 // not be able to stay. Nor does whoever has not proven their address: strangers
 // could make accounts to send mails with, and whoever made an account with the
 // address of another would have a friend in its organizations when that one comes.
-func (i *Identity) mayInvite(ctx context.Context, a Actor, organizationID uuid.UUID, email, role string) (string, error) {
+func (i *Identity) mayInvite(ctx context.Context, a *Actor, organizationID uuid.UUID, email, role string) (string, error) {
 	if err := i.provenOrOperator(ctx, a); err != nil {
 		return "", err
 	}
-	may := []string{storage.RoleOwner}
+	least := storage.RoleOwner
 	if role != storage.RoleOwner {
-		may = append(may, storage.RoleAdmin)
+		least = storage.RoleAdmin
 	}
-	if err := i.inOrganization(ctx, a, organizationID, may...); err != nil {
+	if err := i.inOrganization(ctx, a, organizationID, least); err != nil {
 		return "", err
 	}
 	var faults Faults
@@ -102,11 +102,11 @@ func (i *Identity) mayInvite(ctx context.Context, a Actor, organizationID uuid.U
 	return key, faults.err()
 }
 
-func (i *Identity) provenOrOperator(ctx context.Context, a Actor) error {
+func (i *Identity) provenOrOperator(ctx context.Context, a *Actor) error {
 	if a.operator {
 		return nil
 	}
-	u, err := i.person(ctx, a)
+	u, err := i.person(ctx, *a)
 	if err == nil && !u.Proven() {
 		err = fmt.Errorf("%w: the address is not proven", ErrForbidden)
 	}
@@ -145,7 +145,7 @@ func invitation(a Actor, kind string, organizationID, invitationID uuid.UUID) *s
 // Invitations lists up to limit invitations of an organization that can still be
 // accepted, older ones first, those after the one with that id.
 func (i *Identity) Invitations(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Invitation, error) {
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return nil, err
 	}
 	return i.store.Invitations(ctx, organizationID, after, limit)
@@ -157,18 +157,35 @@ func (i *Identity) RevokeInvitation(ctx context.Context, a Actor, organizationID
 	if err := a.inPerson(); err != nil {
 		return err
 	}
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return err
 	}
 	return i.store.RevokeInvitation(ctx, organizationID, invitationID, invitation(a, "invitation.revoked", organizationID, invitationID))
 }
 
+// ConfirmInvitation makes an invitation whose inviter may not make it any more one of
+// the acting person, who must be an owner. storage.ErrNotFound if the organization has
+// none that waits for it.
+func (i *Identity) ConfirmInvitation(ctx context.Context, a Actor, organizationID, invitationID uuid.UUID) error {
+	if err := i.provenOrOperator(ctx, &a); err != nil {
+		return err
+	}
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleOwner); err != nil {
+		return err
+	}
+	return i.store.ConfirmInvitation(ctx, organizationID, invitationID, invitation(a, "invitation.confirmed", organizationID, invitationID))
+}
+
 // OpenInvitation tells what a token of /invite stands for, without using it.
-// ErrLink if it stands for nothing (any more).
+// ErrLink if it stands for nothing (any more), storage.ErrSuspended if an owner must
+// confirm it before it does.
 func (i *Identity) OpenInvitation(ctx context.Context, token string) (*Invited, error) {
 	n, o, err := i.store.Invitation(ctx, secret.HashOf(token))
 	if err != nil {
 		return nil, linkError(err)
+	}
+	if n.Suspended {
+		return nil, storage.ErrSuspended
 	}
 	return &Invited{Invitation: *n, Organization: *o}, nil
 }

@@ -12,7 +12,7 @@ import (
 
 // Members lists up to limit members after the person with that id.
 func (i *Identity) Members(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Member, error) {
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return nil, err
 	}
 	return i.store.Members(ctx, organizationID, after, limit)
@@ -23,7 +23,7 @@ func (i *Identity) Members(ctx context.Context, a Actor, organizationID, after u
 // storage.ErrExists if they are a member already, storage.ErrUnproven while nobody
 // has proven their address.
 func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	if err := checkRole(role); err != nil {
@@ -36,7 +36,7 @@ func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userI
 // storage.ErrConflict if the organization would lose its last owner,
 // storage.ErrUnproven for a higher role while nobody has proven their address.
 func (i *Identity) SetRole(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
-	if err := i.overMember(ctx, a, organizationID, userID, role); err != nil {
+	if err := i.overMember(ctx, &a, organizationID, userID, role); err != nil {
 		return err
 	}
 	if err := checkRole(role); err != nil {
@@ -52,7 +52,7 @@ func (i *Identity) RemoveMember(ctx context.Context, a Actor, organizationID, us
 		return err
 	}
 	if a.operator || a.UserID != userID {
-		if err := i.overMember(ctx, a, organizationID, userID, ""); err != nil {
+		if err := i.overMember(ctx, &a, organizationID, userID, ""); err != nil {
 			return err
 		}
 	}
@@ -61,19 +61,19 @@ func (i *Identity) RemoveMember(ctx context.Context, a Actor, organizationID, us
 
 // overMember admits owners, and admins where neither the member's present role
 // nor the new one is owner: an admin cannot unseat an owner or become one.
-func (i *Identity) overMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
+func (i *Identity) overMember(ctx context.Context, a *Actor, organizationID, userID uuid.UUID, role string) error {
 	if err := a.inPerson(); err != nil {
 		return err
 	}
-	may := []string{storage.RoleOwner}
+	least := storage.RoleOwner
 	present, err := i.store.Role(ctx, organizationID, userID)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
 	if present != storage.RoleOwner && role != storage.RoleOwner {
-		may = append(may, storage.RoleAdmin)
+		least = storage.RoleAdmin
 	}
-	return i.inOrganization(ctx, a, organizationID, may...)
+	return i.inOrganization(ctx, a, organizationID, least)
 }
 
 func checkRole(role string) error {

@@ -69,7 +69,7 @@ func clip(s string) string {
 // storage.ErrExists if the slug is or ever was taken, storage.ErrUnproven if nobody
 // has proven the owner's address, storage.ErrNotFound for no such owner.
 func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	var faults Faults
@@ -110,7 +110,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.inOrganization(ctx, a, o.ID, storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest); err != nil {
+	if err := i.inOrganization(ctx, &a, o.ID, storage.RoleGuest); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -118,7 +118,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 
 // Organizations lists up to limit organizations after the one with that id.
 func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	return i.store.Organizations(ctx, after, limit)
@@ -127,7 +127,7 @@ func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, 
 // RenameOrganization changes the name that people see. The slug never changes:
 // relying parties have it written down.
 func (i *Identity) RenameOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return err
 	}
 	var faults Faults

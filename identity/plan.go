@@ -62,7 +62,7 @@ func (p *Plan) String() string {
 // again enables it. A resource is deleted; its definition is all there is of it.
 // A client that a person has disabled stays so whatever the file says.
 func (i *Identity) Plan(ctx context.Context, a Actor, m *Manifest) (*Plan, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	pl, err := i.newPlanner(ctx, m)
@@ -85,6 +85,9 @@ func (i *Identity) Plan(ctx context.Context, a Actor, m *Manifest) (*Plan, error
 // if not nil, hears how many of the changes are made.
 func (i *Identity) Apply(ctx context.Context, a Actor, m *Manifest, progress func(done, of int)) (*Plan, error) {
 	for try := 0; ; try++ {
+		if err := i.platform(ctx, &a); err != nil {
+			return nil, err
+		}
 		plan, err := i.Plan(ctx, a, m)
 		if err != nil {
 			return nil, err

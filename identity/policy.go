@@ -15,7 +15,7 @@ const MaxGraceDays = 90
 
 // MFAPolicy returns what an organization asks of its members, to its owners and admins.
 func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.OrganizationSettings(ctx, organizationID)
@@ -28,7 +28,7 @@ func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.U
 // Earlier: until the grace is over, what was in force stays so. Errors:
 // Faults, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID, p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.inOrganization(ctx, a, organizationID, storage.RoleOwner, storage.RoleAdmin); err != nil {
+	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {
@@ -46,7 +46,7 @@ func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uui
 
 // PlatformMFAPolicy returns what the installation asks of everybody.
 func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.PlatformSettings(ctx)
@@ -55,7 +55,7 @@ func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAP
 
 // SetPlatformMFAPolicy is SetMFAPolicy for everybody.
 func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {

@@ -55,7 +55,7 @@ func (i *Identity) Seed(ctx context.Context, a Actor, o SeedOptions) error {
 	if i.production {
 		return ErrProduction
 	}
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	if o.SampleRP == "" {

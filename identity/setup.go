@@ -52,7 +52,7 @@ func (i *Identity) SetupOpen(ctx context.Context) (bool, error) {
 // administrator, once. Those made before count no more. Only the operator may:
 // whoever reads the server's output owns the machine. ErrSetUp.
 func (i *Identity) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return "", time.Time{}, err
 	}
 	token, now := secret.NewToken(""), i.clock()
@@ -133,7 +133,7 @@ var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 // not say; empty members leave it to the default. Logo is as CheckLogo returns it.
 // Every process shows it within a second. Errors: Faults, ErrForbidden.
 func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	var faults Faults
@@ -189,6 +189,9 @@ func (i *Identity) TestRedirectURI() string { return i.issuer + "/setup/test" }
 // beside its own. Errors: Faults for a client that a server without its keys cannot
 // stand in for, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clientSecret string) (*storage.Client, error) {
+	if err := i.platform(ctx, &a); err != nil {
+		return nil, err
+	}
 	c, err := i.Client(ctx, a, clientID)
 	if err != nil {
 		return nil, err
@@ -220,7 +223,7 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 // EndClientTest takes what StartClientTest gave away again. A test that has ended
 // already is no error.
 func (i *Identity) EndClientTest(ctx context.Context, a Actor, clientID string, passed bool) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	e := with(a.event("client.test_ended"), "passed", passed)
@@ -255,7 +258,7 @@ func (i *Identity) EndOverdueClientTests(ctx context.Context) error {
 
 // NoteUnlock records that an operator lets a person try again at once.
 func (i *Identity) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
 	return i.store.Record(ctx, about(a, "user.unlocked", userID))

@@ -144,7 +144,7 @@ type Bearer struct {
 // Actor is the person within the bounds of the token: in its organization alone,
 // without platform roles, and without authority over credentials, roles and tokens.
 func (b *Bearer) Actor(requestID string) Actor {
-	return Actor{UserID: b.User.ID, RequestID: requestID, within: b.Token.Organization.ID}
+	return Actor{UserID: b.User.ID, RequestID: requestID, within: b.Token.Organization.ID, token: b.Token.ID}
 }
 
 // TokenByHash returns who acts by the personal access token with that hash, in one

@@ -24,7 +24,7 @@ type NewUser struct {
 // the installation vouches for it. Errors: Faults, ErrForbidden, and
 // storage.ErrExists if the address is taken.
 func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	var faults Faults
@@ -71,7 +71,7 @@ func (i *Identity) newPerson(a Actor, n NewUser, key string) *storage.NewUser {
 
 // UserByEmail finds a person by address, however it is written.
 func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	key, err := EmailKey(email)
@@ -83,7 +83,7 @@ func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*sto
 
 // Users lists up to limit people after the one with that id (uuid.Nil: from the first).
 func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
 	return i.store.Users(ctx, after, limit)
@@ -93,7 +93,7 @@ func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit in
 // all their grants and mails a notice to a proven address. People may set their
 // own; the caller has made sure that it is really they.
 func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
-	if err := i.platformOrSelf(ctx, a, userID); err != nil {
+	if err := i.platformOrSelf(ctx, &a, userID); err != nil {
 		return err
 	}
 	u, err := i.store.User(ctx, userID)
@@ -117,7 +117,7 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 
 // DisableUser shuts a person out at once. False if they were disabled already.
 func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
 	return i.store.DisableUser(ctx, userID, about(a, "user.disabled", userID))
@@ -125,7 +125,7 @@ func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (
 
 // EnableUser takes DisableUser back. False if they were not disabled.
 func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
 	return i.store.EnableUser(ctx, userID, about(a, "user.enabled", userID))
@@ -143,7 +143,7 @@ func (i *Identity) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.
 }
 
 func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind string) (bool, error) {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
 	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
@@ -157,7 +157,7 @@ func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUI
 // an organization would lose its last owner, or the installation its last superadmin
 // (storage.ErrLastSuperadmin).
 func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.platformOrSelf(ctx, a, userID); err != nil {
+	if err := i.platformOrSelf(ctx, &a, userID); err != nil {
 		return err
 	}
 	return i.deleteUser(ctx, a, userID, uuid.Nil, Origin{})

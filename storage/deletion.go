@@ -33,6 +33,9 @@ func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e 
 		if err := t.stillIn(ctx, userID, session, ErrSpent); err != nil {
 			return err
 		}
+		if err := t.authorize(ctx, e); err != nil {
+			return err
+		}
 		if err := t.deleteUser(ctx, userID, e); err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type Event struct {
 	Organization uuid.UUID
 	// Actor is the person who did it, nil for a client or the server itself.
 	Actor uuid.UUID
+	// Authority is what entitles Actor to it. It is checked, not kept.
+	Authority Authority
 	// User is the person it was done to or for.
 	User uuid.UUID
 	// Client is the client_id concerned.
@@ -80,8 +82,11 @@ func (e *Event) args(now time.Time) ([]any, error) {
 	return []any{e.ID.String(), usec(e.At), e.Type, id(e.Organization), id(e.Actor), id(e.User), client, e.RequestID, string(facts), personal, salt, digest}, nil
 }
 
-// event writes e within t.
+// event writes e within t, unless its actor may not do (any more) what it tells about.
 func (t *tx) event(ctx context.Context, e *Event) error {
+	if err := t.authorize(ctx, e); err != nil {
+		return err
+	}
 	args, err := e.args(t.s.clock())
 	if err != nil {
 		return err
@@ -92,6 +97,9 @@ func (t *tx) event(ctx context.Context, e *Event) error {
 
 // Record writes an event that goes with no other change, such as a refusal.
 func (s *Store) Record(ctx context.Context, e *Event) error {
+	if e.Authority != (Authority{}) {
+		return fault("record an event", s.inTx(ctx, func(t *tx) error { return t.event(ctx, e) }))
+	}
 	args, err := e.args(s.clock())
 	if err != nil {
 		return err

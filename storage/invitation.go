@@ -29,16 +29,63 @@ type Invitation struct {
 	AcceptedAt time.Time
 	AcceptedBy uuid.UUID
 	RevokedAt  time.Time
+	// Suspended: the inviter may not make it any more. It can be accepted once an owner
+	// has confirmed it. It is read, not written.
+	Suspended bool
 }
 
 const invitationColumns = `i.id, i.organization_id, i.email, i.email_key, i.role, i.token_hash, i.invited_by, COALESCE(NULLIF(b.profile, ''), '{}'), b.email,
-	i.created_at, i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at`
+	i.created_at, i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at, CASE WHEN ` + invitationSuspended + ` THEN 1 ELSE 0 END`
+
+// inviterMay is the condition that the inviter of invitation i may make it today, as
+// identity.Invite demands: the operator always, a superadmin, an owner, and an admin
+// where it does not make an owner.
+const inviterMay = `(i.invited_by IS NULL OR EXISTS (SELECT 1 FROM users v LEFT JOIN memberships m ON m.organization_id = i.organization_id AND m.user_id = v.id
+		WHERE v.id = i.invited_by AND v.disabled_at IS NULL AND v.deleted_at IS NULL AND v.email_verified_at IS NOT NULL
+		AND (m.role = 'owner' OR m.role = 'admin' AND i.role <> 'owner' OR ' ' || v.platform_roles || ' ' LIKE '% superadmin %')))`
+
+// invitationSuspended is the condition that invitation i waits for an owner.
+const invitationSuspended = `(i.suspended_at IS NOT NULL OR NOT ` + inviterMay + `)`
+
+// ErrSuspended: an invitation can be accepted once an owner has confirmed it.
+var ErrSuspended = errors.New("the invitation must be confirmed by an owner")
+
+// suspendInvitations suspends the open invitations that a person may not make any
+// more. They stay so until an owner confirms them, even if the person comes back.
+// Whatever takes a role away or disables a person calls it after the change.
+func (t *tx) suspendInvitations(ctx context.Context, inviter uuid.UUID) error {
+	_, err := t.exec(ctx, `UPDATE invitations AS i SET suspended_at = ? WHERE i.invited_by = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+		AND i.suspended_at IS NULL AND NOT `+inviterMay, usec(t.s.clock()), id(inviter))
+	return err
+}
+
+// ConfirmInvitation makes a suspended invitation one of the event's actor, on whose
+// authority it stands from now on. ErrNotFound if the organization has none such that
+// is open.
+func (s *Store) ConfirmInvitation(ctx context.Context, organizationID, invitationID uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		if err := t.lockOrganization(ctx, organizationID); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, `UPDATE invitations AS i SET suspended_at = NULL, invited_by = ? WHERE i.id = ? AND i.organization_id = ?
+			AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? AND `+invitationSuspended,
+			id(e.Actor), id(invitationID), id(organizationID), usec(s.clock()))
+		if err == nil && n == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("confirm an invitation", err)
+}
 
 // dest are the scan targets of invitationColumns, where b is who invited; inviter
 // holds what their name is made of.
 func (i *Invitation) dest(inviter *User) []any {
 	return []any{&i.ID, &i.OrganizationID, &i.Email, &i.EmailKey, &i.Role, &i.Token, optional[uuid.UUID]{&i.InvitedBy}, document{&inviter.Profile},
-		optional[string]{&inviter.Email}, instant{&i.CreatedAt}, instant{&i.ExpiresAt}, instant{&i.AcceptedAt}, optional[uuid.UUID]{&i.AcceptedBy}, instant{&i.RevokedAt}}
+		optional[string]{&inviter.Email}, instant{&i.CreatedAt}, instant{&i.ExpiresAt}, instant{&i.AcceptedAt}, optional[uuid.UUID]{&i.AcceptedBy}, instant{&i.RevokedAt}, &i.Suspended}
 }
 
 // called is what a person goes by among people.
@@ -113,8 +160,9 @@ func (s *Store) Invitations(ctx context.Context, organizationID, after uuid.UUID
 	return all, fault("list invitations", err)
 }
 
-// Invitation returns an invitation that can be accepted, and to what. ErrSpent if
-// it was accepted or revoked or has expired, ErrNotFound if there is none (any more).
+// Invitation returns an invitation that can be accepted, or could if it were confirmed
+// (Suspended), and to what. ErrSpent if it was accepted or revoked or has expired,
+// ErrNotFound if there is none (any more).
 func (s *Store) Invitation(ctx context.Context, token secret.Hash) (*Invitation, *Organization, error) {
 	var i Invitation
 	var inviter User
@@ -166,7 +214,8 @@ type Acceptance struct {
 // AcceptInvitation uses an invitation for a person, whose address counts as proven
 // from then on: the token was mailed to it. If it was not before, their sessions but
 // Keep end, and their grants and personal access tokens. A member keeps the role they have.
-// ErrSpent as for Invitation, for an organization that is gone too; ErrConflict if
+// ErrSpent as for Invitation, for an organization that is gone too; ErrSuspended if an
+// owner must confirm it first; ErrConflict if
 // the person's address, or Acceptance's, is not the invited one; ErrNotFound for a
 // person who is gone or disabled.
 func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
@@ -209,10 +258,10 @@ func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error 
 		return err
 	}
 	now := usec(t.s.clock())
-	n, err := t.exec(ctx, `UPDATE invitations SET accepted_at = ?, accepted_by = ? WHERE id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
-		now, id(userID), id(invitation), now)
+	n, err := t.exec(ctx, `UPDATE invitations AS i SET accepted_at = ?, accepted_by = ? WHERE i.id = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ?
+		AND NOT `+invitationSuspended, now, id(userID), id(invitation), now)
 	if err == nil && n == 0 {
-		err = ErrSpent
+		err = t.notAccepted(ctx, invitation, now)
 	}
 	if err != nil {
 		return err
@@ -227,6 +276,20 @@ func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error 
 	}
 	a.Event.Facts["invitation"], a.Event.Facts["role"] = invitation.String(), role
 	return t.event(ctx, a.Event)
+}
+
+// notAccepted says why an invitation could not be accepted.
+func (t *tx) notAccepted(ctx context.Context, invitation uuid.UUID, now any) error {
+	var waits int
+	err := t.row(ctx, `SELECT count(*) FROM invitations i WHERE i.id = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? AND `+invitationSuspended,
+		id(invitation), now).Scan(&waits)
+	switch {
+	case err != nil:
+		return err
+	case waits > 0:
+		return ErrSuspended
+	}
+	return ErrSpent
 }
 
 // RegisterInvited uses an invitation for somebody who has no account, or none that

@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -283,6 +285,92 @@ func TestRegisteringByInvitationIsAllOrNothing(t *testing.T) {
 		}
 		if _, _, err := s.Invitation(t.Context(), carols.Token); err != nil {
 			t.Errorf("its invitation: %v, want it to stay", err)
+		}
+	})
+}
+
+// An invitation is made on somebody's authority. Mallory invites an accomplice, and is
+// removed or disabled before the accomplice accepts: an owner must confirm it first,
+// even if Mallory is let in again.
+func TestAnInvitationWaitsWhenItsInviterMayNotMakeIt(t *testing.T) {
+	type invitationCase struct {
+		name, role, as string // the inviter's role, and the invitation's
+		gone           func(s *Store, o Organization, mallory uuid.UUID) error
+		waits          bool
+	}
+	e := func() *Event { return &Event{Type: "test"} }
+	setRole := func(role string) func(*Store, Organization, uuid.UUID) error {
+		return func(s *Store, o Organization, m uuid.UUID) error {
+			return s.SetRole(context.Background(), o.ID, m, role, e())
+		}
+	}
+	raw := func(query string) func(*Store, Organization, uuid.UUID) error {
+		return func(s *Store, _ Organization, m uuid.UUID) error {
+			_, err := s.exec(context.Background(), query, id(m))
+			return err
+		}
+	}
+	cases := []invitationCase{
+		{"removed", RoleOwner, RoleOwner, func(s *Store, o Organization, m uuid.UUID) error {
+			return s.RemoveMember(context.Background(), o.ID, m, e())
+		}, true},
+		{"disabled", RoleAdmin, RoleMember, func(s *Store, _ Organization, m uuid.UUID) error {
+			_, err := s.DisableUser(context.Background(), m, e())
+			return err
+		}, true},
+		{"made a member", RoleAdmin, RoleGuest, setRole(RoleMember), true},
+		{"no owner any more, for an owner", RoleOwner, RoleOwner, setRole(RoleAdmin), true},
+		{"no owner any more, for a member", RoleOwner, RoleMember, setRole(RoleAdmin), false},
+		{"changed by no method", RoleAdmin, RoleMember, raw(`UPDATE memberships SET role = 'guest' WHERE user_id = ?`), true},
+		{"not proven", RoleOwner, RoleMember, raw(`UPDATE users SET email_verified_at = NULL WHERE id = ?`), true},
+		{"no superadmin any more", "", RoleOwner, func(s *Store, _ Organization, m uuid.UUID) error {
+			_, err := s.SetPlatformRole(context.Background(), m, RoleSuperadmin, false, e())
+			return err
+		}, true},
+		{"as before", RoleAdmin, RoleMember, func(*Store, Organization, uuid.UUID) error { return nil }, false},
+	}
+	eachEngine(t, func(t *testing.T, s *Store) {
+		for n, c := range cases {
+			boss, mallory, friend := person(t, s, fmt.Sprintf("boss%d@acme.example", n)), person(t, s, fmt.Sprintf("mallory%d@acme.example", n)), person(t, s, fmt.Sprintf("friend%d@acme.example", n))
+			o := organization(t, s, fmt.Sprintf("acme-%d", n), boss)
+			if c.role != "" {
+				must(t, s.AddMember(t.Context(), o.ID, mallory, c.role, e()))
+			} else {
+				_, err := s.SetPlatformRole(t.Context(), mallory, RoleSuperadmin, true, e())
+				must(t, err)
+			}
+			i := invite(t, s, o.ID, fmt.Sprintf("friend%d@acme.example", n), func(i *Invitation) { i.InvitedBy, i.Role = mallory, c.as })
+			must(t, c.gone(s, o, mallory))
+			if got, _, err := s.Invitation(t.Context(), i.Token); err != nil || got.Suspended != c.waits {
+				t.Errorf("%s: read %+v, %v", c.name, got, err)
+			}
+			if !c.waits {
+				must(t, accept(t, s, i, friend))
+				continue
+			}
+			if err := accept(t, s, i, friend); !errors.Is(err, ErrSuspended) {
+				t.Errorf("%s: accepting got %v, want ErrSuspended", c.name, err)
+			}
+			if _, err := s.Role(t.Context(), o.ID, friend); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: the accomplice is in: %v", c.name, err)
+			}
+			if c.name == "disabled" {
+				_, err := s.EnableUser(t.Context(), mallory, e())
+				must(t, err)
+				if err := accept(t, s, i, friend); !errors.Is(err, ErrSuspended) {
+					t.Errorf("enabled again: accepting got %v, want ErrSuspended", err)
+				}
+			}
+			confirmed := e()
+			confirmed.Actor = boss
+			must(t, s.ConfirmInvitation(t.Context(), o.ID, i.ID, confirmed))
+			if err := s.ConfirmInvitation(t.Context(), o.ID, i.ID, confirmed); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: confirmed twice: %v", c.name, err)
+			}
+			must(t, accept(t, s, i, friend))
+			if role, err := s.Role(t.Context(), o.ID, friend); err != nil || role != c.as {
+				t.Errorf("%s: joined as %q, %v", c.name, role, err)
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -148,6 +147,9 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
+		if err := t.authorizeOver(ctx, organizationID, userID, e); err != nil {
+			return err
+		}
 		if role != RoleOwner {
 			if err := t.keepOwner(ctx, organizationID, userID); err != nil {
 				return err
@@ -160,9 +162,28 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 		if err != nil {
 			return err
 		}
+		if err := t.suspendInvitations(ctx, userID); err != nil {
+			return err
+		}
 		return t.event(ctx, e)
 	})
 	return fault("set a role", err)
+}
+
+// authorizeOver is authorize for an act on a member, whose organization the caller
+// holds: only an owner acts on an owner, which the member may have become meanwhile.
+func (t *tx) authorizeOver(ctx context.Context, organizationID, userID uuid.UUID, e *Event) error {
+	if e.Authority.Organization != uuid.Nil {
+		var owner int
+		if err := t.row(ctx, `SELECT count(*) FROM memberships WHERE organization_id = ? AND user_id = ? AND role = 'owner'`,
+			id(organizationID), id(userID)).Scan(&owner); err != nil {
+			return err
+		}
+		if owner > 0 {
+			e.Authority.Role = RoleOwner
+		}
+	}
+	return t.authorize(ctx, e)
 }
 
 // higherIsProven refuses a higher role to a person whose address is not proven. It
@@ -176,8 +197,7 @@ func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUI
 	if err := t.row(ctx, `SELECT role FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID)).Scan(&present); err != nil {
 		return err
 	}
-	rising := []string{RoleGuest, RoleMember, RoleAdmin, RoleOwner}
-	if slices.Index(rising, role) > slices.Index(rising, present) {
+	if !AtLeast(present, role) {
 		return ErrUnproven
 	}
 	return nil
@@ -188,6 +208,9 @@ func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUI
 func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
+			return err
+		}
+		if err := t.authorizeOver(ctx, organizationID, userID, e); err != nil {
 			return err
 		}
 		if err := t.keepOwner(ctx, organizationID, userID); err != nil {
@@ -214,9 +237,11 @@ func (t *tx) endMembership(ctx context.Context, organizationID, userID uuid.UUID
 		now, EndMemberRemoved, id(userID), id(organizationID)); err != nil {
 		return n, err
 	}
-	_, err = t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
-		now, id(userID), id(organizationID))
-	return n, err
+	if _, err = t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
+		now, id(userID), id(organizationID)); err != nil {
+		return n, err
+	}
+	return n, t.suspendInvitations(ctx, userID)
 }
 
 // keepOwner refuses with ErrConflict to let an organization's last owner go.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -286,6 +287,8 @@ type tx struct {
 	s      *Store
 	tx     *sqlx.Tx
 	missed []string // statements to prepare once the connection is free again
+
+	authorized map[uuid.UUID]Authority // by actor; see authorize
 }
 
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {

@@ -296,8 +296,14 @@ func (s *Store) DisableUser(ctx context.Context, userID uuid.UUID, e *Event) (ch
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
+		if err := t.authorize(ctx, e); err != nil {
+			return err
+		}
 		n, err := t.exec(ctx, `UPDATE users SET disabled_at = ? WHERE id = ? AND disabled_at IS NULL`, usec(s.clock()), id(userID))
 		if changed = n > 0; err != nil || !changed {
+			return err
+		}
+		if err := t.suspendInvitations(ctx, userID); err != nil {
 			return err
 		}
 		if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDisabled); err != nil {
@@ -336,6 +342,9 @@ func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role stri
 		if err := t.lockEntitled(ctx, userID); err != nil && (has || !errors.Is(err, ErrUnproven)) {
 			return err
 		}
+		if err := t.authorize(ctx, e); err != nil {
+			return err
+		}
 		var roles []string
 		if err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(list{&roles}); err != nil {
 			return err
@@ -350,6 +359,9 @@ func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role stri
 		}
 		slices.Sort(roles)
 		if _, err := t.exec(ctx, `UPDATE users SET platform_roles = ? WHERE id = ?`, words(roles), id(userID)); err != nil {
+			return err
+		}
+		if err := t.suspendInvitations(ctx, userID); err != nil {
 			return err
 		}
 		return t.event(ctx, e)

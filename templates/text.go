@@ -70,6 +70,7 @@ var failures = map[string]failure{
 	"recovery_closed":      {"Passwords are not reset by mail here.", "Ask your administrator for a new one."},
 	"verify_link":          {"This link to confirm an address does not work any more.", "It was used already, is more than a day old, or is not complete. If you opened it before, your address is confirmed: sign in. Else register once more, or ask for another mail in your account."},
 	"reset_link":           {"This link to choose a password does not work any more.", "It was used already, is more than half an hour old, or is not complete. Your password is as it was. Ask for a new link."},
+	"invite_suspended":     {"This invitation must be confirmed first.", "The person who sent it can no longer invite people. Ask an owner of the organization to confirm it, then open this link again."},
 	"invite_link":          {"This invitation does not work any more.", "It was accepted or taken back, is more than a week old, or is not complete. Ask whoever invited you for a new one."},
 
 	// The web's own.

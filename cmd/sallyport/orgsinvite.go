@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,8 @@ func (p *program) orgsInvitations() *cobra.Command {
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "invitations", Short: "List the open invitations of an organization",
+		Long: "List the open invitations of an organization. A suspended one cannot be accepted until it is confirmed: its inviter has been\n" +
+			"removed, disabled or given a lower role since.",
 		Example: examples("sallyport orgs invitations -o acme-corp", "sallyport orgs invitations -o acme-corp --json"), Args: cobra.NoArgs,
 		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
 			o, err := p.chosen(ctx, a, &slug)
@@ -90,6 +93,7 @@ func (p *program) orgsInvitations() *cobra.Command {
 				Role      string    `json:"role"`
 				InvitedBy string    `json:"invited_by"`
 				ExpiresAt time.Time `json:"expires_at"`
+				Suspended bool      `json:"suspended"`
 				ID        string    `json:"id"`
 			}
 			values, rows := []row{}, [][]string{}
@@ -100,8 +104,12 @@ func (p *program) orgsInvitations() *cobra.Command {
 					if i.InvitedBy == uuid.Nil {
 						by = "operator"
 					}
-					values = append(values, row{i.Email, i.Role, by, i.ExpiresAt, i.ID.String()})
-					rows = append(rows, []string{i.Email, i.Role, by, when(i.ExpiresAt), i.ID.String()})
+					state := "open"
+					if i.Suspended {
+						state = "suspended"
+					}
+					values = append(values, row{i.Email, i.Role, by, i.ExpiresAt, i.Suspended, i.ID.String()})
+					rows = append(rows, []string{i.Email, i.Role, by, state, when(i.ExpiresAt), i.ID.String()})
 					after = i.ID
 				}
 				return len(all), after, err
@@ -109,10 +117,53 @@ func (p *program) orgsInvitations() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.list(values, []string{"email", "role", "invited by", "until", "id"}, rows)
+			return p.list(values, []string{"email", "role", "invited by", "state", "until", "id"}, rows)
 		}),
 	})
 	orgFlag(cmd, &slug)
 	limitFlag(cmd, &limit)
+	return cmd
+}
+
+func (p *program) orgsConfirmInvitation() *cobra.Command {
+	return p.invitationCommand("confirm-invitation ID", "Confirm a suspended invitation",
+		"Confirm an invitation whose inviter has been removed, disabled or given a lower role since. It can be accepted again then.",
+		"confirmed", (*identity.Identity).ConfirmInvitation)
+}
+
+func (p *program) orgsRevokeInvitation() *cobra.Command {
+	return p.invitationCommand("revoke-invitation ID", "Take an invitation back", "Take an open or suspended invitation back. Its link does not work any more.",
+		"taken back", (*identity.Identity).RevokeInvitation)
+}
+
+// invitationCommand does something to one invitation of an organization.
+func (p *program) invitationCommand(use, short, long, done string, do func(*identity.Identity, context.Context, identity.Actor, uuid.UUID, uuid.UUID) error) *cobra.Command {
+	var slug string
+	name, _, _ := strings.Cut(use, " ")
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Example: examples("sallyport orgs " + name + " -o acme-corp 0199f2c4-6a1e-7c3b-9d2f-3b1d5a7e9c10"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.chosen(ctx, a, &slug)
+			if err != nil {
+				return err
+			}
+			see := "See them: sallyport orgs invitations -o " + o.Slug
+			invitation, err := uuid.Parse(args[0])
+			if err != nil {
+				return &failure{what: printable(args[0]) + " is not the id of an invitation", next: see, cause: err}
+			}
+			err = do(a.Identity, ctx, identity.Operator(), o.ID, invitation)
+			if errors.Is(err, storage.ErrNotFound) {
+				return &failure{what: o.Slug + " has no such invitation that can be " + done, next: see, cause: err}
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "The invitation is %s.\n", done)
+			return nil
+		}),
+	}
+	orgFlag(cmd, &slug)
 	return cmd
 }

@@ -48,7 +48,12 @@ func (p *Pages) openInvite(r *http.Request) (g guest, err error) {
 	return g, err
 }
 
-func inviteGone(err error) error { return linkGone(err, "invite_link", "/", "Go to the start page") }
+func inviteGone(err error) error {
+	if errors.Is(err, storage.ErrSuspended) {
+		return &web.Error{Status: http.StatusConflict, Code: "invite_suspended", Err: err, BackURL: "/", BackLabel: "Go to the start page"}
+	}
+	return linkGone(err, "invite_link", "/", "Go to the start page")
+}
 
 // back is the address of this page.
 func (g guest) back() string { return "/invite?token=" + url.QueryEscape(g.token) }
