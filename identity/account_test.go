@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -253,7 +252,7 @@ func TestAppsAreDisconnectedByTheirPerson(t *testing.T) {
 		one, two, other := in.grant(t, bob, live), in.grant(t, bob, live), in.grant(t, eve, hers)
 		me := Actor{UserID: bob.ID}
 		in.consent(t, live, one)
-		if err := in.store.TouchGrants(t.Context(), map[uuid.UUID]time.Time{one.ID: in.now}); err != nil {
+		if err := in.store.TouchGrants(t.Context(), []storage.GrantUse{{GrantID: one.ID, At: in.now}}); err != nil {
 			t.Fatal(err)
 		}
 		apps, err := in.ConnectedApps(t.Context(), me)

@@ -56,7 +56,7 @@ func TestASecretIsShownOnceAndVerifies(t *testing.T) {
 		if c, text := in.client(t, NewClient{Metadata: public}); text != "" || len(c.Secrets) != 0 || len(c.ID) != 36 {
 			t.Errorf("a public client: got secret %v, id %q", text != "", c.ID)
 		}
-		if err := in.WriteUses(t.Context()); err != nil {
+		if err := in.WriteUses(t.Context(), &storage.Pace{}); err != nil {
 			t.Fatal(err)
 		}
 		if c := in.read(t, "app"); !c.LastUsedAt.Equal(in.now) || !c.Secrets[0].LastUsedAt.Equal(in.now) {

@@ -108,7 +108,7 @@ func New(c Config) *Identity {
 		i.now = time.Now
 	}
 	i.verified = newVerified(i.clock)
-	i.uses.seen, i.uses.tokens = map[use]time.Time{}, map[uuid.UUID]time.Time{}
+	i.uses.seen, i.uses.written, i.uses.tokens = map[use]time.Time{}, map[use]time.Time{}, map[uuid.UUID]time.Time{}
 	i.personalOrg = c.PersonalOrg
 	return i
 }

@@ -21,7 +21,6 @@ const (
 const (
 	// unprovenLife is how long an account may wait for its address to be proven.
 	unprovenLife = 7 * 24 * time.Hour
-	lapseBatch   = 100
 	lapseLease   = 10 * time.Minute
 )
 
@@ -65,7 +64,7 @@ func (i *Identity) Lapse(ctx context.Context) (int, error) {
 	if err != nil || !mine {
 		return 0, err
 	}
-	return i.store.LapseUnproven(ctx, i.clock().Add(-unprovenLife), lapseBatch)
+	return i.store.LapseUnproven(ctx, i.clock().Add(-unprovenLife), &storage.Pace{})
 }
 
 // EndUnproven ends, where CONFIRM_EMAIL is on, the access of people whose address is
@@ -75,5 +74,5 @@ func (i *Identity) EndUnproven(ctx context.Context) (int, error) {
 	if !i.confirmEmail {
 		return 0, nil
 	}
-	return i.store.EndUnprovenAccess(ctx)
+	return i.store.EndUnprovenAccess(ctx, &storage.Pace{})
 }

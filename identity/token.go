@@ -163,7 +163,9 @@ func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, 
 	}
 	now := i.clock()
 	b.Overdue = Lacks(h.User.Factors, h.Requirements, now)
-	i.noteTokenUse(h.Token.ID, now)
+	if now.Sub(h.Token.LastUsedAt) >= UseInterval {
+		i.noteTokenUse(h.Token.ID, now)
+	}
 	return b, nil
 }
 
@@ -187,16 +189,13 @@ func (i *Identity) noteTokenUse(tokenID uuid.UUID, at time.Time) {
 
 // writeTokenUses stores uses in the order of the ids: nodes that write at once must
 // not wait for each other in a circle.
-func (i *Identity) writeTokenUses(ctx context.Context, seen map[uuid.UUID]time.Time) error {
+func (i *Identity) writeTokenUses(ctx context.Context, pace *storage.Pace, seen map[uuid.UUID]time.Time) error {
 	ids := slices.SortedFunc(maps.Keys(seen), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	for batch := range slices.Chunk(ids, usesAtOnce) {
+	return storage.PaceEach(ctx, pace, ids, func(batch []uuid.UUID) error {
 		used := make([]storage.TokenUse, 0, len(batch))
 		for _, id := range batch {
 			used = append(used, storage.TokenUse{ID: id, At: seen[id]})
 		}
-		if err := i.store.TouchPersonalTokens(ctx, used); err != nil {
-			return err
-		}
-	}
-	return nil
+		return i.store.TouchPersonalTokens(ctx, used)
+	})
 }

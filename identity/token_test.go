@@ -38,7 +38,7 @@ func TestAPersonalAccessToken(t *testing.T) {
 		if err != nil || len(listed) != 1 || listed[0].ID != b.Token.ID || !listed[0].LastUsedAt.IsZero() {
 			t.Fatalf("listed: got %+v, %v", listed, err)
 		}
-		if err := in.WriteUses(t.Context()); err != nil {
+		if err := in.WriteUses(t.Context(), &storage.Pace{}); err != nil {
 			t.Fatal(err)
 		}
 		if listed, err = in.Tokens(t.Context(), owner); err != nil || !listed[0].LastUsedAt.Equal(in.now) {

@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,14 +12,16 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// usesAtOnce bounds the transaction in which uses are written.
-const usesAtOnce = 500
+// UseInterval is how old the time of a last use may be that is kept: each node writes a client's, a secret's or a
+// token's at most once an hour.
+const UseInterval = time.Hour
 
 // uses collects when clients and personal access tokens were last used, so that no request waits for it to be written.
 type uses struct {
-	mu     sync.Mutex
-	seen   map[use]time.Time
-	tokens map[uuid.UUID]time.Time
+	mu      sync.Mutex
+	seen    map[use]time.Time
+	written map[use]time.Time // what is less than UseInterval old
+	tokens  map[uuid.UUID]time.Time
 }
 
 type use struct {
@@ -32,16 +35,20 @@ func (i *Identity) NoteClientUse(clientID string) { i.noteUse(use{clientID: clie
 
 func (i *Identity) noteUse(u use, at time.Time) {
 	i.uses.mu.Lock()
-	i.uses.seen[u] = at
-	i.uses.mu.Unlock()
+	defer i.uses.mu.Unlock()
+	if written, ok := i.uses.written[u]; !ok || at.Sub(written) >= UseInterval {
+		i.uses.seen[u] = at
+	}
 }
 
-// WriteUses stores what was noted since the last call. Call it every half minute
-// and at the end; what a crash loses are last-used times only.
-func (i *Identity) WriteUses(ctx context.Context) error {
+// WriteUses stores what was noted since the last call, in batches. Call it every half
+// minute and at the end; what a crash loses are last-used times only.
+func (i *Identity) WriteUses(ctx context.Context, pace *storage.Pace) error {
 	i.uses.mu.Lock()
 	seen, tokens := i.uses.seen, i.uses.tokens
 	i.uses.seen, i.uses.tokens = map[use]time.Time{}, map[uuid.UUID]time.Time{}
+	now := i.clock()
+	maps.DeleteFunc(i.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
 	i.uses.mu.Unlock()
 
 	all := make([]storage.ClientUse, 0, len(seen))
@@ -52,10 +59,19 @@ func (i *Identity) WriteUses(ctx context.Context) error {
 	slices.SortFunc(all, func(a, b storage.ClientUse) int {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.SecretID.String(), b.SecretID.String()))
 	})
-	for batch := range slices.Chunk(all, usesAtOnce) {
+	err := storage.PaceEach(ctx, pace, all, func(batch []storage.ClientUse) error {
 		if err := i.store.TouchClients(ctx, batch); err != nil {
 			return err
 		}
+		i.uses.mu.Lock()
+		defer i.uses.mu.Unlock()
+		for _, u := range batch {
+			i.uses.written[use{u.ClientID, u.SecretID}] = u.At
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	return i.writeTokenUses(ctx, tokens)
+	return i.writeTokenUses(ctx, pace, tokens)
 }

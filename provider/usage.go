@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,12 +17,13 @@ import (
 const usageInterval = 30 * time.Second
 
 // usage collects when grants were last used, beside what identity notes about
-// clients, so that no token request waits for that to be written. A crash loses
-// no more than the last interval of it.
+// clients, so that no token request waits for that to be written. A grant's is
+// written at most once an hour; a crash loses no more than the last interval of it.
 type usage struct {
 	store    *storage.Store
 	identity *identity.Identity
 	log      *slog.Logger
+	pace     storage.Pace
 
 	mu     sync.Mutex
 	grants map[uuid.UUID]time.Time
@@ -31,7 +34,7 @@ func newUsage(c Config) *usage {
 }
 
 func (u *usage) record(by *unit) {
-	if by.auth == nil {
+	if by.auth == nil || by.now.Sub(by.auth.Grant.LastUsedAt) < identity.UseInterval {
 		return
 	}
 	u.mu.Lock()
@@ -48,26 +51,29 @@ func (u *usage) run(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			u.write(last)
+			u.write(last, &storage.Pace{Rest: storage.Hurry})
 			return
 		case <-tick.C:
-			u.write(ctx)
+			u.write(ctx, &u.pace)
 		}
 	}
 }
 
-func (u *usage) write(ctx context.Context) {
+func (u *usage) write(ctx context.Context, pace *storage.Pace) {
 	u.mu.Lock()
-	grants := u.grants
+	seen := u.grants
 	u.grants = map[uuid.UUID]time.Time{}
 	u.mu.Unlock()
-	if err := u.identity.WriteUses(ctx); err != nil {
+	if err := u.identity.WriteUses(ctx, pace); err != nil {
 		u.log.Warn("last uses of clients were not written", "error", err)
 	}
-	if len(grants) == 0 {
-		return
+	grants := make([]storage.GrantUse, 0, len(seen))
+	for id, at := range seen {
+		grants = append(grants, storage.GrantUse{GrantID: id, At: at})
 	}
-	if err := u.store.TouchGrants(ctx, grants); err != nil {
+	slices.SortFunc(grants, func(a, b storage.GrantUse) int { return bytes.Compare(a.GrantID[:], b.GrantID[:]) })
+	err := storage.PaceEach(ctx, pace, grants, func(batch []storage.GrantUse) error { return u.store.TouchGrants(ctx, batch) })
+	if err != nil {
 		u.log.Warn("last uses of grants were not written", "error", err)
 	}
 }

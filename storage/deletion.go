@@ -204,38 +204,49 @@ func (s *Store) SoleOwnerships(ctx context.Context, userID uuid.UUID) (blocking,
 // LapseUnproven deletes the people who were created at or before that time and
 // whose address was never proven, and tells how many. They are read batch by batch.
 // Those who own something with others stay.
-func (s *Store) LapseUnproven(ctx context.Context, before time.Time, batch int) (int, error) {
+func (s *Store) LapseUnproven(ctx context.Context, before time.Time, pace *Pace) (int, error) {
 	gone := 0
-	for after := uuid.Nil; ; {
-		due, err := s.unproven(ctx, before, after, batch)
-		if err != nil {
-			return gone, fault("look for unproven people", err)
+	err := s.eachUnproven(ctx, before, pace, func(u unproven) error {
+		done, err := s.lapse(ctx, u.id, before)
+		if done {
+			gone++
 		}
-		for _, u := range due {
-			done, err := s.lapse(ctx, u, before)
-			if err != nil {
-				return gone, fault("let an unproven person lapse", err)
-			}
-			if done {
-				gone++
-			}
-			after = u
-		}
-		if len(due) < batch {
-			return gone, nil
-		}
-	}
+		return err
+	})
+	return gone, fault("let unproven people lapse", err)
 }
 
-func (s *Store) unproven(ctx context.Context, before time.Time, after uuid.UUID, limit int) (due []uuid.UUID, err error) {
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
-		var u uuid.UUID
-		err := r.Scan(&u)
-		due = append(due, u)
-		return err
-	}, `SELECT u.id FROM users u WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL AND u.created_at <= ? AND u.id > ? ORDER BY u.id LIMIT ?`,
-		usec(before), after.String(), limit)
-	return due, err
+// unproven is a person whose address was never proven.
+type unproven struct {
+	id        uuid.UUID
+	createdAt int64
+	access    bool // they have a session or a grant
+}
+
+// eachUnproven calls do for the people who were created at or before that time and whose address was never proven,
+// oldest first.
+func (s *Store) eachUnproven(ctx context.Context, before time.Time, pace *Pace, do func(unproven) error) error {
+	var last unproven
+	now := usec(s.clock())
+	return pace.Run(ctx, func(size int) (int, error) {
+		var batch []unproven
+		err := s.rows(ctx, func(r *sqlx.Rows) error {
+			var u unproven
+			err := r.Scan(&u.id, &u.createdAt, &u.access)
+			batch = append(batch, u)
+			return err
+		}, `SELECT u.id, u.created_at, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > ?)
+				OR EXISTS (SELECT 1 FROM grants g WHERE g.user_id = u.id AND g.revoked_at IS NULL AND g.expires_at > ?)
+			FROM users u WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL AND u.created_at <= ? AND (u.created_at, u.id) > (?, ?)
+			ORDER BY u.created_at, u.id LIMIT ?`, now, now, usec(before), last.createdAt, last.id.String(), size)
+		for _, u := range batch {
+			if err == nil {
+				err = do(u)
+			}
+			last = u
+		}
+		return len(batch), err
+	})
 }
 
 // lapse deletes one person unless they have proven their address meanwhile.

@@ -178,10 +178,10 @@ func TestLapsingGoesOnBehindThoseWhoStay(t *testing.T) {
 			}
 		}
 		before := clock.t
-		if n, err := s.LapseUnproven(t.Context(), before.Add(-time.Microsecond), 2); n != 0 || err != nil {
+		if n, err := s.LapseUnproven(t.Context(), before.Add(-time.Microsecond), &Pace{Smallest: 1, Largest: 2}); n != 0 || err != nil {
 			t.Errorf("too early: got %d, %v", n, err)
 		}
-		if n, err := s.LapseUnproven(t.Context(), before, 2); n != 4 || err != nil {
+		if n, err := s.LapseUnproven(t.Context(), before, &Pace{Smallest: 1, Largest: 2}); n != 4 || err != nil {
 			t.Errorf("got %d, %v, want 4", n, err)
 		}
 		var left []uuid.UUID

@@ -1,10 +1,7 @@
 package storage
 
 import (
-	"bytes"
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,16 +29,17 @@ type Grant struct {
 	Claims    string
 	CreatedAt time.Time
 	// ExpiresAt is absolute: no refresh moves it.
-	ExpiresAt time.Time
-	RevokedAt time.Time
+	ExpiresAt  time.Time
+	LastUsedAt time.Time // at most an hour older than its last use
+	RevokedAt  time.Time
 }
 
-const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.revoked_at, g.resource`
+const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.resource`
 
 func (g *Grant) dest() []any {
 	return []any{optional[uuid.UUID]{&g.ID}, optional[uuid.UUID]{&g.UserID}, optional[string]{&g.ClientID}, optional[uuid.UUID]{&g.OrganizationID},
 		optional[uuid.UUID]{&g.SessionID}, optional[bool]{&g.Offline}, list{&g.Scopes}, list{&g.Audience}, instant{&g.AuthTime}, optional[string]{&g.ACR},
-		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.RevokedAt}, optional[string]{&g.Resource}}
+		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.LastUsedAt}, instant{&g.RevokedAt}, optional[string]{&g.Resource}}
 }
 
 // Authorization is a grant with the present state of all it depends on, read in
@@ -148,13 +146,19 @@ func (s *Store) RevokeGrant(ctx context.Context, grantID uuid.UUID, reason strin
 	return fault("revoke a grant", err)
 }
 
-// TouchGrants records when grants were last used, in one transaction.
-func (s *Store) TouchGrants(ctx context.Context, used map[uuid.UUID]time.Time) error {
-	// In one order, so that two nodes that know the same grants do not wait for each other.
-	grants := slices.SortedFunc(maps.Keys(used), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+// GrantUse is when a grant was last used.
+type GrantUse struct {
+	GrantID uuid.UUID
+	At      time.Time
+}
+
+// TouchGrants records when grants were last used, in one transaction. Callers give
+// them in the order of their ids, so that two nodes do not wait for each other.
+func (s *Store) TouchGrants(ctx context.Context, used []GrantUse) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		for _, grant := range grants {
-			if _, err := t.exec(ctx, `UPDATE grants SET last_used_at = ? WHERE id = ?`, usec(used[grant]), id(grant)); err != nil {
+		for _, u := range used {
+			at := usec(u.At)
+			if _, err := t.exec(ctx, `UPDATE grants SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.GrantID), at); err != nil {
 				return err
 			}
 		}

@@ -120,7 +120,7 @@ func TestADeletionReadsByIndexes(t *testing.T) {
 		if err := s.DeleteUser(t.Context(), user, &Event{Type: "user.deleted", User: user}); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.LapseUnproven(t.Context(), s.clock(), 10); n != 1 || err != nil {
+		if n, err := s.LapseUnproven(t.Context(), s.clock(), &Pace{}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		var ran []string

@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -190,34 +189,25 @@ const EndUnproven = "address_unproven"
 
 // EndUnprovenAccess ends the sessions, grants and personal access tokens of everybody
 // whose address is not proven, with an event each, and tells how many people had any.
-func (s *Store) EndUnprovenAccess(ctx context.Context) (int, error) {
-	var all []uuid.UUID
-	now := usec(s.clock())
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var u uuid.UUID
-		err := r.Scan(&u)
-		all = append(all, u)
-		return err
-	}, `SELECT u.id FROM users u WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL
-		AND (EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > ?)
-			OR EXISTS (SELECT 1 FROM grants g WHERE g.user_id = u.id AND g.revoked_at IS NULL AND g.expires_at > ?)) ORDER BY u.id`, now, now)
+func (s *Store) EndUnprovenAccess(ctx context.Context, pace *Pace) (int, error) {
 	n := 0
-	for _, u := range all {
-		if err == nil {
-			err = s.inTx(ctx, func(t *tx) error {
-				// They may have proven it, or be gone, since they were looked for.
-				held, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL`, usec(s.clock()), id(u))
-				if err != nil || held == 0 {
-					return err
-				}
-				n++
-				if err := t.endAccess(ctx, u, uuid.Nil, EndUnproven); err != nil {
-					return err
-				}
-				return t.event(ctx, &Event{Type: "user.access_ended", User: u, Facts: map[string]any{"reason": EndUnproven}})
-			})
+	err := s.eachUnproven(ctx, s.clock(), pace, func(u unproven) error {
+		if !u.access {
+			return nil
 		}
-	}
+		return s.inTx(ctx, func(t *tx) error {
+			// They may have proven it, or be gone, since they were looked for.
+			held, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL`, usec(s.clock()), id(u.id))
+			if err != nil || held == 0 {
+				return err
+			}
+			n++
+			if err := t.endAccess(ctx, u.id, uuid.Nil, EndUnproven); err != nil {
+				return err
+			}
+			return t.event(ctx, &Event{Type: "user.access_ended", User: u.id, Facts: map[string]any{"reason": EndUnproven}})
+		})
+	})
 	return n, fault("end the access of unproven people", err)
 }
 

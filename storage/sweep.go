@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -93,17 +95,23 @@ func (w sweep) query(e Engine) string {
 func (s *Store) Sweep(ctx context.Context, limit int) (map[string]int64, error) {
 	limit, now, gone := s.SweepBatch(limit), s.clock(), map[string]int64{}
 	for _, w := range sweeps {
-		args := []any{usec(now.Add(-w.keep))}
-		if w.also != "" {
-			args = append(args, usec(now))
-		}
-		n, err := s.exec(ctx, w.query(s.engine), append(args, limit)...)
+		n, err := s.sweep(ctx, w, now, limit)
 		if err != nil {
-			return gone, fault("sweep "+w.name(), err)
+			return gone, err
 		}
 		gone[w.name()] = n
 	}
 	return gone, nil
+}
+
+// sweep deletes one batch of what had expired at a time.
+func (s *Store) sweep(ctx context.Context, w sweep, at time.Time, limit int) (int64, error) {
+	args := []any{usec(at.Add(-w.keep))}
+	if w.also != "" {
+		args = append(args, usec(at))
+	}
+	n, err := s.exec(ctx, w.query(s.engine), append(args, limit)...)
+	return n, fault("sweep "+w.name(), err)
 }
 
 // SweepBatch is the number of rows that Sweep deletes from a table at once when asked for limit.
@@ -121,6 +129,8 @@ type Sweeper struct {
 	Log   *slog.Logger
 	// Every is how long it rests in between. 0: 5 minutes.
 	Every time.Duration
+	// Pace is how it spreads its work; its Largest is set by the engine.
+	Pace Pace
 	// Swept, if set, is told how many rows of a table went.
 	Swept func(table string, rows int64)
 }
@@ -154,25 +164,34 @@ func (w *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// round sweeps until there is nothing left, if the lease is to be had.
+// round sweeps until there is nothing left, if the lease is to be had. What goes is
+// what had expired when the clock was last compared with the database's.
 func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	for more := true; more; {
-		// Renewed with each batch: sweeping twice does no harm, but serves nobody.
-		if mine, err := w.Store.Turn(ctx, "sweep", holder, 2*every+time.Minute); err != nil || !mine {
-			return err
-		}
-		gone, err := w.Store.Sweep(ctx, maxBatch)
-		more = false
-		for table, n := range gone {
-			if w.Swept != nil && n > 0 {
-				w.Swept(table, n)
+	w.Pace.Largest = w.Store.SweepBatch(maxBatch)
+	var at time.Time
+	for _, table := range sweeps {
+		err := w.Pace.Run(ctx, func(size int) (int, error) {
+			// Renewed every minute: sweeping twice does no harm, but serves nobody.
+			if now := w.Store.clock(); at.IsZero() || now.Sub(at).Abs() > time.Minute {
+				mine, err := w.Store.Turn(ctx, "sweep", holder, 2*every+time.Minute)
+				if err != nil || !mine {
+					return 0, cmp.Or(err, errOthersTurn)
+				}
+				at = now
 			}
-			more = more || n == int64(w.Store.SweepBatch(maxBatch))
+			n, err := w.Store.sweep(ctx, table, at, size)
+			if w.Swept != nil && n > 0 {
+				w.Swept(table.name(), n)
+			}
+			return int(n), err
+		})
+		if errors.Is(err, errOthersTurn) {
+			return nil
 		}
 		if err != nil {
 			return err
@@ -180,3 +199,6 @@ func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration)
 	}
 	return nil
 }
+
+// errOthersTurn: another node sweeps.
+var errOthersTurn = errors.New("another node has the lease")

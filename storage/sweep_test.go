@@ -192,26 +192,57 @@ func TestNothingIsSweptByAWrongClock(t *testing.T) {
 	}
 }
 
+// No statement deletes more than a batch, and between two batches of whatever table requests have their turn.
+func TestTheSweeperPausesBetweenBatches(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		const rows = 60
+		for range rows {
+			for _, table := range []string{"counters", "access_tokens", "replay_ids", "outbox"} {
+				expiring[table](t, s, time.Unix(1, 0))
+			}
+		}
+		swept, pauses, batches := map[string]int64{}, 0, 0
+		w := Sweeper{Store: s, Log: slog.New(slog.DiscardHandler), Swept: func(table string, n int64) {
+			swept[table] += n
+			if batches++; n > 25 {
+				t.Errorf("%d rows of %s went at once, want at most 25", n, table)
+			}
+		}}
+		w.Pace.Elapsed = func() time.Duration { return time.Duration(batches) * 5 * time.Millisecond } // each is too slow to grow
+		w.Pace.Rest = func(_ context.Context, d time.Duration) error {
+			if pauses++; d < 45*time.Millisecond {
+				t.Errorf("a pause of %v after a batch of 5 ms, want 45 ms", d)
+			}
+			return nil
+		}
+		if err := w.round(t.Context(), "node", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int64{"counters": rows, "access_tokens": rows, "replay_ids": rows, "outbox": rows}
+		if diff := cmp.Diff(want, swept); diff != "" {
+			t.Errorf("swept (-want +got):\n%s", diff)
+		}
+		if pauses < 8 {
+			t.Errorf("%d pauses in %d batches", pauses, batches)
+		}
+	})
+}
+
 // Sweeping goes on after a panic, and more than one batch at a time.
 func TestTheSweeperSurvivesAndFinishes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		batch := s.SweepBatch(maxBatch)
-		tx, err := s.writer.BeginTxx(ctx, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 2*batch + 1 {
-			if _, err := tx.ExecContext(ctx, tx.Rebind(`INSERT INTO replay_ids (hash, expires_at) VALUES (?, 1)`), secret.HashOf(uuid.NewString())); err != nil {
-				t.Fatal(err)
+		for left := 2*batch + 1; left > 0; left -= 500 {
+			hashes := make([]any, min(left, 500))
+			for n := range hashes {
+				hashes[n] = secret.HashOf(uuid.NewString())
 			}
-		}
-		if err := tx.Commit(); err != nil {
-			t.Fatal(err)
+			raw(t, s, `INSERT INTO replay_ids (hash, expires_at) VALUES `+strings.TrimSuffix(strings.Repeat("(?, 1), ", len(hashes)), ", "), hashes...)
 		}
 		total, panicked := int64(0), false
-		w := Sweeper{Store: s, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond, Swept: func(table string, n int64) {
+		w := Sweeper{Store: s, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond, Pace: Pace{Rest: Hurry}, Swept: func(table string, n int64) {
 			total += n
 			if !panicked {
 				panicked = true

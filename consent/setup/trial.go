@@ -144,7 +144,7 @@ func (p *Pages) conclude(w http.ResponseWriter, r *http.Request, v *person, t *t
 	if err := p.revoke(ctx, v, t); err != nil {
 		return err
 	}
-	if err := p.Identity.WriteUses(ctx); err != nil { // for the list of steps
+	if err := p.Identity.WriteUses(ctx, &storage.Pace{Rest: storage.Hurry}); err != nil { // for the list of steps
 		return err
 	}
 	if err := p.Registry.Refresh(ctx); err != nil {
