@@ -25,6 +25,13 @@ var sessionSettings = []struct {
 	{"statement_timeout", milliseconds(statementLimit), true},
 	{"lock_timeout", milliseconds(lockLimit), true},
 	{"idle_in_transaction_session_timeout", milliseconds(idleLimit), true},
+	// The plan of a prepared statement is kept. One that was made while a table had a few rows must not read all of it
+	// when it has millions, so all go by indexes from the first row on. Long calls too: they share the kept plans.
+	// Without jit, the price that PostgreSQL puts on the one plan left for a small table would have it compiled.
+	{"enable_seqscan", "off", false},
+	{"enable_hashjoin", "off", false},
+	{"enable_mergejoin", "off", false},
+	{"jit", "off", false},
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }

@@ -11,6 +11,9 @@ import (
 // each statement that is prepared or run, and for BEGIN, COMMIT and ROLLBACK.
 // Reading the rest of a result and closing statements cost none.
 type Counter struct {
+	// Statements are what HTTP requests asked.
+	Statements Statements
+
 	trips atomic.Int64
 
 	mu  sync.Mutex
@@ -30,6 +33,11 @@ func (c *Counter) Reset() {
 	defer c.mu.Unlock()
 	c.trips.Store(0)
 	c.log = nil
+}
+
+func (c *Counter) run(ctx context.Context, query string) {
+	c.Statements.record(ctx, query)
+	c.trip(query)
 }
 
 func (c *Counter) trip(what string) {
@@ -85,12 +93,12 @@ func (w *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 }
 
 func (w *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	w.c.trip(query)
+	w.c.run(ctx, query)
 	return w.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
 
 func (w *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	w.c.trip(query)
+	w.c.run(ctx, query)
 	return w.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }
 
@@ -127,12 +135,12 @@ type stmt struct {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	s.c.trip(s.query)
+	s.c.run(ctx, s.query)
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	s.c.trip(s.query)
+	s.c.run(ctx, s.query)
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 

@@ -95,6 +95,14 @@ func (s *Server) Node(t testing.TB, environ ...string) *Server {
 	return n
 }
 
+// Moved starts the installation on another database, of which it is an exact copy: same keys, same clock, same issuer.
+func (s *Server) Moved(t testing.TB, databaseURL string) *Server {
+	t.Helper()
+	other := *s
+	other.databaseURL = databaseURL
+	return other.Node(t)
+}
+
 // testKey is the SECRET_KEY and ENCRYPTION_KEY of all test servers.
 var testKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("sallyport test k"), 2))
 
@@ -113,7 +121,7 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 	}
 	s.Log = &Log{}
 	o := app.Options{Now: s.Clock.Now, Log: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	if o.Wrap = s.options.Wrap; s.options.Count {
+	if o.Wrap = s.options.Wrap; o.Wrap == nil {
 		o.Wrap = s.Counter.Wrap
 	}
 	if s.options.Now != nil {
@@ -147,7 +155,8 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 			s.Server.Run(background)
 		}
 	}()
-	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: s.Server.Handler(), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn)}}
+	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: s.Server.Handler(), ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		BaseContext: func(net.Listener) context.Context { return context.WithValue(ctx, requestKey{}, true) }}}
 	s.http.Start()
 	t.Cleanup(func() {
 		s.http.Close()
@@ -155,6 +164,9 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 		<-stopped
 		if err := s.Server.Close(); err != nil {
 			t.Error(err)
+		}
+		if s.App.Store.Engine() == storage.Postgres {
+			s.Counter.Statements.checkPlans(t)
 		}
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", s.Issuer, s.Log)
