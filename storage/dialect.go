@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -32,6 +33,9 @@ func connectors(rawURL string) (engine Engine, writer, reader driver.Connector, 
 	switch scheme {
 	case "postgres", "postgresql":
 		c, err := newPgConnector(rawURL)
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // u shows the URL, which may have a password
+		}
 		if err != nil {
 			return "", nil, nil, fmt.Errorf("the PostgreSQL URL cannot be read: %w", err)
 		}
@@ -141,4 +145,13 @@ func (e Engine) forUpdate() string {
 		return ` FOR UPDATE`
 	}
 	return ""
+}
+
+// snapshot begins a transaction that sees the database as it is when it first reads, whatever others change meanwhile.
+// Each of SQLite's does.
+func (e Engine) snapshot() *sql.TxOptions {
+	if e == Postgres {
+		return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	return nil
 }
