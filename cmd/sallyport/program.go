@@ -108,7 +108,7 @@ func (p *program) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
 	flags.StringArrayVar(&p.set, "set", nil, "set a configuration `KEY=VALUE`, such as ISSUER=https://id.example.com")
-	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(), p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(), p.doctor(), p.healthcheck(), p.version())
+	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(), p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(), p.copy(), p.restored(), p.doctor(), p.healthcheck(), p.version())
 	return root
 }
 
