@@ -30,8 +30,10 @@ type Config struct {
 	Listen      string   // host:port of the public listener
 	AdminListen string   // host:port of metrics, health and profiles
 	AdminHosts  []string // names that AdminListen answers to besides IP addresses and localhost
-	TLSCert     string   // path; both or neither of TLSCert and TLSKey
-	TLSKey      string
+	// DrainDelay is how long requests are still answered after SIGTERM, while load balancers notice.
+	DrainDelay time.Duration
+	TLSCert    string // path; both or neither of TLSCert and TLSKey
+	TLSKey     string
 
 	// DatabaseURL is sqlite://PATH, or postgres://… that lib/pq accepts and
 	// that always carries user, password and sslmode as far as they are known.

@@ -84,6 +84,12 @@ func serverSettings() []setting {
 		{key: "ADMIN_HOSTS", example: "sallyport.internal", defInText: "none",
 			help:  "Names, comma separated and without a port, by which ADMIN_LISTEN may be asked\nbesides IP addresses and localhost. Others are refused, because a web page could\nhave them resolve to this machine.",
 			apply: func(c *Config, text string) (err error) { c.AdminHosts, err = parseHosts(text); return }},
+		{key: "DRAIN_DELAY", def: "5", devDef: "0", example: "10", defInText: "5; 0 in development",
+			help: "Seconds that requests are still answered after SIGTERM, while /readyz says no:\nlonger than a load balancer takes to notice. After that, requests under way have\n20 seconds; give the process 30 in all.",
+			apply: func(c *Config, text string) (err error) {
+				c.DrainDelay, err = parseSeconds(text, 0, 5*time.Minute)
+				return
+			}},
 		{key: "LOG_LEVEL", aliases: []string{"LOG_LEVEL"}, def: "info", example: "debug", help: "debug, info, warn or error.",
 			apply: func(c *Config, text string) (err error) { c.LogLevel, err = parseLevel(text); return }},
 		{key: "LOG_FORMAT", example: "json", defInText: "text on a terminal, else json", help: "text or json; one line a record.",

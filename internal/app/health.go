@@ -53,6 +53,12 @@ func (s *Server) Check(ctx context.Context) Health {
 	if len(s.app.Keys.Algs()) == 0 {
 		worse("keys", "there is no signing key", "unavailable")
 	}
+	if s.certificate != nil {
+		h.Checks["certificate"] = "ok"
+		if sentence := s.certificate.health(s.app.now()); sentence != "ok" {
+			worse("certificate", sentence, "degraded")
+		}
+	}
 	if s.redis != nil {
 		h.Checks["redis"] = "ok"
 		soon, cancel := context.WithTimeout(ctx, redisTimeout)

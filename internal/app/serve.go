@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,8 +28,8 @@ const drainTime = 20 * time.Second
 func (c *Config) secure() bool { return strings.HasPrefix(c.Issuer, "https://") }
 
 // Serve runs the installation of cfg until ctx ends: it migrates, makes what is
-// missing, applies clients.yaml if there is one, listens, and on the way out
-// finishes the requests that are under way. out is for the person at the terminal.
+// missing, applies clients.yaml if there is one, and listens. Once ctx has ended it
+// drains, stops accepting, and finishes the requests that are under way. out is for the person at the terminal.
 func Serve(ctx context.Context, cfg *Config, o Options, out io.Writer) error {
 	a, err := Open(ctx, cfg, o)
 	if err != nil {
@@ -51,7 +50,7 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 		return err
 	}
 	defer s.Close()
-	public, err := a.listen(ctx)
+	public, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,37 +76,47 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	debug.FreeOSMemory() // starting leaves a third of the memory behind as garbage
 	select {
 	case <-ctx.Done():
+		err = s.drain(failed)
 	case err = <-failed:
 	}
-	s.draining.Store(true)
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	for _, srv := range servers {
-		err = errors.Join(err, srv.Shutdown(down))
+		if stopErr := srv.Shutdown(down); stopErr != nil {
+			err = errors.Join(err, fmt.Errorf("requests were still under way after %s: %w", drainTime, stopErr), srv.Close())
+		}
 	}
 	return err
 }
 
-// listen opens the public listener, with TLS if it is configured: 1.2 with
-// forward secrecy and authenticated ciphers only, and 1.3.
-func (a *App) listen(ctx context.Context) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.Config.Listen)
+// drain says that this node is not ready and goes on answering, for DRAIN_DELAY: a load balancer needs that long to
+// notice, and sends requests meanwhile. Connections that carry a request end with its response. Idle ones stay open, for
+// a request may be on its way on each of them. It ends early if a listener fails.
+func (s *Server) drain(failed <-chan error) error {
+	s.draining.Store(true)
+	delay := s.app.Config.DrainDelay
+	if delay == 0 {
+		return nil
+	}
+	s.app.Log.Info("stopping: not ready, and still answering for a while", "drain_delay", delay.String())
+	select {
+	case <-time.After(delay):
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// listen opens the public listener, with TLS if it is configured.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.app.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("LISTEN: %w", err)
 	}
-	if a.Config.TLSCert == "" {
-		return l, nil
+	if s.certificate != nil {
+		return s.certificate.listener(l), nil
 	}
-	cert, err := tls.LoadX509KeyPair(a.Config.TLSCert, a.Config.TLSKey)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("TLS_CERT and TLS_KEY: %w", err), l.Close())
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		CipherSuites: []uint16{
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		}}), nil
+	return l, nil
 }
 
 // applyTime is what applying clients.yaml may take; it is one transaction.

@@ -40,9 +40,11 @@ type Server struct {
 	admin    http.Handler
 	redis    session.Redis // nil without REDIS_URL
 	draining atomic.Bool
-	looked   looked
-	tried    tried
-	workers  []worker
+	// certificate is nil without TLS_CERT.
+	certificate *certificate
+	looked      looked
+	tried       tried
+	workers     []worker
 }
 
 // worker runs in the background until its context ends.
@@ -62,6 +64,11 @@ func (a *App) NewServer(ctx context.Context) (*Server, error) {
 	}
 	s := &Server{app: a, metrics: newMetrics()}
 	var err error
+	if a.Config.TLSCert != "" {
+		if s.certificate, err = loadCertificate(a.Config.TLSCert, a.Config.TLSKey, a.Log); err != nil {
+			return nil, err
+		}
+	}
 	if s.redis, err = session.OpenRedis(a.Config.RedisURL); err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
@@ -181,6 +188,16 @@ func (s *Server) staff(postman *mail.Postman) {
 		{"lapse", s.lapse}, {"unproven", s.endUnproven}, {"health", s.watch}, {"brand", s.followBrand},
 		{"client tests", s.endClientTests},
 	}
+	if s.certificate != nil {
+		s.workers = append(s.workers, worker{"certificate", s.followCertificate})
+	}
+}
+
+// followCertificate has renewed TLS files served.
+func (s *Server) followCertificate(ctx context.Context) {
+	tick := time.NewTicker(certificatePoll)
+	defer tick.Stop()
+	s.certificate.follow(ctx, tick.C)
 }
 
 // lapse deletes accounts whose address nobody proved, once an hour.

@@ -22,4 +22,5 @@
 //	families refreshed behind PgBouncer                        16              64
 //	rounds of requests whose writes lose                       40             200
 //	starts of three nodes on an empty database                  1              10
+//	restarts of two nodes behind a proxy under load             4              50
 package campaigns

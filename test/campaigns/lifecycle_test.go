@@ -63,6 +63,56 @@ func TestATerminatedProcessFinishesItsRequests(t *testing.T) {
 	}
 }
 
+// A load balancer needs time to notice that a node stops. Meanwhile the node says so and answers, and no connection is
+// kept for another request; SIGTERM is not yet the end of an idle one.
+func TestADrainingProcessGoesOnAnswering(t *testing.T) {
+	in := install(t, storage.SQLite)
+	in.settings = append(in.settings, "SALLYPORT_DRAIN_DELAY=300")
+	n := in.node(t)
+	host := strings.TrimPrefix(in.issuer, "http://")
+	idle, err := net.Dial("tcp", n.listen)
+	must(t, err)
+	defer idle.Close()
+	kept := bufio.NewReader(idle)
+	ask := func(conn net.Conn, in *bufio.Reader, method, path string) *http.Response {
+		t.Helper()
+		_, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", method, path, host)
+		must(t, err)
+		resp, err := http.ReadResponse(in, nil)
+		must(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		must(t, err)
+		return resp
+	}
+	if resp := ask(idle, kept, "GET", "/healthz"); resp.Close {
+		t.Fatal("the connection is closed before the process is told to stop")
+	}
+	must(t, n.cmd.Process.Signal(syscall.SIGTERM))
+	waitFor(t, "the process to say that it stops", func() bool {
+		status, _ := n.get("/readyz")
+		return status == http.StatusServiceUnavailable
+	})
+	for _, tc := range []struct {
+		method, path string
+		want         int
+	}{{"GET", "/.well-known/openid-configuration", 200}, {"POST", "/oauth2/token", 415}, {"GET", "/login", 200}, {"GET", "/nowhere", 404}, {"GET", "/readyz", 503}} {
+		conn, err := net.Dial("tcp", n.listen)
+		must(t, err)
+		if resp := ask(conn, bufio.NewReader(conn), tc.method, tc.path); resp.StatusCode != tc.want || !resp.Close {
+			t.Errorf("%s %s on a new connection: got %d, closing %v; want %d and the connection closed", tc.method, tc.path, resp.StatusCode, resp.Close, tc.want)
+		}
+		must(t, conn.Close())
+	}
+	if resp := ask(idle, kept, "POST", "/oauth2/introspect"); resp.StatusCode != http.StatusUnsupportedMediaType || !resp.Close {
+		t.Errorf("on the idle connection: got %d, closing %v; want 415 and the connection closed", resp.StatusCode, resp.Close)
+	}
+	select {
+	case <-n.exited:
+		t.Error("the process has ended before its time")
+	default:
+	}
+}
+
 func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !done(); <-time.After(5 * time.Millisecond) {
