@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
@@ -33,11 +34,33 @@ func (p *program) migrate() *cobra.Command {
 				}
 				return p.migrations(ctx, s)
 			})}),
-		p.jsonFlag(&cobra.Command{Use: "status", Short: "List all migrations", Example: examples("sallyport migrate status", "sallyport migrate status --json"),
-			Args: cobra.NoArgs, RunE: p.onStore(p.migrations)}),
+		p.migrateStatus(),
 		p.migrateCreate(),
 	)
 	return cmd
+}
+
+// migrateStatus changes nothing: where there is no database yet, every migration is pending.
+func (p *program) migrateStatus() *cobra.Command {
+	return p.jsonFlag(&cobra.Command{Use: "status", Short: "List all migrations", Example: examples("sallyport migrate status", "sallyport migrate status --json"),
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := p.load()
+			if err != nil {
+				return err
+			}
+			s, err := storage.OpenReadOnly(cmd.Context(), storage.Config{URL: cfg.DatabaseURL})
+			if errors.Is(err, fs.ErrNotExist) {
+				all, err := storage.SQLiteMigrations()
+				if err != nil {
+					return err
+				}
+				return p.migrationTable(all)
+			}
+			if err != nil {
+				return err
+			}
+			return errors.Join(p.migrations(cmd.Context(), s), s.Close())
+		}})
 }
 
 // onStore runs act on the database as it is, with no migration applied.
@@ -60,6 +83,10 @@ func (p *program) migrations(ctx context.Context, s *storage.Store) error {
 	if err != nil {
 		return err
 	}
+	return p.migrationTable(all)
+}
+
+func (p *program) migrationTable(all []storage.Migration) error {
 	type row struct {
 		Version int64  `json:"version"`
 		Name    string `json:"name"`

@@ -114,15 +114,24 @@ func (p *program) root() *cobra.Command {
 
 // load reads the configuration.
 func (p *program) load() (*app.Config, error) {
+	sources, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	return app.Load(sources)
+}
+
+// sources are where the configuration of this call comes from.
+func (p *program) sources() (app.LoadOptions, error) {
 	set := map[string]string{}
 	for _, s := range p.set {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, &failure{what: fmt.Sprintf("--set %s has no =", s), next: "Write: --set KEY=VALUE", code: 2}
+			return app.LoadOptions{}, &failure{what: fmt.Sprintf("--set %s has no =", s), next: "Write: --set KEY=VALUE", code: 2}
 		}
 		set[key] = value
 	}
-	return app.Load(app.LoadOptions{Flags: set, Environ: p.environ, File: p.config})
+	return app.LoadOptions{Flags: set, Environ: p.environ, File: p.config}, nil
 }
 
 // open opens the installation for a command that works on it.

@@ -76,6 +76,19 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 	if err := cfg.EnsureDevelopmentKeys(); err != nil {
 		return nil, err
 	}
+	store, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL, Now: o.Now, Wrap: o.Wrap})
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	a, err := assemble(cfg, store, o)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return a, nil
+}
+
+// assemble joins what works on an open database.
+func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	keyring, err := secret.NewKeyring(cfg.SecretKeys)
 	if err != nil {
 		return nil, fmt.Errorf("SECRET_KEY: %w", err)
@@ -87,10 +100,6 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 	passwords, err := newPasswords(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("PASSWORD_HASHER: %w", err)
-	}
-	store, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL, Now: o.Now, Wrap: o.Wrap})
-	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	letters := mail.NewWriter(sealer, cfg.Issuer)
 	a := &App{
@@ -105,10 +114,7 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxAllowed: a.mailboxAllowed, Wake: a.wakeOutbox, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	return a, nil
+	return a, err
 }
 
 // mailboxAllowed counts a mail that a stranger asked for. A command has nobody to

@@ -97,6 +97,15 @@ type LoadOptions struct {
 // environment, .env (development only), sallyport.yaml, default. The error is
 // a [*ConfigError] with every fault there is.
 func Load(opts LoadOptions) (*Config, error) {
+	cfg, faults := readConfig(opts)
+	if len(faults) > 0 {
+		return nil, &ConfigError{Faults: faults}
+	}
+	return cfg, nil
+}
+
+// readConfig is Load that returns what it could read beside the faults. A key with a fault has no meaningful value.
+func readConfig(opts LoadOptions) (*Config, []Fault) {
 	l := &loader{dir: opts.Dir}
 	if l.dir == "" {
 		l.dir = "."
@@ -113,11 +122,7 @@ func Load(opts LoadOptions) (*Config, error) {
 			l.fault(".env", "is read in development only, and this one asks for production: put ENV, or ISSUER and LISTEN, into the environment or sallyport.yaml", "SALLYPORT_ENV=production")
 		}
 	}
-	cfg := l.build(merged)
-	if len(l.faults) > 0 {
-		return nil, &ConfigError{Faults: l.faults}
-	}
-	return cfg, nil
+	return l.build(merged), l.faults
 }
 
 // loader gathers faults, so that a person mends them all at once.

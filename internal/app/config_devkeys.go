@@ -15,7 +15,10 @@ import (
 // EnsureDevelopmentKeys fills in the keys that development may leave out: they
 // are read from the data folder, and made there first when it has none. Two
 // processes that start together agree. In production it does nothing.
-func (c *Config) EnsureDevelopmentKeys() error {
+func (c *Config) EnsureDevelopmentKeys() error { return c.developmentKeys(keyInFile) }
+
+// developmentKeys fills in the keys that are not configured, from files that read reads.
+func (c *Config) developmentKeys(read func(path string) ([]byte, error)) error {
 	if c.Env == Production {
 		return nil
 	}
@@ -31,7 +34,7 @@ func (c *Config) EnsureDevelopmentKeys() error {
 			continue
 		}
 		path := filepath.Join(c.DataDir, k.file)
-		key, err := keyInFile(path)
+		key, err := read(path)
 		if err != nil {
 			return fmt.Errorf("development %s: %w", k.key, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/url"
 	"time"
@@ -14,45 +16,50 @@ import (
 )
 
 // Finding is one thing doctor looked at. Problem is empty if it is well; else
-// Remedy says what to do. Neither holds a secret.
+// Remedy says what to do. Skipped says why it could not be looked at. None holds
+// a secret.
 type Finding struct {
 	Check   string `json:"check"`
 	Detail  string `json:"detail,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
+	Skipped string `json:"skipped,omitempty"`
 }
 
-// Doctor looks at what the configuration names, changing nothing: it neither
-// migrates nor makes keys.
-func Doctor(ctx context.Context, cfg *Config) []Finding {
-	d := &doctor{ctx: ctx, cfg: cfg}
-	d.ok("configuration", string(cfg.Env)+" at "+cfg.Issuer)
-	if err := cfg.EnsureDevelopmentKeys(); err != nil {
-		d.bad("secrets", err.Error(), "make the data folder writable for this user")
-		return d.found
-	}
-	a, err := open(ctx, cfg, Options{Now: time.Now})
-	if err != nil {
-		remedy := "check DATABASE_URL, that the server runs, and that this machine may connect"
-		if errors.Is(err, storage.ErrPooler) {
-			remedy = "do what it says, or let DATABASE_URL lead past the pooler (docs/operations.md)"
+// doctorTimeout bounds each look at another server.
+const doctorTimeout = 10 * time.Second
+
+// Doctor looks at everything that the configuration names, whatever it finds on
+// the way. It changes nothing: it makes no key, no file and no folder, and does
+// not migrate.
+func Doctor(ctx context.Context, opts LoadOptions) []Finding {
+	cfg, faults := readConfig(opts)
+	d := &doctor{ctx: ctx, cfg: cfg, faulty: map[string]bool{}}
+	for _, f := range faults {
+		d.faulty[f.Key] = true
+		remedy := "see .env.example"
+		if f.Example != "" {
+			remedy = "for example: " + f.Example
 		}
-		d.bad("database", err.Error(), remedy)
-		return d.found
+		d.bad("configuration", f.Key+" "+f.Problem, remedy)
 	}
-	defer a.Close()
-	d.database(a)
-	d.keys(a)
-	d.redis()
-	d.mail()
-	d.issuer()
+	if len(faults) == 0 {
+		d.ok("configuration", string(cfg.Env)+" at "+cfg.Issuer)
+	}
+	d.database(d.secrets())
+	d.check("redis", d.redis, "REDIS_URL")
+	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER", "MAILGUN_BASE_URL", "SENDGRID_BASE_URL", "MAILGUN_API_KEY",
+		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
+	d.check("certificate", d.certificate, "TLS_CERT", "TLS_KEY", "ISSUER")
+	d.check("issuer", d.issuer, "ISSUER")
 	return d.found
 }
 
 type doctor struct {
-	ctx   context.Context
-	cfg   *Config
-	found []Finding
+	ctx    context.Context
+	cfg    *Config
+	faulty map[string]bool // keys that have a fault
+	found  []Finding
 }
 
 func (d *doctor) ok(check, detail string) {
@@ -63,42 +70,125 @@ func (d *doctor) bad(check, problem, remedy string) {
 	d.found = append(d.found, Finding{Check: check, Problem: problem, Remedy: remedy})
 }
 
-func (d *doctor) database(a *App) {
-	dbClock, err := a.Store.Ping(d.ctx)
-	if err != nil {
-		d.bad("database", err.Error(), "check that the database accepts connections")
+func (d *doctor) skip(check, why string) {
+	d.found = append(d.found, Finding{Check: check, Skipped: why})
+}
+
+// check runs look, unless one of the keys that it needs has a fault.
+func (d *doctor) check(name string, look func(), keys ...string) {
+	for _, key := range keys {
+		if d.faulty[key] {
+			d.skip(name, key+" has a fault")
+			return
+		}
+	}
+	look()
+}
+
+// secrets looks at the keys, and reports whether what they protect can be looked at.
+func (d *doctor) secrets() bool {
+	if d.faulty["SECRET_KEY"] || d.faulty["ENCRYPTION_KEY"] || d.faulty["PASSWORD_HASHER"] {
+		return false
+	}
+	switch err := d.cfg.developmentKeys(readKeyFile); {
+	case errors.Is(err, fs.ErrNotExist):
+		d.ok("secrets", "none yet; `sallyport serve` makes them in "+d.cfg.DataDir)
+		return false
+	case err != nil:
+		d.bad("secrets", err.Error(), "mend or remove that file in "+d.cfg.DataDir)
+		return false
+	}
+	d.ok("secrets", "there")
+	return true
+}
+
+// database looks at the database, and with the keys at what is sealed in it.
+func (d *doctor) database(haveKeys bool) {
+	const clock, schema, signing, apps = "clock", "schema", "signing keys", "authenticator apps"
+	notChecked := func(why string, checks ...string) {
+		for _, check := range checks {
+			d.skip(check, why)
+		}
+	}
+	if d.faulty["DATABASE_URL"] {
+		notChecked("DATABASE_URL has a fault", "database", clock, schema, signing, apps)
 		return
 	}
-	d.ok("database", string(a.Store.Engine()))
+	ctx, cancel := context.WithTimeout(d.ctx, doctorTimeout)
+	defer cancel()
+	store, err := storage.OpenReadOnly(ctx, storage.Config{URL: d.cfg.DatabaseURL})
+	if errors.Is(err, fs.ErrNotExist) {
+		d.ok("database", "none yet; `sallyport serve` makes it: "+redactURL(d.cfg.DatabaseURL))
+		notChecked("there is no database yet", clock, schema, signing, apps)
+		return
+	}
+	if err != nil {
+		cause, remedy := storage.Diagnose(err)
+		d.bad("database", cause, remedy)
+		notChecked("the database cannot be used", clock, schema, signing, apps)
+		return
+	}
+	defer store.Close()
+	d.ok("database", string(store.Engine()))
+	d.clock(ctx, store)
+	if !d.schema(ctx, store) {
+		notChecked("the schema is not this binary's", signing, apps)
+		return
+	}
+	if !haveKeys {
+		notChecked("ENCRYPTION_KEY is not there", signing, apps)
+		return
+	}
+	a, err := assemble(d.cfg, store, Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		d.bad("secrets", err.Error(), "correct that key")
+		notChecked("the keys cannot be used", signing, apps)
+		return
+	}
+	d.sealed(a, signing, a.Keys.Sealed, "none yet; `sallyport serve` makes them")
+	d.sealed(a, apps, a.Factors.Sealed, "none yet")
+}
+
+func (d *doctor) clock(ctx context.Context, store *storage.Store) {
+	dbClock, err := store.Ping(ctx)
+	if err != nil {
+		cause, remedy := storage.Diagnose(err)
+		d.bad("clock", cause, remedy)
+		return
+	}
 	if skew := time.Since(dbClock).Abs(); skew > storage.MaxSkew {
 		d.bad("clock", "this machine and the database are "+skew.Round(time.Millisecond).String()+" apart", "synchronise both clocks (NTP)")
-	} else {
-		d.ok("clock", "within "+storage.MaxSkew.String()+" of the database")
+		return
 	}
-	switch pending, err := a.Store.Pending(d.ctx); {
+	d.ok("clock", "within "+storage.MaxSkew.String()+" of the database")
+}
+
+// schema reports whether the schema is this binary's.
+func (d *doctor) schema(ctx context.Context, store *storage.Store) bool {
+	switch pending, err := store.Pending(ctx); {
 	case errors.Is(err, storage.ErrNewerSchema):
 		d.bad("schema", "the schema is newer than this binary", "run the binary that migrated it, or a newer one")
 	case err != nil:
-		d.bad("schema", err.Error(), "run `sallyport migrate status`")
+		cause, remedy := storage.Diagnose(err)
+		d.bad("schema", cause, remedy)
 	case pending:
 		d.bad("schema", "migrations are pending", "run `sallyport migrate up`, or start `sallyport serve`, which does")
 	default:
 		d.ok("schema", "up to date")
+		return true
 	}
+	return false
 }
 
-func (d *doctor) keys(a *App) {
-	sealed, err := a.Keys.Sealed(d.ctx)
+// sealed looks at what of a kind is sealed under which key.
+func (d *doctor) sealed(a *App, what string, count func(context.Context) (map[string]int, error), none string) {
+	sealed, err := count(d.ctx)
 	if err != nil {
-		d.bad("signing keys", err.Error(), "migrate the database first")
+		cause, remedy := storage.Diagnose(err)
+		d.bad(what, cause, remedy)
 		return
 	}
-	d.sealedUnder(a, "signing keys", sealed, "none yet; `sallyport serve` makes them")
-	if sealed, err = a.Factors.Sealed(d.ctx); err != nil {
-		d.bad("authenticator apps", err.Error(), "migrate the database first")
-		return
-	}
-	d.sealedUnder(a, "authenticator apps", sealed, "none yet")
+	d.sealedUnder(a, what, sealed, none)
 }
 
 // sealedUnder tells which of what is sealed waits to be sealed anew.
@@ -122,16 +212,42 @@ func (d *doctor) redis() {
 		d.ok("redis", "not used")
 		return
 	}
+	ctx, cancel := context.WithTimeout(d.ctx, doctorTimeout)
+	defer cancel()
 	client, err := session.OpenRedis(d.cfg.RedisURL)
-	if err == nil {
-		defer client.Close()
-		err = session.PingRedis(d.ctx, client)
-	}
 	if err != nil {
-		d.bad("redis", "it does not answer", "check REDIS_URL; until it does, the database is used in its place")
+		d.bad("redis", err.Error(), "correct REDIS_URL")
+		return
+	}
+	defer client.Close()
+	if err := session.PingRedis(ctx, client); err != nil {
+		cause, remedy := session.DiagnoseRedis(err)
+		d.bad("redis", cause, remedy+"; until then the database is used in its place")
 		return
 	}
 	d.ok("redis", "answers")
+}
+
+// certificate looks at the files of built-in TLS as browsers will at what they hold.
+func (d *doctor) certificate() {
+	if d.cfg.TLSCert == "" {
+		return
+	}
+	c, err := loadCertificate(d.cfg.TLSCert, d.cfg.TLSKey, slog.New(slog.DiscardHandler))
+	if err != nil {
+		d.bad("certificate", err.Error(), "name a PEM certificate with its chain and the key that belongs to it")
+		return
+	}
+	leaf, host := c.served.Load().Leaf, issuerHost(d.cfg.Issuer)
+	until := leaf.NotAfter.UTC().Format(time.DateOnly)
+	switch sentence := c.health(time.Now()); {
+	case sentence != "ok":
+		d.bad("certificate", sentence+" (until "+until+")", "renew it; the server reads new files by itself")
+	case leaf.VerifyHostname(host) != nil:
+		d.bad("certificate", "it is not for "+host, "use one for the host of ISSUER")
+	default:
+		d.ok("certificate", "for "+host+", until "+until)
+	}
 }
 
 // issuer checks that the name in the issuer leads somewhere, as browsers must find it.

@@ -64,7 +64,8 @@ func (s *Server) Check(ctx context.Context) Health {
 		soon, cancel := context.WithTimeout(ctx, redisTimeout)
 		defer cancel()
 		if err := session.PingRedis(soon, s.redis); err != nil {
-			worse("redis", "no answer; sessions and limits use the database", "degraded")
+			cause, _ := session.DiagnoseRedis(err)
+			worse("redis", cause+"; sessions and limits use the database", "degraded")
 		}
 	}
 	return h

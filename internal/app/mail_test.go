@@ -16,8 +16,8 @@ import (
 // mailFinding is what doctor says of mail.
 func mailFinding(t *testing.T, environ ...string) Finding {
 	t.Helper()
-	cfg := mustLoad(t, append([]string{"SALLYPORT_DATABASE_URL=sqlite://" + t.TempDir() + "/test.db", "MAIL_DEFAULT_SENDER=id@acme.example"}, environ...)...)
-	for _, f := range Doctor(t.Context(), cfg) {
+	environ = append([]string{"SALLYPORT_DATABASE_URL=sqlite://" + t.TempDir() + "/test.db", "MAIL_DEFAULT_SENDER=id@acme.example"}, environ...)
+	for _, f := range Doctor(t.Context(), LoadOptions{Environ: environ, Dir: t.TempDir()}) {
 		if f.Check == "mail" {
 			return f
 		}

@@ -2,7 +2,10 @@ package session
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -83,3 +86,34 @@ func OpenRedis(raw string) (Redis, error) {
 
 // PingRedis reports whether Redis answers.
 func PingRedis(ctx context.Context, r Redis) error { return r.Ping(ctx).Err() }
+
+// DiagnoseRedis says in words why Redis cannot be used, and what to do. It quotes no secret.
+func DiagnoseRedis(err error) (cause, remedy string) {
+	var (
+		fromServer redis.Error
+		name       *net.DNSError
+		network    net.Error
+		authority  x509.UnknownAuthorityError
+		host       x509.HostnameError
+	)
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "ERR AUTH"), strings.Contains(text, "invalid password"):
+		return "it refuses the user or the password", "correct them in REDIS_URL"
+	case strings.Contains(text, "NOAUTH"):
+		return "it wants a password", "write it into REDIS_URL: redis://:PASSWORD@HOST"
+	case strings.Contains(text, "NOPERM"):
+		return "the user may not do that: " + text, "give it the rights (ACL SETUSER)"
+	case errors.As(err, &fromServer):
+		return "it answers: " + text, "see what Redis's documentation says of that"
+	case errors.As(err, &authority), errors.As(err, &host):
+		return "its certificate is not trusted: " + text, "add its authority to the system's, and use a name that the certificate has"
+	case errors.As(err, &name):
+		return "the host name " + name.Name + " does not resolve", "correct REDIS_URL"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "no answer in time", "check that it runs, that rediss:// is for TLS and redis:// for none, and the firewall"
+	case errors.As(err, &network):
+		return "no connection: " + text, "check that it runs and listens there, and REDIS_URL"
+	}
+	return text, "check REDIS_URL, and that rediss:// is for TLS and redis:// for none"
+}
