@@ -203,6 +203,35 @@ func TestTheFileIsTheTruthAboutWhatItOwns(t *testing.T) {
 	})
 }
 
+// What becomes the file's is disabled or deleted when the file names it no more: an operator must see that coming.
+func TestAPlanNamesWhatTheFileTakesOver(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		if err := in.Seed(t.Context(), Operator(), SeedOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		sample, err := os.ReadFile("../clients.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := in.plan(t, string(sample))
+		for _, want := range []string{"client acme-portal-001: take over", "client acme-mobile-001: take over", "client data-api-001: take over",
+			"client sample-rp: take over", "resource https://api.acme-corp.example: take over"} {
+			if p.Empty() || !strings.Contains(p.String(), want) {
+				t.Errorf("got %q, want %q in it", p, want)
+			}
+		}
+		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{RedirectURIs: []string{"https://b.example/cb"}}})
+		both := in.plan(t, string(sample))
+		if strings.Contains(both.String(), "client app") {
+			t.Errorf("a client that the file does not name: got %q", both)
+		}
+		in.apply(t, string(sample))
+		if p := in.plan(t, string(sample)); !p.Empty() {
+			t.Errorf("applied: got %q, want no difference", p)
+		}
+	})
+}
+
 // An incident: somebody stops a client. No restart with the same file may start it again.
 func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	in := onSQLite(t)
@@ -213,7 +242,7 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	}
 	for _, text := range []string{text, "version: 1\n", text, text} {
 		p := in.apply(t, text)
-		if !p.Empty() || in.read(t, "app").Active() {
+		if slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action != "take over" && c.Action != "release" }) || in.read(t, "app").Active() {
 			t.Errorf("after %q: got %v, active %v", text, p, in.read(t, "app").Active())
 		}
 	}
@@ -318,7 +347,7 @@ func TestExportReadsBackAsNoDifference(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := in.Plan(t.Context(), Operator(), readText(string(first)))
-		if err != nil || !p.Empty() {
+		if err != nil || changes(p) != "take over 7" || len(p.Changes[0].Details) > 0 {
 			t.Errorf("a plan of the export: got %v, %v\n%s", p, err, first)
 		}
 		in.apply(t, string(first))

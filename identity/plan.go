@@ -18,13 +18,12 @@ type Plan struct {
 	Notes []string
 
 	version int64 // of the registry it was made from
-	// adoptions only mark what is there already as the file's, so they are no difference.
-	adoptions []Change
 }
 
 // Change is one client or resource that would be another afterwards.
 type Change struct {
-	// Action is create, update, enable, disable or delete.
+	// Action is create, update, enable, disable, delete, take over (what is registered becomes the file's: from then on it
+	// is disabled or deleted when the file names it no more) or release (it is the file's no more).
 	Action string
 	// What is "client" or "resource", Name its client_id or identifier.
 	What, Name string
@@ -41,7 +40,7 @@ func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 // String is the plan as a diff for people.
 func (p *Plan) String() string {
 	var b strings.Builder
-	marks := map[string]string{"create": "+", "update": "~", "enable": "~", "disable": "-", "delete": "-"}
+	marks := map[string]string{"create": "+", "update": "~", "enable": "~", "disable": "-", "delete": "-", "take over": "~", "release": "~"}
 	for _, c := range p.Changes {
 		fmt.Fprintf(&b, "%s %s %s: %s\n", marks[c.Action], c.What, c.Name, c.Action)
 		for _, d := range c.Details {
@@ -92,17 +91,16 @@ func (i *Identity) Apply(ctx context.Context, a Actor, m *Manifest, progress fun
 		if err != nil {
 			return nil, err
 		}
-		all := slices.Concat(plan.adoptions, plan.Changes)
-		if len(all) == 0 {
+		if plan.Empty() {
 			return plan, nil
 		}
 		err = i.store.EditRegistry(ctx, plan.version, func(r *storage.RegistryEdit) error {
-			for n, c := range all {
+			for n, c := range plan.Changes {
 				if err := c.apply(ctx, r, a); err != nil {
 					return fmt.Errorf("%s %s: %w", c.What, c.Name, err)
 				}
 				if progress != nil {
-					progress(n+1, len(all))
+					progress(n+1, len(plan.Changes))
 				}
 			}
 			return nil

@@ -52,9 +52,9 @@ func (pl *planner) update(have *storage.Client, want *manifestClient) {
 	} else if !have.DisabledAt.IsZero() {
 		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("client %s is disabled and stays so", have.ID))
 	}
-	adopted := have.ManagedBy == ""
-	if adopted {
-		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("client %s belongs to the file from now on", have.ID))
+	takenOver := have.ManagedBy == ""
+	if takenOver {
+		change.Action = "take over"
 	}
 	c := want.Client
 	change.apply = func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
@@ -76,11 +76,8 @@ func (pl *planner) update(have *storage.Client, want *manifestClient) {
 		}
 		return r.UpdateClient(ctx, &c, with(clientEvent(a, "client.updated", &c), "changed", fieldsOf(details)))
 	}
-	switch {
-	case len(details) > 0 || enable:
+	if len(details) > 0 || enable || takenOver {
 		pl.plan.Changes = append(pl.plan.Changes, change)
-	case adopted:
-		pl.plan.adoptions = append(pl.plan.adoptions, change)
 	}
 }
 
@@ -179,7 +176,8 @@ func (pl *planner) removed() {
 		if !c.DisabledAt.IsZero() {
 			// Somebody disabled it: the file lets go of it, and cannot enable it later.
 			c.ManagedBy = ""
-			pl.plan.adoptions = append(pl.plan.adoptions, Change{Action: "update", What: "client", Name: id,
+			pl.plan.Changes = append(pl.plan.Changes, Change{Action: "release", What: "client", Name: id,
+				Details: []string{"the file names it no more; it is disabled already"},
 				apply: func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
 					return r.UpdateClient(ctx, &c, with(clientEvent(a, "client.updated", &c), "changed", []string{"managed_by"}))
 				}})

@@ -73,15 +73,16 @@ func (pl *planner) resource(want storage.Resource) {
 		change.Action = "update"
 	}
 	change.Details = resourceDiff(&have, &want)
-	change.apply = func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
-		return e.PutResource(ctx, &want, with(a.event("resource."+change.Action+"d"), "resource", want.Identifier))
+	event := "resource." + change.Action + "d"
+	takenOver := n >= 0 && have.ManagedBy != storage.ManagedByFile
+	if takenOver {
+		change.Action = "take over"
 	}
-	switch {
-	case n < 0 || len(change.Details) > 0:
+	change.apply = func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
+		return e.PutResource(ctx, &want, with(a.event(event), "resource", want.Identifier))
+	}
+	if n < 0 || len(change.Details) > 0 || takenOver {
 		pl.plan.Changes = append(pl.plan.Changes, change)
-	case have.ManagedBy != storage.ManagedByFile:
-		pl.plan.adoptions = append(pl.plan.adoptions, change)
-		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("resource %s belongs to the file from now on", want.Identifier))
 	}
 }
 

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/samplerp"
@@ -24,11 +28,20 @@ const (
 
 // Demo serves an installation of its own in dir, on loopback, with the sample data
 // and beside it the sample relying party. Ports that are taken are replaced by the
-// next free ones.
-func Demo(ctx context.Context, dir string, o Options, out io.Writer) error {
-	ports, err := freePorts(demoPort, demoSamplePort, demoAdminPort)
+// next free ones, and of what is configured elsewhere nothing applies; both is said.
+func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, out io.Writer) error {
+	if keys := configuredKeys(configured); len(keys) > 0 {
+		fmt.Fprintf(out, "The demo has settings of its own. These are set and do not apply to it: %s\n", strings.Join(keys, ", "))
+	}
+	wanted := []int{demoPort, demoSamplePort, demoAdminPort}
+	ports, err := freePorts(wanted...)
 	if err != nil {
 		return err
+	}
+	for i, what := range []string{"the server", "the sample application", "the admin listener"} {
+		if ports[i] != strconv.Itoa(wanted[i]) {
+			fmt.Fprintf(out, "Port %d is taken: %s is on port %s.\n", wanted[i], what, ports[i])
+		}
 	}
 	issuer, sample := "http://localhost:"+ports[0], "http://localhost:"+ports[1]
 	dir, err = filepath.Abs(dir)
@@ -98,10 +111,28 @@ func freePorts(wanted ...int) ([]string, error) {
 	return out, nil
 }
 
+// free reports whether a browser that asks localhost for the port would reach us: on IPv6 too, which browsers try first.
 func free(port int) bool {
-	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-	if err != nil {
-		return false
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		switch {
+		case err == nil:
+			if l.Close() != nil {
+				return false
+			}
+		case host == "127.0.0.1" || errors.Is(err, syscall.EADDRINUSE): // else there is no IPv6 here
+			return false
+		}
 	}
-	return l.Close() == nil
+	return true
+}
+
+// configuredKeys are the keys that flags, the environment or the file of --config set, in order.
+func configuredKeys(o LoadOptions) []string {
+	l := &loader{dir: o.Dir}
+	set := merge(l.environValues(o.Environ), l.flagValues(o.Flags))
+	if o.File != "" {
+		set = merge(set, l.fileValues(o.File))
+	}
+	return slices.Sorted(maps.Keys(set))
 }
