@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdh"
 	"encoding/base64"
 	"encoding/json"
@@ -46,6 +47,37 @@ func checkJWKS(raw json.RawMessage) (json.RawMessage, error) {
 			return nil, fmt.Errorf("key %d has the same kid as another", n+1)
 		}
 		ids = append(ids, kid)
+	}
+	return json.Marshal(set)
+}
+
+// UsableKeys keeps those keys of a set that a client publishes at its jwks_uri which
+// could be registered by value too: what is too weak to register is too weak to verify
+// with. The others are left out (RFC 7517, section 5), because such a set may hold keys
+// for other purposes and of other kinds. A set without any that can be used is an error.
+func UsableKeys(raw []byte) (json.RawMessage, error) {
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	if len(raw) > maxJWKSBytes {
+		return nil, fmt.Errorf("the key set is larger than %d KiB", maxJWKSBytes>>10)
+	}
+	if err := json.Unmarshal(raw, &set); err != nil {
+		return nil, errors.New("the key set cannot be read: it is not an object with a list of keys")
+	}
+	var why error
+	set.Keys = slices.DeleteFunc(set.Keys, func(key map[string]any) bool {
+		err := checkJWK(key)
+		why = cmp.Or(why, err)
+		return err != nil
+	})
+	switch {
+	case len(set.Keys) > maxKeys:
+		return nil, fmt.Errorf("the key set has more than %d keys", maxKeys)
+	case len(set.Keys) == 0 && why != nil:
+		return nil, fmt.Errorf("the key set has no key that can be used: one %w", why)
+	case len(set.Keys) == 0:
+		return nil, errors.New("the key set is empty")
 	}
 	return json.Marshal(set)
 }

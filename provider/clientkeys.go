@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/sallyport-id/sallyport/identity"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -94,7 +95,7 @@ const (
 	staleFor    = 24 * time.Hour
 	againIn     = 30 * time.Second
 	fetchLimit  = 5 * time.Second
-	maxKeysBody = 256 << 10
+	maxKeysBody = 64 << 10
 )
 
 // fetcher fetches key sets of clients from where they registered them, and from
@@ -179,5 +180,9 @@ func (f *fetcher) fetch(ctx context.Context, uri string) (*jose.JSONWebKeySet, e
 	if len(body) > maxKeysBody {
 		return nil, errors.New("the key set at jwks_uri is too large")
 	}
-	return parseJWKS(body)
+	usable, err := identity.UsableKeys(body)
+	if err != nil {
+		return nil, err
+	}
+	return parseJWKS(usable)
 }

@@ -1,6 +1,12 @@
 package provider_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -202,5 +209,53 @@ func TestNothingIsFetchedFromInside(t *testing.T) {
 	open := harness.Start(t, storage.SQLite, harness.Options{Clients: clients, Environ: []string{"SALLYPORT_OUTBOUND_ALLOW=127.0.0.0/8,::1/128"}})
 	if status := keys.present(t, open, "inside", "ec", "ec"); status != 200 {
 		t.Errorf("with the network opened: %d, want 200", status)
+	}
+}
+
+// What is too weak to register by value is too weak to verify with when it is fetched.
+// A set may hold it beside good keys: clients publish keys for other purposes too.
+func TestAFetchedKeyIsAsStrongAsARegisteredOne(t *testing.T) {
+	good := newKeyring(t)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(keys ...jose.JSONWebKey) []byte {
+		body, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	ec := jose.JSONWebKey{Key: good["ec"].(crypto.Signer).Public(), KeyID: "ec"}
+	private := jose.JSONWebKey{Key: good["ec"], KeyID: "ec"}
+	short := jose.JSONWebKey{Key: weak.Public(), KeyID: "weak"}
+	other := jose.JSONWebKey{Key: wide.Public(), KeyID: "wide"}
+	many := make([]jose.JSONWebKey, 21)
+	for i := range many {
+		many[i] = ec
+	}
+	web := newKeyServer(t)
+	for path, body := range map[string][]byte{"/weak": set(short), "/private": set(private), "/wide": set(other), "/many": set(many...),
+		"/weak-and-good": set(short, ec), "/wide-and-good": set(other, ec), "/exponent": []byte(`{"keys":[{"kty":"RSA","kid":"ec","n":"` +
+			strings.Repeat("_", 342) + `","e":"AQ"}]}`)} {
+		web.publish(path, body)
+	}
+	s := harness.Start(t, storage.SQLite, harness.Options{
+		Clients: web.clients("/weak", "/private", "/wide", "/many", "/weak-and-good", "/wide-and-good", "/exponent")})
+	for client, want := range map[string]int{"private": 401, "wide": 401, "many": 401, "exponent": 401, "weak": 401, "weak-and-good": 200, "wide-and-good": 200} {
+		if status := good.present(t, s, client, "ec", "ec"); status != want {
+			t.Errorf("%s: the EC key gets %d, want %d", client, status, want)
+		}
+	}
+	for _, client := range []string{"weak", "weak-and-good"} {
+		jws := signJWT(t, "RS256", weak, map[string]any{"kid": "weak"}, assertionClaims(s, client, nil))
+		if status, _, code := asserted(jws).send(t, s, s.RP("", "", "", "").HTTP); status != 401 {
+			t.Errorf("%s: an RSA key of 1024 bits gets %d %s, want 401", client, status, code)
+		}
 	}
 }

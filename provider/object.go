@@ -16,6 +16,10 @@ import (
 // objectOnly are members of a request object that are about the JWT, not the request.
 var objectOnly = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "sub"}
 
+// objectLifetime is how far ahead a request object may expire: nothing else ends its
+// use by others who have seen it.
+const objectLifetime = time.Hour
+
 // openObject replaces the request's parameters by those of its signed request
 // object (RFC 9101): what is outside does not count, but for client_id, which must
 // agree. The object's own redirect URI is looked for even when it is refused, so
@@ -56,8 +60,12 @@ func (p *Provider) checkObject(q *request, params url.Values, claims *assertionC
 		return "iss of the request object must be the client_id."
 	case len(claims.Audience) > 0 && !slices.Contains(claims.Audience, p.issuer):
 		return "aud of the request object must contain the issuer."
-	case claims.Expires != 0 && !now.Before(unixFloat(claims.Expires).Add(assertionLeeway)):
+	case claims.Expires == 0:
+		return "The request object has no exp. It must expire within an hour, or everybody who sees it can use it for ever."
+	case !now.Before(unixFloat(claims.Expires).Add(assertionLeeway)):
 		return "The request object has expired."
+	case unixFloat(claims.Expires).After(now.Add(objectLifetime + assertionLeeway)):
+		return "exp of the request object is more than an hour ahead."
 	case claims.From != 0 && unixFloat(claims.From).After(now.Add(assertionLeeway)):
 		return "The request object is not valid yet."
 	case claims.Issued != 0 && unixFloat(claims.Issued).After(now.Add(time.Minute)):
