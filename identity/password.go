@@ -50,12 +50,23 @@ func common(text string, words []string) bool {
 	for n, w := range words {
 		words[n] = strings.ToLower(w)
 	}
-	weak := func(r []rune) bool { return zxcvbn.PasswordStrength(string(r), words).Guesses < commonGuesses }
+	return fewerGuesses(text, commonGuesses, words)
+}
+
+// madeUpGuesses is far below what 32 drawn characters take, and above what a person types.
+const madeUpGuesses = 1e22
+
+// IsMadeUp reports whether a key of 32 characters or more was typed by a person rather
+// than drawn: words, rows of the keyboard, sequences, repetitions.
+func IsMadeUp(key string) bool { return fewerGuesses(key, madeUpGuesses, nil) }
+
+func fewerGuesses(text string, guesses float64, words []string) bool {
+	fewer := func(r []rune) bool { return zxcvbn.PasswordStrength(string(r), words).Guesses < guesses }
 	r := []rune(text)
 	if len(r) <= zxcvbnRunes {
-		return weak(r)
+		return fewer(r)
 	}
-	return weak(r[:zxcvbnRunes]) && weak(r[len(r)-zxcvbnRunes:])
+	return fewer(r[:zxcvbnRunes]) && fewer(r[len(r)-zxcvbnRunes:])
 }
 
 // pieces are the words that part of an address is made of: "acme-corp.com" is acme,

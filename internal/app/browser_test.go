@@ -385,7 +385,7 @@ func sameWords(a, b string) bool {
 // openHandler is the public handler of a new installation with another issuer.
 func openHandler(t *testing.T, issuer string) http.Handler {
 	t.Helper()
-	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("sallyport test k"), 2))
+	const key = "vElshPTGRNyv52M25fNn8VUgGbCfFg0LeR/LlRzzx84="
 	cfg, err := app.Load(app.LoadOptions{Dir: t.TempDir(), Environ: []string{"SALLYPORT_ISSUER=" + issuer, "SALLYPORT_LISTEN=127.0.0.1:5443", "SALLYPORT_ENV=testing",
 		"SALLYPORT_SECRET_KEY=" + key, "SALLYPORT_ENCRYPTION_KEY=" + key, "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32",
 		"SALLYPORT_DATABASE_URL=" + harness.NewDatabase(t, storage.SQLite)}})

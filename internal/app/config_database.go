@@ -39,9 +39,10 @@ func parsePostgresURL(text string) (string, error) {
 	query := u.Query()
 	splitHosts(u, query)
 	if query.Get("sslmode") == "" {
-		// lib/pq may change its default, so the choice is made here: nothing
-		// leaves the machine unencrypted unless the operator says so.
-		query.Set("sslmode", "require")
+		// lib/pq may change its default, so the choice is made here: nothing leaves the
+		// machine unencrypted, or for a server that is not verified, unless the operator
+		// says so.
+		query.Set("sslmode", "verify-full")
 		if localDatabase(u, query) {
 			query.Set("sslmode", "disable")
 		}

@@ -101,7 +101,7 @@ func storeSettings() []setting {
 	return []setting{
 		{key: "DATABASE_URL", aliases: []string{"DATABASE_URL"}, def: "sqlite://./data/sallyport.db", holdsURL: true,
 			example: "postgres://sallyport@db.example.com/sallyport?sslmode=verify-full",
-			help:    "sqlite://PATH, or postgres://USER:PASSWORD@HOST[,HOST…]/NAME. Without sslmode\nit is require, and disable on loopback.",
+			help:    "sqlite://PATH, or postgres://USER:PASSWORD@HOST[,HOST…]/NAME. Without sslmode\nit is verify-full, and disable on loopback. A private authority: sslrootcert=FILE.",
 			apply:   func(c *Config, text string) (err error) { c.DatabaseURL, err = parseDatabaseURL(text); return }},
 		{key: "POSTGRES_USER", aliases: []string{"POSTGRES_USER"}, example: "sallyport", help: "Fill in what DATABASE_URL leaves out.", apply: accept},
 		{key: "POSTGRES_PASSWORD", aliases: []string{"POSTGRES_PASSWORD"}, secret: true, apply: accept},
@@ -120,7 +120,7 @@ func secretSettings() []setting {
 	const inData = "generated into ./data in development; production refuses to start without"
 	return []setting{
 		{key: "SECRET_KEY", aliases: []string{"SECRET_KEY"}, secret: true, example: "$(openssl rand -base64 32)", defInText: inData,
-			help:  "Signs sessions, forms and cursors. At least 32 random bytes as base64, hex, or\nplain text of 32 characters and more. A list, comma separated: the first is\nused, all are accepted; so put the new key in front to rotate.",
+			help:  "Signs sessions, forms and cursors. At least 32 random bytes as base64, hex, or\nplain text of 32 characters and more; one that was typed is refused. A list,\ncomma separated: the first is used, all are accepted; so put the new key in\nfront to rotate.",
 			apply: keys(func(c *Config) *[][]byte { return &c.SecretKeys })},
 		{key: "ENCRYPTION_KEY", aliases: []string{"ENCRYPTION_KEY"}, secret: true, example: "$(openssl rand -base64 32)", defInText: inData,
 			help:  "Seals private keys and secrets in the database. Same form. Keep a copy apart\nfrom the database: without it they cannot be opened.",

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sallyport-id/sallyport/identity"
 )
 
 // minKeyBytes is what a key must have: 256 bits.
@@ -149,14 +152,11 @@ func parseKey(text string) ([]byte, error) {
 	if len(text) < minKeyBytes {
 		return nil, fmt.Errorf("has fewer than %d bytes", minKeyBytes)
 	}
-	if guessable(text) {
-		return nil, errors.New("repeats so few characters that it can be guessed")
+	key := decodeKey(text)
+	if isGuessable(text, key) {
+		return nil, errors.New("can be guessed: it was typed, or repeats or continues a pattern")
 	}
-	if key, err := hex.DecodeString(text); err == nil && len(key) >= minKeyBytes {
-		return key, nil
-	}
-	unified := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
-	if key, err := base64.RawURLEncoding.DecodeString(unified); err == nil && len(key) >= minKeyBytes {
+	if key != nil {
 		return key, nil
 	}
 	lower := strings.ToLower(text)
@@ -168,14 +168,43 @@ func parseKey(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// guessable finds keys that were typed rather than drawn: even 32 random hex
-// digits have about 14 different ones.
-func guessable(text string) bool {
-	seen := map[byte]bool{}
-	for i := range len(text) {
-		seen[text[i]] = true
+// decodeKey is the key that text encodes in hex or base64, nil if it encodes none.
+func decodeKey(text string) []byte {
+	if key, err := hex.DecodeString(text); err == nil && len(key) >= minKeyBytes {
+		return key
 	}
-	return len(seen) < 8
+	unified := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
+	if key, err := base64.RawURLEncoding.DecodeString(unified); err == nil && len(key) >= minKeyBytes {
+		return key
+	}
+	return nil
+}
+
+// isGuessable finds keys that were made up rather than drawn. 32 drawn bytes have about
+// 30 different values and as many different steps from one to the next; even 32 drawn hex
+// digits that are taken as they are have about 14.
+func isGuessable(text string, decoded []byte) bool {
+	if variety([]byte(text)) < 8 || identity.IsMadeUp(text) {
+		return true
+	}
+	if decoded == nil {
+		return false
+	}
+	printable := !bytes.ContainsFunc(decoded, func(r rune) bool { return r < ' ' || r > '~' })
+	return variety(decoded) < 16 || (printable && identity.IsMadeUp(string(decoded)))
+}
+
+// variety counts the different bytes, or the different steps from one to the next if
+// these are fewer.
+func variety(key []byte) int {
+	values, steps := map[byte]bool{}, map[byte]bool{}
+	for i, b := range key {
+		values[b] = true
+		if i > 0 {
+			steps[b-key[i-1]] = true
+		}
+	}
+	return min(len(values), len(steps))
 }
 
 func parseBool(text string) (bool, error) {

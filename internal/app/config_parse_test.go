@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 func TestDotenvLines(t *testing.T) {
@@ -123,15 +125,60 @@ func TestKeysAreReadInEveryUsualForm(t *testing.T) {
 	}
 }
 
+// What a person types, or a pattern makes, can be guessed although it is long. Every
+// key of a list counts, for each of them verifies or opens.
+func TestAKeyThatWasMadeUpIsRefused(t *testing.T) {
+	sequence := make([]byte, 32)
+	for i := range sequence {
+		sequence[i] = byte(i)
+	}
+	encode := base64.StdEncoding.EncodeToString
+	for name, key := range map[string]string{
+		"one character":                 strings.Repeat("a", 32),
+		"the alphabet":                  "abcdefghijklmnopqrstuvwxyz012345",
+		"eight characters, four times":  "abcdefghabcdefghabcdefghabcdefgh",
+		"digits in order":               "12345678901234567890123456789012",
+		"each character twice":          "aabbccddeeffgghhiijjkkllmmnnoopp",
+		"the keyboard":                  "qwertyuiopasdfghjklzxcvbnm123456",
+		"a name, again and again":       "sallyportsallyportsallyportsally",
+		"hex digits in order":           "0123456789abcdef0123456789abcdef",
+		"hex digits in order, longer":   strings.Repeat("0123456789abcdef", 4),
+		"bytes in order, as hex":        hex.EncodeToString(sequence),
+		"bytes in order, as base64":     encode(sequence),
+		"typed text, as base64":         encode([]byte("sallyport sallyport sallyport sallyport")),
+		"the alphabet, as base64":       encode([]byte("abcdefghijklmnopqrstuvwxyz012345")),
+		"eight bytes, again and again":  encode(bytes.Repeat([]byte{7, 99, 201, 14, 250, 33, 178, 91}, 4)),
+		"letters that look like base64": strings.Repeat("abcdefghijklmnopqrstuvwxyz", 2),
+	} {
+		for _, setting := range []string{"SECRET_KEY", "ENCRYPTION_KEY", "CA_ENCRYPTION_KEY"} {
+			for _, list := range []string{key, goodKey + "," + key, key + ", " + goodKey} {
+				_, err := Load(LoadOptions{Environ: []string{"SALLYPORT_" + setting + "=" + list}, Dir: t.TempDir()})
+				if err == nil || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), key) {
+					t.Errorf("%s in %s: got %v, want a fault that names the setting and not the key", name, setting, err)
+				}
+			}
+		}
+	}
+	for range 50 {
+		drawn := secret.Random(48)
+		for form, key := range map[string]string{"base64": encode(drawn[:32]), "base64url": base64.RawURLEncoding.EncodeToString(drawn), "hex": hex.EncodeToString(drawn[:32]),
+			"32 hex digits": hex.EncodeToString(drawn[:16]), "32 characters": encode(drawn)[:32]} {
+			if _, err := parseKey(key); err != nil {
+				t.Errorf("a drawn key, %s: %v", form, err)
+			}
+		}
+	}
+}
+
 func TestPostgresURLAlwaysSaysHowItIsEncrypted(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{"postgres://u:p@127.0.0.1:5432/db", "postgres://u:p@127.0.0.1:5432/db?sslmode=disable"},
 		{"postgres://u@[::1]:5432/db", "postgres://u@[::1]:5432/db?sslmode=disable"},
 		{"postgres:///db?host=/run/postgresql", "postgres:///db?host=%2Frun%2Fpostgresql&sslmode=disable"},
-		{"postgres://u@db/db", "postgres://u@db/db?sslmode=require"},
-		{"postgres://u@localhost,db2/db", "postgres://u@localhost,db2/db?sslmode=require"},
-		{"postgres://u@db1:5432,db2:5433/db", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=require"},
-		{"postgres://u@db1,db2:5433/db?target_session_attrs=read-write", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=require&target_session_attrs=read-write"},
+		{"postgres://u@db/db", "postgres://u@db/db?sslmode=verify-full"},
+		{"postgres://u@localhost,db2/db", "postgres://u@localhost,db2/db?sslmode=verify-full"},
+		{"postgres://u@db1:5432,db2:5433/db", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=verify-full"},
+		{"postgres://u@db1,db2:5433/db?target_session_attrs=read-write", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=verify-full&target_session_attrs=read-write"},
 		{"postgresql://u@db/db?sslmode=verify-full", "postgres://u@db/db?sslmode=verify-full"},
 	} {
 		got, err := parseDatabaseURL(tc.text)

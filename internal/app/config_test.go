@@ -15,7 +15,7 @@ import (
 )
 
 // A key that is random enough for every rule.
-const goodKey = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="
+const goodKey = "x1NYSPboxXLY7MeEE4Jxr74haZa5SLcXvUqN3ulKIFE="
 
 // inProduction is the least that production accepts.
 func inProduction(more ...string) []string {
@@ -264,7 +264,7 @@ func TestAliasesAreRead(t *testing.T) {
 		{"Issuer", c.Issuer, "http://localhost:7000"},
 		{"Listen", c.Listen, "127.0.0.1:7000"},
 		{"RedisURL", c.RedisURL, "redis://cache:6379/1"},
-		{"DatabaseURL", c.DatabaseURL, "postgres://app:p%40ss%2Fword@db.example.com/app?sslmode=require"},
+		{"DatabaseURL", c.DatabaseURL, "postgres://app:p%40ss%2Fword@db.example.com/app?sslmode=verify-full"},
 		{"LogLevel", c.LogLevel.String(), "WARN"},
 		{"PasswordPepper", c.PasswordPepper, "pepper"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql/driver"
-	"encoding/base64"
 	"log/slog"
 	"net"
 	"net/http"
@@ -104,7 +103,7 @@ func (s *Server) Moved(t testing.TB, databaseURL string) *Server {
 }
 
 // testKey is the SECRET_KEY and ENCRYPTION_KEY of all test servers.
-var testKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("sallyport test k"), 2))
+const testKey = "x1NYSPboxXLY7MeEE4Jxr74haZa5SLcXvUqN3ulKIFE="
 
 func (s *Server) open(t testing.TB, l net.Listener) {
 	t.Helper()

@@ -2,9 +2,7 @@ package campaigns
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -36,7 +34,7 @@ func size(small, large int) int {
 	return small
 }
 
-var key = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("campaign"), 4))
+const key = "vElshPTGRNyv52M25fNn8VUgGbCfFg0LeR/LlRzzx84="
 
 // installation is a database with the processes that serve it.
 type installation struct {
