@@ -48,8 +48,13 @@ type Statements struct {
 	all map[string]bool
 }
 
+// planned are the statements that have a plan. A health check sends others.
+var planned = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
+
 func (s *Statements) record(ctx context.Context, query string) {
-	if ctx.Value(requestKey{}) == nil {
+	verb, _, _ := strings.Cut(strings.TrimSpace(query), " ")
+	verb, _, _ = strings.Cut(verb, "\n")
+	if ctx.Value(requestKey{}) == nil || !slices.Contains(planned, verb) {
 		return
 	}
 	s.mu.Lock()
