@@ -111,6 +111,43 @@ func (i *Identity) Apply(ctx context.Context, a Actor, m *Manifest, progress fun
 	}
 }
 
+// CreateNamedOrganizations creates the organizations that m names, on a development installation that has none at all, and
+// returns their slugs: so the clients.yaml of the repository applies to an empty database. Everywhere else it does nothing,
+// and Plan reports an organization that is missing as a fault. A file with faults creates nothing.
+func (i *Identity) CreateNamedOrganizations(ctx context.Context, a Actor, m *Manifest) ([]string, error) {
+	if i.production || m.Err() != nil {
+		return nil, nil
+	}
+	if some, err := i.Organizations(ctx, a, uuid.Nil, 1); err != nil || len(some) > 0 {
+		return nil, err
+	}
+	var created []string
+	for n := range m.clients {
+		slug := m.clients[n].organization
+		if slug == "" || slices.Contains(created, slug) || CheckSlug(slug) != nil {
+			continue
+		}
+		_, err := i.CreateOrganization(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
+		if errors.Is(err, storage.ErrExists) { // its organization was deleted: Plan reports it
+			continue
+		}
+		if err != nil {
+			return created, err
+		}
+		created = append(created, slug)
+	}
+	return created, nil
+}
+
+// nameOfSlug is a first name for the organization with that slug: "Acme Corp" for acme-corp.
+func nameOfSlug(slug string) string {
+	words := strings.FieldsFunc(slug, func(r rune) bool { return r == '-' })
+	for n, w := range words {
+		words[n] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, " ")
+}
+
 // planner compares one manifest with the registry as it was at one version.
 type planner struct {
 	i             *Identity

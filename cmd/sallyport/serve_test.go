@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log"
 	"net"
+	"os"
 	"strings"
 	"testing"
 )
@@ -68,5 +69,57 @@ func TestServeWritesRecordsWhereNoPersonReads(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &record); err != nil || record["msg"] == nil {
 			t.Errorf("not a record: %s", line)
 		}
+	}
+}
+
+// The README's steps begin in a fresh clone, whose clients.yaml belongs to organizations that do not exist yet.
+func TestServeAppliesTheFileOfAFreshClone(t *testing.T) {
+	sample, err := os.ReadFile("../../clients.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := emptyFolder(t)
+	write(t, "clients.yaml", string(sample))
+	for _, tries := range []string{"on the first start", "on the second"} {
+		if text := f.serve(); strings.Contains(text, "not applied") {
+			t.Errorf("serve %s: %s", tries, text)
+		}
+	}
+	if out, _ := f.want(0, "", "clients", "plan"); !strings.Contains(out, "No difference") {
+		t.Errorf("after serve the file still differs: %s", out)
+	}
+	f.want(0, "", "seed")
+	if out, _ := f.want(0, "", "orgs", "list"); !strings.Contains(out, "Acme Corp") || !strings.Contains(out, "tech-startup") {
+		t.Errorf("after seed: got the organizations\n%s", out)
+	}
+}
+
+// Only an empty development database gets organizations from a file: elsewhere a slug may be mistyped.
+func TestAFileDoesNotCreateOrganizationsElsewhere(t *testing.T) {
+	client := func(organization string) string {
+		return "version: 1\nclients:\n  - client_id: app\n    organization: " + organization + "\n    redirect_uris: [https://a.example/cb]\n"
+	}
+	for name, c := range map[string]struct {
+		file, organization string
+		prepare            []string
+	}{
+		"another organization exists": {client("acme-corpp"), "acme-corpp", []string{"orgs", "create", "acme-corp", "--name", "Acme"}},
+		"the slug is not one":         {client("Acme!"), "Acme!", nil},
+		"the slug is reserved":        {client("admin"), "admin", nil},
+		"the file has another fault":  {client("globex") + "    colour: red\n", "globex", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := emptyFolder(t)
+			write(t, "clients.yaml", c.file)
+			if c.prepare != nil {
+				f.want(0, "", c.prepare...)
+			}
+			if text := f.serve(); !strings.Contains(text, "clients.yaml was not applied") {
+				t.Errorf("got no fault: %s", text)
+			}
+			if out, _ := f.want(0, "", "orgs", "list"); strings.Contains(out, c.organization) {
+				t.Errorf("the organization was created: %s", out)
+			}
+		})
 	}
 }

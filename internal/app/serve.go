@@ -124,7 +124,8 @@ const applyTime = 10 * time.Minute
 
 // applyFile applies the clients.yaml of the working directory, if there is one.
 // In production a faulty one stops the start; in development the server starts
-// without it and says what is wrong with it.
+// without it and says what is wrong with it. An empty development database gets
+// the organizations that the file names.
 func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 	const name = "clients.yaml"
 	text, err := os.ReadFile(filepath.Join(a.Config.Dir, name))
@@ -134,6 +135,13 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
+	created, err := a.Identity.CreateNamedOrganizations(ctx, identity.Operator(), m)
+	if err != nil {
+		return fmt.Errorf("clients.yaml: %w", err)
+	}
+	for _, slug := range created {
+		a.tell(out, "clients.yaml: create organization %s (in development, where there was none)", slug)
+	}
 	plan, err := a.Identity.Apply(storage.WithLongCalls(ctx, applyTime), identity.Operator(), m, nil)
 	if faults, ok := errors.AsType[identity.ManifestFaults](err); ok && a.Config.Env != Production {
 		a.tell(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed", faults)
