@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -29,7 +30,7 @@ func (a *API) register(c *call) (answer, error) {
 		return answer{}, err
 	}
 	ctx := c.r.Context()
-	if err := a.limits.Take(ctx, limit.Registration, web.ClientIP(c.r)); err != nil {
+	if err := a.limits.Take(ctx, limit.Registration, identity.AccountOf(in.Email), a.source(c)); err != nil {
 		return answer{}, err
 	}
 	r := identity.Registration{Email: in.Email, Name: in.Name, Password: in.Password, Browser: c.browser(), Invitation: in.Invitation,
@@ -48,21 +49,13 @@ func (a *API) register(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a.rememberDevice(c, u)
+	a.limits.Devices.Remember(c.w, a.source(c).Device, u.EmailKey, device.ByPassword)
 	out.status, out.message = http.StatusCreated, "The account is made."
 	return out, nil
 }
 
-// rememberDevice makes what somebody has just made their account with known to it, as
-// the password that was chosen there would.
-func (a *API) rememberDevice(c *call, u *storage.User) {
-	attempt, err := a.limits.Begin(c.r, u.EmailKey, web.ClientIP(c.r))
-	if err != nil {
-		return // strangers try passwords on this address already; it is known from the next sign-in on
-	}
-	defer attempt.End()
-	attempt.Succeeded(c.r.Context(), c.w)
-}
+// source is where a request came from, for what limits guessing.
+func (a *API) source(c *call) limit.Source { return a.limits.Source(c.r, web.ClientIP(c.r)) }
 
 // loginInput is the body of auth/login.
 type loginInput struct {
@@ -80,11 +73,11 @@ func (a *API) login(c *call) (answer, error) {
 	}
 	ctx := c.r.Context()
 	account := identity.AccountOf(in.Email)
-	attempt, err := a.limits.Begin(c.r, account, web.ClientIP(c.r))
+	attempt, err := a.limits.Begin(account, a.source(c))
 	if err != nil {
 		return answer{}, err
 	}
-	defer attempt.End()
+	defer attempt.End(ctx)
 	found, err := a.identity.CheckCredentials(ctx, in.Email, in.Password, attempt)
 	if errors.Is(err, identity.ErrCredentials) {
 		if err := attempt.Failed(ctx, found.User.ID); err != nil {
@@ -183,7 +176,7 @@ func (a *API) forgotPassword(c *call) (answer, error) {
 		return answer{}, err
 	}
 	ctx := c.r.Context()
-	if err := a.limits.Take(ctx, limit.Recovery, web.ClientIP(c.r)); err != nil {
+	if err := a.limits.Take(ctx, limit.Recovery, identity.AccountOf(in.Email), a.source(c)); err != nil {
 		return answer{}, err
 	}
 	if err := a.identity.RequestRecovery(ctx, in.Email, identity.Way{}, a.origin(c), web.RequestID(ctx)); err != nil {
@@ -241,11 +234,11 @@ func (a *API) verifyGuarded(c *call, token string, by identity.VerifyBy) (*ident
 	if err != nil {
 		return nil, err
 	}
-	attempt, err := a.limits.Begin(c.r, identity.AccountOf(about.Email), web.ClientIP(c.r))
+	attempt, err := a.limits.Begin(identity.AccountOf(about.Email), a.source(c))
 	if err != nil {
 		return nil, err
 	}
-	defer attempt.End()
+	defer attempt.End(ctx)
 	by.Attempt = attempt
 	proven, err := a.identity.Verify(ctx, token, by)
 	if errors.Is(err, identity.ErrWrongPassword) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -115,7 +116,7 @@ func (a *API) enrolled(c *call, e *factor.Enrolment) (answer, error) {
 		return out, nil
 	}
 	data["session"] = in.data
-	a.limits.RememberDevice(c.w, c.r, c.visit.User.EmailKey)
+	a.limits.Devices.Remember(c.w, a.source(c).Device, c.visit.User.EmailKey, device.ByFactor)
 	return out, nil
 }
 
@@ -174,12 +175,12 @@ func (a *API) proving(c *call, kind string) (factor.Who, error) {
 // step was proven on this device before.
 func (a *API) guessed(c *call, verify func(known bool) (answer, error)) (answer, error) {
 	ctx := c.r.Context()
-	attempt, err := a.limits.BeginFactor(c.r, c.visit.User.EmailKey, c.bind, web.ClientIP(c.r))
+	attempt, err := a.limits.BeginCode(c.visit.User.EmailKey, c.bind, a.source(c))
 	if err != nil {
 		return answer{}, a.mustWait(c, err)
 	}
-	defer attempt.End()
-	if err := attempt.AllowAlone(ctx); err != nil {
+	defer attempt.End(ctx)
+	if err := attempt.Reserve(ctx, nil); err != nil {
 		return answer{}, a.mustWait(c, err)
 	}
 	out, err := verify(attempt.Known())

@@ -70,12 +70,12 @@ func (a *API) changePassword(c *call) (answer, error) {
 		return answer{}, err
 	}
 	ctx := c.r.Context()
-	attempt, err := a.limits.Begin(c.r, c.visit.User.EmailKey, web.ClientIP(c.r))
+	attempt, err := a.limits.Begin(c.visit.User.EmailKey, a.source(c))
 	if err != nil {
 		return answer{}, err
 	}
-	defer attempt.End()
-	if err := attempt.AllowAlone(ctx); err != nil {
+	defer attempt.End(ctx)
+	if err := attempt.Reserve(ctx, nil); err != nil {
 		return answer{}, err
 	}
 	err = a.identity.ChangePassword(ctx, c.actor(), in.Current, in.New, c.sid(), a.origin(c))

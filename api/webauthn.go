@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/storage"
@@ -107,13 +108,21 @@ func (a *API) completeAssertion(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return a.guessed(c, func(known bool) (answer, error) {
-		v, err := a.factors.VerifyWebAuthn(c.r.Context(), w, in.Credential)
-		if err != nil {
-			return answer{}, err
-		}
-		return a.stepUp(c, v, known)
-	})
+	// A key cannot be guessed, and codes must not run out for wrong ones: only its work is bounded.
+	ctx := c.r.Context()
+	if err := a.limits.TakeKey(ctx, c.bind); err != nil {
+		return answer{}, err
+	}
+	from, account := a.source(c).Device, c.visit.User.EmailKey
+	v, err := a.factors.VerifyWebAuthn(ctx, w, in.Credential)
+	if err != nil {
+		return answer{}, err
+	}
+	out, err := a.stepUp(c, v, !a.limits.Devices.KnownSince(from, account, device.ByFactor).IsZero())
+	if err == nil {
+		a.limits.Devices.Remember(c.w, from, account, device.ByFactor)
+	}
+	return out, err
 }
 
 func (a *API) signInByPasskey(c *call, in assertionInput) (answer, error) {
@@ -123,14 +132,15 @@ func (a *API) signInByPasskey(c *call, in assertionInput) (answer, error) {
 		return answer{}, err
 	}
 	signIn := session.SignIn{User: v.User.ID, Use: v.Use, ACR: v.ACR, AMR: v.AMR}
-	if !a.limits.KnowsDevice(c.r, v.User.EmailKey) {
+	from := a.source(c)
+	if a.limits.Devices.KnownSince(from.Device, v.User.EmailKey, device.ByPassword).IsZero() {
 		if signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, v.User, a.origin(c)); err != nil {
 			return answer{}, err
 		}
 	}
 	out, err := a.start(c, v.User, signIn, in.Token)
 	if err == nil {
-		a.limits.RememberDevice(c.w, c.r, v.User.EmailKey)
+		a.limits.Devices.Remember(c.w, from.Device, v.User.EmailKey, device.ByFactor)
 	}
 	return out, err
 }

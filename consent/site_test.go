@@ -20,10 +20,12 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -68,7 +70,7 @@ func newSite(t *testing.T) *site {
 	s.sessions = must(session.New(session.Config{Store: s.store, Keys: keys, Secure: true, Lifetime: 24 * time.Hour, Idle: 2 * time.Hour, Protection: session.Strong,
 		Address: web.ClientIP, RequestID: web.RequestID, Logger: log, Now: clock}))
 	s.passwords = must(secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4}))
-	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Secure: true, Logger: log, Now: clock}))
+	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: device.New(keys, true, clock), Tally: tally.New(s.store, log, clock), Logger: log, Now: clock}))
 	s.routes = edge.NewRouter()
 	sealer := must(secret.NewSealer([][]byte{secret.Random(32)}))
 	letters := mail.NewWriter(sealer, issuer)

@@ -22,14 +22,9 @@ var (
 
 // Attempt bounds guessing. *limit.Attempt is one.
 type Attempt interface {
-	// Counters are what is to be read for Allow; nil for nothing.
-	Counters() []secret.Hash
-	// Since tells it, before Allow, when the account's password was set.
-	Since(changed time.Time)
-	// Allow decides with what Counters found; its error ends the attempt.
-	Allow(ctx context.Context, seen []storage.Counter) error
-	// AllowAlone is Allow where nobody is read.
-	AllowAlone(ctx context.Context) error
+	// Reserve counts the attempt before anything is compared; its error ends it. read,
+	// which may be nil, adds to the counters and tells when the account's password was set.
+	Reserve(ctx context.Context, read func(ctx context.Context, add []storage.Counter) (seen []storage.Counter, changed time.Time, err error)) error
 }
 
 // Credentials are whose address was typed.
@@ -47,12 +42,8 @@ type Credentials struct {
 // beside it, for the log. A hash of another kind or strength than today's is
 // replaced on success. Other errors: those of attempt, secret.ErrBusy.
 func (i *Identity) CheckCredentials(ctx context.Context, typed, password string, attempt Attempt) (*Credentials, error) {
-	claimant, err := i.store.Claimant(ctx, AccountOf(typed), attempt.Counters())
+	claimant, err := i.Claim(ctx, AccountOf(typed), attempt)
 	if err != nil {
-		return nil, err
-	}
-	attempt.Since(claimant.PasswordChangedAt)
-	if err := attempt.Allow(ctx, claimant.Counters); err != nil {
 		return nil, err
 	}
 	c := &Credentials{User: &claimant.User}
@@ -77,6 +68,18 @@ func (i *Identity) CheckCredentials(ctx context.Context, typed, password string,
 		c.PasswordHash, err = i.rehash(ctx, claimant, password)
 	}
 	return c, err
+}
+
+// Claim reads whose password is about to be compared, and reserves the attempt in the
+// same statement.
+func (i *Identity) Claim(ctx context.Context, account string, attempt Attempt) (claimant *storage.Claimant, err error) {
+	err = attempt.Reserve(ctx, func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
+		if claimant, err = i.store.Claimant(ctx, account, add); err != nil {
+			return nil, time.Time{}, err
+		}
+		return claimant.Counters, claimant.PasswordChangedAt, nil
+	})
+	return claimant, err
 }
 
 // rehash stores the password's hash as new ones are made today. When there is no

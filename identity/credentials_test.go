@@ -22,17 +22,22 @@ const (
 // unbounded lets everybody guess.
 type unbounded struct{}
 
-func (unbounded) Counters() []secret.Hash                        { return nil }
-func (unbounded) Since(time.Time)                                {}
-func (unbounded) AllowAlone(context.Context) error               { return nil }
-func (unbounded) Allow(context.Context, []storage.Counter) error { return nil }
+func (unbounded) Reserve(ctx context.Context, read func(context.Context, []storage.Counter) ([]storage.Counter, time.Time, error)) error {
+	if read == nil {
+		return nil
+	}
+	_, _, err := read(ctx, nil)
+	return err
+}
 
 // blocked lets nobody guess.
 type blocked struct{ unbounded }
 
 var errBlocked = errors.New("blocked")
 
-func (blocked) Allow(context.Context, []storage.Counter) error { return errBlocked }
+func (blocked) Reserve(context.Context, func(context.Context, []storage.Counter) ([]storage.Counter, time.Time, error)) error {
+	return errBlocked
+}
 
 // signsIn reports whether an address and a password do.
 func (in *installation) signsIn(t testing.TB, email, password string) bool {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -234,10 +233,10 @@ func TestRegisteringByInvitation(t *testing.T) {
 		if err != nil || carol.ID != squatter.ID || !carol.Proven() {
 			t.Fatalf("got %+v, %v", carol, err)
 		}
-		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "waiting for carol here", anyAttempt{}); !errors.Is(err, ErrCredentials) {
+		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "waiting for carol here", unbounded{}); !errors.Is(err, ErrCredentials) {
 			t.Errorf("the squatter's password: got %v, want ErrCredentials", err)
 		}
-		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "a quiet river bends north", anyAttempt{}); err != nil {
+		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "a quiet river bends north", unbounded{}); err != nil {
 			t.Errorf("carol's password: %v", err)
 		}
 
@@ -251,14 +250,6 @@ func TestRegisteringByInvitation(t *testing.T) {
 		}
 	})
 }
-
-// anyAttempt bounds nothing.
-type anyAttempt struct{}
-
-func (anyAttempt) Since(time.Time)                                {}
-func (anyAttempt) AllowAlone(context.Context) error               { return nil }
-func (anyAttempt) Counters() []secret.Hash                        { return nil }
-func (anyAttempt) Allow(context.Context, []storage.Counter) error { return nil }
 
 // One of sixteen at once on two nodes.
 func TestAnInvitationIsAcceptedOnceByMany(t *testing.T) {

@@ -289,7 +289,7 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 
 // guessed is typedAgain for somebody who may be anybody.
 func (i *Identity) guessed(ctx context.Context, hash string, by VerifyBy) error {
-	if err := by.Attempt.AllowAlone(ctx); err != nil {
+	if err := by.Attempt.Reserve(ctx, nil); err != nil {
 		return err
 	}
 	return i.typedAgain(ctx, hash, by.Password)

@@ -13,13 +13,19 @@ import (
 // running are the counters that a sign-in of a stranger would see.
 func running(t *testing.T, s *Store, hashes ...secret.Hash) map[secret.Hash]int64 {
 	t.Helper()
-	c, err := s.Claimant(t.Context(), "nobody@example.com", hashes)
+	var add []Counter
+	for _, h := range hashes {
+		add = append(add, Counter{Hash: h, ExpiresAt: s.clock()})
+	}
+	c, err := s.Claimant(t.Context(), "nobody@example.com", add)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[secret.Hash]int64{}
 	for _, n := range c.Counters {
-		out[n.Hash] = n.N
+		if n.N > 0 {
+			out[n.Hash] = n.N
+		}
 	}
 	return out
 }
@@ -58,9 +64,7 @@ func TestACounterRunsFromItsFirstCountToItsEnd(t *testing.T) {
 		if got := add(1, a); got[0].N != 1 || !got[0].ExpiresAt.Equal(clock.t.Add(10*time.Minute)) {
 			t.Errorf("a new window: got %+v", got[0])
 		}
-		if err := s.ResetCounters(t.Context(), []secret.Hash{a, b}); err != nil {
-			t.Fatal(err)
-		}
+		add(Forget, a, b)
 		if got := running(t, s, a, b); len(got) != 0 {
 			t.Errorf("after a reset: got %v", got)
 		}
@@ -101,29 +105,56 @@ func TestClaimant(t *testing.T) {
 		for _, h := range full {
 			all = append(all, Counter{Hash: h, N: 7, ExpiresAt: clock.t.Add(time.Hour)})
 		}
-		if _, err := s.Count(t.Context(), all); err != nil {
-			t.Fatal(err)
-		}
-		for _, hashes := range [][]secret.Hash{nil, full[:2], full} {
-			got, err := s.Claimant(t.Context(), address, hashes)
+		for _, add := range [][]Counter{nil, all[:2], all} {
+			got, err := s.Claimant(t.Context(), address, add)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.User.ID != user || got.PasswordHash != "phc" || len(got.Counters) != len(hashes) {
-				t.Errorf("%d counters: got person %v, hash %q, %d counters", len(hashes), got.User.ID, got.PasswordHash, len(got.Counters))
+			if got.User.ID != user || got.PasswordHash != "phc" || len(got.Counters) != len(add) {
+				t.Errorf("%d counters: got person %v, hash %q, %d counters", len(add), got.User.ID, got.PasswordHash, len(got.Counters))
 			}
 		}
 		behind(t, s, `DELETE FROM passwords`)
 		behind(t, s, `UPDATE users SET disabled_at = 1`)
-		got, err := s.Claimant(t.Context(), address, full)
+		got, err := s.Claimant(t.Context(), address, all)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.PasswordHash != "" || got.User.Active() || got.User.ID != user {
 			t.Errorf("a disabled person without a password: got %+v", got)
 		}
-		if got, err := s.Claimant(t.Context(), "nobody@example.com", full); err != nil || got.User.Sub != uuid.Nil || len(got.Counters) != 5 {
+		if got, err := s.Claimant(t.Context(), "nobody@example.com", all); err != nil || got.User.Sub != uuid.Nil || len(got.Counters) != 5 {
 			t.Errorf("nobody: got %+v, %v", got, err)
 		}
+	})
+}
+
+// What runs is counted apart from failures, moves no window, and neither falls below zero.
+func TestWhatRunsIsCountedApart(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		clock := stopClock(s)
+		h := browserOf("a")
+		add := func(n, running int64, length time.Duration) Counter {
+			t.Helper()
+			c, err := s.Claimant(t.Context(), "nobody@example.com", []Counter{{Hash: h, N: n, Running: running, ExpiresAt: clock.t.Add(length)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.Counters[0]
+		}
+		want := func(when string, got Counter, n, running int64, left time.Duration) {
+			t.Helper()
+			if got.N != n || got.Running != running || !got.ExpiresAt.Equal(clock.t.Add(left)) {
+				t.Errorf("%s: got %d and %d running for %v, want %d and %d for %v", when, got.N, got.Running, got.ExpiresAt.Sub(clock.t), n, running, left)
+			}
+		}
+		want("two begin", add(0, 2, time.Hour), 0, 2, time.Hour)
+		clock.add(10 * time.Minute)
+		want("one fails", add(1, -1, time.Hour), 1, 1, time.Hour)
+		clock.add(10 * time.Minute)
+		want("one begins", add(0, 1, time.Hour), 1, 2, 50*time.Minute)
+		want("one succeeds", add(Forget, -1, 0), 0, 1, 50*time.Minute)
+		want("one is given back", add(0, -1, 0), 0, 0, 0)
+		want("once more", add(0, -1, time.Hour), 0, 0, time.Hour)
 	})
 }

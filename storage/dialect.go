@@ -155,3 +155,11 @@ func (e Engine) snapshot() *sql.TxOptions {
 	}
 	return nil
 }
+
+// greatest is the function that returns the greatest of its arguments.
+func (e Engine) greatest() string {
+	if e == Postgres {
+		return "GREATEST"
+	}
+	return "MAX"
+}

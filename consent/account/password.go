@@ -45,17 +45,14 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v *person
 		return err
 	}
 	ctx, account := r.Context(), identity.AccountOf(v.User.Email)
-	attempt, err := p.Limits.Begin(r, account, web.ClientIP(r))
+	attempt, err := p.Limits.Begin(account, p.Limits.Source(r, web.ClientIP(r)))
 	if err != nil {
 		return p.refusePassword(w, r, v, true, err)
 	}
-	defer attempt.End()
-	claimant, err := p.Store.Claimant(ctx, account, attempt.Counters())
+	defer attempt.End(ctx)
+	claimant, err := p.Identity.Claim(ctx, account, attempt)
+	has := claimant == nil || claimant.PasswordHash != ""
 	if err != nil {
-		return err
-	}
-	has := claimant.PasswordHash != ""
-	if err := attempt.Allow(ctx, claimant.Counters); err != nil {
 		return p.refusePassword(w, r, v, has, err)
 	}
 	err = p.Identity.ChangePassword(ctx, v.Actor, form.Get("current_password"), form.Get("password"), v.Session.ID, v.From)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -106,7 +107,7 @@ func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *visit, added
 	next := v.next()
 	switch err = p.raise(w, r, v, added.Proof, nil); {
 	case err == nil:
-		p.limits.RememberDevice(w, r, v.seen.User.EmailKey)
+		p.limits.Devices.Remember(w, p.limits.Devices.Read(r), v.seen.User.EmailKey, device.ByFactor)
 	case len(added.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
 		web.Annotate(r.Context(), "session", err.Error())
 		next = v.signIn()

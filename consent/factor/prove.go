@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -131,36 +132,31 @@ func (v *visit) why() string {
 // prove checks what was shown and steps the session up.
 func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url.Values) error {
 	kind := form.Get("kind")
-	if !slices.Contains(v.owed.Prove, kind) {
+	switch {
+	case !slices.Contains(v.owed.Prove, kind):
 		return p.refuse(w, v, "", wrongKind)
+	case kind == storage.FactorWebAuthn:
+		return p.proveKey(w, r, v, form)
 	}
 	ctx := r.Context()
-	attempt, err := p.limits.BeginFactor(r, v.seen.User.EmailKey, v.browser, web.ClientIP(r))
+	attempt, err := p.limits.BeginCode(v.seen.User.EmailKey, v.browser, p.limits.Source(r, web.ClientIP(r)))
 	if err != nil {
 		return p.blocked(w, r, v, kind, err)
 	}
-	defer attempt.End()
-	if err := attempt.AllowAlone(ctx); err != nil {
+	defer attempt.End(ctx)
+	if err := attempt.Reserve(ctx, nil); err != nil {
 		return p.blocked(w, r, v, kind, err)
 	}
 	verified, err := p.verify(ctx, p.who(r, v, v.owed.Prove), kind, form)
 	if err == nil {
 		err = p.stepUp(w, r, v, verified, attempt.Known())
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		attempt.Succeeded(ctx, w)
 		return p.proven(w, r, v, verified)
-	case errors.Is(err, storage.ErrConflict): // the session was renewed or ended meanwhile
-		return web.SeeOther(w, r, v.signIn())
-	case errors.Is(err, factor.ErrChallenge):
-		return p.refuse(w, v, kind, wrongTime)
-	case errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnavailable):
-		return p.refuse(w, v, "", wrongKind)
-	case errors.Is(err, storage.ErrSpent):
-		return p.refuse(w, v, kind, wrongOf(kind)) // several at once: one of them counted
-	case !errors.Is(err, factor.ErrWrong):
-		return err
+	}
+	if !errors.Is(err, factor.ErrWrong) {
+		return p.unproven(w, r, v, kind, err)
 	}
 	if err := attempt.Failed(ctx, v.seen.User.ID); err != nil {
 		return err
@@ -169,6 +165,41 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *visit, form url
 		return p.end(w, r, v)
 	}
 	return p.refuse(w, v, kind, wrongOf(kind))
+}
+
+// proveKey is prove for a passkey or security key. It cannot be guessed, and is not
+// counted: otherwise somebody with the password alone could use up the owner's tries.
+// Only the work that it costs is bounded.
+func (p *Pages) proveKey(w http.ResponseWriter, r *http.Request, v *visit, form url.Values) error {
+	ctx, kind := r.Context(), storage.FactorWebAuthn
+	if err := p.limits.TakeKey(ctx, v.browser); err != nil {
+		return p.blocked(w, r, v, kind, err)
+	}
+	verified, err := p.factors.VerifyWebAuthn(ctx, p.who(r, v, v.owed.Prove), json.RawMessage(form.Get("credential")))
+	if err != nil {
+		return p.unproven(w, r, v, kind, err)
+	}
+	here, account := p.limits.Devices.Read(r), v.seen.User.EmailKey
+	if err := p.stepUp(w, r, v, verified, !p.limits.Devices.KnownSince(here, account, device.ByFactor).IsZero()); err != nil {
+		return p.unproven(w, r, v, kind, err)
+	}
+	p.limits.Devices.Remember(w, here, account, device.ByFactor)
+	return p.proven(w, r, v, verified)
+}
+
+// unproven answers what could not be verified, or not be added to the session.
+func (p *Pages) unproven(w http.ResponseWriter, r *http.Request, v *visit, kind string, err error) error {
+	switch {
+	case errors.Is(err, storage.ErrConflict): // the session was renewed or ended meanwhile
+		return web.SeeOther(w, r, v.signIn())
+	case errors.Is(err, factor.ErrChallenge):
+		return p.refuse(w, v, kind, wrongTime)
+	case errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnavailable):
+		return p.refuse(w, v, "", wrongKind)
+	case errors.Is(err, factor.ErrWrong), errors.Is(err, storage.ErrSpent): // several at once: one of them counted
+		return p.refuse(w, v, kind, wrongOf(kind))
+	}
+	return err
 }
 
 // proven leads on. Whoever had to use a recovery code is shown the new ones if it was
@@ -194,7 +225,7 @@ func (p *Pages) verify(ctx context.Context, who factor.Who, kind string, form ur
 	case identity.FactorRecovery:
 		return p.factors.VerifyRecoveryCode(ctx, who, form.Get("code"))
 	}
-	return p.factors.VerifyWebAuthn(ctx, who, json.RawMessage(form.Get("credential")))
+	return nil, factor.ErrNotAllowed
 }
 
 // stepUp spends what was shown and adds it to the session. Where that completes a

@@ -131,7 +131,7 @@ func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, g guest,
 		return p.registers(g.visit)
 	}
 	ctx := r.Context()
-	if err := p.limits.Take(ctx, limit.Registration, web.ClientIP(r)); err != nil {
+	if err := p.limits.Take(ctx, limit.Registration, identity.AccountOf(g.invited.Invitation.Email), p.source(r)); err != nil {
 		return p.refuseInvited(w, g, form, err)
 	}
 	u, hash, err := p.identity.Register(ctx, identity.Registration{Email: g.invited.Invitation.Email, Name: form.Get("name"), Password: form.Get("password"),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -53,10 +54,11 @@ func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown, err := p.factors.VerifyPasskey(r.Context(), v.browser, json.RawMessage(form.Get("credential")))
 	if err == nil {
-		u := shown.User
-		err = p.enter(w, r, u, p.limits.KnowsDevice(r, u.EmailKey), session.SignIn{User: u.ID, Use: shown.Use, ACR: shown.ACR, AMR: shown.AMR})
+		u, from := shown.User, p.source(r)
+		known := !p.limits.Devices.KnownSince(from.Device, u.EmailKey, device.ByPassword).IsZero()
+		err = p.enter(w, r, u, known, session.SignIn{User: u.ID, Use: shown.Use, ACR: shown.ACR, AMR: shown.AMR})
 		if err == nil {
-			p.limits.RememberDevice(w, r, u.EmailKey)
+			p.limits.Devices.Remember(w, from.Device, u.EmailKey, device.ByFactor)
 			return web.SeeOther(w, r, v.onward(u, shown.ACR))
 		}
 	}

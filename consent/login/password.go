@@ -49,11 +49,11 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	attempt, err := p.limits.Begin(r, identity.AccountOf(form.Get("email")), web.ClientIP(r))
+	attempt, err := p.limits.Begin(identity.AccountOf(form.Get("email")), p.source(r))
 	if err != nil {
 		return p.refuseLogin(w, v, form, err)
 	}
-	defer attempt.End()
+	defer attempt.End(ctx)
 	c, err := p.identity.CheckCredentials(ctx, form.Get("email"), form.Get("password"), attempt)
 	if err == nil {
 		err = p.enter(w, r, c.User, attempt.Known(), session.SignIn{User: c.User.ID, PasswordHash: c.PasswordHash,
@@ -112,6 +112,9 @@ func (v visit) onward(u *storage.User, acr string) string {
 	}
 	return v.next()
 }
+
+// source is where a request came from, for what limits guessing.
+func (p *Pages) source(r *http.Request) limit.Source { return p.limits.Source(r, web.ClientIP(r)) }
 
 // origin is where a request came from, for the mail that tells of it.
 func (p *Pages) origin(r *http.Request) identity.Origin {

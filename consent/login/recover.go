@@ -48,7 +48,7 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx, email := r.Context(), form.Get("email")
-	err = p.limits.Take(ctx, limit.Recovery, web.ClientIP(r))
+	err = p.limits.Take(ctx, limit.Recovery, identity.AccountOf(email), p.source(r))
 	if err == nil {
 		err = p.identity.RequestRecovery(ctx, email, v.way(), p.origin(r), web.RequestID(ctx))
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -93,7 +94,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	if err := p.limits.Take(ctx, limit.Registration, web.ClientIP(r)); err != nil {
+	if err := p.limits.Take(ctx, limit.Registration, identity.AccountOf(form.Get("email")), p.source(r)); err != nil {
 		return p.refuseRegister(w, v, form, err)
 	}
 	request := identity.Registration{Email: form.Get("email"), Name: form.Get("name"), Password: form.Get("password"),
@@ -121,12 +122,7 @@ func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, u *storage.User
 	if err != nil {
 		return err
 	}
-	attempt, err := p.limits.Begin(r, u.EmailKey, web.ClientIP(r))
-	if err != nil {
-		return nil // strangers try passwords on this address already; the browser is known from the next sign-in on
-	}
-	defer attempt.End()
-	attempt.Succeeded(r.Context(), w)
+	p.limits.Devices.Remember(w, p.source(r).Device, u.EmailKey, device.ByPassword)
 	return nil
 }
 

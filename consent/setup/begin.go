@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -146,12 +147,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u *storage.User, 
 		// The person is in. What is left undone is done at the next sign-in.
 		web.Annotate(r.Context(), "welcome", err.Error())
 	}
-	attempt, err := p.Limits.Begin(r, u.EmailKey, web.ClientIP(r))
-	if err != nil {
-		return nil // strangers try passwords on this address already
-	}
-	defer attempt.End()
-	attempt.Succeeded(r.Context(), w)
+	p.Limits.Devices.Remember(w, p.Limits.Devices.Read(r), u.EmailKey, device.ByPassword)
 	return nil
 }
 

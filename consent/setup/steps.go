@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -121,7 +122,7 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	err = p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
 	switch {
 	case err == nil:
-		p.Limits.RememberDevice(w, r, v.User.EmailKey)
+		p.Limits.Devices.Remember(w, p.Limits.Devices.Read(r), v.User.EmailKey, device.ByFactor)
 	case len(added.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
 		web.Annotate(r.Context(), "session", err.Error())
 	case !errors.Is(err, storage.ErrConflict): // conflict: the session ended meanwhile

@@ -16,10 +16,12 @@ import (
 	factorpages "github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/consent/setup"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/provider"
 	"github.com/sallyport-id/sallyport/storage"
@@ -34,6 +36,7 @@ type Server struct {
 	web      *web.Web
 	sessions *session.Manager
 	guard    *limit.Guard
+	tally    *tally.Tally
 	provider *provider.Provider
 	outbox   *mail.Worker
 	router   *web.Router
@@ -121,7 +124,8 @@ func (s *Server) lay() error {
 	if err != nil {
 		return err
 	}
-	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Redis: s.redis, Logger: a.Log, Now: a.now})
+	s.tally = tally.New(a.Store, a.Log, a.now)
+	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring, Devices: device.New(a.keyring, cfg.secure(), a.now), Tally: s.tally, Redis: s.redis, Logger: a.Log, Now: a.now})
 	return err
 }
 
@@ -182,7 +186,7 @@ func (s *Server) staff(postman *mail.Postman) {
 	s.outbox = a.newMailWorker(postman, a.Identity.MessageHandlers(), s.metrics.delivered)
 	a.wake, a.mailboxes = s.outbox.Wake, s.guard.TakeMailbox
 	s.workers = []worker{
-		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", s.provider.Run}, {"limits", s.guard.Run}, {"outbox", s.outbox.Run},
+		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", s.provider.Run}, {"limits", s.tally.Run}, {"outbox", s.outbox.Run},
 		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
 		{"notices", func(ctx context.Context) { a.Identity.RunNotices(ctx, a.Log) }},
 		{"lapse", s.lapse}, {"unproven", s.endUnproven}, {"health", s.watch}, {"brand", s.followBrand},

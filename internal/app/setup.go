@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/tally"
 )
 
 // greet tells the person at the terminal where the server is, and while nobody
@@ -60,7 +62,8 @@ func (a *App) Unlock(ctx context.Context, email string) error {
 	if err != nil {
 		return fmt.Errorf("REDIS_URL: %w", err)
 	}
-	c := limit.Config{Store: a.Store, Keys: a.keyring, Secure: a.Config.secure(), Redis: redis, Logger: a.Log, Now: a.now}
+	c := limit.Config{Store: a.Store, Keys: a.keyring, Devices: device.New(a.keyring, a.Config.secure(), a.now), Tally: tally.New(a.Store, a.Log, a.now),
+		Redis: redis, Logger: a.Log, Now: a.now}
 	guard, err := limit.New(c)
 	if err == nil {
 		err = a.Identity.NoteUnlock(ctx, identity.Operator(), u.ID)

@@ -1,6 +1,11 @@
 package limit
 
-import "time"
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/device"
+)
 
 // window is a number of failures, or of requests, that a stretch of time bears.
 type window struct {
@@ -13,7 +18,7 @@ type window struct {
 type subject int
 
 const (
-	ofAccount   subject = iota // on a known browser: that browser's share of it
+	ofAccount   subject = iota // a known device has one of its own
 	ofAddress                  // successes do not make up for failures: an attacker has an account too
 	ofChallenge                // one half session
 )
@@ -31,48 +36,48 @@ type budget struct {
 	window
 	of   subject
 	rule rule
-	// later begins with the second failure in the kind's first window, and counts the
-	// first then. Without it, guesses at a million made-up addresses would leave a
-	// counter each for a month. A guess in every window is as slow as impatience asks.
+	// later leaves out a failure that is alone in the kind's first window. Otherwise,
+	// guesses at a million made-up addresses would leave a counter each for a month.
+	// A guess in every window is as slow as impatience asks.
 	later bool
 }
 
-// kind is what somebody can attempt. It has at most five budgets, which is what
-// storage reads and counts in one statement.
+// blocks reports whether a budget that is used up refuses an attempt.
+func (b *budget) blocks(impatient bool) bool {
+	return b.rule == blocks || b.rule == blocksLate && impatient
+}
+
+// kind is what somebody can attempt.
 type kind struct {
 	budgets []budget
 	event   string // of the audit log
-	// proof is what a browser shows with its device cookie after it got through. One
-	// that a password earned gives no budget of its own for codes: whoever has stolen
-	// a password could make as many as they like.
-	proof proof
+	// proof is what a device cookie shows after it got through. One that a password
+	// earned gives no budget of its own for codes: somebody who has stolen a password
+	// could make as many as they like.
+	proof device.Proof
 }
 
 var (
-	accountShort  = window{"account, 10 minutes", 10, 10 * time.Minute}
-	accountLong   = window{"account, hour", 10, time.Hour}
-	patience      = window{"account, consecutive", 100, 30 * 24 * time.Hour}
+	passwords = kind{event: "sign_in.failed", proof: device.ByPassword, budgets: []budget{
+		{window: window{"account, 10 minutes", 10, 10 * time.Minute}, of: ofAccount, rule: blocks},
+		{window: window{"account, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts, later: true},
+		{window: window{"account, hour", 10, time.Hour}, of: ofAccount, rule: blocksLate},
+		{window: addressMinute, of: ofAddress, rule: blocks},
+		{window: window{"address, hour", 100, time.Hour}, of: ofAddress, rule: blocks},
+	}}
+	codes = kind{event: "factor.failed", proof: device.ByFactor, budgets: []budget{
+		{window: window{"challenge", 5, 24 * time.Hour}, of: ofChallenge, rule: blocks}, // longer than a half session lasts
+		{window: window{"codes, minute", 20, time.Minute}, of: ofAccount, rule: blocks},
+		{window: window{"codes, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts},
+		{window: window{"codes, hour", 10, time.Hour}, of: ofAccount, rule: blocksLate},
+		{window: addressMinute, of: ofAddress, rule: blocks},
+	}}
+
 	addressMinute = window{"address, minute", 20, time.Minute}
-	addressHour   = window{"address, hour", 100, time.Hour}
 	clientMinute  = window{"client, minute", 600, time.Minute}
-
-	challengeCodes = window{"challenge", 5, 24 * time.Hour} // longer than a half session lasts
-	codesMinute    = window{"codes, minute", 20, time.Minute}
-	codesLong      = window{"codes, hour", 10, time.Hour}
-	codesPatience  = window{"codes, consecutive", 100, 30 * 24 * time.Hour}
-
-	mailboxHour = window{"mailbox, hour", 5, time.Hour}
+	keysMinute    = window{"keys, minute", 60, time.Minute}
+	mailboxHour   = window{"mailbox, hour", 5, time.Hour}
 )
-
-var passwords = kind{event: "sign_in.failed", proof: byPassword, budgets: []budget{
-	{window: accountShort, of: ofAccount, rule: blocks}, {window: patience, of: ofAccount, rule: counts, later: true},
-	{window: accountLong, of: ofAccount, rule: blocksLate}, {window: addressMinute, of: ofAddress, rule: blocks}, {window: addressHour, of: ofAddress, rule: blocks},
-}}
-
-var factors = kind{event: "factor.failed", proof: byFactor, budgets: []budget{
-	{window: challengeCodes, of: ofChallenge, rule: blocks}, {window: codesMinute, of: ofAccount, rule: blocks}, {window: codesPatience, of: ofAccount, rule: counts},
-	{window: codesLong, of: ofAccount, rule: blocksLate}, {window: addressMinute, of: ofAddress, rule: blocks},
-}}
 
 // Request is something that anybody may ask for, but not often.
 type Request int
@@ -88,4 +93,13 @@ func (r Request) window() window {
 		return window{"registrations, minute", 10, time.Minute}
 	}
 	return window{"recoveries, minute", 5, time.Minute}
+}
+
+// prefix is what counts as one address: a customer's IPv6 line has a /64 at least.
+func prefix(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		return netip.PrefixFrom(addr, 64).Masked().String()
+	}
+	return addr.String()
 }

@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,18 +17,21 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// attack is a day of guessing at one account, with two nodes and a clock that runs fast.
+// attack is a day of guessing at one account, with three nodes and a clock that runs fast.
 type attack struct {
 	t     *testing.T
 	now   time.Time
 	store *storage.Store
 	nodes []*limit.Guard
+	keys  *secret.Keyring
 	redis *miniredis.Miniredis // nil: the database counts
 }
 
@@ -47,21 +51,31 @@ func newAttack(t *testing.T, engine storage.Engine, withRedis bool) *attack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := limit.Config{Store: a.store, Keys: keys, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: clock}
+	a.keys = keys
 	if withRedis {
 		a.redis = miniredis.RunT(t)
-		client := redis.NewClient(&redis.Options{Addr: a.redis.Addr(), MaxRetries: -1})
-		t.Cleanup(func() { client.Close() })
-		c.Redis = client
 	}
-	for range 2 {
-		g, err := limit.New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.nodes = append(a.nodes, g)
+	for range 3 {
+		a.nodes = append(a.nodes, a.node())
 	}
 	return a
+}
+
+// node is another node of the installation.
+func (a *attack) node() *limit.Guard {
+	a.t.Helper()
+	clock, log := func() time.Time { return a.now }, slog.New(slog.NewTextHandler(io.Discard, nil))
+	c := limit.Config{Store: a.store, Keys: a.keys, Devices: device.New(a.keys, false, clock), Tally: tally.New(a.store, log, clock), Logger: log, Now: clock}
+	if a.redis != nil {
+		client := redis.NewClient(&redis.Options{Addr: a.redis.Addr(), MaxRetries: -1})
+		a.t.Cleanup(func() { client.Close() })
+		c.Redis = client
+	}
+	g, err := limit.New(c)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return g
 }
 
 func (a *attack) pass(d time.Duration) {
@@ -83,12 +97,11 @@ func request(device string) *http.Request {
 func (a *attack) finish(attempt *limit.Attempt, err error, account string, right bool) (compared bool, device string) {
 	a.t.Helper()
 	if err == nil {
-		defer attempt.End()
-		var c *storage.Claimant
-		if c, err = a.store.Claimant(a.t.Context(), account, attempt.Counters()); err != nil {
-			a.t.Fatal(err)
-		}
-		err = attempt.Allow(a.t.Context(), c.Counters)
+		defer attempt.End(a.t.Context())
+		err = attempt.Reserve(a.t.Context(), func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
+			c, err := a.store.Claimant(ctx, account, add)
+			return c.Counters, c.PasswordChangedAt, err
+		})
 	}
 	if _, ok := errors.AsType[*limit.Blocked](err); ok {
 		return false, ""
@@ -113,24 +126,24 @@ func (a *attack) password(node int, typed, device string, from netip.Addr, right
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	attempt, err := a.nodes[node].Begin(request(device), account, from)
+	attempt, err := a.nodes[node].Begin(account, a.nodes[node].Source(request(device), from))
 	return a.finish(attempt, err, account, right)
 }
 
 func (a *attack) code(node int, challenge, device string, from netip.Addr, right bool) (bool, string) {
 	a.t.Helper()
 	const account = "owner@example.com"
-	attempt, err := a.nodes[node].BeginFactor(request(device), account, secret.HashOf(challenge), from)
+	attempt, err := a.nodes[node].BeginCode(account, secret.HashOf(challenge), a.nodes[node].Source(request(device), from))
 	return a.finish(attempt, err, account, right)
 }
 
-// day lets guess work 30 times a minute for 24 hours, from 1,000 addresses in
+// day lets guess work 10 times a minute for 24 hours, from 1,000 addresses in
 // turn and on two nodes, and sign in the owner every quarter of an hour. It returns
 // how many guesses were compared, in all and in the last hour.
 func (a *attack) day(guess func(n int, from netip.Addr) bool, owner func()) (total, lastHour int) {
 	n := 0
 	for minute := range 24 * 60 {
-		for range 30 {
+		for range 10 {
 			if guess(n, netip.AddrFrom4([4]byte{198, 18, byte(n % 1000 >> 8), byte(n % 1000)})) {
 				total++
 				if minute >= 23*60 {

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -13,27 +12,33 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// Redis may fail between what an attempt asks the database for and its decision.
+// Redis may fail between the reservation of an attempt and its end.
 func TestRedisFailsWhileAnAttemptRuns(t *testing.T) {
-	s := newSite(t)
-	s.guesses(s.node(), "bob", "", 20) // counted in the database
-	server := miniredis.RunT(t)
-	s.redis = redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
-	t.Cleanup(func() { s.redis.Close() })
-	g := s.node()
-	a, err := g.Begin(request(""), "bob", netip.MustParseAddr("192.0.2.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.End()
-	counters := a.Counters()
-	g.shared.failed(errors.New("gone")) // by another request
-	c, err := s.store.Claimant(t.Context(), "bob", counters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := errors.AsType[*Blocked](a.Allow(t.Context(), c.Counters)); !ok {
-		t.Error("the attempt got through, and nobody looked")
+	for _, right := range []bool{false, true} {
+		s := newSite(t)
+		server := miniredis.RunT(t)
+		s.redis = redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
+		t.Cleanup(func() { s.redis.Close() })
+		g := s.node()
+		a, err := g.Begin("bob", Source{Address: netip.MustParseAddr("192.0.2.1")})
+		if err == nil {
+			err = a.Reserve(t.Context(), s.read("bob"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		want := int64(1)
+		if right {
+			a.Succeeded(t.Context(), recorder())
+			want = 0
+		} else if err := a.Failed(t.Context(), uuid.Nil); err != nil {
+			t.Fatal(err)
+		}
+		a.End(t.Context())
+		if n, running := s.hold(g.name(passwords.budgets[0].window, "bob")); n != want || running != 0 {
+			t.Errorf("right %v: the database holds %d failures and %d that run, want %d and none", right, n, running, want)
+		}
 	}
 }
 
@@ -56,8 +61,8 @@ func TestSingleGuessesAtManyAccountsAreForgotten(t *testing.T) {
 				names = append(names, g.name(b.window, fmt.Sprint("nobody", i, "@example.com")))
 			}
 		}
-		if c, err := s.store.Claimant(t.Context(), "", names); err != nil || len(c.Counters) > 0 {
-			t.Fatalf("of number %d: %v, %v", i, c.Counters, err)
+		if n, running := s.hold(names...); n != 0 || running != 0 {
+			t.Fatalf("of number %d: %d failures, %d that run", i, n, running)
 		}
 	}
 }
@@ -71,16 +76,12 @@ func TestPatienceRunsOutInBursts(t *testing.T) {
 		g := s.node()
 		var running []*Attempt
 		for i := range 10 {
-			a, err := g.Begin(request(""), "bob", netip.AddrFrom4([4]byte{10, 0, byte(i), 1}))
+			a, err := g.Begin("bob", Source{Address: netip.AddrFrom4([4]byte{10, 0, byte(i), 1})})
 			if err != nil {
 				break
 			}
-			c, err := s.store.Claimant(t.Context(), "bob", a.Counters())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.Allow(t.Context(), c.Counters) != nil {
-				a.End()
+			if a.Reserve(t.Context(), s.read("bob")) != nil {
+				a.End(t.Context())
 				break
 			}
 			running = append(running, a)
@@ -89,7 +90,7 @@ func TestPatienceRunsOutInBursts(t *testing.T) {
 			if err := a.Failed(t.Context(), uuid.Nil); err != nil {
 				t.Fatal(err)
 			}
-			a.End()
+			a.End(t.Context())
 			total++
 		}
 		s.clock.add(10 * time.Minute)

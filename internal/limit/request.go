@@ -2,71 +2,93 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Take counts a request that comes from an address. *Blocked if there were too many.
-func (g *Guard) Take(ctx context.Context, what Request, address netip.Addr) error {
+// Take counts a request that is about the account with that folded address. A device
+// that is known to it is counted by itself, any other for the address it comes from.
+// *Blocked if there were too many.
+func (g *Guard) Take(ctx context.Context, what Request, account string, from Source) error {
 	w := what.window()
-	over, left, err := g.take(ctx, w, g.name(w, prefix(address)))
-	if err == nil && over {
-		err = &Blocked{RetryAfter: max(time.Second, left)}
+	if g.Devices.KnownSince(from.Device, account, device.ByPassword).IsZero() {
+		return g.take(ctx, w, prefix(from.Address))
 	}
-	return err
+	return g.take(ctx, w, account, from.Device.Token)
+}
+
+// TakeKey counts an answer of a passkey or security key within a half session, whose
+// token has that hash. There is nothing to guess in it, but each costs work.
+func (g *Guard) TakeKey(ctx context.Context, challenge secret.Hash) error {
+	return g.take(ctx, keysMinute, challenge.String())
 }
 
 // TakeMailbox counts a mail of a kind to the mailbox with that folded address,
 // whether anybody has it or not. False if there were five in the hour: then none is
-// sent, and nobody is told, for whoever asks is not whose mailbox it is.
+// sent, and nobody is told, because the mailbox may be another person's.
 func (g *Guard) TakeMailbox(ctx context.Context, kind, emailKey string) (ok bool, err error) {
-	over, _, err := g.take(ctx, mailboxHour, g.name(mailboxHour, kind, emailKey))
-	return err == nil && !over, err
+	err = g.take(ctx, mailboxHour, kind, emailKey)
+	if _, blocked := errors.AsType[*Blocked](err); blocked {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// take counts one, unless this process knows that the window bears no more, and
-// reports whether it is too many and how long the window lasts.
-func (g *Guard) take(ctx context.Context, w window, h secret.Hash) (over bool, left time.Duration, err error) {
-	now := g.now()
-	g.mu.Lock()
-	n, k := g.left(w, h, now)
-	g.mu.Unlock()
-	if n <= 0 && !k.seenAt.Before(now.Add(-trustFront)) {
-		return true, k.expires.Sub(now), nil
+// ClientFailure counts a wrong secret of a client that exists. *Blocked from the
+// 601st in a minute on; the audit log is told of those, one event a client and
+// minute. A right secret is not for this package: it always passes.
+func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
+	err := g.take(ctx, clientMinute, clientID)
+	if _, blocked := errors.AsType[*Blocked](err); blocked {
+		g.tally.Throttled(tally.Who{Event: "client.authentication_failed", Client: clientID}, netip.Addr{})
+	}
+	return err
+}
+
+// ClientBlocked returns the *Blocked that the client's next failure would get, as
+// far as this process knows. It asks nobody, so it can stand before work that a
+// wrong secret must not cost for ever.
+func (g *Guard) ClientBlocked(clientID string) error {
+	if left := g.usedUp(g.name(clientMinute, clientID)); left > 0 {
+		return &Blocked{RetryAfter: max(time.Second, left)}
+	}
+	return nil
+}
+
+// take counts one of what, unless this process knows that the window bears no more.
+func (g *Guard) take(ctx context.Context, w window, what ...string) error {
+	h := g.name(w, what...)
+	if left := g.usedUp(h); left > 0 {
+		return &Blocked{RetryAfter: max(time.Second, left)}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
-	seen, err := g.shared.count(ctx, []storage.Counter{{Hash: h, N: 1, ExpiresAt: now.Add(w.length)}})
+	seen, _, err := g.shared.Count(ctx, []storage.Counter{{Hash: h, N: 1, ExpiresAt: g.now().Add(w.length)}})
 	if err != nil {
-		return false, 0, err
+		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.raise(seen, now)
-	return seen[0].N > w.limit, seen[0].ExpiresAt.Sub(now), nil
+	g.learn(w, seen[0])
+	if seen[0].N > w.limit {
+		return &Blocked{RetryAfter: max(time.Second, seen[0].ExpiresAt.Sub(g.now()))}
+	}
+	return nil
 }
 
 // Unlock forgets the failures of the account with that folded address, those with
-// codes too. What its known browsers and its half sessions have left stays.
+// codes too. What its known devices and its half sessions have left stays.
 func (g *Guard) Unlock(ctx context.Context, account string) error {
 	var own []secret.Hash
-	for _, k := range []*kind{&passwords, &factors} {
-		for _, b := range k.budgets {
-			if b.of == ofAccount {
-				own = append(own, g.name(b.window, account))
-			}
+	for _, b := range append(passwords.budgets[:len(passwords.budgets):len(passwords.budgets)], codes.budgets...) {
+		if b.of == ofAccount {
+			own = append(own, g.name(b.window, account))
+			g.front.Remove(own[len(own)-1])
 		}
 	}
-	if err := g.shared.reset(ctx, own); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, h := range own {
-		g.front.Remove(h)
-	}
-	return nil
+	return g.shared.Forget(ctx, own)
 }

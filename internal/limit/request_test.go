@@ -26,7 +26,7 @@ func TestRequestsOfAnAddress(t *testing.T) {
 		one, two := s.node(), s.node()
 		takes := func(g *Guard, what Request, from string) int {
 			for n := range 20 {
-				err := g.Take(t.Context(), what, netip.MustParseAddr(from))
+				err := g.Take(t.Context(), what, "bob", Source{Address: netip.MustParseAddr(from)})
 				if blocked, ok := errors.AsType[*Blocked](err); ok {
 					if blocked.RetryAfter <= 0 || blocked.RetryAfter > time.Minute {
 						t.Errorf("wait %v, want a minute at most", blocked.RetryAfter)
@@ -69,7 +69,7 @@ func TestBurstsOfRequests(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range 32 {
 		wg.Go(func() {
-			if nodes[n%2].Take(t.Context(), Recovery, netip.MustParseAddr("192.0.2.1")) == nil {
+			if nodes[n%2].Take(t.Context(), Recovery, "bob", Source{Address: netip.MustParseAddr("192.0.2.1")}) == nil {
 				taken.Add(1)
 			}
 		})

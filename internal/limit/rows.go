@@ -22,12 +22,12 @@ var (
 // who is signed in, uuid.Nil for nobody, or of a browser that has signed in before;
 // those are never refused for what others do. Else it is that of the network.
 func (g *Guard) Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget {
-	token, earned := g.device.read(r)
+	here := g.Devices.Read(r)
 	switch {
 	case person != uuid.Nil:
 		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "person", person.String()), Unfinished: maxFlows}
-	case g.device.isKnown(token, earned):
-		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "device", token), Unfinished: maxFlows}
+	case g.Devices.IsKnown(here):
+		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "device", here.Token), Unfinished: maxFlows}
 	}
 	made := g.rows(flowsMinute, prefix(address))
 	return storage.FlowBudget{CountedFor: made.Hash, Unfinished: maxFlows, New: made}

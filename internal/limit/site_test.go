@@ -2,6 +2,7 @@ package limit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -58,7 +61,8 @@ func newSite(t *testing.T) *site {
 
 func (s *site) node() *Guard {
 	s.t.Helper()
-	c := Config{Store: s.store, Keys: s.keys, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.clock.now}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	c := Config{Store: s.store, Keys: s.keys, Devices: device.New(s.keys, false, s.clock.now), Tally: tally.New(s.store, log, s.clock.now), Logger: log, Now: s.clock.now}
 	if s.redis != nil {
 		c.Redis = s.redis
 	}
@@ -71,9 +75,9 @@ func (s *site) node() *Guard {
 
 // guess is one attempt from an address with a browser's device cookie; it returns
 // what the server would answer: nil for a comparison that was made.
-func (s *site) guess(g *Guard, account, from, device string, right bool) (cookie string, err error) {
+func (s *site) guess(g *Guard, account, from, cookie string, right bool) (next string, err error) {
 	s.t.Helper()
-	a, err := g.Begin(request(device), account, netip.MustParseAddr(from))
+	a, err := g.Begin(account, g.Source(request(cookie), netip.MustParseAddr(from)))
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +96,7 @@ func request(device string) *http.Request {
 // code is guess for the code of a second factor within a half session.
 func (s *site) code(g *Guard, account, session, device string, right bool) (cookie string, err error) {
 	s.t.Helper()
-	a, err := g.BeginFactor(request(device), account, secret.HashOf(session), netip.MustParseAddr("192.0.2.1"))
+	a, err := g.BeginCode(account, secret.HashOf(session), g.Source(request(device), netip.MustParseAddr("192.0.2.1")))
 	if err != nil {
 		return "", err
 	}
@@ -101,12 +105,8 @@ func (s *site) code(g *Guard, account, session, device string, right bool) (cook
 
 func (s *site) finish(a *Attempt, right bool) (cookie string, err error) {
 	s.t.Helper()
-	defer a.End()
-	c, err := s.store.Claimant(s.t.Context(), a.account, a.Counters())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := a.Allow(s.t.Context(), c.Counters); err != nil {
+	defer a.End(s.t.Context())
+	if err := a.Reserve(s.t.Context(), s.read(a.account)); err != nil {
 		return "", err
 	}
 	if !right {
@@ -115,6 +115,30 @@ func (s *site) finish(a *Attempt, right bool) (cookie string, err error) {
 	w := httptest.NewRecorder()
 	a.Succeeded(s.t.Context(), w)
 	return w.Result().Cookies()[0].Value, nil
+}
+
+// read is how a sign-in with a password reads the account that it reserves for.
+func (s *site) read(account string) Reader {
+	return func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
+		c, err := s.store.Claimant(ctx, account, add)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		return c.Counters, c.PasswordChangedAt, nil
+	}
+}
+
+// hold adds nothing to counters and returns what the database holds.
+func (s *site) hold(hashes ...secret.Hash) (n, running int64) {
+	s.t.Helper()
+	for _, h := range hashes {
+		c, err := s.store.Count(s.t.Context(), []storage.Counter{{Hash: h, ExpiresAt: s.clock.now()}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n, running = n+c[0].N, running+c[0].Running
+	}
+	return n, running
 }
 
 // guesses makes wrong guesses from ever new addresses until one is refused, and

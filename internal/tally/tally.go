@@ -1,0 +1,149 @@
+// Package tally counts failed sign-ins, codes and client secrets for the audit log: one
+// event a person, client and minute instead of one a failure.
+package tally
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+const (
+	maxFailing   = 10_000 // in one minute; more are counted together as unknown
+	maxAddresses = 5      // named in one event
+)
+
+// Who is who failed at what: a person, a client, or with neither all unknown ones.
+type Who struct {
+	Event  string // its type
+	User   uuid.UUID
+	Client string
+}
+
+// failures are those of one of them since the last flush.
+type failures struct {
+	first     time.Time
+	failed    int
+	throttled int
+	addresses []string
+	more      bool // addresses than are named
+}
+
+// Tally collects failures for the audit log. What was typed is never kept: it may be a
+// password in the wrong field.
+type Tally struct {
+	store *storage.Store
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu  sync.Mutex
+	all map[Who]*failures
+}
+
+// New returns a Tally that writes to store when Run or Flush does.
+func New(store *storage.Store, log *slog.Logger, now func() time.Time) *Tally {
+	return &Tally{store: store, log: log, now: now, all: map[Who]*failures{}}
+}
+
+// Failed counts something wrong that was compared, from an address that may be unknown.
+func (t *Tally) Failed(who Who, from netip.Addr) {
+	t.add(who, from, func(f *failures) { f.failed++ })
+}
+
+// Throttled counts an attempt that was refused before anything was compared.
+func (t *Tally) Throttled(who Who, from netip.Addr) {
+	t.add(who, from, func(f *failures) { f.throttled++ })
+}
+
+func (t *Tally) add(who Who, from netip.Addr, count func(*failures)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.all[who]
+	if f == nil && len(t.all) >= maxFailing {
+		who = Who{Event: who.Event}
+		f = t.all[who]
+	}
+	if f == nil {
+		f = &failures{first: t.now()}
+		t.all[who] = f
+	}
+	count(f)
+	if !from.IsValid() {
+		return
+	}
+	if address := from.String(); !slices.Contains(f.addresses, address) {
+		if len(f.addresses) < maxAddresses {
+			f.addresses = append(f.addresses, address)
+		} else {
+			f.more = true
+		}
+	}
+}
+
+// Run writes the audit events of failed sign-ins every minute until ctx ends,
+// and then what is left.
+func (t *Tally) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		if err := t.Flush(within); err != nil {
+			t.log.Warn("failed sign-ins wait to be written to the audit log", "error", err)
+		}
+		cancel()
+	}
+}
+
+// Flush writes one event for each person and client that failed since the last
+// Flush, and one for all addresses that nobody has. What cannot be written waits
+// for the next.
+func (t *Tally) Flush(ctx context.Context) error {
+	t.mu.Lock()
+	all := t.all
+	t.all = map[Who]*failures{}
+	t.mu.Unlock()
+	for who, f := range all {
+		if err := t.store.Record(ctx, f.event(who)); err != nil {
+			t.putBack(all)
+			return fmt.Errorf("record failures: %w", err)
+		}
+		delete(all, who)
+	}
+	return nil
+}
+
+func (t *Tally) putBack(all map[Who]*failures) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for who, f := range all {
+		if newer := t.all[who]; newer != nil {
+			newer.first, newer.failed, newer.throttled = f.first, newer.failed+f.failed, newer.throttled+f.throttled
+		} else if len(t.all) < maxFailing {
+			t.all[who] = f
+		}
+	}
+}
+
+func (f *failures) event(who Who) *storage.Event {
+	e := &storage.Event{Type: who.Event, At: f.first, User: who.User, Client: who.Client,
+		Facts: map[string]any{"failed": f.failed, "throttled": f.throttled}}
+	if addresses := strings.Join(f.addresses, " "); addresses != "" {
+		if f.more {
+			addresses += " and more"
+		}
+		e.Personal = map[string]string{"addresses": addresses}
+	}
+	return e
+}
