@@ -154,7 +154,7 @@ func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next st
 func AccountOf(typed string) string {
 	key, err := EmailKey(typed)
 	if err != nil {
-		return "not an address: " + cut(strings.ToLower(strings.TrimSpace(typed)))
+		return "not an address: " + strings.ToLower(strings.TrimSpace(cut(typed)))
 	}
 	return key
 }

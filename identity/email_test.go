@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -71,4 +72,29 @@ func FuzzEmailKey(f *testing.F) {
 			t.Errorf("a mail to %q: %v", s, err)
 		}
 	})
+}
+
+// What is too long to be typed is refused before the work of normalizing it: 1 MB of
+// combining marks took 65 ms, before any limit.
+func TestLongTextIsRefusedBeforeAnyWork(t *testing.T) {
+	for name, long := range map[string]string{
+		"combining marks": strings.Repeat("\u0301", 500_000) + "@example.com", "letters": strings.Repeat("a", 1<<20), "spaces": strings.Repeat(" ", 1<<20) + "a@example.com",
+		"ligatures": strings.Repeat("\ufdfa", 300_000), "capitals": strings.Repeat("\u0130", 500_000) + "@EXAMPLE.COM", "not text": strings.Repeat("\xff", 1<<20),
+	} {
+		work := map[string]func(){
+			"EmailKey":      func() { _, _ = EmailKey(long) },
+			"AccountOf":     func() { AccountOf(long) },
+			"CheckPassword": func() { _ = (&Identity{}).CheckPassword(long, "bob@example.com") },
+		}
+		for what, do := range work {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			do()
+			runtime.ReadMemStats(&after)
+			got := after.TotalAlloc - before.TotalAlloc
+			if got > 64<<10 {
+				t.Errorf("%s of 1 MB of %s takes %d bytes of memory, want few", what, name, got)
+			}
+		}
+	}
 }

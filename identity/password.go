@@ -27,6 +27,10 @@ const (
 // composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is Faults.
 func (i *Identity) CheckPassword(password, email string, words ...string) error {
 	var faults Faults
+	if len(password) > 16*secret.MaxPasswordChars { // before the work of normalizing it
+		faults.add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+		return faults.err()
+	}
 	text := norm.NFC.String(password)
 	local, domain, _ := strings.Cut(strings.ToLower(email), "@")
 	switch n := utf8.RuneCountInString(text); {
