@@ -123,6 +123,11 @@ func exportValue(v reflect.Value) (*yaml.Node, error) {
 	switch x := v.Interface().(type) {
 	case string:
 		return textNode(x), nil
+	case storage.PKCE:
+		if x == storage.PKCEAuto {
+			return textNode(string(x)), nil
+		}
+		return n, n.Encode(x == storage.PKCERequired)
 	case []string:
 		n.Kind = yaml.SequenceNode
 		for _, s := range x {

@@ -109,6 +109,7 @@ func New(c Config) *Identity {
 	}
 	i.verified = newVerified(i.clock)
 	i.uses.seen, i.uses.written, i.uses.tokens = map[use]time.Time{}, map[use]time.Time{}, map[uuid.UUID]time.Time{}
+	i.uses.unprotected = map[string]storage.UnprotectedUse{}
 	i.personalOrg = c.PersonalOrg
 	return i
 }

@@ -78,6 +78,9 @@ func TestEveryFaultHasItsLineAndRemedy(t *testing.T) {
 		"clients a mapping": {"version: 1\nclients: {app: {}}\n", []string{"2 clients must be a list"}},
 		"client a text":     {header + "  - app\n", []string{"3 a client must be a mapping", "3 a client has no client_id"}},
 		"number for text":   {header + someApp + "    client_name: 17\n", []string{"5 client_name must be text"}},
+		"PKCE as text":      {header + someApp + "    require_pkce: \"true\"\n", []string{"5 require_pkce must be true, auto or false"}},
+		"PKCE of a command": {header + someApp + "    require_pkce: required\n", []string{"5 require_pkce must be true, auto or false"}},
+		"PKCE as a list":    {header + someApp + "    require_pkce: [auto]\n", []string{"5 require_pkce must be true, auto or false"}},
 		"text for boolean":  {header + someApp + "    skip_consent: \"yes\"\n", []string{"5 skip_consent must be true or false"}},
 		"text for number":   {header + someApp + "    default_max_age: soon\n", []string{"5 default_max_age must be a number"}},
 		"list for text":     {header + someApp + "    scope: [openid]\n", []string{"5 scope must be text"}},
@@ -342,6 +345,12 @@ func TestExportReadsBackAsNoDifference(t *testing.T) {
 		in.client(t, NewClient{ID: "7", Metadata: storage.Metadata{ClientName: "yes", RedirectURIs: []string{"https://a.example/cb?a=1&b='2'"}, DefaultMaxAge: &age,
 			DefaultACRValues: []string{"phr"}, JWKS: []byte(`{"keys":[` + ecKey + `]}`), TokenEndpointAuthMethod: "private_key_jwt", Contacts: []string{"a@b.example"},
 			Scope: "openid api:read", WebOrigins: []string{"https://a.example"}, SkipConsent: true, UserinfoSignedResponseAlg: "ES256"}})
+		for id, policy := range map[string]storage.PKCE{"pkce-auto": storage.PKCEAuto, "pkce-true": storage.PKCERequired, "pkce-false": storage.PKCEOptional} {
+			in.client(t, NewClient{ID: id, Metadata: storage.Metadata{RedirectURIs: []string{"https://a.example/cb"}, RequirePKCE: policy}})
+			if got := in.read(t, id).Metadata.RequirePKCE; got != policy {
+				t.Errorf("%s is stored as %s", id, got)
+			}
+		}
 		first, err := in.Export(t.Context(), Operator())
 		if err != nil {
 			t.Fatal(err)

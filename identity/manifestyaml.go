@@ -186,6 +186,16 @@ func (p *manifestReader) field(at places, f metadataField) {
 		if n.ShortTag() != "!!bool" || n.Decode(to) != nil {
 			p.m.fault(n.Line, f.name+" must be true or false", "write one of them without quotes")
 		}
+	case *storage.PKCE:
+		var required bool
+		switch {
+		case n.ShortTag() == "!!str" && n.Value == string(storage.PKCEAuto):
+			*to = storage.PKCEAuto
+		case n.ShortTag() != "!!bool" || n.Decode(&required) != nil:
+			p.m.fault(n.Line, f.name+" must be true, auto or false", "write one of them without quotes")
+		case required:
+			*to = storage.PKCERequired
+		}
 	case **int64:
 		var seconds int64
 		if n.ShortTag() != "!!int" || n.Decode(&seconds) != nil {

@@ -48,7 +48,7 @@ func fillIn(m *storage.Metadata) {
 	}
 	m.Scope = strings.Join(strings.Fields(m.Scope), " ")
 	if m.TokenEndpointAuthMethod == "none" {
-		m.RequirePKCE = true
+		m.RequirePKCE = storage.PKCERequired
 	}
 }
 

@@ -36,7 +36,7 @@ func TestDefaultsOfARegistration(t *testing.T) {
 	}
 	m = web()
 	m.TokenEndpointAuthMethod, m.GrantTypes = "none", []string{"authorization_code", "refresh_token"}
-	if faults := checkMetadata("app", &m, true); len(faults) > 0 || !m.RequirePKCE || m.Scope != "openid profile email offline_access" {
+	if faults := checkMetadata("app", &m, true); len(faults) > 0 || m.RequirePKCE != storage.PKCERequired || m.Scope != "openid profile email offline_access" {
 		t.Errorf("a public client: got %+v, %v", m, faults)
 	}
 }

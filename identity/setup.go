@@ -166,15 +166,16 @@ const (
 
 // ClientPreset are the safe settings for a type of application; false for none such.
 func ClientPreset(kind string) (m storage.Metadata, ok bool) {
-	m.GrantTypes, m.RequirePKCE = []string{"authorization_code", "refresh_token"}, true
+	m.GrantTypes = []string{"authorization_code", "refresh_token"}
 	switch kind {
 	case ClientWeb:
+		m.RequirePKCE = storage.PKCEAuto // many libraries for servers send a nonce, and no challenge unless told to
 	case ClientSPA:
-		m.TokenEndpointAuthMethod = "none"
+		m.TokenEndpointAuthMethod, m.RequirePKCE = "none", storage.PKCERequired
 	case ClientNative:
-		m.TokenEndpointAuthMethod, m.ApplicationType = "none", "native"
+		m.TokenEndpointAuthMethod, m.ApplicationType, m.RequirePKCE = "none", "native", storage.PKCERequired
 	case ClientMachine:
-		m.GrantTypes, m.RequirePKCE = []string{"client_credentials"}, false
+		m.GrantTypes = []string{"client_credentials"}
 	default:
 		return m, false
 	}

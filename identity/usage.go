@@ -22,6 +22,8 @@ type uses struct {
 	seen    map[use]time.Time
 	written map[use]time.Time // what is less than UseInterval old
 	tokens  map[uuid.UUID]time.Time
+	// unprotected is by client_id.
+	unprotected map[string]storage.UnprotectedUse
 }
 
 type use struct {
@@ -41,12 +43,19 @@ func (i *Identity) noteUse(u use, at time.Time) {
 	}
 }
 
+// NoteUnprotected counts a request of a client that got a code with neither PKCE nor nonce.
+func (i *Identity) NoteUnprotected(clientID string) {
+	i.uses.mu.Lock()
+	defer i.uses.mu.Unlock()
+	i.uses.unprotected[clientID] = storage.UnprotectedUse{Requests: i.uses.unprotected[clientID].Requests + 1, Last: i.clock()}
+}
+
 // WriteUses stores what was noted since the last call, in batches. Call it every half
-// minute and at the end; what a crash loses are last-used times only.
+// minute and at the end; what a crash loses are last-used times and counts only.
 func (i *Identity) WriteUses(ctx context.Context, pace *storage.Pace) error {
 	i.uses.mu.Lock()
-	seen, tokens := i.uses.seen, i.uses.tokens
-	i.uses.seen, i.uses.tokens = map[use]time.Time{}, map[uuid.UUID]time.Time{}
+	seen, tokens, unprotected := i.uses.seen, i.uses.tokens, i.uses.unprotected
+	i.uses.seen, i.uses.tokens, i.uses.unprotected = map[use]time.Time{}, map[uuid.UUID]time.Time{}, map[string]storage.UnprotectedUse{}
 	now := i.clock()
 	maps.DeleteFunc(i.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
 	i.uses.mu.Unlock()
@@ -72,6 +81,11 @@ func (i *Identity) WriteUses(ctx context.Context, pace *storage.Pace) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(unprotected) > 0 {
+		if err := i.store.CountUnprotected(ctx, unprotected); err != nil {
+			return err
+		}
 	}
 	return i.writeTokenUses(ctx, pace, tokens)
 }

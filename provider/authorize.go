@@ -219,6 +219,10 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 	} else if err != nil {
 		return err
 	}
+	if q.isUnprotected() {
+		p.identity.NoteUnprotected(q.client.ID)
+		web.Annotate(r.Context(), "unprotected", true)
+	}
 	return p.sendTo(w, q.target, param{"code", resp.GetCode()})
 }
 

@@ -210,14 +210,26 @@ var standardScopes = []string{"openid", "profile", "email", "phone", "address", 
 
 func isStandardScope(scope string) bool { return slices.Contains(standardScopes, scope) }
 
-// checkChallenge holds RFC 7636 with S256 alone: a method that is absent means plain.
+// checkChallenge applies the client's require_pkce, and RFC 7636 with S256 alone: a method that is absent means plain.
+// A challenge that was sent is checked whatever the registration says.
 func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 	challenge, method := q.params.Get("code_challenge"), q.params.Get("code_challenge_method")
 	switch {
-	case challenge == "" && method == "" && !q.client.Public() && !q.client.Metadata.RequirePKCE:
+	case challenge != "":
+	case q.client.Public():
+		return refuse("invalid_request", "A public client must use PKCE: send code_challenge and code_challenge_method=S256.")
+	case method != "":
+		return refuse("invalid_request", "The request has code_challenge_method without a code_challenge.")
+	case q.client.Metadata.RequirePKCE == storage.PKCERequired:
+		return refuse("invalid_request", "This client must use PKCE: send code_challenge and code_challenge_method=S256, "+
+			"or register the client with require_pkce auto or false.")
+	case q.client.Metadata.RequirePKCE == storage.PKCEAuto && !q.hasNonce():
+		return refuse("invalid_request", "This client must use PKCE or a nonce: send code_challenge and code_challenge_method=S256, "+
+			"or a nonce with the scope openid, or register the client with require_pkce false.")
+	default:
 		return nil
-	case challenge == "":
-		return refuse("invalid_request", "This client must use PKCE: send code_challenge and code_challenge_method=S256.")
+	}
+	switch {
 	case method != "S256":
 		return refuse("invalid_request", "code_challenge_method must be S256.")
 	case !challengeFormat.MatchString(challenge):
@@ -225,6 +237,14 @@ func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 	}
 	return nil
 }
+
+// hasNonce reports whether the ID token will let the client tell an injected code from its own.
+func (q *request) hasNonce() bool {
+	return q.params.Get("nonce") != "" && slices.Contains(q.scopes, "openid")
+}
+
+// isUnprotected reports that nothing in the request protects its code from being injected into another sign-in.
+func (q *request) isUnprotected() bool { return q.params.Get("code_challenge") == "" && !q.hasNonce() }
 
 func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	q.prompt = strings.Fields(q.params.Get("prompt"))

@@ -26,6 +26,9 @@ type Client struct {
 	LastUsedAt time.Time
 	DisabledAt time.Time
 	DeletedAt  time.Time
+	// UnprotectedRequests got a code with neither PKCE nor nonce, the last one at UnprotectedAt.
+	UnprotectedRequests int64
+	UnprotectedAt       time.Time
 }
 
 // Owners of a registration.
@@ -67,7 +70,7 @@ type Metadata struct {
 
 	SkipConsent       bool     `json:"skip_consent,omitempty"`
 	AccessTokenFormat string   `json:"access_token_format,omitempty"` // opaque (default) or jwt
-	RequirePKCE       bool     `json:"require_pkce,omitempty"`
+	RequirePKCE       PKCE     `json:"require_pkce,omitempty"`
 	ClaimsInIDToken   bool     `json:"claims_in_id_token,omitempty"`
 	WebOrigins        []string `json:"web_origins,omitempty"`
 	Management        bool     `json:"management,omitempty"`
@@ -128,11 +131,13 @@ func (c *Client) Origins() []string {
 	return slices.Compact(origins)
 }
 
-const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at`
+const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at,
+	c.unprotected_requests, c.unprotected_at`
 
 func (c *Client) dest() []any {
 	return []any{&c.ID, optional[uuid.UUID]{&c.Organization}, document{&c.Metadata}, &c.ManagedBy,
-		instant{&c.CreatedAt}, instant{&c.UpdatedAt}, instant{&c.LastUsedAt}, instant{&c.DisabledAt}, instant{&c.DeletedAt}}
+		instant{&c.CreatedAt}, instant{&c.UpdatedAt}, instant{&c.LastUsedAt}, instant{&c.DisabledAt}, instant{&c.DeletedAt},
+		&c.UnprotectedRequests, instant{&c.UnprotectedAt}}
 }
 
 // Client returns the client with its secrets, disabled ones and tombstones too;
@@ -196,7 +201,8 @@ func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
 		}
 		return nil
 	}, `SELECT `+clientColumns+`, `+clientSecretColumns+`
-		FROM (SELECT id, organization_id, metadata, managed_by, created_at, updated_at, last_used_at, disabled_at, deleted_at FROM clients WHERE id > ? AND (deleted_at IS NULL OR ? = 1) ORDER BY id LIMIT ?) c
+		FROM (SELECT id, organization_id, metadata, managed_by, created_at, updated_at, last_used_at, disabled_at, deleted_at,
+			unprotected_requests, unprotected_at FROM clients WHERE id > ? AND (deleted_at IS NULL OR ? = 1) ORDER BY id LIMIT ?) c
 		LEFT JOIN client_secrets k ON k.client_id = c.id ORDER BY c.id, k.created_at DESC`, q.After, btoi(q.Deleted), q.Limit)
 	return all, fault("list clients", err)
 }

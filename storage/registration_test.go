@@ -2,8 +2,10 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,6 +240,60 @@ func TestAResourceIsReplacedWhole(t *testing.T) {
 		})
 		if !errors.Is(err, ErrConflict) {
 			t.Errorf("served by a client that is none: got %v, want ErrConflict", err)
+		}
+	})
+}
+
+// Registrations made before "auto" existed have a boolean or nothing, and mean the same as ever.
+func TestARegistrationKeepsItsRequirePKCE(t *testing.T) {
+	for stored, want := range map[string]PKCE{
+		`{}`: PKCEOptional, `{"require_pkce":false}`: PKCEOptional, `{"require_pkce":true}`: PKCERequired, `{"require_pkce":"auto"}`: PKCEAuto,
+	} {
+		var m Metadata
+		if err := json.Unmarshal([]byte(stored), &m); err != nil || m.RequirePKCE != want {
+			t.Errorf("%s is read as %s, %v; want %s", stored, m.RequirePKCE, err, want)
+		}
+		again, err := json.Marshal(m)
+		if written := strings.Replace(stored, `"require_pkce":false`, "", 1); err != nil || string(again) != written {
+			t.Errorf("%s is written as %s, %v", stored, again, err)
+		}
+	}
+	for _, stored := range []string{`"true"`, `"required"`, `1`, `null`, `["auto"]`} {
+		var p PKCE
+		if err := json.Unmarshal([]byte(stored), &p); err == nil {
+			t.Errorf("%s is read as %s", stored, p)
+		}
+	}
+}
+
+// The way down leaves no value that the version before cannot read, and nothing weaker.
+func TestTheWayDownOfRequirePKCEIsTheStricterValue(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		for id, policy := range map[string]PKCE{"auto": PKCEAuto, "true": PKCERequired, "false": PKCEOptional} {
+			c := &Client{ID: id, Metadata: Metadata{ClientName: `"require_pkce":"auto`, RequirePKCE: policy}}
+			err := s.EditRegistry(ctx, 0, func(r *RegistryEdit) error { return r.CreateClient(ctx, c, &Event{Type: "client.created"}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for {
+			if schemaOf(t, s).Columns["clients.unprotected_at"] == "" {
+				break
+			}
+			if err := s.MigrateDown(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, want := range map[string]string{"auto": `true`, "true": `true`, "false": ``} {
+			var text string
+			if err := s.writer.GetContext(ctx, &text, s.writer.Rebind(`SELECT metadata FROM clients WHERE id = ?`), id); err != nil {
+				t.Fatal(err)
+			}
+			var m map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(text), &m); err != nil || string(m["require_pkce"]) != want {
+				t.Errorf("%s became %s, %v", id, text, err)
+			}
 		}
 	})
 }

@@ -121,27 +121,36 @@ func (p *program) clientsExport() *cobra.Command {
 func (p *program) clientsList() *cobra.Command {
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
-		Use: "list", Short: "List client applications", Example: examples("sallyport clients list", "sallyport clients list --json"), Args: cobra.NoArgs,
+		Use: "list", Short: "List client applications",
+		Long: "List client applications. The state unprotected means that a client may send requests with neither PKCE nor a nonce and has done so:\n" +
+			"a stolen code could be used in a sign-in of another person. Turn PKCE on in the application, then register it with require_pkce: auto or true.",
+		Example: examples("sallyport clients list", "sallyport clients list --json"), Args: cobra.NoArgs,
 		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
 			type row struct {
-				ID       string    `json:"client_id"`
-				Name     string    `json:"client_name"`
-				Type     string    `json:"type"`
-				Owner    string    `json:"managed_by"`
-				Disabled bool      `json:"disabled"`
-				Weak     bool      `json:"weak_secret"`
-				LastUsed time.Time `json:"last_used_at,omitzero"`
+				ID       string       `json:"client_id"`
+				Name     string       `json:"client_name"`
+				Type     string       `json:"type"`
+				Owner    string       `json:"managed_by"`
+				Disabled bool         `json:"disabled"`
+				Weak     bool         `json:"weak_secret"`
+				LastUsed time.Time    `json:"last_used_at,omitzero"`
+				PKCE     storage.PKCE `json:"require_pkce"`
+				// Requests that got a code with neither PKCE nor nonce.
+				Unprotected     int64     `json:"unprotected_requests"`
+				LastUnprotected time.Time `json:"unprotected_at,omitzero"`
 			}
 			values, rows := []row{}, [][]string{}
 			err := pages(limit, func(after string, n int) (int, string, error) {
 				all, err := a.Identity.Clients(ctx, identity.Operator(), after, n)
 				for _, c := range all {
-					v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt}
+					v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
+						c.Metadata.RequirePKCE, c.UnprotectedRequests, c.UnprotectedAt}
 					for _, k := range c.Secrets {
 						v.Weak = v.Weak || k.Weak
 					}
 					values = append(values, v)
-					state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak]
+					state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak] +
+						map[bool]string{true: ", unprotected"}[c.Unprotected()]
 					rows = append(rows, []string{v.ID, v.Name, v.Type, state, v.Owner, when(v.LastUsed)})
 					after = c.ID
 				}
@@ -172,7 +181,7 @@ func kind(c *storage.Client) string {
 
 func (p *program) clientsCreate() *cobra.Command {
 	var n identity.NewClient
-	var sort, organization string
+	var sort, organization, pkce string
 	m := &n.Metadata
 	cmd := &cobra.Command{
 		Use: "create [CLIENT_ID]", Short: "Register a client application",
@@ -196,6 +205,12 @@ func (p *program) clientsCreate() *cobra.Command {
 			if err := presets(m, sort); err != nil {
 				return err
 			}
+			if pkce != "" {
+				var err error
+				if m.RequirePKCE, err = parsePKCE(pkce, m); err != nil {
+					return err
+				}
+			}
 			c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
 			if errors.Is(err, storage.ErrExists) {
 				return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)), next: "Choose another; see those in use: sallyport clients list"}
@@ -216,6 +231,7 @@ func (p *program) clientsCreate() *cobra.Command {
 	flags.StringArrayVar(&m.RedirectURIs, "redirect-uri", nil, "a `URI` that codes are sent to; may be repeated")
 	flags.StringArrayVar(&m.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
 	flags.StringVar(&m.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
+	flags.StringVar(&pkce, "pkce", "", "`WHAT` --type web must send against code injection: required (PKCE), auto (PKCE or a nonce, the default) or off")
 	flags.StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
 	return cmd
 }
@@ -230,6 +246,18 @@ func presets(m *storage.Metadata, sort string) error {
 	m.GrantTypes, m.RequirePKCE = preset.GrantTypes, preset.RequirePKCE
 	m.TokenEndpointAuthMethod, m.ApplicationType = preset.TokenEndpointAuthMethod, preset.ApplicationType
 	return nil
+}
+
+// parsePKCE reads the value of --pkce for a client with the registration m.
+func parsePKCE(value string, m *storage.Metadata) (storage.PKCE, error) {
+	policy, ok := map[string]storage.PKCE{"required": storage.PKCERequired, "auto": storage.PKCEAuto, "off": storage.PKCEOptional}[value]
+	switch {
+	case !ok:
+		return "", &failure{what: fmt.Sprintf("--pkce cannot be %q", value), next: "Choose required, auto or off.", code: 2}
+	case policy != storage.PKCERequired && m.TokenEndpointAuthMethod == "none":
+		return "", &failure{what: "a client without a secret must use PKCE (RFC 9700, section 2.1.1)", next: "Leave --pkce out, or register --type web.", code: 2}
+	}
+	return policy, nil
 }
 
 func (p *program) clientsRotateSecret() *cobra.Command {

@@ -43,7 +43,8 @@ func TestExitCodes(t *testing.T) {
 	f := emptyFolder(t)
 	for _, args := range [][]string{
 		{"bogus"}, {"--bogus"}, {"users", "create", "extra"}, {"clients", "rotate-secret"}, {"users", "create", "-e"},
-		{"clients", "create", "--type", "toaster"}, {"--set", "ISSUER", "doctor"}, {"migrate", "create"},
+		{"clients", "create", "--type", "toaster"}, {"clients", "create", "--pkce", "true"}, {"clients", "create", "--type", "spa", "--pkce", "off"},
+		{"clients", "create", "--type", "native", "--pkce", "auto"}, {"--set", "ISSUER", "doctor"}, {"migrate", "create"},
 	} {
 		if _, stderr := f.want(2, "", args...); stderr == "" || strings.Contains(stderr, "Usage:") {
 			t.Errorf("%v: got %q, want a sentence and where to read more", args, stderr)
@@ -167,4 +168,40 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 	visit(p.root())
+}
+
+// Each choice of --pkce registers what the file calls require_pkce, and auto is the default of a server's client alone.
+func TestClientsCreateRegistersWhatPKCESays(t *testing.T) {
+	f := emptyFolder(t)
+	for id, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"default":  {nil, `"auto"`},
+		"auto":     {[]string{"--pkce", "auto"}, `"auto"`},
+		"required": {[]string{"--pkce", "required"}, "true"},
+		"off":      {[]string{"--pkce=off"}, "false"},
+		"spa":      {[]string{"--type", "spa"}, "true"},
+		"native":   {[]string{"--type", "native", "--pkce", "required"}, "true"},
+	} {
+		redirect := "https://app.example/cb"
+		f.want(0, "", append([]string{"clients", "create", id, "--redirect-uri", redirect}, tc.args...)...)
+		out, _ := f.want(0, "", "clients", "list", "--json")
+		var all []struct {
+			ID   string          `json:"client_id"`
+			PKCE json.RawMessage `json:"require_pkce"`
+		}
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatal(err)
+		}
+		found := ""
+		for _, c := range all {
+			if c.ID == id {
+				found = string(c.PKCE)
+			}
+		}
+		if found != tc.want {
+			t.Errorf("%s: got require_pkce %s, want %s", id, found, tc.want)
+		}
+	}
 }

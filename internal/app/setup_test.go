@@ -182,15 +182,18 @@ func TestEachTypeOfClientSignsIn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Empty: true, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)
 		found(t, s, b)
-		for kind, want := range map[string]struct{ redirect, method string }{
-			identity.ClientWeb:     {"https://web.example/cb", "client_secret_basic"},
-			identity.ClientSPA:     {"https://spa.example/cb", "none"},
-			identity.ClientNative:  {"http://127.0.0.1/callback", "none"},
-			identity.ClientMachine: {"ignored", "client_secret_basic"},
+		for kind, want := range map[string]struct {
+			redirect, method string
+			pkce             storage.PKCE
+		}{
+			identity.ClientWeb:     {"https://web.example/cb", "client_secret_basic", storage.PKCEAuto},
+			identity.ClientSPA:     {"https://spa.example/cb", "none", storage.PKCERequired},
+			identity.ClientNative:  {"http://127.0.0.1/callback", "none", storage.PKCERequired},
+			identity.ClientMachine: {"ignored", "client_secret_basic", storage.PKCEOptional},
 		} {
 			p := b.Submit(t, b.Get(t, "/setup/client").Form(t, "client"), "name", kind, "kind", kind, "redirect_uris", want.redirect)
 			c := clientOf(t, s, kind)
-			if c.Metadata.TokenEndpointAuthMethod != want.method || c.Metadata.RequirePKCE == (kind == identity.ClientMachine) || (len(c.Secrets) == 1) == c.Public() {
+			if c.Metadata.TokenEndpointAuthMethod != want.method || c.Metadata.RequirePKCE != want.pkce || (len(c.Secrets) == 1) == c.Public() {
 				t.Errorf("%s: got %+v with %d secrets", kind, c.Metadata, len(c.Secrets))
 			}
 			if shown := strings.Contains(p.Body, `id="client-secret"`); shown == c.Public() {
