@@ -67,7 +67,7 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 	} else if err != nil {
 		return nil, err
 	}
-	if registered := c.authMethod(); cred.method != registered {
+	if registered := c.authMethod(); cred.method != registered && !(usesSecret(cred.method) && usesSecret(registered)) {
 		return nil, errInvalidClient.because(errors.New("the client used " + cred.method + " and is registered for " + registered))
 	}
 	switch cred.method {
@@ -89,6 +89,12 @@ func (c *client) authMethod() string {
 		return m
 	}
 	return "client_secret_basic"
+}
+
+// usesSecret reports whether a client proves who it is by its secret. Where it writes the secret is its library's choice:
+// both forms show the server the same, so that either is accepted whichever is registered.
+func usesSecret(method string) bool {
+	return method == "client_secret_basic" || method == "client_secret_post"
 }
 
 func readCredentials(r *http.Request, form url.Values) (*credentials, error) {

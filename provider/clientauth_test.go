@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,6 +41,11 @@ clients:
     grant_types: [client_credentials]
     scope: api:read
     secret: 'a+b%20c'
+  - client_id: keyed
+    token_endpoint_auth_method: private_key_jwt
+    jwks_uri: https://keyed.example/jwks
+    grant_types: [client_credentials]
+    scope: api:read
   - client_id: public
     application_type: native
     token_endpoint_auth_method: none
@@ -92,9 +98,9 @@ func basic(id, secret string) []string {
 	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))}
 }
 
-// CL-05 and RFC 6749, section 2.3: a request has one method, and it is the one that
-// is registered. Whatever is wrong gets the same answer, known client or not.
-func TestAClientAuthenticatesInOneWayTheRegisteredOne(t *testing.T) {
+// RFC 6749, section 2.3: a request has one method, and it is the registered one, but a client with a secret writes it
+// where its library does. Whatever is wrong gets the same answer, known client or not.
+func TestAClientAuthenticatesInOneWay(t *testing.T) {
 	const key, postKey = "basic-secret-of-the-client-tests", "post-secret-of-the-client-tests"
 	harness.EachEngine(t, harness.Options{Clients: secretClients}, func(t *testing.T, s *harness.Server) {
 		hc := s.RP("", "", "", "").HTTP
@@ -116,8 +122,19 @@ func TestAClientAuthenticatesInOneWayTheRegisteredOne(t *testing.T) {
 			{"basic of another client_id", says{authorization: basic("basic", key), form: url.Values{"client_id": {"post"}}}, 400, "invalid_request"},
 			{"client_secret twice", says{form: url.Values{"client_id": {"post"}, "client_secret": {postKey, postKey}}}, 400, "invalid_request"},
 
-			{"post for a basic client", says{form: url.Values{"client_id": {"basic"}, "client_secret": {key}}}, 401, "invalid_client"},
-			{"basic for a post client", says{authorization: basic("post", postKey)}, 401, "invalid_client"},
+			{"post for a basic client", says{form: url.Values{"client_id": {"basic"}, "client_secret": {key}}}, 200, ""},
+			{"basic for a post client", says{authorization: basic("post", postKey)}, 200, ""},
+			{"post with odd characters", says{form: url.Values{"client_id": {"odd:id"}, "client_secret": {oddSecret}}}, 200, ""},
+			{"post is encoded once", says{form: url.Values{"client_id": {"odd:id"}, "client_secret": {url.QueryEscape(oddSecret)}}}, 401, "invalid_client"},
+			{"wrong secret by post for a basic client", says{form: url.Values{"client_id": {"basic"}, "client_secret": {postKey}}}, 401, "invalid_client"},
+			{"wrong secret by basic for a post client", says{authorization: basic("post", key)}, 401, "invalid_client"},
+			{"empty secret by post for a basic client", says{form: url.Values{"client_id": {"basic"}, "client_secret": {""}}}, 401, "invalid_client"},
+			{"none for a post client", says{form: url.Values{"client_id": {"post"}}}, 401, "invalid_client"},
+			{"both for a post client", says{authorization: basic("post", postKey), form: url.Values{"client_id": {"post"}, "client_secret": {postKey}}}, 400, "invalid_request"},
+			{"an assertion for a post client", says{form: url.Values{"client_id": {"post"}, "client_assertion": {"a.b.c"}, "client_assertion_type": {assertionType}}}, 401, "invalid_client"},
+			{"basic for a client with keys", says{authorization: basic("keyed", "x")}, 401, "invalid_client"},
+			{"post for a client with keys", says{form: url.Values{"client_id": {"keyed"}, "client_secret": {"x"}}}, 401, "invalid_client"},
+			{"none for a client with keys", says{form: url.Values{"client_id": {"keyed"}}}, 401, "invalid_client"},
 			{"none for a basic client", says{form: url.Values{"client_id": {"basic"}}}, 401, "invalid_client"},
 			{"basic for a public client", says{authorization: basic("public", "")}, 401, "invalid_client"},
 			{"basic with a secret for a public client", says{authorization: basic("public", "x")}, 401, "invalid_client"},
@@ -150,6 +167,43 @@ func TestAClientAuthenticatesInOneWayTheRegisteredOne(t *testing.T) {
 		}
 		t.Run("encoding", func(t *testing.T) { oddSecrets(t, s, hc) })
 		t.Run("certificates", func(t *testing.T) { foreignCertificates(t, s, hc) })
+	})
+}
+
+// A secret may be sent by Basic or in the form at every endpoint where a client authenticates, whichever is registered.
+func TestASecretMayComeByBasicOrPostEverywhere(t *testing.T) {
+	eachEngineWithPeers(t, func(t *testing.T, p *peers) {
+		b := p.signedIn(t, harness.Bob)
+		for _, id := range []string{"web", "posted"} {
+			rp := p.peer(id)
+			access := tokensFor(t, b, rp, nil).AccessToken
+			r := rp.Authorize(nil)
+			code := b.Get(t, r.URL).Away.Query().Get("code")
+			for _, at := range []struct {
+				path string
+				form url.Values
+				want int
+			}{
+				{"/oauth2/token", redemption(rp, code, r), http.StatusOK},
+				{"/oauth2/par", rp.Authorize(nil).Params, http.StatusCreated},
+				{"/oauth2/introspect", url.Values{"token": {access}}, http.StatusOK},
+				{"/oauth2/revoke", url.Values{"token": {access}}, http.StatusOK},
+			} {
+				inForm := maps.Clone(at.form)
+				inForm.Set("client_secret", peerSecret(id))
+				var answer problem
+				if got, _ := p.RP(id, "", peerRedirect, "openid").Post(t, at.path, inForm, &answer); got != at.want {
+					t.Errorf("%s in the form at %s: %d %v, want %d", id, at.path, got, answer, at.want)
+				}
+				if at.path == "/oauth2/token" {
+					again := rp.Authorize(nil)
+					at.form = redemption(rp, b.Get(t, again.URL).Away.Query().Get("code"), again)
+				}
+				if got, _ := rp.Post(t, at.path, at.form, &answer); got != at.want {
+					t.Errorf("%s by Basic at %s: %d %v, want %d", id, at.path, got, answer, at.want)
+				}
+			}
+		}
 	})
 }
 

@@ -62,7 +62,7 @@ func (e *Error) status() int {
 var (
 	errUnsupportedGrant = refuse("unsupported_grant_type", "This grant_type is not supported; grant_types_supported of the discovery document lists those that are.")
 	errInvalidGrant     = refuse("invalid_grant", "The code or refresh token is unknown, expired, used, revoked, or was issued to another client or redirect_uri.")
-	errInvalidClient    = refuse("invalid_client", "The client could not be authenticated: check client_id, the credential, and that the registered token_endpoint_auth_method is used.")
+	errInvalidClient    = refuse("invalid_client", "The client could not be authenticated: check client_id and the credential, and that it goes with the registered token_endpoint_auth_method; a secret may come by Basic or in the form.")
 	errServer           = refuse("server_error", "Something failed on our side. Trying again may help.")
 	errUnavailable      = refuse("temporarily_unavailable", "The server cannot do this at the moment. Try again in a few seconds.")
 )
