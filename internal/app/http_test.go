@@ -39,6 +39,7 @@ func TestTheHTTPLayer(t *testing.T) {
 	t.Run("errors", func(t *testing.T) { testErrorsTellNothingInside(t, h) })
 	t.Run("paths", func(t *testing.T) { testPaths(t, h) })
 	t.Run("cors", func(t *testing.T) { testCORS(t, h) })
+	t.Run("cors of errors", func(t *testing.T) { testCORSOfErrors(t, h) })
 }
 
 // edge is the server as raw bytes reach it.
@@ -106,7 +107,9 @@ func testHosts(t *testing.T, e *edge) {
 		"health, by address":  {"GET /healthz", []string{"Host: 10.0.0.7"}, 200},
 	} {
 		resp, body := e.send(t, tc.line, tc.header, "")
-		if resp.StatusCode != tc.want || strings.Contains(body, "evil.example") {
+		told := "and this server answers for " + e.Issuer + " alone"
+		if resp.StatusCode != tc.want || tc.want != 421 && strings.Contains(body, "evil.example") ||
+			(tc.want == 421) != strings.Contains(body, told) {
 			t.Errorf("%s: %d, want %d: %.200s", name, resp.StatusCode, tc.want, body)
 		}
 		if tc.want == 200 && strings.Contains(tc.line, discovery) && !strings.Contains(body, `"issuer":"`+e.Issuer+`"`) {
@@ -280,8 +283,8 @@ func testPaths(t *testing.T, e *edge) {
 	}
 }
 
-// CORS of the product's contract: a preflight passes for any client's origin, the
-// answer only for the client's own; never with credentials.
+// A preflight passes for any client's origin, and so does an error; a successful answer only for the client's own; never
+// with credentials.
 func testCORS(t *testing.T, e *edge) {
 	const own, others, stranger = "https://pages.quiet.example", "http://localhost:5001", "https://evil.example"
 	open := []string{"/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo"}
@@ -319,6 +322,9 @@ func testCORS(t *testing.T, e *edge) {
 			if path == "/oauth2/introspect" || path == "/oauth2/authorize" {
 				want = ""
 			}
+			if path == "/oauth2/token" && origin == others {
+				want = others // the refresh token is none: an error
+			}
 			header := []string{"Origin: " + origin, "Content-Type: application/x-www-form-urlencoded"}
 			switch path {
 			case "/oauth2/userinfo":
@@ -333,6 +339,53 @@ func testCORS(t *testing.T, e *edge) {
 			}
 			if slices.Contains(open, path) && !strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin") {
 				t.Errorf("%s does not vary by Origin: %v", path, resp.Header["Vary"])
+			}
+		}
+	}
+}
+
+// A page can read why it was refused before and after its client is known, and when to try again, wherever a preflight
+// would let it try; a stranger's page cannot.
+func testCORSOfErrors(t *testing.T, e *edge) {
+	const form = "Content-Type: application/x-www-form-urlencoded"
+	rp := quiet(e.Server, "openid")
+	machine := e.Machine().Token(t, url.Values{"grant_type": {"client_credentials"}}).AccessToken
+	for name, tc := range map[string]struct {
+		target string
+		header []string
+		body   string
+		status int
+	}{
+		"userinfo, no token":           {"GET /oauth2/userinfo", nil, "", 401},
+		"userinfo, dead token":         {"GET /oauth2/userinfo", []string{"Authorization: Bearer sp_at_" + strings.Repeat("a", 43)}, "", 401},
+		"userinfo, JWT of another":     {"GET /oauth2/userinfo", []string{"Authorization: Bearer e30.e30.e30"}, "", 401},
+		"userinfo, insufficient scope": {"GET /oauth2/userinfo", []string{"Authorization: Bearer " + machine}, "", 403},
+		"userinfo, two tokens":         {"POST /oauth2/userinfo", []string{form, "Authorization: Bearer x"}, "access_token=y", 400},
+		"token, no client":             {"POST /oauth2/token", []string{form}, "", 401},
+		"token, unknown client":        {"POST /oauth2/token", []string{form}, "client_id=nobody&grant_type=refresh_token", 401},
+		"token, wrong secret":          {"POST /oauth2/token", []string{form}, "client_id=" + rp.ClientID + "&client_secret=x", 401},
+		"token, no form":               {"POST /oauth2/token", []string{"Content-Type: text/plain"}, "x", 415},
+		"token, too large":             {"POST /oauth2/token", []string{form}, "a=" + strings.Repeat("x", 70<<10), 413},
+		"token, unknown grant":         {"POST /oauth2/token", []string{form, "Authorization: Basic " + basicOf(rp)}, "grant_type=password", 400},
+		"par, no redirect URI":         {"POST /oauth2/par", []string{form, "Authorization: Basic " + basicOf(rp)}, "response_type=code", 400},
+		"par, no client":               {"POST /oauth2/par", []string{form}, "response_type=code", 401},
+		"revoke, no token":             {"POST /oauth2/revoke", []string{form, "Authorization: Basic " + basicOf(rp)}, "", 400},
+		"revoke, no client":            {"POST /oauth2/revoke", []string{form}, "token=x", 401},
+		"introspect has no pages":      {"POST /oauth2/introspect", []string{form}, "token=x", 401},
+	} {
+		for origin, admitted := range map[string]bool{"https://pages.quiet.example": true, "https://quiet.example": true, "http://localhost:5001": true,
+			"https://evil.example": false, "null": false, "https://quiet.example.evil.example": false, "http://quiet.example": false} {
+			resp, body := e.send(t, tc.target, append([]string{"Origin: " + origin}, tc.header...), tc.body)
+			want := ""
+			if admitted && !strings.Contains(tc.target, "introspect") {
+				want = origin
+			}
+			h := resp.Header
+			if resp.StatusCode != tc.status || h.Get("Access-Control-Allow-Origin") != want || h.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s from %s: %d, allowed %q, want %d and %q: %.100s", name, origin, resp.StatusCode, h.Get("Access-Control-Allow-Origin"), tc.status, want, body)
+			}
+			if exposed := h.Get("Access-Control-Expose-Headers"); (want != "") != strings.Contains(exposed, "WWW-Authenticate") {
+				t.Errorf("%s from %s: the page may read the headers %q", name, origin, exposed)
 			}
 		}
 	}

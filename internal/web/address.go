@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -113,6 +114,18 @@ func (web *Web) isOurs(r *http.Request) bool {
 		return true
 	}
 	return web.anyHost[r.URL.Path]
+}
+
+// printableHost is the Host of a request for an error and its log line, without what could pass for other text there.
+func printableHost(r *http.Request) string {
+	const longestName = 255
+	host := strings.Map(func(c rune) rune {
+		if c <= ' ' || c > '~' || strings.ContainsRune("\"'`\\<>", c) {
+			return '?'
+		}
+		return c
+	}, r.Host[:min(len(r.Host), longestName)])
+	return cmp.Or(host, "(none)")
 }
 
 // isPlainPath reports whether a path has one spelling only: nothing encoded that need not be, no empty or dot segment.

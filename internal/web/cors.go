@@ -22,9 +22,10 @@ func AnyOrigin(h http.Handler) http.Handler {
 	return answerOptions(c, c.Handler(h))
 }
 
-// ClientOrigins answers preflights for h, for origins that allowed knows as some client's. The answer to the request
-// itself is not let through by that: only h knows whose request it is, and says so with [AllowOrigin]. Cookies are never
-// let along. Route it with OPTIONS beside the methods of h, which are given here again for the preflight.
+// ClientOrigins answers preflights for h, for origins that allowed knows as some client's. Pages of those origins may
+// read errors too: the developer of a page needs the cause of a refusal, which often comes before the client is known. A
+// successful answer is not let through by that: only h knows whose request it is, and says so with [AllowOrigin]. Cookies
+// are never let along. Route it with OPTIONS beside the methods of h, which are given here again for the preflight.
 func ClientOrigins(h http.Handler, allowed func(r *http.Request, origin string) bool, methods ...string) http.Handler {
 	c := cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) { return allowed(r, origin), nil },
@@ -34,6 +35,9 @@ func ClientOrigins(h http.Handler, allowed func(r *http.Request, origin string) 
 	})
 	return answerOptions(c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin")
+		if x := exchangeOf(r.Context()); x != nil && r.Header.Get("Origin") != "" {
+			x.beforeError = func() { AllowOrigin(w, r, func(origin string) bool { return allowed(r, origin) }) }
+		}
 		h.ServeHTTP(w, r)
 	}))
 }

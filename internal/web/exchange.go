@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,8 @@ type exchange struct {
 	route  string
 	err    error
 	notes  []any
+	// beforeError, if not nil, adds headers to an answer of status 400 and above.
+	beforeError func()
 }
 
 type exchangeKey struct{}
@@ -94,6 +97,9 @@ func cut(text string) string {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= 200 {
 		x.status = status
+		if status >= 400 && x.beforeError != nil {
+			x.beforeError()
+		}
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -146,7 +152,8 @@ func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	}()
 	switch {
 	case !web.isOurs(r):
-		web.refuse(x, r, &Error{Status: http.StatusMisdirectedRequest})
+		web.refuse(x, r, &Error{Status: http.StatusMisdirectedRequest,
+			Message: fmt.Sprintf("The request came for the host %s, and this server answers for %s alone.", printableHost(r), web.issuer)})
 	case !isPlainPath(r):
 		web.refuse(x, r, &Error{Status: http.StatusNotFound})
 	default:

@@ -20,7 +20,8 @@ func Private(hosts []string, h http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		switch {
 		case !isPrivateHost(r.Host, hosts):
-			http.Error(w, "This listener answers to IP addresses, localhost and the names in ADMIN_HOSTS.", http.StatusMisdirectedRequest)
+			http.Error(w, "The request came for the host "+printableHost(r)+", and this listener answers to IP addresses, localhost and the names in ADMIN_HOSTS.",
+				http.StatusMisdirectedRequest)
 		case isFromPage(r.Header):
 			http.Error(w, "This listener does not answer requests that a web page sends.", http.StatusForbidden)
 		default:

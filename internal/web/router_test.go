@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -97,6 +98,33 @@ func TestForeignHostsAreMisdirected(t *testing.T) {
 	w := do(tw.router(), func() *http.Request { r := request("GET", "/page"); r.Host = "evil.example"; return r }())
 	if !strings.Contains(w.Body.String(), "misdirected_request") {
 		t.Errorf("421 says %s", w.Body)
+	}
+}
+
+// An operator behind a proxy sees in the answer and in the log which Host arrived, and which is expected: a page, JSON
+// and the envelope alike. The text of a stranger's Host stays text.
+func TestAMisdirectedRequestIsToldBothHosts(t *testing.T) {
+	for host, want := range map[string]string{
+		"evil.example": "evil.example", "10.0.0.7:5000": "10.0.0.7:5000", "[2001:db8::1]:443": "[2001:db8::1]:443", "id.example:80": "id.example:80",
+		"": "(none)", "a<script>b": "a?script?b", `a"b\c`: "a?b?c", "a\nlevel=ERROR b": "a?level=ERROR?b", "ü.example": "?.example",
+		strings.Repeat("a", 300): strings.Repeat("a", 255),
+	} {
+		for name, headers := range map[string][]string{"page": {"/page", "Accept", "text/html"}, "json": {"/json"}, "api": {"/api/v1/auth/me"}} {
+			tw := newWeb(t)
+			r := request("GET", headers[0], headers[1:]...)
+			r.Host = host
+			w := do(tw.router(), r)
+			for where, text := range map[string]string{"body": w.Body.String(), "log": tw.log.String()} {
+				if w.Code != 421 || !strings.Contains(text, "the host "+want+", ") || !strings.Contains(text, "https://id.example ") {
+					t.Errorf("%q, %s: %d, the %s says %s", host, name, w.Code, where, text)
+				}
+			}
+		}
+	}
+	// A trusted proxy's word counts, so it is what is shown.
+	tw := newWeb(t, func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} })
+	if w := do(tw.router(), request("GET", "/json", "X-Forwarded-Host", "id.example, app.example")); w.Code != 421 || !strings.Contains(w.Body.String(), "the host app.example, ") {
+		t.Errorf("behind a proxy: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -42,6 +42,7 @@ type Web struct {
 	templates   *templates.Templates
 	log         *slog.Logger
 	trusted     []netip.Prefix
+	issuer      string
 	host        string // of the issuer, lower case, without a default port
 	defaultPort string // ":443" or ":80", which a Host may carry
 	anyHost     map[string]bool
@@ -65,6 +66,7 @@ func New(c Config) (*Web, error) {
 	w := &Web{
 		templates:   c.Templates,
 		log:         c.Logger,
+		issuer:      c.Issuer,
 		defaultPort: map[string]string{"https": ":443", "http": ":80"}[u.Scheme],
 		anyHost:     make(map[string]bool, len(c.AnyHost)),
 		apiOrigins:  c.APIOrigins,
