@@ -356,7 +356,7 @@ func TestExportReadsBackAsNoDifference(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := in.Plan(t.Context(), Operator(), readText(string(first)))
-		if err != nil || changes(p) != "take over 7" || len(p.Changes[0].Details) > 0 {
+		if err != nil || changes(p) != "take over 7, take over pkce-auto, take over pkce-false, take over pkce-true" || slices.ContainsFunc(p.Changes, func(c Change) bool { return len(c.Details) > 0 }) {
 			t.Errorf("a plan of the export: got %v, %v\n%s", p, err, first)
 		}
 		in.apply(t, string(first))
