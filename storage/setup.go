@@ -61,7 +61,7 @@ func (t *tx) lockSetup(ctx context.Context) error {
 // noSuperadmin is ErrConflict if somebody can administer the installation.
 func (t *tx) noSuperadmin(ctx context.Context) error {
 	var n int
-	err := t.row(ctx, `SELECT count(*) FROM users WHERE ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL`).Scan(&n)
+	err := t.row(ctx, `SELECT count(*) FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL`).Scan(&n)
 	if err == nil && n > 0 {
 		err = ErrConflict
 	}
