@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -26,6 +27,9 @@ type Copied struct {
 
 // copyBatch is how many rows go in one statement.
 const copyBatch = 100
+
+// copyTime is what a copy may take: on both sides it is one transaction.
+const copyTime = 24 * time.Hour
 
 // copyTable is a table that both databases have.
 type copyTable struct {
@@ -48,6 +52,8 @@ func (s *Store) CopyTo(ctx context.Context, to *Store, progress func(table strin
 	if err := to.Migrate(ctx); err != nil {
 		return nil, err
 	}
+	ctx, done := limit(WithLongCalls(ctx, copyTime), false)
+	defer done()
 	from, err := s.reader.BeginTxx(ctx, s.engine.snapshot())
 	if err != nil {
 		return nil, fault("copy", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -180,6 +181,34 @@ func TestACopyThatFailsLeavesNothing(t *testing.T) {
 	}
 	if _, err := lite.CopyTo(t.Context(), pg, nil); err != nil || count(t, pg, "users") != 250 {
 		t.Errorf("once more: %v", err)
+	}
+}
+
+// A copy may take longer than a request, statement by statement and as a whole, whichever side PostgreSQL is.
+func TestACopyOutlastsTheLimitsOfRequests(t *testing.T) {
+	lite, pg, back := open(t, sqliteURL(t)), open(t, postgresURL(t)), open(t, sqliteURL(t))
+	for _, s := range []*Store{lite, pg} {
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	person(t, lite, "bob@acme-corp.com")
+	wait := `pg_sleep(` + milliseconds(callLimit) + ` / 1000.0)`
+	raw(t, pg, `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM `+wait+`; RETURN NEW; END'`)
+	raw(t, pg, `CREATE TRIGGER wait AFTER INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION wait()`)
+	if _, err := lite.CopyTo(t.Context(), pg, nil); err != nil {
+		t.Errorf("into PostgreSQL: %v", err)
+	}
+	_, err := pg.CopyTo(t.Context(), back, func(table string, _, _ int64) {
+		if table != "users" {
+			return
+		}
+		if _, err := pg.exec(WithLongCalls(t.Context(), time.Minute), `SELECT `+wait); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Errorf("out of PostgreSQL: %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
@@ -27,9 +26,6 @@ func (p *program) copy() *cobra.Command {
 	cmd.Flags().StringVar(&to, "to", "", "the `URL` of the empty database; - reads it from standard input")
 	return cmd
 }
-
-// copyLimit is how long one statement or the whole transaction of a copy may take.
-const copyLimit = 24 * time.Hour
 
 func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 	if to == "" {
@@ -57,7 +53,6 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 	if used {
 		return &failure{what: "another process has the database open, and what it writes meanwhile would be lost", next: "Stop all nodes, then copy, then start them with the new DATABASE_URL."}
 	}
-	ctx = storage.WithLongCalls(ctx, copyLimit)
 	source, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL})
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)
