@@ -168,6 +168,7 @@ type pgConn struct {
 	connector   *pgConnector
 	mode        poolMode
 	opened      time.Time
+	sent        time.Time // when the last statement began
 	broken      bool
 
 	tx    bool // in a transaction
@@ -184,12 +185,16 @@ func (c *pgConn) begin(ctx context.Context) (context.Context, error) {
 		return nil, err
 	}
 	now := time.Now()
+	c.sent = now
 	end, call := now.Add(answerLimit), callOf(ctx)
 	deadline, bounded := ctx.Deadline()
 	switch {
 	case c.tx && c.long:
 		return ctx, c.socket.SetDeadline(c.txEnd)
 	case c.tx:
+		if !c.txEnd.After(now) {
+			return nil, errNoTime
+		}
 		if c.txEnd.Before(end) {
 			end = c.txEnd
 		}
@@ -214,9 +219,12 @@ func (c *pgConn) end(err error) error {
 	switch {
 	case err == nil:
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		// Others that are as old may be as dead, and none of them says so by itself.
+		// Others that are as old may be as dead, and none of them says so by itself. After
+		// a short wait it is our time that was up: replacing all would load a busy server more.
 		c.broken = true
-		c.connector.replace()
+		if time.Since(c.sent) >= commitLimit/2 {
+			c.connector.replace()
+		}
 	case showsReadOnly(err):
 		// A new connection may find the server writable again, or another one. Not
 		// at once again: while nothing can be written, every write comes here.
@@ -354,6 +362,7 @@ func (t *pgTx) Commit() error {
 	if soonest := time.Now().Add(commitLimit); end.Before(soonest) {
 		end = soonest
 	}
+	c.sent = time.Now()
 	if err := c.socket.SetDeadline(end); err != nil {
 		return err
 	}
@@ -361,7 +370,7 @@ func (t *pgTx) Commit() error {
 }
 
 func (t *pgTx) Rollback() error {
-	t.c.tx = false
+	t.c.tx, t.c.sent = false, time.Now()
 	if err := t.c.socket.SetDeadline(time.Now().Add(commitLimit / 2)); err != nil {
 		return err
 	}

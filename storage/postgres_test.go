@@ -1,10 +1,13 @@
 package storage
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Of several hosts the one is used that can be written to, whether the others are
@@ -73,5 +76,33 @@ func TestOfSeveralHostsTheWritableOneIsUsed(t *testing.T) {
 	}
 	if err := open(port(closed), real); err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("where none can be written to: %v", err)
+	}
+}
+
+// Transactions whose time is up, as when many wait for a connection, cost the pool no connection: opening all of them
+// anew would keep a busy server busy.
+func TestATransactionWithoutTimeCostsNoConnection(t *testing.T) {
+	s, err := Open(t.Context(), Config{URL: postgresURL(t), Conns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	session := func(ctx context.Context) (pid int, err error) {
+		err = s.inTx(ctx, func(tx *tx) error { return tx.row(ctx, `SELECT pg_backend_pid()`).Scan(&pid) })
+		return pid, err
+	}
+	before, err := session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []time.Duration{commitLimit, commitLimit / 2, commitLimit / 4} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		if _, err := session(ctx); !errors.Is(fault("", err), ErrUnavailable) {
+			t.Errorf("with %v left: %v, want ErrUnavailable", left, err)
+		}
+		cancel()
+	}
+	if after, err := session(t.Context()); err != nil || after != before {
+		t.Errorf("afterwards: session %d instead of %d, %v", after, before, err)
 	}
 }
