@@ -312,8 +312,9 @@ func TestBehindAPoolerInTransactionMode(t *testing.T) {
 func TestAPoolerThatDoesNotKeepSettingsIsRefused(t *testing.T) {
 	in := install(t, storage.Postgres)
 	for mode, wants := range map[string][]string{
-		"transaction": {"ALTER ROLE", "IN DATABASE", "statement_timeout = '2000'", "lock_timeout = '1500'", "idle_in_transaction_session_timeout = '5000'"},
-		"statement":   {"pool_mode = session or transaction"}, "session": nil,
+		"transaction": {"ALTER ROLE", "IN DATABASE", "statement_timeout = '2000'", "lock_timeout = '1500'", "idle_in_transaction_session_timeout = '5000'",
+			"enable_seqscan = 'off'", "enable_hashjoin = 'off'", "enable_mergejoin = 'off'", "jit = 'off'"},
+		"statement": {"pool_mode = session or transaction"}, "session": nil,
 	} {
 		s, err := storage.Open(t.Context(), storage.Config{URL: in.through(t, startPgBouncer(t, in, mode)).url})
 		if err == nil {

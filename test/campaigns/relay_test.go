@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,12 +183,18 @@ func startPgBouncer(t *testing.T, in *installation, mode string) string {
 }
 
 // installPooled is an installation behind a PgBouncer in transaction mode, whose
-// role has the settings that the refusal asks for.
+// role got the settings by the statements that the refusal names.
 func installPooled(t *testing.T) *installation {
 	t.Helper()
 	in := install(t, storage.Postgres)
-	in.exec(t, `ALTER ROLE CURRENT_USER IN DATABASE `+in.database(t)+` SET statement_timeout = '2s'`)
-	in.exec(t, `ALTER ROLE CURRENT_USER IN DATABASE `+in.database(t)+` SET lock_timeout = '1500ms'`)
-	in.exec(t, `ALTER ROLE CURRENT_USER IN DATABASE `+in.database(t)+` SET idle_in_transaction_session_timeout = '5s'`)
+	s, err := storage.Open(t.Context(), storage.Config{URL: in.through(t, startPgBouncer(t, in, "transaction")).url})
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("a role without the settings is not refused")
+	}
+	for _, statement := range regexp.MustCompile(`ALTER ROLE [^;]+;`).FindAllString(err.Error(), -1) {
+		in.exec(t, statement)
+	}
+	// Another one: the sessions that the first lends began before.
 	return in.through(t, startPgBouncer(t, in, "transaction"))
 }
