@@ -147,9 +147,10 @@ func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID 
 
 // dropAnswers makes the person's open flows to a client ask again: an answer that was
 // given before a withdrawal must not be used after it. It takes unanswered flows too,
-// so that it waits for a code that is being written. Grants are revoked after it.
+// so that it waits for a code that is being written, and those of sessions that have
+// ended: a sign-in in the same browser goes on with them. Grants are revoked after it.
 func (t *tx) dropAnswers(ctx context.Context, userID uuid.UUID, clientID string) error {
 	_, err := t.exec(ctx, `UPDATE flows SET consent = '' WHERE client_id = ? AND spent_at IS NULL
-		AND browser_hash IN (SELECT s.token_hash FROM sessions s WHERE s.user_id = ? AND s.ended_at IS NULL)`, clientID, id(userID))
+		AND browser_hash IN (SELECT s.token_hash FROM sessions s WHERE s.user_id = ?)`, clientID, id(userID))
 	return err
 }

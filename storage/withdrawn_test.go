@@ -389,3 +389,43 @@ func TestNoAnswerIsRememberedFromASessionThatHasEnded(t *testing.T) {
 		}
 	})
 }
+
+// A session ends where its network changes, and its flows wait for the next sign-in in
+// the same browser. An answer in one of them must not outlive a withdrawal in between.
+func TestAnAnswerOfAnEndedSessionIsWithdrawnToo(t *testing.T) {
+	ends := map[string]func(t *testing.T, a *authorizing){
+		"protection": func(t *testing.T, a *authorizing) {
+			_, err := a.s.EndSession(t.Context(), a.browser, EndProtection, "")
+			must(t, err)
+		},
+		"sign-out": func(t *testing.T, a *authorizing) {
+			_, err := a.s.EndSession(t.Context(), a.browser, EndSignOut, "")
+			must(t, err)
+		},
+		"the person": func(t *testing.T, a *authorizing) {
+			_, err := a.s.EndSessionOf(t.Context(), a.user, a.session, &Event{Type: "session.ended"})
+			must(t, err)
+		},
+		"nothing": func(*testing.T, *authorizing) {},
+	}
+	eachEngine(t, func(t *testing.T, s *Store) {
+		for _, w := range withdrawals[:2] { // those of what the person said
+			for ended, end := range ends {
+				a := newAuthorizing(t, s)
+				in := a.answered(t)
+				behind(t, s, `UPDATE flows SET user_id = ? WHERE id_hash = ?`, id(a.user), in.Flow.IDHash)
+				end(t, a)
+				must(t, w.do(t.Context(), a))
+				again := secret.HashOf(secret.NewToken(""))
+				in.Grant.SessionID = mustSignIn(t, s, signIn(s, a.user, a.browser, again)).ID
+				in.Flow = mustFlow(t, s, in.Flow.IDHash)
+				if in.Flow.BrowserHash != again {
+					t.Fatalf("the session ended by %s: its flow did not follow to the next", ended)
+				}
+				if err := s.IssueCode(t.Context(), *in); !errors.Is(err, ErrSpent) {
+					t.Errorf("the session ended by %s, then %s: got %v, want ErrSpent", ended, w.name, err)
+				}
+			}
+		}
+	})
+}
