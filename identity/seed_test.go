@@ -93,8 +93,10 @@ func TestTheSampleFileIsTheOneAtTheRoot(t *testing.T) {
 	}
 	in := onSQLite(t)
 	in.seed(t, SeedOptions{})
-	if p := in.plan(t, string(root)); !p.Empty() {
-		t.Errorf("a plan of clients.yaml after a seed: got %v", p)
+	// Seeded clients are not the file's, so it would take them over; nothing else about them differs.
+	p := in.plan(t, string(root))
+	if slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action != "take over" || len(c.Details) > 0 }) {
+		t.Errorf("a plan of clients.yaml after a seed: got %v, want takeovers alone", p)
 	}
 }
 
