@@ -88,7 +88,7 @@ func (in *installation) notices(t *testing.T, until time.Time) map[string][]int 
 	begun, told := in.now, map[string][]int{}
 	for ; !in.now.After(until); in.now = in.now.Add(8 * time.Hour) {
 		for range 2 {
-			if err := in.DeadlineNotices(t.Context()); err != nil {
+			if _, err := in.DeadlineNotices(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -142,7 +142,7 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.DeadlineNotices(t.Context()); err != nil {
+	if _, err := in.DeadlineNotices(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	letters := in.letters(t)
@@ -197,7 +197,7 @@ func TestNoticesReachEveryMember(t *testing.T) {
 	if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.DeadlineNotices(t.Context()); err != nil {
+	if _, err := in.DeadlineNotices(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := in.store.WaitingMessages(t.Context()); err != nil || n != len(people)+1 {
@@ -216,13 +216,13 @@ func TestOneNodeWritesTheNotices(t *testing.T) {
 		if _, ok, err := nodes[0].store.Lease(t.Context(), "mfa-notices", nodes[0].holder, time.Hour); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
-		if err := nodes[1].noticesRound(t.Context(), time.Hour); err != nil {
+		if _, err := nodes[1].noticesRound(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		if letters := nodes[1].letters(t); len(letters) != 0 {
 			t.Errorf("without the lease: got %+v", letters)
 		}
-		if err := nodes[0].noticesRound(t.Context(), time.Hour); err != nil {
+		if _, err := nodes[0].noticesRound(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		if letters := nodes[0].letters(t); len(letters) != 1 {

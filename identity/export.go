@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
@@ -21,7 +22,7 @@ func (i *Identity) Export(ctx context.Context, a Actor) ([]byte, error) {
 	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
-	clients, err := i.store.Clients(ctx, storage.ClientQuery{})
+	clients, err := i.exportClients(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -29,34 +30,64 @@ func (i *Identity) Export(ctx context.Context, a Actor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	slugs, err := i.slugs(ctx)
-	if err != nil {
-		return nil, err
+	var b bytes.Buffer
+	b.WriteString("version: 1\nclients:")
+	if len(clients) == 0 {
+		b.WriteString(" []\n")
+	} else {
+		b.WriteByte('\n')
 	}
-	slices.SortFunc(clients, func(a, b *storage.Client) int { return strings.Compare(a.ID, b.ID) })
-
-	doc := mappingNode()
-	add(doc, "version", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: "1"})
-	list := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, c := range clients {
-		if c.ManagedBy == storage.ManagedByFileOnce {
-			continue
-		}
-		n, err := exportClient(c, slugs)
-		if err != nil {
-			return nil, fmt.Errorf("client %s: %w", c.ID, err)
-		}
-		list.Content = append(list.Content, n)
+	for _, clientID := range slices.Sorted(maps.Keys(clients)) {
+		b.Write(clients[clientID])
 	}
-	add(doc, "clients", list)
 	if len(resources) > 0 {
-		list := &yaml.Node{Kind: yaml.SequenceNode}
+		doc, list := mappingNode(), &yaml.Node{Kind: yaml.SequenceNode}
 		for _, r := range resources {
 			list.Content = append(list.Content, exportResource(&r))
 		}
 		add(doc, "resources", list)
+		text, err := encode(doc)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(text)
 	}
-	return encode(doc)
+	return b.Bytes(), nil
+}
+
+// exportClients are the items of clients by client_id. Only their text is kept: nodes take twenty times as much.
+func (i *Identity) exportClients(ctx context.Context) (map[string][]byte, error) {
+	const page = 500
+	items, slugs := map[string][]byte{}, map[uuid.UUID]string{}
+	for after := ""; ; {
+		clients, err := i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range clients {
+			after = c.ID
+			if c.ManagedBy == storage.ManagedByFileOnce {
+				continue
+			}
+			if err := i.addSlug(ctx, slugs, c.Organization); err != nil {
+				return nil, err
+			}
+			n, err := exportClient(c, slugs)
+			if err != nil {
+				return nil, fmt.Errorf("client %s: %w", c.ID, err)
+			}
+			doc := mappingNode()
+			add(doc, "clients", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}})
+			text, err := encode(doc)
+			if err != nil {
+				return nil, fmt.Errorf("client %s: %w", c.ID, err)
+			}
+			items[c.ID] = bytes.TrimPrefix(text, []byte("clients:\n"))
+		}
+		if len(clients) < page {
+			return items, nil
+		}
+	}
 }
 
 func encode(doc *yaml.Node) ([]byte, error) {
@@ -69,23 +100,19 @@ func encode(doc *yaml.Node) ([]byte, error) {
 	return b.Bytes(), e.Close()
 }
 
-// slugs are those of all organizations, by id.
-func (i *Identity) slugs(ctx context.Context) (map[uuid.UUID]string, error) {
-	const page = 1000
-	slugs := map[uuid.UUID]string{}
-	for after := uuid.Nil; ; {
-		all, err := i.store.Organizations(ctx, after, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range all {
-			slugs[o.ID] = o.Slug
-			after = o.ID
-		}
-		if len(all) < page {
-			return slugs, nil
-		}
+// addSlug looks up the slug of an organization that a client belongs to, once.
+func (i *Identity) addSlug(ctx context.Context, slugs map[uuid.UUID]string, organizationID uuid.UUID) error {
+	if _, known := slugs[organizationID]; known || organizationID == uuid.Nil {
+		return nil
 	}
+	o, err := i.store.Organization(ctx, organizationID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		slugs[organizationID] = o.Slug
+	}
+	return err
 }
 
 func exportClient(c *storage.Client, slugs map[uuid.UUID]string) (*yaml.Node, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +79,10 @@ type Identity struct {
 	holder         string // of leases: this process
 	personalOrg    string
 	administered   administered
+	noticed        struct { // how far DeadlineNotices has come
+		sync.Mutex
+		place noticePlace
+	}
 
 	verified   *verified
 	phcSlot    chan struct{}

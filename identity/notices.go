@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,85 +25,165 @@ func stretches() []stretch {
 	return []stretch{{"7d", days(7), days(1)}, {"1d", days(1), 0}}
 }
 
-// noticesAtOnce bounds the transaction in which notices are written.
-const noticesAtOnce = 500
+const (
+	// noticesAtOnce bounds the transaction in which notices are written.
+	noticesAtOnce = 500
+	// noticesPerRun bounds the rows that a run reads. The next one, a noticesPause later, goes on from there.
+	noticesPerRun = 10_000
+	noticesPause  = time.Minute
+)
+
+// noticePlace is how far the policies have been gone through: the installation's and then the organizations', by id.
+type noticePlace struct {
+	organization uuid.UUID // whose policy it is; nil is the installation's
+	stretch      int       // of stretches, those before it are done
+	after        storage.ArrivalKey
+}
+
+// noticeRun goes through the policies until all is read, or as much as one run may read.
+type noticeRun struct {
+	*Identity
+	mine  func() (bool, error)
+	pace  storage.Pace
+	place noticePlace
+	left  int
+	lost  bool // another node has the job
+}
 
 // DeadlineNotices mails those who do not meet a policy 7 days and 1 day before
 // their deadline, once each, however often and on how many nodes it is called.
-// Where the grace is shorter than that, the first notice goes out at once.
-func (i *Identity) DeadlineNotices(ctx context.Context) error {
+// Where the grace is shorter than that, the first notice goes out at once. It reads
+// at most noticesPerRun rows: more reports that the next call goes on where this one stopped.
+func (i *Identity) DeadlineNotices(ctx context.Context) (more bool, err error) {
 	return i.deadlineNotices(ctx, func() (bool, error) { return true, nil })
 }
 
-// deadlineNotices asks again before each batch whether it may go on.
-func (i *Identity) deadlineNotices(ctx context.Context, mine func() (bool, error)) error {
-	settings, err := i.store.PlatformSettings(ctx)
-	if err != nil {
-		return err
+// deadlineNotices asks again before each batch whether it may go on. The place is this process's alone: a node that takes
+// the job over begins again, which costs reading but tells nobody twice.
+func (i *Identity) deadlineNotices(ctx context.Context, mine func() (bool, error)) (more bool, err error) {
+	i.noticed.Lock()
+	defer i.noticed.Unlock()
+	r := &noticeRun{Identity: i, mine: mine, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
+		place: i.noticed.place, left: noticesPerRun}
+	done, err := r.policies(ctx)
+	if done || r.lost {
+		r.place = noticePlace{}
 	}
-	if err := i.warn(ctx, nil, settings.MFA, mine); err != nil {
-		return err
-	}
-	for after := uuid.Nil; ; {
-		all, err := i.store.OrganizationPolicies(ctx, after, noticesAtOnce)
+	i.noticed.place = r.place
+	return err == nil && !done && !r.lost, err
+}
+
+func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
+	if r.place.organization == uuid.Nil {
+		settings, err := r.store.PlatformSettings(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
+		if done, err := r.warn(ctx, nil, settings.MFA); err != nil || !done {
+			return false, err
+		}
+	}
+	for {
+		// The page begins with the organization that was the last; of what is done with it nothing is read again.
+		all, err := r.store.OrganizationPolicies(ctx, r.place.organization, noticesAtOnce)
+		if err != nil {
+			return false, err
+		}
+		r.left -= len(all)
 		for _, o := range all {
-			if err := i.warn(ctx, &o.Organization, o.Settings.MFA, mine); err != nil {
-				return err
+			if done, err := r.warn(ctx, &o.Organization, o.Settings.MFA); err != nil || !done {
+				return false, err
 			}
-			after = o.Organization.ID
 		}
 		if len(all) < noticesAtOnce {
-			return nil
+			return true, nil
 		}
 	}
 }
 
 // warn writes the notices of one policy: an organization's, or with nil the
 // installation's.
-func (i *Identity) warn(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, mine func() (bool, error)) error {
-	if p.Require == "" {
-		return nil
+func (r *noticeRun) warn(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
+	of := uuid.Nil
+	if o != nil {
+		of = o.ID
 	}
-	now := i.clock()
-	for _, s := range stretches() {
+	if r.place.organization != of {
+		r.place = noticePlace{organization: of}
+	}
+	all, now := stretches(), r.clock()
+	for ; r.place.stretch < len(all); r.place = (noticePlace{organization: of, stretch: r.place.stretch + 1}) {
+		s := all[r.place.stretch]
 		// A deadline is the later of Since and when the person came, and the grace after it.
-		l := storage.Lacking{Require: p.Require, Since: now.Add(s.to - days(p.GraceDays)), Until: now.Add(s.from - days(p.GraceDays)), Limit: noticesAtOnce}
-		if o != nil {
-			l.Organization = o.ID
-		}
-		if p.Since.After(l.Until) {
+		since, until := now.Add(s.to-days(p.GraceDays)), now.Add(s.from-days(p.GraceDays))
+		if p.Require == "" || p.Since.After(until) {
 			continue
 		}
-		if p.Since.After(l.Since) {
-			l.Since = time.Time{} // it counts for everybody who was there already
+		if p.Since.After(since) {
+			since = time.Time{} // it counts for everybody who was there already
 		}
-		for more := true; more; {
-			ok, err := mine()
-			if err != nil || !ok {
-				return err
-			}
-			people, err := i.store.Lacking(ctx, l)
-			if err != nil {
-				return err
-			}
-			if err := i.warnAll(ctx, o, p, s, people); err != nil {
-				return err
-			}
-			if more = len(people) == l.Limit; more {
-				l.After = people[len(people)-1].User.ID
-			}
+		if done, err := r.stretch(ctx, o, p, s, since, until); err != nil || !done {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
-func (i *Identity) warnAll(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch, people []storage.Lacks) error {
+// stretch writes the notices to those who came after since, and at the latest at until.
+func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch,
+	since, until time.Time) (done bool, err error) {
+	err = r.pace.Run(ctx, func(size int) (int, error) {
+		if r.left <= 0 {
+			return 0, nil
+		}
+		ok, err := r.mine()
+		if err != nil || !ok {
+			r.lost = err == nil
+			return 0, err
+		}
+		people, err := r.people(ctx, o, since, until, size)
+		if err != nil {
+			return 0, err
+		}
+		lacking := slices.DeleteFunc(slices.Clone(people), func(m storage.Member) bool {
+			came := m.CreatedAt.After(since) && !m.CreatedAt.After(until)
+			return !came || !m.User.Active() || !m.User.Proven() || meets(m.User.Factors, p.Require)
+		})
+		if err := r.warnAll(ctx, o, p, s, lacking); err != nil {
+			return 0, err
+		}
+		r.left -= max(1, len(people))
+		if n := len(people); n > 0 {
+			r.place.after = storage.ArrivalKey{At: people[n-1].CreatedAt, UserID: people[n-1].User.ID}
+		}
+		done = len(people) < size
+		return len(people), nil
+	})
+	return done && err == nil, err
+}
+
+// people are those of the next batch, with when they came: members by id, for there is no index by when they joined, or
+// everybody in the order in which they came.
+func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, until time.Time, size int) ([]storage.Member, error) {
+	after := r.place.after
+	if o != nil {
+		return r.store.Members(ctx, o.ID, after.UserID, size)
+	}
+	if after.At.Before(since) {
+		after = storage.ArrivalKey{At: since, UserID: uuid.Max}
+	}
+	users, err := r.store.Arrivals(ctx, after, until, size)
+	members := make([]storage.Member, len(users))
+	for n, u := range users {
+		members[n] = storage.Member{User: u, CreatedAt: u.CreatedAt}
+	}
+	return members, err
+}
+
+func (i *Identity) warnAll(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch, people []storage.Member) error {
 	letters := make([]*storage.Message, 0, len(people))
 	for _, who := range people {
-		r := storage.Requirement{Policy: p, Organization: o, From: who.From}
+		r := storage.Requirement{Policy: p, Organization: o, From: who.CreatedAt}
 		l := mail.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(), Link: i.issuer + "/account"}
 		of := "platform"
 		if o != nil {
@@ -135,7 +216,7 @@ func wanted(require string) string {
 	return "a second step"
 }
 
-// RunNotices calls DeadlineNotices every hour until ctx ends. All nodes run it; at
+// RunNotices calls DeadlineNotices every hour, or soon where there is more to read, until ctx ends. All nodes run it; at
 // any time one of them works. A failure, even a panic, is logged and tried again
 // later. While the node's clock is wrong nobody is told anything.
 func (i *Identity) RunNotices(ctx context.Context, log *slog.Logger) {
@@ -143,19 +224,24 @@ func (i *Identity) RunNotices(ctx context.Context, log *slog.Logger) {
 	defer func() { _ = i.store.Release(context.WithoutCancel(ctx), "mfa-notices", i.holder) }()
 	rounds := storage.Rounds{Log: log, Failed: "notices of deadlines cannot be written"}
 	for {
-		if err := i.noticesRound(ctx, every); ctx.Err() == nil {
+		more, err := i.noticesRound(ctx, every)
+		if ctx.Err() == nil {
 			rounds.Ended(err)
+		}
+		wait := every
+		if more {
+			wait = noticesPause
 		}
 		// Jitter, so that nodes that started together do not stay together.
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Duration(float64(every) * (0.8 + 0.4*rand.Float64()))):
+		case <-time.After(time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))):
 		}
 	}
 }
 
-func (i *Identity) noticesRound(ctx context.Context, every time.Duration) (err error) {
+func (i *Identity) noticesRound(ctx context.Context, every time.Duration) (more bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

@@ -101,7 +101,7 @@ func (s *Store) Members(ctx context.Context, organizationID, after uuid.UUID, li
 		all = append(all, m)
 		return err
 	}, `SELECT `+userColumns+`, m.role, m.created_at FROM memberships m JOIN users u ON u.id = m.user_id
-		WHERE m.organization_id = ? AND u.id > ? AND u.deleted_at IS NULL ORDER BY u.id LIMIT ?`, id(organizationID), after.String(), limit)
+		WHERE m.organization_id = ? AND m.user_id > ? AND u.deleted_at IS NULL ORDER BY m.user_id LIMIT ?`, id(organizationID), after.String(), limit)
 	return all, fault("list members", err)
 }
 

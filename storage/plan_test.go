@@ -3,12 +3,14 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 )
 
@@ -133,6 +135,38 @@ func TestADeletionReadsByIndexes(t *testing.T) {
 		for _, q := range slices.Compact(slices.Sorted(slices.Values(ran))) {
 			if found := scans(t, s, q); len(found) > 0 {
 				t.Errorf("reads all of %v: %s", found, q)
+			}
+		}
+	})
+}
+
+// Lists, notices of deadlines and preflights read a page, however large the tables are.
+func TestPagesAreReadByIndexes(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user := person(t, s, "bob@acme-corp.com")
+		acme := organization(t, s, "acme", user)
+		registered(t, s, "app")
+		s.stmts = map[prepared]*sqlx.Stmt{} // from here on every statement is prepared anew
+		var errs []error
+		read := func(_ any, err error) { errs = append(errs, err) }
+		read(s.Users(t.Context(), uuid.Nil, 10))
+		read(s.Organizations(t.Context(), uuid.Nil, 10))
+		read(s.Members(t.Context(), acme.ID, uuid.Nil, 10))
+		read(s.MemberPolicies(t.Context(), acme.ID, uuid.Nil, 10))
+		read(s.Invitations(t.Context(), acme.ID, uuid.Nil, 10))
+		read(s.OrganizationPolicies(t.Context(), uuid.Nil, 10))
+		read(s.Arrivals(t.Context(), ArrivalKey{}, s.clock(), 10))
+		read(s.isOriginOfClient(t.Context(), "https://a.example"))
+		read(nil, s.EditRegistry(t.Context(), 0, func(r *RegistryEdit) error { return r.indexOrigins(t.Context(), "app") }))
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.stmts) < len(errs) {
+			t.Fatalf("only %d statements were seen", len(s.stmts))
+		}
+		for k := range s.stmts {
+			if found := scans(t, s, k.query); len(found) > 0 {
+				t.Errorf("reads all of %v: %s", found, k.query)
 			}
 		}
 	})

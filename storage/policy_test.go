@@ -47,60 +47,35 @@ func TestSettingsAreChangedOneAfterAnother(t *testing.T) {
 	})
 }
 
-func TestWhoLacksWhatAPolicyRequires(t *testing.T) {
+func TestPeopleAreReadInTheOrderInWhichTheyCame(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
-		acme := organization(t, s, "acme-corp", uuid.Nil)
 		now := s.clock()
-		add := func(email, factors string, came time.Time, change string) {
-			u := person(t, s, email)
-			if _, err := s.exec(t.Context(), `UPDATE users SET factors = ?, created_at = ? WHERE id = ?`, factors, usec(came), id(u)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.exec(t.Context(), `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, 'member', ?)`, id(acme.ID), id(u), usec(came)); err != nil {
-				t.Fatal(err)
-			}
-			if change == "" {
-				return
-			}
-			if _, err := s.exec(t.Context(), `UPDATE users SET `+change+` WHERE id = ?`, id(u)); err != nil {
-				t.Fatal(err)
-			}
+		came := map[string]time.Time{"b@a.example": now, "c@a.example": now, "d@a.example": now.Add(time.Minute), "a@a.example": now.Add(-time.Hour)}
+		for _, email := range []string{"b@a.example", "c@a.example", "d@a.example", "a@a.example"} {
+			raw(t, s, `UPDATE users SET created_at = ? WHERE id = ?`, usec(came[email]), id(person(t, s, email)))
 		}
-		add("none@a.example", "", now, "")
-		add("app@a.example", FactorTOTP, now, "")
-		add("key@a.example", FactorWebAuthn, now, "")
-		add("both@a.example", FactorTOTP+" "+FactorWebAuthn, now, "")
-		add("early@a.example", "", now.Add(-time.Hour), "")
-		add("disabled@a.example", "", now, "disabled_at = 1")
-		add("unproven@a.example", "", now, "email_verified_at = NULL")
-		person(t, s, "stranger@b.example")
-
 		for name, c := range map[string]struct {
-			ask  Lacking
-			want []string
+			after ArrivalKey
+			until time.Time
+			want  []string
 		}{
-			"any":                 {Lacking{Organization: acme.ID, Require: RequireAny, Until: now}, []string{"none@a.example", "early@a.example"}},
-			"totp":                {Lacking{Organization: acme.ID, Require: RequireTOTP, Until: now}, []string{"none@a.example", "key@a.example", "early@a.example"}},
-			"passkey":             {Lacking{Organization: acme.ID, Require: RequirePasskey, Until: now}, []string{"none@a.example", "app@a.example", "early@a.example"}},
-			"came before":         {Lacking{Organization: acme.ID, Require: RequireAny, Until: now.Add(-time.Minute)}, []string{"early@a.example"}},
-			"came after":          {Lacking{Organization: acme.ID, Require: RequireAny, Since: now.Add(-time.Hour), Until: now}, []string{"none@a.example"}},
-			"everybody":           {Lacking{Require: RequireAny, Until: now.Add(time.Hour)}, []string{"none@a.example", "early@a.example", "stranger@b.example"}},
-			"everybody, came bef": {Lacking{Require: RequireAny, Until: now.Add(-time.Minute)}, []string{"early@a.example"}},
+			"everybody":                   {ArrivalKey{}, now.Add(time.Hour), []string{"a@a.example", "b@a.example", "c@a.example", "d@a.example"}},
+			"until, inclusively":          {ArrivalKey{}, now, []string{"a@a.example", "b@a.example", "c@a.example"}},
+			"after a time, exclusively":   {ArrivalKey{now.Add(-time.Hour), uuid.Max}, now, []string{"b@a.example", "c@a.example"}},
+			"after everybody of one time": {ArrivalKey{now, uuid.Max}, now.Add(time.Hour), []string{"d@a.example"}},
+			"nobody":                      {ArrivalKey{}, now.Add(-2 * time.Hour), nil},
 		} {
 			var got []string
-			c.ask.Limit = 2 // batch by batch
-			for {
-				batch, err := s.Lacking(t.Context(), c.ask)
+			for n := 2; n == 2; { // batch by batch
+				batch, err := s.Arrivals(t.Context(), c.after, c.until, 2)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, l := range batch {
-					got = append(got, l.User.Email)
-					c.ask.After = l.User.ID
+				for _, u := range batch {
+					got = append(got, u.Email)
+					c.after = ArrivalKey{u.CreatedAt, u.ID}
 				}
-				if len(batch) < c.ask.Limit {
-					break
-				}
+				n = len(batch)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s: %s", name, diff)

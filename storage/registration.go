@@ -75,6 +75,9 @@ func (r *RegistryEdit) CreateClient(ctx context.Context, c *Client, e *Event) er
 			return err
 		}
 	}
+	if err := r.insertOrigins(ctx, c.ID, c.Origins()); err != nil {
+		return err
+	}
 	return r.tx.event(ctx, e)
 }
 
@@ -84,25 +87,25 @@ func (r *RegistryEdit) UpdateClient(ctx context.Context, c *Client, e *Event) er
 	if err != nil {
 		return err
 	}
-	return r.one(ctx, e, `UPDATE clients SET organization_id = ?, name = ?, metadata = ?, managed_by = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`,
+	return r.client(ctx, c.ID, e, `UPDATE clients SET organization_id = ?, name = ?, metadata = ?, managed_by = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`,
 		id(c.Organization), c.Name(), string(metadata), c.ManagedBy, r.now, c.ID)
 }
 
 // DisableClient stops a client: its tokens are refused while it is disabled.
 func (r *RegistryEdit) DisableClient(ctx context.Context, clientID string, e *Event) error {
-	return r.one(ctx, e, `UPDATE clients SET disabled_at = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, r.now, clientID)
+	return r.client(ctx, clientID, e, `UPDATE clients SET disabled_at = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, r.now, clientID)
 }
 
 // EnableClient takes DisableClient back.
 func (r *RegistryEdit) EnableClient(ctx context.Context, clientID string, e *Event) error {
-	return r.one(ctx, e, `UPDATE clients SET disabled_at = NULL, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, clientID)
+	return r.client(ctx, clientID, e, `UPDATE clients SET disabled_at = NULL, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, clientID)
 }
 
 // DeleteClient makes a client a tombstone: its client_id is never given out again,
 // all else about it is cleared, its grants and consents end. Tokens without a grant
 // end with it because whatever reads them looks at their client.
 func (r *RegistryEdit) DeleteClient(ctx context.Context, clientID string, e *Event) error {
-	err := r.one(ctx, e, `UPDATE clients SET name = '', metadata = '{}', managed_by = '', updated_at = ?, deleted_at = ? WHERE id = ? AND deleted_at IS NULL`,
+	err := r.client(ctx, clientID, e, `UPDATE clients SET name = '', metadata = '{}', managed_by = '', updated_at = ?, deleted_at = ? WHERE id = ? AND deleted_at IS NULL`,
 		r.now, r.now, clientID)
 	if err != nil {
 		return err
@@ -207,6 +210,14 @@ func (r *RegistryEdit) clearResource(ctx context.Context, identifier string) err
 	}
 	_, err := r.tx.exec(ctx, `DELETE FROM resource_servers WHERE resource = ?`, identifier)
 	return err
+}
+
+// client is one for a client's row, whose origins may change with it.
+func (r *RegistryEdit) client(ctx context.Context, clientID string, e *Event, query string, args ...any) error {
+	if err := r.one(ctx, e, query, args...); err != nil {
+		return err
+	}
+	return r.indexOrigins(ctx, clientID)
 }
 
 // one changes exactly one row and writes the event; ErrNotFound if there is none.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/golang-lru/v2/expirable"
-	"github.com/jmoiron/sqlx"
 )
 
 // pollInterval is how long a process may act on a registration that another has changed.
@@ -27,10 +26,10 @@ type Registry struct {
 	version atomic.Int64
 	clients *expirable.LRU[string, cached]
 	orgs    *expirable.LRU[uuid.UUID, cachedOrganization]
+	origins *expirable.LRU[string, cachedOrigin]
 
 	mu       sync.Mutex
 	scopes   atomic.Pointer[ScopeIndex]
-	origins  atomic.Pointer[originSet]
 	settings atomic.Pointer[cachedSettings]
 }
 
@@ -89,7 +88,8 @@ func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audien
 // NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
 func NewRegistry(store *Store, log *slog.Logger) *Registry {
 	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, cached](20_000, nil, time.Hour),
-		orgs: expirable.NewLRU[uuid.UUID, cachedOrganization](20_000, nil, time.Hour)}
+		orgs:    expirable.NewLRU[uuid.UUID, cachedOrganization](20_000, nil, time.Hour),
+		origins: expirable.NewLRU[string, cachedOrigin](20_000, nil, time.Hour)}
 }
 
 // Client returns an active or disabled client by its client_id. ErrNotFound for
@@ -150,37 +150,26 @@ func (r *Registry) Scopes(ctx context.Context) (*ScopeIndex, error) {
 	return x, nil
 }
 
-type originSet struct {
+type cachedOrigin struct {
 	version int64
-	known   map[string]bool
+	known   bool
 }
 
-// KnownOrigin reports whether a browser origin belongs to any enabled client.
+// KnownOrigin reports whether a browser origin belongs to any enabled client. Unknown ones are remembered too, as
+// unknown client_ids are.
 func (r *Registry) KnownOrigin(ctx context.Context, origin string) (bool, error) {
-	if set := r.origins.Load(); set != nil && set.version == r.version.Load() {
-		return set.known[origin], nil
+	version := r.version.Load()
+	if c, ok := r.origins.Get(origin); ok && c.version == version {
+		return c.known, nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	set := &originSet{version: r.version.Load(), known: map[string]bool{}}
-	if won := r.origins.Load(); won != nil && won.version == set.version {
-		return won.known[origin], nil
+	if !isOrigin(origin) {
+		return false, nil
 	}
-	err := r.store.rows(ctx, func(row *sqlx.Rows) error {
-		var c Client
-		if err := row.Scan(document{&c.Metadata}); err != nil {
-			return err
-		}
-		for _, o := range c.Origins() {
-			set.known[o] = true
-		}
-		return nil
-	}, `SELECT metadata FROM clients WHERE disabled_at IS NULL AND deleted_at IS NULL`)
-	if err != nil {
-		return false, fault("read the origins of clients", err)
+	known, err := r.store.isOriginOfClient(ctx, origin)
+	if err == nil {
+		r.origins.Add(origin, cachedOrigin{version, known})
 	}
-	r.origins.Store(set)
-	return set.known[origin], nil
+	return known, err
 }
 
 // Refresh reads the version row once; everything older is forgotten.

@@ -185,8 +185,10 @@ func (r *RegistryEdit) editRedirects(ctx context.Context, clientID string, edit 
 	if err != nil {
 		return err
 	}
-	_, err = r.tx.exec(ctx, `UPDATE clients SET metadata = ? WHERE id = ?`, string(metadata), clientID)
-	return err
+	if _, err = r.tx.exec(ctx, `UPDATE clients SET metadata = ? WHERE id = ?`, string(metadata), clientID); err != nil {
+		return err
+	}
+	return r.indexOrigins(ctx, clientID)
 }
 
 // insertTestSecret stores it as older than any other secret: a rotation keeps the

@@ -139,27 +139,19 @@ func (p *program) clientsList() *cobra.Command {
 				Unprotected     int64     `json:"unprotected_requests"`
 				LastUnprotected time.Time `json:"unprotected_at,omitzero"`
 			}
-			values, rows := []row{}, [][]string{}
-			err := pages(limit, func(after string, n int) (int, string, error) {
-				all, err := a.Identity.Clients(ctx, identity.Operator(), after, n)
-				for _, c := range all {
-					v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
-						c.Metadata.RequirePKCE, c.UnprotectedRequests, c.UnprotectedAt}
-					for _, k := range c.Secrets {
-						v.Weak = v.Weak || k.Weak
-					}
-					values = append(values, v)
-					state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak] +
-						map[bool]string{true: ", unprotected"}[c.Unprotected()]
-					rows = append(rows, []string{v.ID, v.Name, v.Type, state, v.Owner, when(v.LastUsed)})
-					after = c.ID
+			columns := []string{"client_id", "name", "type", "state", "managed by", "last used"}
+			return stream(p.listing(columns...), limit, func(after string, n int) ([]*storage.Client, error) {
+				return a.Identity.Clients(ctx, identity.Operator(), after, n)
+			}, func(c *storage.Client) (any, []string, string) {
+				v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
+					c.Metadata.RequirePKCE, c.UnprotectedRequests, c.UnprotectedAt}
+				for _, k := range c.Secrets {
+					v.Weak = v.Weak || k.Weak
 				}
-				return len(all), after, err
+				state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak] +
+					map[bool]string{true: ", unprotected"}[c.Unprotected()]
+				return v, []string{v.ID, v.Name, v.Type, state, v.Owner, when(v.LastUsed)}, c.ID
 			})
-			if err != nil {
-				return err
-			}
-			return p.list(values, []string{"client_id", "name", "type", "state", "managed by", "last used"}, rows)
 		}),
 	})
 	limitFlag(cmd, &limit)

@@ -73,20 +73,11 @@ func (p *program) orgsList() *cobra.Command {
 				Name string `json:"name"`
 				ID   string `json:"id"`
 			}
-			values, rows := []row{}, [][]string{}
-			err := pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
-				all, err := a.Identity.Organizations(ctx, identity.Operator(), after, n)
-				for _, o := range all {
-					values = append(values, row{o.Slug, o.Name, o.ID.String()})
-					rows = append(rows, []string{o.Slug, o.Name, o.ID.String()})
-					after = o.ID
-				}
-				return len(all), after, err
+			return stream(p.listing("slug", "name", "id"), limit, func(after uuid.UUID, n int) ([]storage.Organization, error) {
+				return a.Identity.Organizations(ctx, identity.Operator(), after, n)
+			}, func(o storage.Organization) (any, []string, uuid.UUID) {
+				return row{o.Slug, o.Name, o.ID.String()}, []string{o.Slug, o.Name, o.ID.String()}, o.ID
 			})
-			if err != nil {
-				return err
-			}
-			return p.list(values, []string{"slug", "name", "id"}, rows)
 		}),
 	})
 	limitFlag(cmd, &limit)
@@ -103,20 +94,11 @@ func (p *program) members(ctx context.Context, a *app.App, slug string, limit in
 		Role  string `json:"role"`
 		Sub   string `json:"sub"`
 	}
-	values, rows := []row{}, [][]string{}
-	err = pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
-		all, err := a.Identity.Members(ctx, identity.Operator(), o.ID, after, n)
-		for _, m := range all {
-			values = append(values, row{m.User.Email, m.Role, m.User.Sub.String()})
-			rows = append(rows, []string{m.User.Email, m.Role, m.User.Sub.String()})
-			after = m.User.ID
-		}
-		return len(all), after, err
+	return stream(p.listing("email", "role", "sub"), limit, func(after uuid.UUID, n int) ([]storage.Member, error) {
+		return a.Identity.Members(ctx, identity.Operator(), o.ID, after, n)
+	}, func(m storage.Member) (any, []string, uuid.UUID) {
+		return row{m.User.Email, m.Role, m.User.Sub.String()}, []string{m.User.Email, m.Role, m.User.Sub.String()}, m.User.ID
 	})
-	if err != nil {
-		return err
-	}
-	return p.list(values, []string{"email", "role", "sub"}, rows)
 }
 
 func (p *program) orgsAddMember() *cobra.Command {

@@ -96,28 +96,21 @@ func (p *program) orgsInvitations() *cobra.Command {
 				Suspended bool      `json:"suspended"`
 				ID        string    `json:"id"`
 			}
-			values, rows := []row{}, [][]string{}
-			err = pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
-				all, err := a.Identity.Invitations(ctx, identity.Operator(), o.ID, after, n)
-				for _, i := range all {
-					by := i.Inviter
-					if i.InvitedBy == uuid.Nil {
-						by = "operator"
-					}
-					state := "open"
-					if i.Suspended {
-						state = "suspended"
-					}
-					values = append(values, row{i.Email, i.Role, by, i.ExpiresAt, i.Suspended, i.ID.String()})
-					rows = append(rows, []string{i.Email, i.Role, by, state, when(i.ExpiresAt), i.ID.String()})
-					after = i.ID
+			columns := []string{"email", "role", "invited by", "state", "until", "id"}
+			return stream(p.listing(columns...), limit, func(after uuid.UUID, n int) ([]storage.Invitation, error) {
+				return a.Identity.Invitations(ctx, identity.Operator(), o.ID, after, n)
+			}, func(i storage.Invitation) (any, []string, uuid.UUID) {
+				by := i.Inviter
+				if i.InvitedBy == uuid.Nil {
+					by = "operator"
 				}
-				return len(all), after, err
+				state := "open"
+				if i.Suspended {
+					state = "suspended"
+				}
+				return row{i.Email, i.Role, by, i.ExpiresAt, i.Suspended, i.ID.String()},
+					[]string{i.Email, i.Role, by, state, when(i.ExpiresAt), i.ID.String()}, i.ID
 			})
-			if err != nil {
-				return err
-			}
-			return p.list(values, []string{"email", "role", "invited by", "state", "until", "id"}, rows)
 		}),
 	})
 	orgFlag(cmd, &slug)

@@ -142,20 +142,12 @@ func (p *program) orgsCompliance() *cobra.Command {
 				Deadline time.Time `json:"deadline,omitzero"`
 				Sub      string    `json:"sub"`
 			}
-			values, rows := []row{}, [][]string{}
-			err = pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
-				all, err := a.Identity.Compliance(ctx, identity.Operator(), o.ID, after, n)
-				for _, m := range all {
-					values = append(values, row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Meets, m.Overdue, m.Deadline, m.User.Sub.String()})
-					rows = append(rows, []string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)})
-					after = m.User.ID
-				}
-				return len(all), after, err
+			return stream(p.listing("email", "role", "has", "policy", "deadline"), limit, func(after uuid.UUID, n int) ([]identity.MemberCompliance, error) {
+				return a.Identity.Compliance(ctx, identity.Operator(), o.ID, after, n)
+			}, func(m identity.MemberCompliance) (any, []string, uuid.UUID) {
+				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Meets, m.Overdue, m.Deadline, m.User.Sub.String()},
+					[]string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)}, m.User.ID
 			})
-			if err != nil {
-				return err
-			}
-			return p.list(values, []string{"email", "role", "has", "policy", "deadline"}, rows)
 		}),
 	})
 	orgFlag(cmd, &slug)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,15 +22,13 @@ func (p *program) list(values any, header []string, rows [][]string) error {
 		e.SetIndent("", "  ")
 		return e.Encode(values)
 	}
-	w := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(strings.Join(header, "\t")))
+	l := p.listing(header...)
 	for _, row := range rows {
-		for n, cell := range row {
-			row[n] = printable(cell)
+		if err := l.add(nil, row...); err != nil {
+			return err
 		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
-	return w.Flush()
+	return l.end()
 }
 
 // printable keeps what people have entered from moving the cursor.

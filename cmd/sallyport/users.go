@@ -13,9 +13,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// page is how much of a list is read at once.
-const page = 500
-
 func (p *program) users() *cobra.Command {
 	cmd := &cobra.Command{Use: "users", Short: "Look after people"}
 	cmd.AddCommand(p.usersCreate(), p.usersList(), p.usersResetPassword(),
@@ -124,21 +121,13 @@ func (p *program) usersList() *cobra.Command {
 				Roles    []string `json:"platform_roles"`
 				Disabled bool     `json:"disabled"`
 			}
-			values, rows := []row{}, [][]string{}
-			err := pages(limit, func(after uuid.UUID, n int) (int, uuid.UUID, error) {
-				all, err := a.Identity.Users(ctx, identity.Operator(), after, n)
-				for _, u := range all {
-					v := row{u.Email, u.Sub.String(), u.Profile.Name, append([]string{}, u.PlatformRoles...), !u.Active()}
-					values = append(values, v)
-					rows = append(rows, []string{v.Email, v.Name, strings.Join(v.Roles, " "), map[bool]string{true: "disabled", false: "active"}[v.Disabled], v.Sub})
-					after = u.ID
-				}
-				return len(all), after, err
+			return stream(p.listing("email", "name", "platform roles", "state", "sub"), limit, func(after uuid.UUID, n int) ([]storage.User, error) {
+				return a.Identity.Users(ctx, identity.Operator(), after, n)
+			}, func(u storage.User) (any, []string, uuid.UUID) {
+				v := row{u.Email, u.Sub.String(), u.Profile.Name, append([]string{}, u.PlatformRoles...), !u.Active()}
+				state := map[bool]string{true: "disabled", false: "active"}[v.Disabled]
+				return v, []string{v.Email, v.Name, strings.Join(v.Roles, " "), state, v.Sub}, u.ID
 			})
-			if err != nil {
-				return err
-			}
-			return p.list(values, []string{"email", "name", "platform roles", "state", "sub"}, rows)
 		}),
 	})
 	limitFlag(cmd, &limit)
@@ -147,23 +136,6 @@ func (p *program) usersList() *cobra.Command {
 
 func limitFlag(cmd *cobra.Command, limit *int) {
 	cmd.Flags().IntVar(limit, "limit", 1000, "how many at most; 0 is all")
-}
-
-// pages reads a list page by page until limit (0: its end). read returns how many
-// it got and where to go on.
-func pages[C any](limit int, read func(after C, n int) (int, C, error)) error {
-	var after C
-	for seen := 0; ; {
-		n := page
-		if limit > 0 {
-			n = min(page, limit-seen)
-		}
-		got, next, err := read(after, n)
-		seen, after = seen+got, next
-		if err != nil || got < n || seen == limit {
-			return err
-		}
-	}
 }
 
 func (p *program) usersResetPassword() *cobra.Command {

@@ -62,6 +62,9 @@ func (a *App) NewServer(ctx context.Context) (*Server, error) {
 	if err := a.Keys.Load(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.Store.IndexOrigins(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.Registry.Refresh(ctx); err != nil {
 		return nil, err
 	}

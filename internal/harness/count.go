@@ -15,6 +15,7 @@ type Counter struct {
 	Statements Statements
 
 	trips atomic.Int64
+	rows  atomic.Int64
 
 	mu  sync.Mutex
 	log []string
@@ -27,11 +28,15 @@ func (c *Counter) Trips() (int64, []string) {
 	return c.trips.Load(), append([]string(nil), c.log...)
 }
 
+// Rows are the rows that were read from results since the last Reset.
+func (c *Counter) Rows() int64 { return c.rows.Load() }
+
 // Reset begins to count anew.
 func (c *Counter) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.trips.Store(0)
+	c.rows.Store(0)
 	c.log = nil
 }
 
@@ -99,7 +104,7 @@ func (w *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 func (w *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	w.c.run(ctx, query)
-	return w.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+	return counted(w.c)(w.Conn.(driver.QueryerContext).QueryContext(ctx, query, args))
 }
 
 func (w *conn) Ping(ctx context.Context) error {
@@ -141,7 +146,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	s.c.run(ctx, s.query)
-	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	return counted(s.c)(s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args))
 }
 
 func (s *stmt) CheckNamedValue(v *driver.NamedValue) error {
@@ -149,6 +154,29 @@ func (s *stmt) CheckNamedValue(v *driver.NamedValue) error {
 		return c.CheckNamedValue(v)
 	}
 	return driver.ErrSkip
+}
+
+// rows counts what is read of a result.
+type rows struct {
+	driver.Rows
+	c *Counter
+}
+
+func counted(c *Counter) func(driver.Rows, error) (driver.Rows, error) {
+	return func(inner driver.Rows, err error) (driver.Rows, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &rows{inner, c}, nil
+	}
+}
+
+func (r *rows) Next(into []driver.Value) error {
+	err := r.Rows.Next(into)
+	if err == nil {
+		r.c.rows.Add(1)
+	}
+	return err
 }
 
 type transaction struct {

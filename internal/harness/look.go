@@ -50,24 +50,40 @@ func (s *Server) Contents(t testing.TB) string {
 // a moment that no request can hit.
 func (s *Server) Exec(t testing.TB, statement string) {
 	t.Helper()
-	db, _ := s.openDatabase(t)
+	ExecOn(t, s.databaseURL, statement)
+}
+
+// ExecOn runs a statement on a database.
+func ExecOn(t testing.TB, databaseURL, statement string) {
+	t.Helper()
+	db := connect(t, databaseURL)
 	defer db.Close()
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// openDatabase opens the server's database beside it, and names its tables.
-func (s *Server) openDatabase(t testing.TB) (*sql.DB, []string) {
+func connect(t testing.TB, databaseURL string) *sql.DB {
 	t.Helper()
-	driver, dsn, list := "postgres", s.databaseURL, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
-	if path, ok := strings.CutPrefix(s.databaseURL, "sqlite://"); ok {
-		driver, dsn, list = "sqlite", "file:"+path, `SELECT name FROM sqlite_master WHERE type = 'table'`
+	driver, dsn := "postgres", databaseURL
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite://"); ok {
+		driver, dsn = "sqlite", "file:"+path
 	}
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// openDatabase opens the server's database beside it, and names its tables.
+func (s *Server) openDatabase(t testing.TB) (*sql.DB, []string) {
+	t.Helper()
+	list := `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
+	if strings.HasPrefix(s.databaseURL, "sqlite://") {
+		list = `SELECT name FROM sqlite_master WHERE type = 'table'`
+	}
+	db := connect(t, s.databaseURL)
 	rows, err := db.QueryContext(t.Context(), list)
 	if err != nil {
 		t.Fatal(err)
