@@ -55,18 +55,6 @@ func parseClaimsRequest(raw string) (*claimsRequest, error) {
 	return c, nil
 }
 
-// subject is the one sub that is asked for; "" for any.
-func (c *claimsRequest) subject() string {
-	for _, part := range []map[string]*claimRequest{c.IDToken, c.Userinfo} {
-		if sub := part["sub"]; sub != nil {
-			if s, ok := sub.Value.(string); ok {
-				return s
-			}
-		}
-	}
-	return ""
-}
-
 // claimScope tells which scope lets a claim be asked for by name. Claims that are
 // not here cannot be.
 var claimScope = map[string]string{
@@ -196,15 +184,24 @@ func organizationScopes(scopes, granted []string) []string {
 	return scopes
 }
 
+// showsNamed reports whether a claim that the claims parameter asked for by name is shown with a token that has scopes.
+// Such a claim is agreed to like its scope without being one, so that a token that was narrowed to fewer scopes than the
+// grant's shows it only by its own scope. What the client is no longer registered for is not shown either.
+func (c *client) showsNamed(claim string, granted, scopes []string) bool {
+	scope := claimScope[claim]
+	isNarrowed := slices.ContainsFunc(granted, func(s string) bool { return !slices.Contains(scopes, s) })
+	return slices.Contains(c.scopes, scope) && (!isNarrowed || slices.Contains(scopes, scope))
+}
+
 // userinfoClaims are the answer of the userinfo endpoint for a token with scopes.
-func userinfoClaims(a *storage.Authorization, scopes []string) map[string]any {
+func userinfoClaims(c *client, a *storage.Authorization, scopes []string) map[string]any {
 	claims := map[string]any{"sub": a.User.Sub.String()}
 	var asked map[string]*claimRequest
 	if r := readClaims(a.Grant.Claims); r != nil {
 		asked = r.Userinfo
 	}
 	personClaims(claims, &a.User, func(claim string) bool {
-		if _, named := asked[claim]; named {
+		if _, named := asked[claim]; named && c.showsNamed(claim, a.Grant.Scopes, scopes) {
 			return true
 		}
 		return slices.Contains(scopes, claimScope[claim])
@@ -243,7 +240,7 @@ func (p *Provider) idTokenClaims(c *client, a *storage.Authorization, scopes []s
 	}
 	if len(asked) > 0 || c.Metadata.ClaimsInIDToken {
 		personClaims(claims, &a.User, func(claim string) bool {
-			if _, named := asked[claim]; named {
+			if _, named := asked[claim]; named && c.showsNamed(claim, g.Scopes, scopes) {
 				return true
 			}
 			return c.Metadata.ClaimsInIDToken && slices.Contains(scopes, claimScope[claim])

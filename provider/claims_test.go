@@ -228,6 +228,29 @@ func testAskingForOnePerson(t *testing.T, p *peers) {
 			t.Errorf("%s, alice silently: %s", name, got)
 		}
 	}
+	both := `{"sub":{"values":["another","` + sub + `"]}}`
+	for name, tc := range map[string]struct{ claims, bob string }{
+		"one of two":             {`{"id_token":` + both + `}`, "code"},
+		"one of two at userinfo": {`{"userinfo":` + both + `}`, "code"},
+		"both parts agree":       {`{"id_token":` + both + `,"userinfo":{"sub":{"value":"` + sub + `"}}}`, "code"},
+		"both parts differ":      {`{"id_token":` + both + `,"userinfo":{"sub":{"values":["a third"]}}}`, "login_required"},
+		"nobody here":            {`{"id_token":{"sub":{"values":["x"]}}}`, "login_required"},
+		"no text":                {`{"id_token":{"sub":{"values":[1,null]}}}`, "login_required"},
+		"a number":               {`{"userinfo":{"sub":{"value":7}}}`, "login_required"},
+	} {
+		extra := url.Values{"claims": {tc.claims}, "prompt": {"none"}}
+		if got := ask(t, bobs, rp, extra); got != tc.bob {
+			t.Errorf("values, %s, bob: %s, want %s", name, got, tc.bob)
+		}
+		if got := ask(t, alices, rp, extra); got != "login_required" {
+			t.Errorf("values, %s, alice: %s, want login_required", name, got)
+		}
+	}
+	for _, claims := range []string{`{"id_token":{"sub":{"values":[]}}}`, `{"id_token":{"sub":null}}`, `{"id_token":{"sub":{"essential":true}}}`} {
+		if got := ask(t, alices, rp, url.Values{"claims": {claims}, "prompt": {"none"}}); got != "code" {
+			t.Errorf("%s names nobody: %s, want code", claims, got)
+		}
+	}
 	if got := ask(t, alices, rp, url.Values{"id_token_hint": {hint}, "claims": {`{"id_token":{"sub":{"value":"another"}}}`}}); got != "login_required" {
 		t.Errorf("a hint and a sub that differ: %s", got)
 	}

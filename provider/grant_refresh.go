@@ -103,6 +103,17 @@ func (g *refreshGrant) read(ctx context.Context, u *unit, token string) error {
 // narrow is the scope of the new access token: what is asked for, all that was
 // granted if nothing is, without what the client has lost since.
 func (g *refreshGrant) narrow(_ context.Context, u *unit, asked []string) ([]string, error) {
+	asked = slices.Clone(asked)
+	for n, s := range asked {
+		slug, isOrg := strings.CutPrefix(s, "org:")
+		if !isOrg {
+			continue
+		}
+		if u.auth.Organization == nil || u.auth.Organization.Slug != slug {
+			return nil, refuse("invalid_scope", "A refresh cannot change the organization.")
+		}
+		asked[n] = "org" // as it was granted
+	}
 	var scopes []string
 	for _, s := range u.auth.Grant.Scopes {
 		if slices.Contains(u.client.scopes, s) && (len(asked) == 0 || slices.Contains(asked, s)) {
@@ -110,11 +121,7 @@ func (g *refreshGrant) narrow(_ context.Context, u *unit, asked []string) ([]str
 		}
 	}
 	for _, s := range asked {
-		slug, isOrg := strings.CutPrefix(s, "org:")
-		if isOrg && (u.auth.Organization == nil || u.auth.Organization.Slug != slug) {
-			return nil, refuse("invalid_scope", "A refresh cannot change the organization.")
-		}
-		if !isOrg && !slices.Contains(u.auth.Grant.Scopes, s) {
+		if !slices.Contains(u.auth.Grant.Scopes, s) {
 			return nil, refuse("invalid_scope", "A refresh cannot ask for a scope that was not granted.")
 		}
 	}

@@ -75,7 +75,7 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 		return j, nil
 	}
 	j.Visit = v
-	if q.hint != nil && q.hint.Subject != v.User.Sub.String() {
+	if q.subjects != nil && !slices.Contains(q.subjects, v.User.Sub.String()) {
 		// The request is about somebody else. Ask once; who signs in then and is
 		// still another is no answer to it.
 		if f.SignInAfter.Before(f.RequestedAt) {

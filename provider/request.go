@@ -29,20 +29,19 @@ type request struct {
 	pushed secret.Hash // the pushed request they came from; zero if none
 	target target
 
-	scopes   []string // known ones, in order, without duplicates
-	resource string   // the one that the access token is to be for; "" if none is named
-	audience []string
-	prompt   []string
-	maxAge   time.Duration // -1 if not asked
-	acr      []string      // acr_values, or the values of an essential acr
-	acrMust  bool
-	claims   string   // the claims parameter as validated JSON; "" if none
-	agree    []string // scopes, and those that the claims parameter's claims belong to: what the person is asked
-	// tokenHint is what id_token_hint says; hint is that, or the sub that the claims
-	// parameter asks for. Both are nil if the request names nobody.
-	tokenHint *storage.Hint
-	hint      *storage.Hint
-	org       identity.OrganizationQuestion
+	scopes    []string // known ones, in order, without duplicates
+	resource  string   // the one that the access token is to be for; "" if none is named
+	audience  []string
+	prompt    []string
+	maxAge    time.Duration // -1 if not asked
+	acr       []string      // acr_values, or the values of an essential acr
+	acrMust   bool
+	claims    string        // the claims parameter as validated JSON; "" if none
+	agree     []string      // scopes, and those that the claims parameter's claims belong to: what the person is asked
+	tokenHint *storage.Hint // what id_token_hint says; nil without one
+	// subjects are the people that id_token_hint and the claims parameter leave; nil if the request is for anybody.
+	subjects []string
+	org      identity.OrganizationQuestion
 }
 
 // open finds the client, the parameters that count, and a registered redirect URI.
@@ -292,10 +291,18 @@ func (p *Provider) checkHint(_ context.Context, q *request) *Error {
 		}
 		q.tokenHint = hint
 	}
-	if q.hint = q.tokenHint; q.hint != nil {
-		q.org.Hint = q.hint.Organization
+	if q.tokenHint != nil {
+		q.org.Hint, q.subjects = q.tokenHint.Organization, []string{q.tokenHint.Subject}
 	}
 	return nil
+}
+
+// restrictSubjects returns those of subjects that are among values; all values if subjects is nil.
+func restrictSubjects(subjects, values []string) []string {
+	if subjects == nil {
+		return values
+	}
+	return slices.DeleteFunc(slices.Clone(subjects), func(sub string) bool { return !slices.Contains(values, sub) })
 }
 
 // checkClaims reads acr_values and the claims parameter (OpenID Connect Core 1.0, section 5.5).
@@ -318,12 +325,13 @@ func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
 			q.acr, q.acrMust = values, acr.Essential
 		}
 	}
-	if sub := asked.subject(); sub != "" {
-		if q.hint != nil && q.hint.Subject != sub {
-			return refuse("login_required", "id_token_hint and the sub claim ask for two people.")
+	for _, part := range []map[string]*claimRequest{asked.IDToken, asked.Userinfo} {
+		sub := part["sub"]
+		if sub == nil || sub.Value == nil && len(sub.Values) == 0 {
+			continue
 		}
-		if q.hint == nil {
-			q.hint = &storage.Hint{Subject: sub}
+		if q.subjects = restrictSubjects(q.subjects, sub.all()); len(q.subjects) == 0 {
+			return refuse("login_required", "id_token_hint and the sub that claims asks for leave nobody who could sign in.")
 		}
 	}
 	q.agree = appendMissing(slices.Clone(q.scopes), asked.permit(q.client.scopes)...)

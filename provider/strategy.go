@@ -101,8 +101,7 @@ func (s *strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosit
 		return "", errors.New("an ID token needs an authorization")
 	}
 	alg := u.client.idTokenAlg()
-	scopes := sess.auth.Grant.Scopes
-	claims := s.p.idTokenClaims(u.client, sess.auth, scopes, sess.nonce, atHash(alg, u.accessToken), u.now)
+	claims := s.p.idTokenClaims(u.client, sess.auth, r.GetGrantedScopes(), sess.nonce, atHash(alg, u.accessToken), u.now)
 	return s.p.sign(alg, keys.TypeIDToken, claims)
 }
 

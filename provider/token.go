@@ -210,6 +210,16 @@ func (p *Provider) scopeForClient(ctx context.Context, c *client, form url.Value
 	if asked := strings.Fields(form.Get("scope")); len(asked) > 0 {
 		granted = nil
 		for _, s := range asked {
+			if slug, isOrg := strings.CutPrefix(s, "org:"); isOrg && c.Organization != uuid.Nil {
+				o, err := p.clientOrganization(ctx, c)
+				if err != nil {
+					return err
+				}
+				if o.Slug != slug {
+					return refuse("invalid_scope", "The scope org:<slug> names another organization than the client's own.")
+				}
+				s = "org"
+			}
 			switch {
 			case slices.Contains(own, s):
 				granted = appendMissing(granted, s)

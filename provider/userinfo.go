@@ -35,7 +35,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.AllowOrigin(w, r, c.allowsOrigin)
-	claims := userinfoClaims(t.auth, t.token.Scopes)
+	claims := userinfoClaims(c, t.auth, t.token.Scopes)
 	alg := c.Metadata.UserinfoSignedResponseAlg
 	if alg == "" {
 		return answer(w, http.StatusOK, claims)
