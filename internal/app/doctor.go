@@ -3,11 +3,13 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -52,6 +54,7 @@ func Doctor(ctx context.Context, opts LoadOptions) []Finding {
 		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
 	d.check("certificate", d.certificate, "TLS_CERT", "TLS_KEY", "ISSUER")
 	d.check("issuer", d.issuer, "ISSUER")
+	d.check("proxies", d.proxies, "ISSUER", "TLS_CERT", "TRUSTED_PROXIES", "ADMIN_LISTEN")
 	return d.found
 }
 
@@ -258,6 +261,35 @@ func (d *doctor) issuer() {
 		return
 	}
 	d.ok("issuer", host+" resolves")
+}
+
+// proxies looks for a proxy that TRUSTED_PROXIES misses: in the configuration, and at the server that runs here.
+func (d *doctor) proxies() {
+	const remedy = "; without it everybody behind the proxy shares its address and one address's limits"
+	seen, running := d.untrustedPeer()
+	addr := seen.Addr()
+	switch {
+	case addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast():
+		d.bad("proxies", "an untrusted peer sends X-Forwarded-For: "+seen.String(), "list the network of your proxy in TRUSTED_PROXIES, for example "+seen.String()+remedy)
+	case d.cfg.Env == Production && d.cfg.secure() && d.cfg.TLSCert == "" && len(d.cfg.TrustedProxies) == 0:
+		d.bad("proxies", "ISSUER is https, so without TLS_CERT a proxy stands in front, and TRUSTED_PROXIES names none", "list the network of your proxy in TRUSTED_PROXIES"+remedy)
+	case seen.IsValid(): // Perhaps any stranger, who must not be able to make a fault of it.
+		d.ok("proxies", "an untrusted peer sends X-Forwarded-For: "+seen.String()+"; if that is your proxy, list it in TRUSTED_PROXIES")
+	case !running:
+		d.skip("proxies", "no server answers at ADMIN_LISTEN, which would say whether an untrusted peer sends X-Forwarded-For")
+	default:
+		d.ok("proxies", "no untrusted peer has sent X-Forwarded-For since the server started")
+	}
+}
+
+// untrustedPeer asks the server that runs here, and reports whether one does.
+func (d *doctor) untrustedPeer() (netip.Prefix, bool) {
+	_, body, err := AskAdmin(d.ctx, d.cfg.AdminListen, "/readyz")
+	var h Health
+	if err != nil || json.Unmarshal(body, &h) != nil {
+		return netip.Prefix{}, false
+	}
+	return h.UntrustedPeer, true
 }
 
 func issuerHost(issuer string) string {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +41,9 @@ const lookFor = time.Second
 type Health struct {
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks"` // "ok", or a sentence
+	// UntrustedPeer is the network of the first peer outside TRUSTED_PROXIES that sent X-Forwarded-For or the like.
+	// Any stranger can send it, so it is no check and changes no Status.
+	UntrustedPeer netip.Prefix `json:"untrusted_peer,omitzero"`
 }
 
 // Check looks at everything the server needs.
@@ -180,6 +186,7 @@ func (s *Server) health(ctx context.Context) Health {
 		s.looked.at = s.app.now()
 	}
 	h := s.looked.health
+	h.UntrustedPeer = s.web.UntrustedPeer()
 	if s.draining.Load() {
 		h.Status, h.Checks = "unavailable", maps.Clone(h.Checks)
 		h.Checks["process"] = "stopping"
@@ -232,6 +239,30 @@ func (s *Server) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return web.Private(s.app.Config.AdminHosts, mux)
+}
+
+// AskAdmin gets a path from the admin listener of the server on this machine, which may listen on all addresses.
+func AskAdmin(ctx context.Context, listen, path string) (res *http.Response, body []byte, err error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Host = "localhost" // ADMIN_LISTEN may name a host that ADMIN_HOSTS does not
+	if res, err = http.DefaultClient.Do(req); err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	return res, body, err
 }
 
 // watch keeps the readiness metrics current.

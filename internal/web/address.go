@@ -53,6 +53,52 @@ func (web *Web) clientAddr(r *http.Request, trusted bool) netip.Addr {
 	return addr
 }
 
+// forwardingHeaders name the client that a proxy speaks for.
+var forwardingHeaders = []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"}
+
+// noteUntrusted remembers the first untrusted peer that speaks for a client, and logs it once: a proxy that is missing in
+// TRUSTED_PROXIES gives everybody its own address, and the limits of that one address. The header's value is a
+// stranger's text and is not logged.
+func (web *Web) noteUntrusted(r *http.Request) {
+	if web.untrusted.Load() != nil {
+		return
+	}
+	for _, name := range forwardingHeaders {
+		if len(r.Header[name]) == 0 {
+			continue
+		}
+		network := networkOf(peerAddr(r))
+		if network.IsValid() && web.untrusted.CompareAndSwap(nil, &network) {
+			web.log.Warn("an untrusted peer sends "+name+", which is not believed", "network", network.String(),
+				"remedy", "if this is your proxy, list its network in TRUSTED_PROXIES and let it send X-Forwarded-For; "+
+					"until then everybody behind it shares one address and its limits")
+		}
+		return
+	}
+}
+
+// UntrustedPeer returns the network of the first peer outside TrustedProxies that spoke for a client behind it, and the
+// zero Prefix if none has.
+func (web *Web) UntrustedPeer() netip.Prefix {
+	if network := web.untrusted.Load(); network != nil {
+		return *network
+	}
+	return netip.Prefix{}
+}
+
+// networkOf is an IPv4 address alone or an IPv6 /64, which are one customer's; the zero Prefix for no address.
+func networkOf(addr netip.Addr) netip.Prefix {
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	network, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return network
+}
+
 // cutLast splits "a, b, c" into "a, b" and "c".
 func cutLast(list string) (rest, last string, more bool) {
 	i := strings.LastIndexByte(list, ',')

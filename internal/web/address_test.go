@@ -2,7 +2,9 @@ package web
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -92,5 +94,58 @@ func TestForwardedSchemeHostAndID(t *testing.T) {
 				t.Errorf("got %+v, %v, want scheme %s and id %s", got, err, test.wantScheme, id)
 			}
 		})
+	}
+}
+
+// A proxy that TRUSTED_PROXIES misses gives everybody its own address: the log says so once, whatever header shows it.
+func TestAnUntrustedPeerThatForwardsIsLoggedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		peer, header, value, network string
+	}{
+		"X-Forwarded-For":   {"192.0.2.7:4711", "X-Forwarded-For", "203.0.113.66", "192.0.2.7/32"},
+		"Forwarded":         {"[2001:db8:1:2::7]:4711", "Forwarded", "for=203.0.113.66", "2001:db8:1:2::/64"},
+		"X-Real-IP":         {"172.17.0.1:4711", "X-Real-IP", "203.0.113.66", "172.17.0.1/32"},
+		"IPv4 within IPv6":  {"[::ffff:192.0.2.9]:4711", "X-Forwarded-For", "garbage 203.0.113.66", "192.0.2.9/32"},
+		"a link-local zone": {"[fe80::1%eth0]:4711", "X-Forwarded-For", "203.0.113.66", "fe80::/64"},
+		"a trusted peer":    {"10.1.2.3:4711", "X-Forwarded-For", "203.0.113.66", ""},
+		"no such header":    {"192.0.2.7:4711", "X-Forwarded-Proto", "https", ""},
+		"no address":        {"@", "X-Forwarded-For", "203.0.113.66", ""},
+	} {
+		tw := newWeb(t)
+		rt := tw.router()
+		var wait sync.WaitGroup
+		for n := range 8 {
+			wait.Go(func() {
+				r := request("GET", "/page", c.header, c.value)
+				if r.RemoteAddr = c.peer; n%2 == 1 {
+					delete(r.Header, http.CanonicalHeaderKey(c.header))
+				}
+				do(rt, r)
+			})
+		}
+		wait.Wait()
+		other := request("GET", "/page", c.header, c.value)
+		if c.network != "" {
+			other.RemoteAddr = "198.51.100.1:4711"
+			do(rt, other)
+		}
+		got := ""
+		if p := tw.UntrustedPeer(); p.IsValid() {
+			got = p.String()
+		}
+		if got != c.network {
+			t.Errorf("%s: the untrusted peer is %q, want %q", name, got, c.network)
+		}
+		want := 0
+		if c.network != "" {
+			want = 1
+		}
+		log := tw.log.String()
+		if n := strings.Count(log, `"level":"WARN"`); n != want || want == 1 && (!strings.Contains(log, `"network":"`+c.network+`"`) || !strings.Contains(log, "TRUSTED_PROXIES")) {
+			t.Errorf("%s: %d warnings, want %d with the network and the remedy:\n%s", name, n, want, log)
+		}
+		if c.network != "" && strings.Contains(log, "203.0.113.66") {
+			t.Errorf("%s: the log repeats what a stranger wrote:\n%s", name, log)
+		}
 	}
 }

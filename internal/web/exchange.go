@@ -125,6 +125,9 @@ func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	x.client = web.clientAddr(r, trusted)
 	x.scheme = schemeOf(r, trusted)
 	x.id = requestID(r, trusted)
+	if !trusted {
+		web.noteUntrusted(r)
+	}
 
 	header := w.Header()
 	for name, values := range web.headers {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-id/sallyport/templates"
@@ -52,6 +53,8 @@ type Web struct {
 	unavailable func(error) bool
 	observe     func(route, method string, status int, took time.Duration)
 	now         func() time.Time
+	// untrusted is the network of the first untrusted peer that wrote of a client behind it; nil until one does.
+	untrusted atomic.Pointer[netip.Prefix]
 }
 
 // New returns a Web for c. It fails if the issuer is not scheme://host[:port].
