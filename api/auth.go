@@ -89,11 +89,14 @@ func (a *API) login(c *call) (answer, error) {
 	}
 	u := found.User
 	signIn := session.SignIn{User: u.ID, PasswordHash: found.PasswordHash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}
-	complete := !identity.Half(u.Factors, identity.ACRPassword)
-	if complete && !attempt.Known() {
-		if signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, u, a.origin(c)); err != nil {
-			return answer{}, err
-		}
+	switch half := identity.Half(u.Factors, identity.ACRPassword); {
+	case half && a.limits.Devices.KnownSince(a.source(c).Device, u.EmailKey, device.ByFactor).IsZero():
+		signIn.Owed, err = a.identity.WatchSecondStep()
+	case !half && !attempt.Known():
+		signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, u, a.origin(c))
+	}
+	if err != nil {
+		return answer{}, err
 	}
 	out, err := a.start(c, u, signIn, in.Token)
 	if errors.Is(err, storage.ErrConflict) { // the password was changed, or the person disabled, since it was read

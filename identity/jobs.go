@@ -31,6 +31,7 @@ func (i *Identity) MessageHandlers() map[string]mail.Handler {
 	return map[string]mail.Handler{
 		registrationRequested: i.decideRegistration,
 		recoveryRequested:     i.decideRecovery,
+		secondStepOwed:        i.decideSecondStep,
 	}
 }
 

@@ -1,7 +1,11 @@
 package identity
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/mail"
@@ -63,4 +67,57 @@ func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from Ori
 		return nil, err
 	}
 	return i.letter(u, mail.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account", From: i.from(from)}, "")
+}
+
+const (
+	// secondStepOwed is the kind of the message that asks whether a second step was passed.
+	secondStepOwed = "second step owed"
+	// secondStepTime is how long a person may take to find their phone before they are mailed.
+	secondStepTime = 10 * time.Minute
+)
+
+// owedStep is the payload of such a message.
+type owedStep struct {
+	Session uuid.UUID `json:"session"`
+}
+
+// WatchSecondStep goes with a sign-in that has yet to pass its second step, on a device
+// on which none was passed before. If it is not passed within 10 minutes, the person is
+// told that somebody has their password.
+func (i *Identity) WatchSecondStep() (*storage.Message, error) {
+	payload, err := json.Marshal(owedStep{}) // the store puts the sid in the place of the nil UUID
+	return &storage.Message{Kind: secondStepOwed, Payload: payload, AvailableAt: i.clock().Add(secondStepTime)}, err
+}
+
+// decideSecondStep mails a person whose password was entered in a session that still
+// lacks the second step, or ended without it: once a day (UTC), so that whoever has the
+// password cannot bury other mails.
+func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) error {
+	var owed owedStep
+	if err := json.Unmarshal(m.Payload, &owed); err != nil {
+		return mail.GiveUp(err)
+	}
+	s, err := i.store.SessionByID(ctx, owed.Session)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	u, err := i.store.User(ctx, s.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if !u.Active() || !u.Proven() || !Half(u.Factors, s.ACR) {
+		return nil
+	}
+	from := Origin{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}
+	letter, err := i.letter(u, mail.SecondStepMissed{Name: u.Profile.Name, PasswordLink: i.issuer + "/account/password", From: from},
+		"second-step-missed "+u.ID.String()+" "+m.CreatedAt.UTC().Format(time.DateOnly))
+	if err != nil {
+		return mail.GiveUp(err)
+	}
+	defer i.wake()
+	return i.store.EnqueueOnce(ctx, letter, origin(with(&storage.Event{Type: "session.second_step_missed", User: u.ID}, "session", s.ID), from))
 }

@@ -52,27 +52,45 @@ func (s *Store) Enqueue(ctx context.Context, messages ...*Message) error {
 	return fault("enqueue a message", err)
 }
 
+// EnqueueOnce writes a message with the event that says so, or neither where there is
+// a message with its Dedupe already.
+func (s *Store) EnqueueOnce(ctx context.Context, m *Message, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.enqueueOne(ctx, m)
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.event(ctx, e)
+	})
+	return fault("enqueue a message", err)
+}
+
 // enqueue writes messages within t.
 func (t *tx) enqueue(ctx context.Context, messages ...*Message) error {
 	for _, m := range messages {
-		if m.ID == uuid.Nil {
-			m.ID = uuid.Must(uuid.NewV7())
-		}
-		now := t.s.clock()
-		m.CreatedAt = now
-		if m.AvailableAt.IsZero() {
-			m.AvailableAt = now
-		}
-		var dedupe any
-		if m.Dedupe != "" {
-			dedupe = m.Dedupe
-		}
-		if _, err := t.exec(ctx, `INSERT INTO outbox (id, kind, dedupe, payload, created_at, available_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
-			id(m.ID), m.Kind, dedupe, string(m.Payload), usec(m.CreatedAt), usec(m.AvailableAt)); err != nil {
+		if _, err := t.enqueueOne(ctx, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// enqueueOne returns 0 where there is a message with its Dedupe already.
+func (t *tx) enqueueOne(ctx context.Context, m *Message) (int64, error) {
+	if m.ID == uuid.Nil {
+		m.ID = uuid.Must(uuid.NewV7())
+	}
+	now := t.s.clock()
+	m.CreatedAt = now
+	if m.AvailableAt.IsZero() {
+		m.AvailableAt = now
+	}
+	var dedupe any
+	if m.Dedupe != "" {
+		dedupe = m.Dedupe
+	}
+	return t.exec(ctx, `INSERT INTO outbox (id, kind, dedupe, payload, created_at, available_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
+		id(m.ID), m.Kind, dedupe, string(m.Payload), usec(m.CreatedAt), usec(m.AvailableAt))
 }
 
 // dueMessage and leaseMessages read outbox_due, whose order is theirs: what they
@@ -211,9 +229,10 @@ func (s *Store) Message(ctx context.Context, messageID uuid.UUID) (*Message, err
 }
 
 // WaitingMessages counts the messages that are not delivered yet, and says when
-// the oldest of them was written; the zero time if there is none.
+// the oldest of them was written; the zero time if there is none. Those that are for
+// a later time do not count.
 func (s *Store) WaitingMessages(ctx context.Context) (n int, oldest time.Time, err error) {
-	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL`).Scan(&n, instant{&oldest})
+	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL AND (attempts > 0 OR available_at <= ?)`, usec(s.clock())).Scan(&n, instant{&oldest})
 	return n, oldest, fault("count messages", err)
 }
 

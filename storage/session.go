@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -69,7 +70,10 @@ type SignIn struct {
 	StepUp bool
 	// Notice is sent if the session is a new one of somebody who has signed in before,
 	// however long ago: the mail about a sign-in from a new device. nil for none.
-	Notice    *Message
+	Notice *Message
+	// Owed is looked at later: whether the second step of this sign-in was passed. The
+	// nil UUID in its payload stands for the sid. nil for none.
+	Owed      *Message
 	RequestID string
 	// Personal goes into the events: address, browser.
 	Personal map[string]string
@@ -142,7 +146,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API,
 		now, in.Browser,
 		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
-	args = append(args, noticeArgs(in, now)...)
+	args = append(append(args, noticeArgs(in, now)...), owedArgs(in.Owed, now)...)
 	args = append(append(args, ended...), started...)
 	err = s.rowW(ctx, `WITH allowed AS (
 			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
@@ -171,22 +175,25 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 			WHERE `+noticeDue+`
 		), now_in AS (
 			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
+		), owed AS (
+			INSERT INTO outbox (id, kind, payload, created_at, available_at)
+			SELECT CAST(? AS uuid), CAST(? AS text), `+putSID+`, CAST(? AS bigint), CAST(? AS bigint) FROM now_in WHERE CAST(? AS uuid) IS NOT NULL
 		), end_event AS (`+endedEvent+`), start_event AS (
 			INSERT INTO audit_events (`+eventColumns+`)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CASE WHEN renewed THEN 'session.renewed' ELSE CAST(? AS text) END, CAST(? AS uuid), CAST(? AS uuid), CAST(? AS uuid),
-				CAST(? AS text), CAST(? AS text), `+sidInFacts+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
+				CAST(? AS text), CAST(? AS text), `+putSID+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
 		) SELECT id, renewed FROM now_in`, args...).Scan(&out.ID, &out.Renewed)
 	return out, err
 }
 
-// sidInFacts puts a row's id in the place of the nil UUID in an event's facts.
-const sidInFacts = `replace(CAST(? AS text), '00000000-0000-0000-0000-000000000000', CAST(id AS text))`
+// putSID puts a row's id in the place of the nil UUID in an event's facts or a message.
+const putSID = `replace(CAST(? AS text), '00000000-0000-0000-0000-000000000000', CAST(id AS text))`
 
 // endedEvent writes the event of each row of ended (id, user_id). It takes the
 // arguments of (*Event).args; a person it leaves out is the session's own.
 const endedEvent = `INSERT INTO audit_events (` + eventColumns + `)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid), COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
-				CAST(? AS text), CAST(? AS text), ` + sidInFacts + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
+				CAST(? AS text), CAST(? AS text), ` + putSID + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
 
 // noticeDue is when a notice goes out: not at a person's first sign-in, and, as a
 // program has no cookie to be known by, not where their last sessions of programs
@@ -207,6 +214,17 @@ func noticeArgs(in *SignIn, now any) []any {
 		args = []any{id(m.ID), m.Kind, string(m.Payload), now, now, id(m.ID)}
 	}
 	return append(args, id(n.UserID), n.API, id(n.UserID), n.Browser, n.Network4, n.Network6)
+}
+
+// owedArgs are those of the statement that writes SignIn.Owed.
+func owedArgs(m *Message, now any) []any {
+	if m == nil {
+		return []any{nil, "", "", now, now, nil}
+	}
+	if m.ID == uuid.Nil {
+		m.ID = uuid.Must(uuid.NewV7())
+	}
+	return []any{id(m.ID), m.Kind, string(m.Payload), now, usec(m.AvailableAt), id(m.ID)}
 }
 
 // returnFlow gives a network back the new flow that a sign-in was made in: many people
@@ -246,6 +264,13 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 	if _, err := t.exec(ctx, `UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
 		WHERE browser_hash = ? AND spent_at IS NULL`, n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser); err != nil {
 		return out, err
+	}
+	if in.Owed != nil {
+		m := *in.Owed
+		m.Payload = json.RawMessage(strings.ReplaceAll(string(m.Payload), uuid.Nil.String(), out.ID.String()))
+		if err := t.enqueue(ctx, &m); err != nil {
+			return out, err
+		}
 	}
 	started[8] = strings.ReplaceAll(started[8].(string), uuid.Nil.String(), out.ID.String())
 	_, err = t.exec(ctx, insertEvent, started...)
@@ -341,6 +366,15 @@ func (s *Store) Session(ctx context.Context, browser secret.Hash) (*Session, err
 	err := s.row(ctx, `SELECT `+sessionColumns+` FROM sessions s WHERE s.token_hash = ? AND s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?`,
 		browser, now, now).Scan(row.dest()...)
 	if err != nil {
+		return nil, fault("read a session", err)
+	}
+	return &row, nil
+}
+
+// SessionByID returns a session, ended and expired ones too until they are swept.
+func (s *Store) SessionByID(ctx context.Context, sid uuid.UUID) (*Session, error) {
+	var row Session
+	if err := s.row(ctx, `SELECT `+sessionColumns+` FROM sessions s WHERE s.id = ?`, id(sid)).Scan(row.dest()...); err != nil {
 		return nil, fault("read a session", err)
 	}
 	return &row, nil

@@ -142,6 +142,17 @@ func (m NewDevice) mail() (string, frame) {
 	return "newdevice", frame{name: m.Name, link: m.AccountLink, from: m.From}
 }
 
+// SecondStepMissed is the notice that the right password was entered on a device that
+// was not used before, and the second step was not passed.
+type SecondStepMissed struct {
+	Name, PasswordLink string
+	From               Origin
+}
+
+func (m SecondStepMissed) mail() (string, frame) {
+	return "secondstepmissed", frame{name: m.Name, link: m.PasswordLink, from: m.From}
+}
+
 // MFADeadline warns that a second step will be asked for. Wants is in words,
 // "a passkey"; an empty Organization is the whole service.
 type MFADeadline struct {
@@ -186,7 +197,7 @@ func (m EmailChanged) mail() (string, frame) {
 // mails is one of each kind.
 func mails() []Mail {
 	return []Mail{VerifyEmail{}, CompleteRegistration{}, AlreadyRegistered{}, PasswordReset{}, PasswordChanged{}, FactorAdded{}, FactorRemoved{},
-		RecoveryCodeUsed{}, NewDevice{}, MFADeadline{}, Invitation{}, AccountGone{}, EmailChanged{}}
+		RecoveryCodeUsed{}, NewDevice{}, SecondStepMissed{}, MFADeadline{}, Invitation{}, AccountGone{}, EmailChanged{}}
 }
 
 // MailKind is the word that a waiting mail is kept under, for DecodeMail.

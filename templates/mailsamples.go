@@ -34,6 +34,7 @@ func MailSamples() []MailSample {
 		{"mail-recoverycodeused", RecoveryCodeUsed{Name: bob, Left: 2, AccountLink: account, From: from}},
 		{"mail-recoverycodeused-last", RecoveryCodeUsed{Name: bob, AccountLink: account, From: from}},
 		{"mail-newdevice", NewDevice{Name: bob, AccountLink: account, From: from}},
+		{"mail-secondstepmissed", SecondStepMissed{Name: bob, PasswordLink: account + "/password", From: from}},
 		{"mail-mfadeadline", MFADeadline{Name: bob, Organization: "Acme Corp", Wants: "a passkey", Deadline: from.At.AddDate(0, 0, 14), Link: account}},
 		{"mail-mfadeadline-service", MFADeadline{Name: bob, Wants: "a second step", Deadline: from.At.AddDate(0, 0, 1), Link: account}},
 		{"mail-invitation", Invitation{Organization: "Acme Corp", Inviter: "Alice Example", Role: "a member", Link: issuer + "/invite?token=" + token, ValidFor: 7 * 24 * time.Hour}},

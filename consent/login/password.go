@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -87,10 +88,14 @@ func (v visit) overtaken(err error) bool {
 // session.Manager.SignIn.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, u *storage.User, known bool, in session.SignIn) (err error) {
 	// A password alone signs nobody in who has a second step, which mails by itself.
-	if !known && !identity.Half(u.Factors, in.ACR) {
-		if in.Notice, err = p.identity.NoticeOfSignIn(r.Context(), u, p.origin(r)); err != nil {
-			return err
-		}
+	switch half := identity.Half(u.Factors, in.ACR); {
+	case half && p.limits.Devices.KnownSince(p.source(r).Device, u.EmailKey, device.ByFactor).IsZero():
+		in.Owed, err = p.identity.WatchSecondStep()
+	case !half && !known:
+		in.Notice, err = p.identity.NoticeOfSignIn(r.Context(), u, p.origin(r))
+	}
+	if err != nil {
+		return err
 	}
 	if err := p.sessions.SignIn(w, r, in); err != nil {
 		return err

@@ -123,5 +123,8 @@ func (s *Server) undecided(t testing.TB, kind string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(slices.DeleteFunc(messages, func(m *storage.Message) bool { return !m.DoneAt.IsZero() }))
+	return len(slices.DeleteFunc(messages, func(m *storage.Message) bool {
+		later := m.Attempts == 0 && m.AvailableAt.After(s.Clock.Now())
+		return later || !m.DoneAt.IsZero()
+	}))
 }

@@ -15,6 +15,7 @@ type (
 	FactorRemoved        = templates.FactorRemoved
 	RecoveryCodeUsed     = templates.RecoveryCodeUsed
 	NewDevice            = templates.NewDevice
+	SecondStepMissed     = templates.SecondStepMissed
 	MFADeadline          = templates.MFADeadline
 	Invitation           = templates.Invitation
 	AccountDeleted       = templates.AccountGone

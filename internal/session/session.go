@@ -138,6 +138,8 @@ type SignIn struct {
 	AMR    []string // RFC 8176
 	// Notice is mailed if this is a new session and not the person's first; nil for none.
 	Notice *storage.Message
+	// Owed goes with a sign-in that has yet to pass its second step; see storage.SignIn.
+	Owed *storage.Message
 }
 
 // SignIn signs the person in under a new token. If they were signed in here
@@ -160,7 +162,7 @@ func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), now.Add(m.lifetime)), ExpiresAt: now.Add(m.lifetime),
 	}
 	return &storage.SignIn{
-		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Notice: in.Notice, RequestID: m.requestID(r.Context()),
+		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Notice: in.Notice, Owed: in.Owed, RequestID: m.requestID(r.Context()),
 		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
 	}
 }
