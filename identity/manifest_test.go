@@ -206,7 +206,7 @@ func TestTheFileIsTheTruthAboutWhatItOwns(t *testing.T) {
 	})
 }
 
-// What becomes the file's is disabled or deleted when the file names it no more: an operator must see that coming.
+// A client that the file takes over ends when the file names it no more: an operator must see that coming.
 func TestAPlanNamesWhatTheFileTakesOver(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		if err := in.Seed(t.Context(), Operator(), SeedOptions{}); err != nil {

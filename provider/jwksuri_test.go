@@ -212,7 +212,7 @@ func TestNothingIsFetchedFromInside(t *testing.T) {
 	}
 }
 
-// What is too weak to register by value is too weak to verify with when it is fetched.
+// A key that is too weak to register by value is too weak to verify with when it is fetched.
 // A set may hold it beside good keys: clients publish keys for other purposes too.
 func TestAFetchedKeyIsAsStrongAsARegisteredOne(t *testing.T) {
 	good := newKeyring(t)

@@ -130,7 +130,7 @@ func TestUserinfoLeavesOutOrganizationsWhosePolicyIsNotMet(t *testing.T) {
 	})
 }
 
-// What was proven counts, not what was enrolled since; and a stricter policy asks
+// The proven factor counts, not one that was enrolled since; and a stricter policy asks
 // again, after its grace, while the one before it goes on.
 func TestUserinfoTellsOrganizationsWhosePolicyTheGrantMeets(t *testing.T) {
 	both, tech := []string{"acme-corp", "tech-startup"}, []string{"tech-startup"}

@@ -107,8 +107,8 @@ func TestTheErrorAboutPKCENamesBothCures(t *testing.T) {
 	})
 }
 
-// What a registration without a demand lets through is counted, and only that: an operator sees which clients an attacker
-// could inject a code into.
+// Unprotected requests are counted where a registration lets them through, and no others: an operator sees which
+// clients an attacker could inject a code into.
 func TestRequestsWithNeitherPKCENorNonceAreCounted(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: pkceClients}, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)

@@ -129,7 +129,7 @@ func TestClaimant(t *testing.T) {
 	})
 }
 
-// What runs is counted apart from failures, moves no window, and neither falls below zero.
+// Running attempts are counted apart from failures and move no window, and neither count falls below zero.
 func TestWhatRunsIsCountedApart(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		clock := stopClock(s)

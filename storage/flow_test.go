@@ -107,7 +107,7 @@ func TestUnopenedFlowsMakeRoom(t *testing.T) {
 	})
 }
 
-// Somebody known is refused nothing, and costs nobody else a flow: beyond the budget
+// A known person is refused nothing, and costs nobody else a flow: beyond the budget
 // the oldest flows of their own go, those that no browser has opened before others.
 func TestKnownDevicesAreNeverRefused(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {

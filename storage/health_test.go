@@ -86,7 +86,7 @@ func TestATriedWriteSaysWhatIsWrong(t *testing.T) {
 	})
 }
 
-// What is behind a request's calls adds up: a database that is slow, rather than
+// The calls of a request add up: a database that is slow, rather than
 // silent, does not hold a request longer than one that is silent.
 func TestTheCallsOfARequestShareOneLimit(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {

@@ -35,7 +35,8 @@ func OpenReadOnly(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	pool := sqlx.NewDb(sql.OpenDB(readOnlyConnector(path)), "sqlite3")
-	s := &Store{engine: SQLite, writer: pool, reader: pool, aside: pool, path: path, now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
+	s := &Store{engine: SQLite, writer: pool, reader: pool, aside: pool, path: path,
+		now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -154,7 +154,7 @@ func (a *authorizing) liveGrants(t *testing.T) int {
 }
 
 // A request reads who is signed in and what they agreed to, and writes the code later.
-// What was withdrawn in between must not give access for 90 days more.
+// A consent that was withdrawn in between must not give access for 90 days more.
 func TestNoCodeRestsOnWhatWasWithdrawn(t *testing.T) {
 	more := append(withdrawals[:len(withdrawals):len(withdrawals)], []struct {
 		name   string
@@ -201,7 +201,7 @@ func TestNoCodeRestsOnWhatWasWithdrawn(t *testing.T) {
 	})
 }
 
-// What the person did in another tab meanwhile counts too, and no code is written
+// An act of the person in another tab meanwhile counts too, and no code is written
 // that nobody agreed to.
 func TestNoCodeRestsOnAFlowThatChanged(t *testing.T) {
 	changes := map[string]func(t *testing.T, a *authorizing, in *IssueCode){

@@ -50,7 +50,7 @@ func folder(t *testing.T) string {
 	return b.String()
 }
 
-// What says that it changes nothing is run on machines that serve, and before there is anything.
+// Operators run doctor on machines that serve, and before there is anything, because it says that it changes nothing.
 func TestDoctorChangesNothing(t *testing.T) {
 	f := emptyFolder(t)
 	unchanged := func(when string, args ...string) {

@@ -14,7 +14,8 @@ import (
 
 func (p *program) orgs() *cobra.Command {
 	cmd := &cobra.Command{Use: "orgs", Short: "Look after organizations, their members and what they ask of them"}
-	cmd.AddCommand(p.orgsCreate(), p.orgsList(), p.orgsAddMember(), p.orgsRemoveMember(), p.orgsInvite(), p.orgsInvitations(), p.orgsConfirmInvitation(), p.orgsRevokeInvitation(), p.orgsMFAPolicy(), p.orgsCompliance())
+	cmd.AddCommand(p.orgsCreate(), p.orgsList(), p.orgsAddMember(), p.orgsRemoveMember(),
+		p.orgsInvite(), p.orgsInvitations(), p.orgsConfirmInvitation(), p.orgsRevokeInvitation(), p.orgsMFAPolicy(), p.orgsCompliance())
 	return cmd
 }
 

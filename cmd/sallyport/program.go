@@ -108,7 +108,9 @@ func (p *program) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
 	flags.StringArrayVar(&p.set, "set", nil, "set a configuration `KEY=VALUE`, such as ISSUER=https://id.example.com")
-	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(), p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(), p.copy(), p.restored(), p.doctor(), p.healthcheck(), p.version())
+	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(),
+		p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(),
+		p.copy(), p.restored(), p.doctor(), p.healthcheck(), p.version())
 	return root
 }
 
@@ -164,7 +166,9 @@ func (p *program) options(cfg *app.Config) app.Options {
 	json := cfg.LogFormat == "json" || cfg.LogFormat == "" && !terminal(p.err)
 	var h slog.Handler = slog.NewJSONHandler(p.err, &slog.HandlerOptions{Level: cfg.LogLevel})
 	if !json {
-		h = tint.NewTextHandler(p.err, &tint.Options{Level: cfg.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.err)})
+		h = tint.NewTextHandler(p.err, &tint.Options{
+			Level: cfg.LogLevel, TimeFormat: time.TimeOnly, NoColor: !terminal(p.err),
+		})
 	}
 	log := slog.New(h)
 	app.CaptureStandardLog(log)

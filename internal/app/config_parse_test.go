@@ -125,7 +125,7 @@ func TestKeysAreReadInEveryUsualForm(t *testing.T) {
 	}
 }
 
-// What a person types, or a pattern makes, can be guessed although it is long. Every
+// A key that a person types, or a pattern makes, can be guessed although it is long. Every
 // key of a list counts, for each of them verifies or opens.
 func TestAKeyThatWasMadeUpIsRefused(t *testing.T) {
 	sequence := make([]byte, 32)

@@ -23,7 +23,7 @@ func kid(t *testing.T, token string) string {
 	return id
 }
 
-// What people and apps had before an installation moves to another engine works after it, and what was over stays over.
+// Sessions, tokens and factors work after a move to the other engine, and those that were over stay over.
 func TestAnInstallationGoesOnAfterItMovedToTheOtherEngine(t *testing.T) {
 	for source, target := range map[storage.Engine]storage.Engine{storage.SQLite: storage.Postgres, storage.Postgres: storage.SQLite} {
 		t.Run("from "+string(source), func(t *testing.T) {

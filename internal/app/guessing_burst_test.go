@@ -74,7 +74,7 @@ func TestNeighboursDoNotLockAKnownBrowserOut(t *testing.T) {
 	})
 }
 
-// Somebody who knows the password cannot use up the owner's tries with a key that does not fit.
+// A thief of the password cannot use up the owner's tries with a key that does not fit.
 func TestKeysThatDoNotFitUseUpNothing(t *testing.T) {
 	harness.EachEngine(t, bursts, func(t *testing.T, s *harness.Server) {
 		s.Phone(t, harness.Bob)

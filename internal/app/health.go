@@ -24,7 +24,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// What a look at the database and at Redis may take: /readyz answers within two
+// Looks at the database and at Redis may take this long: /readyz answers within two
 // seconds, and the one must not be blamed for the other.
 const (
 	checkTimeout = 1200 * time.Millisecond

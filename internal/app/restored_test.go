@@ -52,7 +52,7 @@ func TestNothingOldWorksAfterARestoredBackup(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			// What happens to the original is lost with it.
+			// The changes to the original are lost with it.
 			rp.Redeem(t, code, r)
 			rp.Refresh(t, tokens.RefreshToken)
 			a := s.Browser(t)

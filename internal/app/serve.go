@@ -65,7 +65,9 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	go func() { defer close(stopped); s.Run(background) }()
 	defer func() { stop(); <-stopped }()
 
-	servers := []*http.Server{web.NewServer(s.Handler(), a.Log, s.draining.Load), web.NewServer(s.Admin(), a.Log, s.draining.Load)}
+	servers := []*http.Server{
+		web.NewServer(s.Handler(), a.Log, s.draining.Load), web.NewServer(s.Admin(), a.Log, s.draining.Load),
+	}
 	failed := make(chan error, len(servers))
 	for i, l := range []net.Listener{public, admin} {
 		go func() { failed <- servers[i].Serve(l) }()
@@ -89,9 +91,9 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	return err
 }
 
-// drain says that this node is not ready and goes on answering, for DRAIN_DELAY: a load balancer needs that long to
-// notice, and sends requests meanwhile. Connections that carry a request end with its response. Idle ones stay open, for
-// a request may be on its way on each of them. It ends early if a listener fails.
+// drain says that this node is not ready and goes on answering, for DRAIN_DELAY: a load balancer needs that long
+// to notice, and sends requests meanwhile. Connections that carry a request end with its response. Idle ones stay
+// open, for a request may be on its way on each of them. It ends early if a listener fails.
 func (s *Server) drain(failed <-chan error) error {
 	s.draining.Store(true)
 	delay := s.app.Config.DrainDelay

@@ -128,7 +128,9 @@ func (s *Server) lay() error {
 		return err
 	}
 	s.tally = tally.New(a.Store, a.Log, a.now)
-	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring, Devices: device.New(a.keyring, cfg.secure(), a.now), Tally: s.tally, Redis: s.redis, Logger: a.Log, Now: a.now})
+	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring,
+		Devices: device.New(a.keyring, cfg.secure(), a.now), Tally: s.tally,
+		Redis: s.redis, Logger: a.Log, Now: a.now})
 	return err
 }
 
@@ -136,7 +138,8 @@ func (s *Server) lay() error {
 func (s *Server) openDoors(rt *web.Router) error {
 	a, cfg := s.app, s.app.Config
 	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
-		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: s.guard, Counts: s.metrics, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
+		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: s.guard, Counts: s.metrics,
+		OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
 	if err != nil {
 		return err
 	}

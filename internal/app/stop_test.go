@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What stops a process must give it the time that draining and finishing take.
+// A supervisor must give the process the time that draining and finishing take.
 func TestExamplesGiveTheProcessTimeToStop(t *testing.T) {
 	if drain := mustLoad(t).DrainDelay; drain != 0 {
 		t.Errorf("development: got DRAIN_DELAY %v, want 0", drain)

@@ -250,7 +250,7 @@ func TestPushedRequestsCannotFillTheDisk(t *testing.T) {
 	})
 }
 
-// What is stored of a request has at most 16 KiB, whichever way it comes.
+// A stored request has at most 16 KiB, whichever way it comes.
 func TestAStoredRequestHasAtMost16KiB(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		rp, x := s.Portal(), strangerAt(t, s, "127.0.0.1")

@@ -123,8 +123,8 @@ func TestWrongSecretsOnSeveralNodesAreCountedTogether(t *testing.T) {
 	})
 }
 
-// What was not decided is given back: an error of ours is no wrong guess. What was
-// never ended, as by a crash, counts until its window ends.
+// An attempt that was not decided is given back: an error of ours is no wrong guess. One
+// that never ended, as by a crash, counts until its window ends.
 func TestOnlyWhatWasDecidedCounts(t *testing.T) {
 	everyStore(t, func(t *testing.T, a *attack) {
 		reserve := func(i int) *limit.Attempt {

@@ -21,7 +21,7 @@ const (
 	maxAddresses = 5      // named in one event
 )
 
-// Who is who failed at what: a person, a client, or with neither all unknown ones.
+// A Who is a person or client that failed, or with neither all unknown ones.
 type Who struct {
 	Event  string // its type
 	User   uuid.UUID
