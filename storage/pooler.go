@@ -18,6 +18,22 @@ var ErrPooler = errors.New("the connection pooler in front of the database is no
 func (p *pgConnector) findMode(ctx context.Context) error {
 	ctx, done := limit(ctx, false)
 	defer done()
+	err := p.tryMode(ctx)
+	for range 2 { // a connection may also have been cut at that moment
+		if !errors.Is(err, errClosedAtBegin) {
+			break
+		}
+		err = p.tryMode(ctx)
+	}
+	return err
+}
+
+// errClosedAtBegin: a connection that had answered was closed at BEGIN.
+var errClosedAtBegin = fmt.Errorf("%w: it closes the connection at BEGIN, as in statement mode, which has no transactions; "+
+	"use pool_mode = session or transaction", ErrPooler)
+
+// tryMode sets p.mode by what two new connections show.
+func (p *pgConnector) tryMode(ctx context.Context) error {
 	first, err := p.connect(ctx, unknownMode)
 	if err != nil {
 		return err
@@ -53,7 +69,7 @@ func shareSessions(ctx context.Context, first, second *pgConn) (bool, error) {
 	held, err := second.BeginTx(ctx, driver.TxOptions{})
 	if err != nil {
 		if errors.Is(err, driver.ErrBadConn) {
-			return false, fmt.Errorf("%w: it closes the connection at BEGIN, as in statement mode, which has no transactions; use pool_mode = session or transaction", ErrPooler)
+			return false, errClosedAtBegin
 		}
 		return false, err
 	}

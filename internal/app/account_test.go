@@ -117,7 +117,9 @@ func TestNothingOfAnAccountIsOpenBeforeAllIsProven(t *testing.T) {
 					}
 					continue
 				}
-				if slices.Contains(methods, http.MethodGet) {
+				// A session that lacks only a required enrolment may read there which organization asks for it.
+				readable := name == "overdue" && path == "/account/organizations"
+				if slices.Contains(methods, http.MethodGet) && !readable {
 					if p := tc.b.Get(t, path); p.URL.Path != tc.to || p.URL.Query().Get("to") != path {
 						t.Errorf("%s, GET %s: %d at %s", name, path, p.Status, p.URL)
 					}

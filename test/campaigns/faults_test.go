@@ -115,7 +115,7 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 				t.Fatalf("after a worker's panic a sign-in gets %v", refused(after))
 			}
 			metrics := httptest.NewRecorder()
-			s.Server.Admin().ServeHTTP(metrics, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			s.Server.Admin().ServeHTTP(metrics, httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil))
 			if !strings.Contains(metrics.Body.String(), "sallyport_worker_panics_total{") {
 				t.Error("no metric tells of the worker's panic")
 			}
