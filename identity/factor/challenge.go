@@ -56,6 +56,9 @@ type answered struct {
 // take checks that a challenge that came back, in base64url, was given for the
 // same and has not ended. That it was not answered before, only spending it tells.
 func (c challenges) take(text, purpose string, bind secret.Hash, user uuid.UUID) (*answered, error) {
+	if len(text) > 2*challengeLength { // before the work of decoding it
+		return nil, ErrChallenge
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != challengeLength || bind.IsZero() {
 		return nil, ErrChallenge

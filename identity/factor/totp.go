@@ -22,12 +22,13 @@ import (
 // What every authenticator app understands (RFC 6238): SHA-1, which is sound in
 // an HMAC, six digits, half a minute.
 const (
-	totpPeriod  = 30 // seconds
-	totpDigits  = 6
-	totpWindow  = 1  // steps to either side
-	totpSeed    = 20 // bytes: the length of the hash (RFC 4226 section 4, R6)
-	totpWaits   = 30 * time.Minute
-	defaultName = "Authenticator app"
+	totpPeriod   = 30 // seconds
+	totpDigits   = 6
+	totpWindow   = 1  // steps to either side
+	maxTypedCode = 64 // bytes of a code with the spaces around it
+	totpSeed     = 20 // bytes: the length of the hash (RFC 4226 section 4, R6)
+	totpWaits    = 30 * time.Minute
+	defaultName  = "Authenticator app"
 )
 
 var base32Text = base32.StdEncoding.WithPadding(base32.NoPadding)
@@ -183,6 +184,9 @@ func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, er
 // digits is a code as typed: six ASCII digits, with the spaces around and the one
 // in the middle that apps show, and nothing else.
 func digits(typed string) ([]byte, bool) {
+	if len(typed) > maxTypedCode {
+		return nil, false
+	}
 	code := bytes.Trim([]byte(typed), " \t\r\n")
 	if len(code) == totpDigits+1 && code[totpDigits/2] == ' ' {
 		code = append(code[:totpDigits/2:totpDigits/2], code[totpDigits/2+1:]...)
