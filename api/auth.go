@@ -89,10 +89,11 @@ func (a *API) login(c *call) (answer, error) {
 	}
 	u := found.User
 	signIn := session.SignIn{User: u.ID, PasswordHash: found.PasswordHash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}
-	switch half := identity.Half(u.Factors, identity.ACRPassword); {
-	case half && a.limits.Devices.KnownSince(a.source(c).Device, u.EmailKey, device.ByFactor).IsZero():
+	signIn.Half = identity.Half(u.Factors, signIn.ACR)
+	switch {
+	case signIn.Half && a.limits.Devices.KnownSince(a.source(c).Device, u.EmailKey, device.ByFactor).IsZero():
 		signIn.Owed, err = a.identity.WatchSecondStep()
-	case !half && !attempt.Known():
+	case !signIn.Half && !attempt.Known():
 		signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, u, a.origin(c))
 	}
 	if err != nil {

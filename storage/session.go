@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lib/pq"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -66,8 +67,13 @@ type SignIn struct {
 	// spent with the sign-in: ErrSpent if it had been already.
 	Use *FactorUse
 	// StepUp adds a proof to the session that the browser has, which must be this
-	// person's and live, else ErrConflict. Only ACR, AMR and the token change.
+	// person's and live, else ErrConflict. ACR, AMR and the token change, and the
+	// session, which may have been a short one until then, gets its whole lifetime
+	// from when it began.
 	StepUp bool
+	// Bound is how many live sessions of this one's kind the person may have, with
+	// this one; 0 for any number. Those beyond it that were idle longest end.
+	Bound SessionBound
 	// Notice is sent if the session is a new one of somebody who has signed in before,
 	// however long ago: the mail about a sign-in from a new device. nil for none.
 	Notice *Message
@@ -79,10 +85,24 @@ type SignIn struct {
 	Personal map[string]string
 }
 
+// SessionBound bounds the live sessions of a person. Those that have yet to prove a
+// second factor are a kind of their own: a stranger who has the password alone must
+// not be able to end the sessions of its owner.
+type SessionBound struct {
+	Most int
+	// Half: the session has yet to prove a second factor. HalfACR is the ACR by which
+	// such sessions are known among those of a person who has a second factor.
+	Half    bool
+	HalfACR string
+}
+
 // SignedIn tells what became of a sign-in.
 type SignedIn struct {
 	ID      uuid.UUID // the sid
 	Renewed bool      // the same person signed in again: the sid is the old one
+	// Ended are the token hashes of the person's sessions that ended because of the
+	// bound; copies may be kept under them.
+	Ended []secret.Hash
 }
 
 // The reasons of an end, in sessions.end_reason and in the event.
@@ -90,6 +110,7 @@ const (
 	EndSignOut    = "sign_out"
 	EndReplaced   = "replaced"   // somebody else signed in in this browser, or the session had run out
 	EndProtection = "protection" // the browser or the network changed
+	EndBound      = "bound"      // the person signed in more often than SESSIONS_PER_USER
 )
 
 // SignIn makes the browser's session one of this person under a new token: the
@@ -98,6 +119,8 @@ const (
 // Unfinished flows of the browser follow to the new token; what another person
 // had picked or answered in them is dropped. ErrConflict if the person may not
 // sign in (any more) or the password is another now: then nothing has happened.
+// The person's sessions beyond the bound end as by signing out. Sign-ins that happen
+// at once on PostgreSQL do not see one another: the next one ends what they left.
 //
 // A sign-in with a password alone is one round trip on PostgreSQL.
 func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
@@ -114,9 +137,13 @@ func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
+	beyondArgs, err := boundEvent(in).args(now)
+	if err != nil {
+		return SignedIn{}, err
+	}
 	var out SignedIn
 	if s.engine == Postgres && in.Use == nil && !in.StepUp && in.PasswordHash != "" {
-		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs)
+		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs, beyondArgs)
 	} else {
 		err = s.inTx(ctx, func(t *tx) error {
 			out, err = t.signIn(ctx, in, usec(now), slices.Clone(startedArgs), endedArgs)
@@ -135,7 +162,7 @@ const sessionRenewable = `token_hash = ? AND user_id = ? AND ended_at IS NULL AN
 // signInPostgres is one round trip. The row lock of allowed makes a change of
 // password that is under way finish first, so that it ends this session too or
 // this sign-in sees the new hash.
-func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
+func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended, beyond []any) (out SignedIn, err error) {
 	n := &in.Session
 	args := []any{id(n.UserID), in.PasswordHash,
 		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
@@ -146,8 +173,10 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API,
 		now, in.Browser,
 		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
-	args = append(append(args, noticeArgs(in, now)...), owedArgs(in.Owed, now)...)
-	args = append(append(args, ended...), started...)
+	args = append(args, noticeArgs(in, now)...)
+	args = slices.Concat(args, []any{now, EndBound}, rivalsArgs(in, now), []any{in.Bound.Most, in.Bound.Most}, rivalsArgs(in, now), []any{now, EndBound},
+		owedArgs(in.Owed, now), ended, beyond, started)
+	var over pq.ByteaArray
 	err = s.rowW(ctx, `WITH allowed AS (
 			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
 			WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL FOR SHARE
@@ -173,27 +202,40 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT `+s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` FROM created
 			WHERE `+noticeDue+`
+		), beyond AS (
+			UPDATE sessions SET ended_at = ?, end_reason = ? WHERE id = ANY (ARRAY(
+				SELECT s.id `+rivals+` AND EXISTS (SELECT 1 FROM allowed) ORDER BY s.last_seen_at, s.id
+				LIMIT (SELECT CASE WHEN CAST(? AS bigint) > 0 THEN greatest(count(*) + 1 - CAST(? AS bigint), 0) ELSE 0 END `+rivals+`) FOR UPDATE OF s SKIP LOCKED))
+			RETURNING id, user_id, token_hash
+		), lost AS (
+			UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ANY (ARRAY(SELECT id FROM beyond)) AND NOT offline AND revoked_at IS NULL
 		), now_in AS (
 			SELECT id, true AS renewed FROM renewed UNION ALL SELECT id, false FROM created
 		), owed AS (
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT CAST(? AS uuid), CAST(? AS text), `+putSID+`, CAST(? AS bigint), CAST(? AS bigint) FROM now_in WHERE CAST(? AS uuid) IS NOT NULL
-		), end_event AS (`+endedEvent+`), start_event AS (
+		), end_event AS (`+endedEvents+` FROM ended), beyond_event AS (`+endedEvents+` FROM beyond), start_event AS (
 			INSERT INTO audit_events (`+eventColumns+`)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CASE WHEN renewed THEN 'session.renewed' ELSE CAST(? AS text) END, CAST(? AS uuid), CAST(? AS uuid), CAST(? AS uuid),
 				CAST(? AS text), CAST(? AS text), `+putSID+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
-		) SELECT id, renewed FROM now_in`, args...).Scan(&out.ID, &out.Renewed)
+		) SELECT id, renewed, (SELECT array_agg(token_hash) FROM beyond) FROM now_in`, args...).Scan(&out.ID, &out.Renewed, &over)
+	for _, hash := range over {
+		out.Ended = append(out.Ended, secret.Hash(hash))
+	}
 	return out, err
 }
 
 // putSID puts a row's id in the place of the nil UUID in an event's facts or a message.
 const putSID = `replace(CAST(? AS text), '00000000-0000-0000-0000-000000000000', CAST(id AS text))`
 
-// endedEvent writes the event of each row of ended (id, user_id). It takes the
-// arguments of (*Event).args; a person it leaves out is the session's own.
-const endedEvent = `INSERT INTO audit_events (` + eventColumns + `)
-			SELECT CAST(? AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid), COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
-				CAST(? AS text), CAST(? AS text), ` + putSID + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM ended`
+// endedEvents writes the event of each row (id, user_id) that is selected from. It
+// takes the arguments of (*Event).args; a person it leaves out is the session's own.
+// The events share the time in the id, and the rest of each id is random (RFC 9562,
+// section 5.7).
+const endedEvents = `INSERT INTO audit_events (` + eventColumns + `)
+			SELECT CAST(left(CAST(? AS text), 15) || right(CAST(gen_random_uuid() AS text), 21) AS uuid), CAST(? AS bigint), CAST(? AS text), CAST(? AS uuid),
+				COALESCE(CAST(? AS uuid), user_id), COALESCE(CAST(? AS uuid), user_id),
+				CAST(? AS text), CAST(? AS text), ` + putSID + `, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea)`
 
 // noticeDue is when a notice goes out: not at a person's first sign-in, and, as a
 // program has no cookie to be known by, not where their last sessions of programs
@@ -247,8 +289,8 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 	if in.StepUp {
 		started[2] = "session.stepped_up"
 		out.Renewed = true
-		err = t.row(ctx, `UPDATE sessions SET token_hash = ?, acr = ?, amr = ? WHERE `+sessionRenewable+` RETURNING id`,
-			n.TokenHash, n.ACR, words(n.AMR), in.Browser, id(n.UserID), now, now).Scan(&out.ID)
+		err = t.row(ctx, `UPDATE sessions SET token_hash = ?, acr = ?, amr = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = auth_time + ? WHERE `+sessionRenewable+` RETURNING id`,
+			n.TokenHash, n.ACR, words(n.AMR), usec(n.LastSeenAt), usec(n.IdleExpiresAt), n.ExpiresAt.Sub(n.AuthTime).Microseconds(), in.Browser, id(n.UserID), now, now).Scan(&out.ID)
 	} else {
 		out, err = t.startSession(ctx, in, now, ended)
 		if out.Renewed {
@@ -256,6 +298,9 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 		}
 	}
 	if err != nil {
+		return out, err
+	}
+	if out.Ended, err = t.endBeyond(ctx, in, now); err != nil {
 		return out, err
 	}
 	if _, err := t.exec(ctx, returnFlow, now, in.Browser); err != nil {

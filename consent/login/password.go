@@ -88,10 +88,11 @@ func (v visit) overtaken(err error) bool {
 // session.Manager.SignIn.
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, u *storage.User, known bool, in session.SignIn) (err error) {
 	// A password alone signs nobody in who has a second step, which mails by itself.
-	switch half := identity.Half(u.Factors, in.ACR); {
-	case half && p.limits.Devices.KnownSince(p.source(r).Device, u.EmailKey, device.ByFactor).IsZero():
+	in.Half = identity.Half(u.Factors, in.ACR)
+	switch {
+	case in.Half && p.limits.Devices.KnownSince(p.source(r).Device, u.EmailKey, device.ByFactor).IsZero():
 		in.Owed, err = p.identity.WatchSecondStep()
-	case !half && !known:
+	case !in.Half && !known:
 		in.Notice, err = p.identity.NoticeOfSignIn(r.Context(), u, p.origin(r))
 	}
 	if err != nil {

@@ -55,6 +55,7 @@ type Config struct {
 	SessionProtection string // "strong", "basic" or "off"
 	SessionLifetime   time.Duration
 	SessionIdle       time.Duration
+	SessionsPerUser   int // 0: any number
 
 	Registration  string // who may register: "true" (anybody), "invite" or "false"
 	ConfirmEmail  bool   // an address is proven before its account can be used

@@ -154,6 +154,9 @@ func peopleSettings() []setting {
 				c.SessionIdle, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
 				return
 			}},
+		{key: "SESSIONS_PER_USER", def: "50", example: "10",
+			help:  "How many sessions a person may have; with one more, the longest idle is signed\nout. 0: any number.",
+			apply: func(c *Config, text string) (err error) { c.SessionsPerUser, err = parseInt(text, 0, 100000); return }},
 		{key: "SESSION_PROTECTION", def: "strong", example: "basic",
 			help: "strong: a session ends when its browser and system, or its network, change.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
 			apply: func(c *Config, text string) error {

@@ -16,6 +16,7 @@ import (
 	factorpages "github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/consent/setup"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
@@ -123,7 +124,7 @@ func (s *Server) lay() error {
 		return err
 	}
 	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
-		Protection: cfg.SessionProtection, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
+		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
 	if err != nil {
 		return err
 	}

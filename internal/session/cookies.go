@@ -99,7 +99,9 @@ func (c *cookies) Save(r *http.Request, w http.ResponseWriter, s *sessions.Sessi
 		}
 		start.Session.ID = done.ID
 		c.copies.put(r.Context(), &start.Session)
-		c.copies.drop(r.Context(), before)
+		for _, gone := range append(done.Ended, before) {
+			c.copies.drop(r.Context(), gone)
+		}
 	}
 	s.ID, s.IsNew = token, false
 	setCookie(w, sessions.NewCookie(c.name, token, s.Options))

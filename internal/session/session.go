@@ -53,6 +53,13 @@ const (
 // touchInterval is how often at most a session's last use is written.
 const touchInterval = time.Minute
 
+// What a session has that still needs its second factor: whoever has a password
+// alone shall not fill the table, nor have long to guess.
+const (
+	halfLifetime = 30 * time.Minute
+	halfPerUser  = 5
+)
+
 // Config is what a Manager needs.
 type Config struct {
 	Store      *storage.Store
@@ -61,6 +68,10 @@ type Config struct {
 	Lifetime   time.Duration // from the last sign-in
 	Idle       time.Duration // from the last use
 	Protection string        // Strong, Basic or Off
+	// PerUser is how many sessions a person may have; 0 for any number. Those that
+	// have yet to prove a second factor, known by HalfACR, have a bound of their own.
+	PerUser int
+	HalfACR string
 	// Address tells where a request comes from, RequestID which one it is.
 	Address   func(*http.Request) netip.Addr
 	RequestID func(context.Context) string
@@ -77,6 +88,8 @@ type Manager struct {
 	lifetime   time.Duration
 	idle       time.Duration
 	protection string
+	perUser    int
+	halfACR    string
 	address    func(*http.Request) netip.Addr
 	requestID  func(context.Context) string
 	now        func() time.Time
@@ -89,6 +102,8 @@ func New(c Config) (*Manager, error) {
 		return nil, fmt.Errorf("session: store, keys, address, request id, logger and clock are needed")
 	case c.Lifetime <= 0 || c.Idle <= 0:
 		return nil, fmt.Errorf("session: lifetime %v and idle time %v must be positive", c.Lifetime, c.Idle)
+	case c.PerUser < 0:
+		return nil, fmt.Errorf("session: %d sessions a person must not be negative", c.PerUser)
 	case c.Protection != Strong && c.Protection != Basic && c.Protection != Off:
 		return nil, fmt.Errorf("session: protection %q, want %s, %s or %s", c.Protection, Strong, Basic, Off)
 	}
@@ -99,6 +114,8 @@ func New(c Config) (*Manager, error) {
 		lifetime:   c.Lifetime,
 		idle:       c.Idle,
 		protection: c.Protection,
+		perUser:    c.PerUser,
+		halfACR:    c.HalfACR,
 		address:    c.Address,
 		requestID:  c.RequestID,
 		now:        func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
@@ -134,8 +151,10 @@ type SignIn struct {
 	Use *storage.FactorUse
 	// StepUp adds the proof to the session that is there; see storage.SignIn.
 	StepUp bool
-	ACR    string
-	AMR    []string // RFC 8176
+	// Half: the person has yet to prove a second factor. Such a session is a short one.
+	Half bool
+	ACR  string
+	AMR  []string // RFC 8176
 	// Notice is mailed if this is a new session and not the person's first; nil for none.
 	Notice *storage.Message
 	// Owed goes with a sign-in that has yet to pass its second step; see storage.SignIn.
@@ -155,14 +174,19 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) erro
 // start is the row that a sign-in makes.
 func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 	now := m.now()
+	ends, bound := now.Add(m.lifetime), storage.SessionBound{Most: m.perUser, Half: in.Half, HalfACR: m.halfACR}
+	if in.Half {
+		ends, bound.Most = earlier(ends, now.Add(halfLifetime)), halfPerUser
+	}
 	network4, network6 := networks(m.address(r))
 	row := storage.Session{
 		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
 		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
-		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), now.Add(m.lifetime)), ExpiresAt: now.Add(m.lifetime),
+		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), ends), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
-		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Notice: in.Notice, Owed: in.Owed, RequestID: m.requestID(r.Context()),
+		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
+		Notice: in.Notice, Owed: in.Owed, RequestID: m.requestID(r.Context()),
 		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
 	}
 }

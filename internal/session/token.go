@@ -31,8 +31,12 @@ func (m *Manager) SignInToken(r *http.Request, in SignIn) (token string, err err
 	start := m.start(r, in)
 	token = secret.NewToken(TokenPrefix)
 	start.Browser, start.Session.TokenHash, start.Session.API = m.Token(r), secret.HashOf(token), true
-	if _, err := m.store.SignIn(r.Context(), start); err != nil {
+	done, err := m.store.SignIn(r.Context(), start)
+	if err != nil {
 		return "", err
+	}
+	for _, gone := range done.Ended {
+		m.Forget(r.Context(), gone)
 	}
 	return token, nil
 }
