@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -18,6 +17,7 @@ import (
 const (
 	maxDepth  = 16
 	maxParts  = 1000 // members and elements, all together
+	maxMember = 1024 // bytes of a name, before the work of folding it
 	maxEchoed = 64   // characters of a name that an answer repeats
 )
 
@@ -61,6 +61,9 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 			return malformed("There is a NUL in the body.")
 		}
 		at := path + clipped(name)
+		if len(name) > maxMember {
+			return invalid(at, "is too long a name")
+		}
 		if known != nil && known[name] == nil {
 			return invalid(at, "is not known here")
 		}
@@ -168,8 +171,11 @@ func folded(name string) string {
 
 // clipped keeps what an answer repeats of a request short.
 func clipped(name string) string {
-	if utf8.RuneCountInString(name) <= maxEchoed {
-		return name
+	characters := 0
+	for at := range name {
+		if characters++; characters > maxEchoed {
+			return name[:at] + "…"
+		}
 	}
-	return string([]rune(name)[:maxEchoed]) + "…"
+	return name
 }

@@ -154,7 +154,7 @@ func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next st
 func AccountOf(typed string) string {
 	key, err := EmailKey(typed)
 	if err != nil {
-		return "not an address: " + strings.ToLower(strings.TrimSpace(cut(typed)))
+		return "not an address: " + strings.ToLower(strings.TrimSpace(cut(typed, maxTyped)))
 	}
 	return key
 }
@@ -162,5 +162,5 @@ func AccountOf(typed string) string {
 // maxTyped bounds what is counted; addresses have at most 254 bytes.
 const maxTyped = 320
 
-// cut keeps what may be megabytes short.
-func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }
+// cut keeps what may be megabytes short: at most so many bytes.
+func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }

@@ -57,7 +57,7 @@ func fillIn(m *storage.Metadata) {
 func checkMetadata(clientID string, m *storage.Metadata, production bool) Faults {
 	fillIn(m)
 	var faults Faults
-	if !clientIDGrammar.MatchString(clientID) {
+	if len(clientID) > 128 || !clientIDGrammar.MatchString(clientID) {
 		faults.add("client_id", fmt.Sprintf("%q is not a client_id", clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
 	}
 	checkChoices(&faults, m)

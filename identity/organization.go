@@ -14,6 +14,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
+const maxSlug = 39
+
 var slugGrammar = regexp.MustCompile(`^[a-z][a-z0-9-]{1,38}$`)
 
 // reservedSlugs are names that read like a part of the product, or like nobody.
@@ -31,7 +33,7 @@ func CheckSlug(slug string) error {
 	const remedy = "use 2 to 39 of a-z, 0-9 and -, beginning with a letter, such as acme-corp"
 	var faults Faults
 	switch _, err := uuid.Parse(slug); {
-	case !slugGrammar.MatchString(slug):
+	case len(slug) > maxSlug || !slugGrammar.MatchString(slug):
 		faults.add("slug", fmt.Sprintf("%q is not a slug", clip(slug)), remedy)
 	case slices.Contains(reservedSlugs, slug):
 		faults.add("slug", fmt.Sprintf("%q is reserved", slug), "choose another")
@@ -46,6 +48,8 @@ func CheckSlug(slug string) error {
 // which could make it look like another name.
 func checkName(faults *Faults, field, name string, max int) {
 	switch {
+	case len(name) > utf8.UTFMax*max: // before the work of looking at each character
+		faults.add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
 	case strings.TrimSpace(name) != name || name == "":
 		faults.add(field, "is empty or begins or ends with a space", "write a name")
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > max:
@@ -59,8 +63,11 @@ func checkName(faults *Faults, field, name string, max int) {
 
 // clip keeps what somebody typed short enough for a message.
 func clip(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
+	characters := 0
+	for at := range s {
+		if characters++; characters > 60 {
+			return s[:at] + "…"
+		}
 	}
 	return s
 }

@@ -31,6 +31,11 @@ func (i *Identity) CheckPassword(password, email string, words ...string) error 
 		faults.add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
 		return faults.err()
 	}
+	// An address or a name that is too long is refused elsewhere, and must not cost the work here either.
+	email, words = cut(email, maxTyped), slices.Clone(words)
+	for n, w := range words {
+		words[n] = cut(w, utf8.UTFMax*maxPersonName)
+	}
 	text := norm.NFC.String(password)
 	local, domain, _ := strings.Cut(strings.ToLower(email), "@")
 	switch n := utf8.RuneCountInString(text); {

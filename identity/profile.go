@@ -93,8 +93,12 @@ func (p *ProfilePatch) apply(to *storage.Profile) {
 func checkLine(faults *Faults, name, value string) { checkName(faults, name, value, maxClaim) }
 
 func checkClaimURL(faults *Faults, name, value string) {
-	u, err := url.Parse(value)
-	if err != nil || len(value) > maxClaimURL || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+	u := &url.URL{}
+	var err error
+	if len(value) <= maxClaimURL {
+		u, err = url.Parse(value)
+	}
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
 		faults.add(name, "is no address of a web page", "write it like https://example.com/me")
 	}
 }
@@ -102,7 +106,7 @@ func checkClaimURL(faults *Faults, name, value string) {
 // checkBirthdate: YYYY-MM-DD, YYYY, or 0000-MM-DD without the year (OpenID Connect
 // Core 1.0, section 5.1).
 func checkBirthdate(faults *Faults, name, value string) {
-	full := value
+	full := value[:min(len(value), len(time.DateOnly)+1)] // what is cut off is no date either
 	if len(value) == 4 {
 		full += "-01-01"
 	}
@@ -116,7 +120,7 @@ func checkBirthdate(faults *Faults, name, value string) {
 
 func matching(grammar *regexp.Regexp, problem, remedy string) func(*Faults, string, string) {
 	return func(faults *Faults, name, value string) {
-		if !grammar.MatchString(value) {
+		if len(value) > maxClaim || !grammar.MatchString(value) {
 			faults.add(name, problem, remedy)
 		}
 	}
@@ -132,6 +136,10 @@ func checkAddress(faults *Faults, a *storage.Address) {
 		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality}, {"region", &a.Region},
 		{"postal_code", &a.PostalCode}, {"country", &a.Country},
 	} {
+		if len(*part.value) > 4*maxAddressAll { // before the work of looking at each line
+			faults.add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll), "leave out what is not needed")
+			continue
+		}
 		*part.value = strings.TrimSpace(strings.ReplaceAll(*part.value, "\r\n", "\n"))
 		total += len(*part.value)
 		line := *part.value

@@ -137,7 +137,10 @@ func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSetting
 		return err
 	}
 	var faults Faults
-	b.Name, b.Color = strings.TrimSpace(b.Name), strings.ToLower(b.Color)
+	b.Name = strings.TrimSpace(b.Name)
+	if len(b.Color) <= len("#rrggbb") {
+		b.Color = strings.ToLower(b.Color)
+	}
 	if b.Name != "" {
 		checkName(&faults, "name", b.Name, 60)
 	}
