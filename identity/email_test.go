@@ -74,7 +74,7 @@ func FuzzEmailKey(f *testing.F) {
 	})
 }
 
-// What is too long to be typed is refused before the work of normalizing it: 1 MB of
+// A text that is too long to be typed is refused before the work of normalizing it: 1 MB of
 // combining marks took 65 ms, before any limit.
 func TestLongTextIsRefusedBeforeAnyWork(t *testing.T) {
 	for name, long := range map[string]string{

@@ -52,7 +52,7 @@ const maxName = 64
 
 // clean is a name as it is kept: one line that prints, cut to maxName.
 func clean(name string) string {
-	// What is behind so many bytes is not kept; a character that this divides goes with what does not print.
+	// The rest beyond so many bytes is not kept; a character that this divides goes with those that do not print.
 	name = name[:min(len(name), 4*utf8.UTFMax*maxName)]
 	name = strings.Map(func(r rune) rune {
 		switch {

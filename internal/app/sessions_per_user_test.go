@@ -81,7 +81,7 @@ func testBound(t *testing.T, s *harness.Server, bound int) {
 	if got := strings.Count(s.Contents(t), `"reason":"bound"`); got != len(all)-bound {
 		t.Errorf("%d events, want %d", got, len(all)-bound)
 	}
-	// Whoever signs in again where they are in has no further session.
+	// A second sign-in in the same browser makes no further session.
 	last := all[len(all)-bound:]
 	submitLogin(t, last[0], who)
 	mustBeIn(t, "renewed", last, strings.Repeat("+", bound))
@@ -103,7 +103,7 @@ func TestTheBoundOfSessionsIsFiftyUnlessSet(t *testing.T) {
 				if setting != "" {
 					return
 				}
-				// Whoever lowers the bound has it at the next sign-in.
+				// A lower bound holds from the next sign-in on.
 				n := s.Node(t, "SALLYPORT_SESSIONS_PER_USER=3")
 				all = append(all, signedIn(t, n, harness.Bob, 1)...)
 				mustBeIn(t, "lowered", all, strings.Repeat("-", 49)+"+++")
