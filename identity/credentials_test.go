@@ -31,7 +31,7 @@ func (unbounded) Reserve(ctx context.Context, read func(context.Context, []stora
 }
 
 // blocked lets nobody guess.
-type blocked struct{ unbounded }
+type blocked struct{}
 
 var errBlocked = errors.New("blocked")
 

@@ -121,7 +121,7 @@ func (c *Counters) countInRedis(ctx context.Context, add []storage.Counter) ([]s
 	for i, a := range answers {
 		held, err := a.Int64Slice()
 		if err == nil && len(held) != 3 {
-			err = errors.New("Redis answered something else than was asked")
+			err = errors.New("unexpected answer from Redis to a count")
 		}
 		if err != nil {
 			return nil, err
