@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -355,7 +356,7 @@ func TestADownloadSaysWhatItLeavesOut(t *testing.T) {
 	for k := range maxExportedEvents + 1 {
 		p.Events = append(p.Events, &storage.Event{Type: fmt.Sprintf("event.%d", k), User: p.User.ID})
 	}
-	if err := in.store.CreateUsers(t.Context(), p); err != nil {
+	if err := in.store.CreateUsers(storage.WithLongCalls(t.Context(), time.Minute), p); err != nil {
 		t.Fatal(err)
 	}
 	x, err := in.ExportAccount(t.Context(), Actor{UserID: p.User.ID})
