@@ -29,7 +29,7 @@ var (
 type OrganizationQuestion struct {
 	// Parameter is the organization parameter, an id or a slug; "" if absent.
 	Parameter string
-	// Scopes are the scopes asked for that the client may have: org and org:<slug> count.
+	// Scopes are the scopes asked for that the client may have: org, groups and org:<slug> count.
 	Scopes []string
 	// Client is the organization the client belongs to; uuid.Nil for the platform's own.
 	Client uuid.UUID
@@ -44,7 +44,7 @@ type OrganizationQuestion struct {
 // Needed reports whether the token will name an organization at all.
 func (q OrganizationQuestion) Needed() bool {
 	return q.Parameter != "" || q.Client != uuid.Nil || slices.ContainsFunc(q.Scopes, func(s string) bool {
-		return s == "org" || strings.HasPrefix(s, "org:")
+		return s == ScopeOrg || s == ScopeGroups || strings.HasPrefix(s, "org:")
 	})
 }
 

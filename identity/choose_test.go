@@ -32,6 +32,9 @@ func TestWhichOrganizationIsNamed(t *testing.T) {
 	}{
 		"nothing":                   {q: question{Scopes: []string{"openid", "orgs", "organization"}}},
 		"scope org":                 {q: question{Scopes: []string{"openid", "org"}}, needed: true},
+		"scope groups":              {q: question{Scopes: []string{"openid", "groups", "orgs"}}, needed: true},
+		"picked for groups":         {q: question{Scopes: []string{"groups"}, Picked: acmeID}, needed: true, id: acmeID, checked: true},
+		"groups of a slug":          {q: question{Scopes: []string{"groups", "org:acme-corp"}}, needed: true, slug: "acme-corp", checked: true},
 		"picked":                    {q: question{Scopes: []string{"org"}, Picked: acmeID}, needed: true, id: acmeID, checked: true},
 		"id":                        {q: question{Parameter: acmeID.String()}, needed: true, id: acmeID, checked: true},
 		"slug":                      {q: question{Parameter: "acme-corp"}, needed: true, slug: "acme-corp", checked: true},

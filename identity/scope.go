@@ -21,12 +21,13 @@ const (
 	ScopeOfflineAccess = "offline_access"
 	ScopeOrg           = "org"
 	ScopeOrgs          = "orgs"
+	ScopeGroups        = "groups"
 	ScopeRoles         = "roles"
 )
 
 // StandardScopes returns them in the order in which people are shown them.
 func StandardScopes() []string {
-	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeRoles, ScopeOfflineAccess}
+	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeGroups, ScopeRoles, ScopeOfflineAccess}
 }
 
 // scopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.

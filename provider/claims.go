@@ -89,7 +89,8 @@ var supportedClaims = []string{
 	"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "azp", "at_hash",
 	"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 	"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number",
-	"phone_number_verified", "address", "org_id", "org_slug", "org_name", "org_roles", "organizations", "roles",
+	"phone_number_verified", "address", "org_id", "org_slug", "org_name", "org_roles", "organizations",
+	"groups", "groups_truncated", "roles",
 }
 
 // set adds a claim unless it is empty.
@@ -210,6 +211,13 @@ func userinfoClaims(c *client, a *storage.Authorization, scopes []string) map[st
 	if slices.Contains(scopes, "orgs") {
 		claims["organizations"] = organizationList(a.Memberships)
 	}
+	if slices.Contains(scopes, "groups") {
+		if slices.Contains(scopes, "orgs") {
+			groupsOfAll(claims, a)
+		} else {
+			claims["groups"] = groupsOfOne(a)
+		}
+	}
 	return claims
 }
 
@@ -234,6 +242,9 @@ func (p *Provider) idTokenClaims(c *client, a *storage.Authorization, scopes []s
 	set(claims, "nonce", nonce)
 	set(claims, "at_hash", atHash)
 	organizationClaims(claims, a, scopes)
+	if slices.Contains(scopes, "groups") {
+		claims["groups"] = groupsOfOne(a)
+	}
 	var asked map[string]*claimRequest
 	if r := readClaims(g.Claims); r != nil {
 		asked = r.IDToken

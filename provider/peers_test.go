@@ -31,7 +31,7 @@ type peers struct {
 
 const (
 	peerRedirect = "https://app.example/cb"
-	peerScope    = "openid profile email phone address offline_access org orgs roles api:read api:write"
+	peerScope    = "openid profile email phone address offline_access org orgs groups roles api:read api:write"
 )
 
 // peerClients differ from each other in these lines of their registration.
@@ -39,6 +39,7 @@ var peerClients = map[string]string{
 	"web":      `{}`,
 	"other":    `{"skip_consent":false}`,
 	"narrow":   `{"scope":"openid"}`,
+	"groups":   `{"scope":"openid groups"}`,
 	"posted":   `{"token_endpoint_auth_method":"client_secret_post"}`,
 	"keyed":    `{"token_endpoint_auth_method":"private_key_jwt","jwks":JWKS}`,
 	"object":   `{"jwks":JWKS}`,

@@ -205,7 +205,7 @@ func appendMissing(list []string, more ...string) []string {
 }
 
 // standardScopes are those of OpenID Connect and this product, in the order of discovery.
-var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs", "roles"}
+var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs", "groups", "roles"}
 
 func isStandardScope(scope string) bool { return slices.Contains(standardScopes, scope) }
 

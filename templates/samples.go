@@ -42,7 +42,7 @@ func journeySamples() []Sample {
 		{"consent-more", Consent{Flow: flow, CSRF: csrf, AppName: "Acme Reports", RedirectHost: "reports.acme.example", Account: Account{Email: "bob@acme-corp.com"}, SwitchAction: "/login/switch",
 			Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, GrantedCount: 4, RememberUntil: "21 May 2027", FirstParty: true}},
 		{"consent-long", Consent{Flow: flow, CSRF: csrf, AppName: longName, RedirectHost: longHost, OrganizationName: longName, Account: Account{Name: longName, Email: longEmail}, SwitchAction: "/login/switch",
-			Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "phone"}, {Name: "address"}, {Name: "offline_access"}, {Name: "org:acme-corp"}, {Name: "orgs"}, {Name: "roles"},
+			Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "email"}, {Name: "phone"}, {Name: "address"}, {Name: "offline_access"}, {Name: "org:acme-corp"}, {Name: "orgs"}, {Name: "groups"}, {Name: "roles"},
 				{Name: "https://api.acme-corp.example/very/long/scope/identifier/that/has/no/sentence.readwrite.all"}},
 			GrantedCount: 1, RememberUntil: "30 September 2027", PolicyURI: policy, TosURI: tos}},
 		{"consent-empty", Consent{}},

@@ -356,7 +356,7 @@ func TestEveryFailureHasItsOwnFixedSentence(t *testing.T) {
 }
 
 func TestScopesOfThisProductHaveSentences(t *testing.T) {
-	for _, scope := range []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "org:acme-corp", "orgs", "roles"} {
+	for _, scope := range []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "org:acme-corp", "orgs", "groups", "roles"} {
 		if text, ok := ScopeSentence(scope); !ok || text == "" {
 			t.Errorf("ScopeSentence(%q): got %q, %v", scope, text, ok)
 		}

@@ -16,6 +16,7 @@ var scopes = map[string]sentence{
 	"offline_access": {"Keep this access while you are away", "clock"},
 	"org":            {"See your role in the organization you act for", "building"},
 	"orgs":           {"See every organization you belong to, and your role in each", "buildings"},
+	"groups":         {"See your groups in the organization you act for", "building"},
 	"roles":          {"See your roles on this platform", "shield"},
 }
 

@@ -53,7 +53,7 @@ clients:
     redirect_uris: [`+s.app+`/callback]
     post_logout_redirect_uris: [`+s.app+`/]
     grant_types: [authorization_code, refresh_token]
-    scope: openid profile email phone address offline_access org orgs roles
+    scope: openid profile email phone address offline_access org orgs groups roles
     policy_uri: https://portal.acme.example/privacy
     tos_uri: https://portal.acme.example/terms
     secret: `+appSecret+`
