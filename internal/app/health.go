@@ -201,6 +201,7 @@ func (s *Server) mountHealth(rt *web.Router, w *web.Web) {
 		h := s.health(r.Context())
 		return answerReady(w, h.Status, map[string]string{"status": h.Status})
 	}), http.MethodGet)
+	rt.Handle(healthPath, w.HandleAPI(s.apiHealth), http.MethodGet)
 }
 
 // healthz says that the process answers, and nothing else.

@@ -59,6 +59,10 @@ func TestWithoutItsDatabase(t *testing.T) {
 	if inside.Code != http.StatusServiceUnavailable || !strings.Contains(inside.Body.String(), `"database":"no answer"`) {
 		t.Errorf("/readyz for operators: %d %s", inside.Code, inside.Body)
 	}
+	if got := apiHealth(t, s, "", http.MethodGet); got.status != 503 || got.Success || got.Error.Type != "INTERNAL_ERROR" || got.RetryAfter == "" ||
+		got.Error.Details["database"][0] != "unavailable" || got.Error.Details["mail"][0] != "unknown" || strings.Contains(got.body, "answer\"") {
+		t.Errorf("/api/health: %d %s", got.status, got.body)
+	}
 	for name, p := range map[string]*harness.Page{"authorize": b.Get(t, rp.Authorize(nil).URL), "home": b.Get(t, "/"), "logout": b.Get(t, "/oauth2/logout"),
 		"sign-in": stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password)} {
 		if p.Away != nil || p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" || !strings.Contains(p.Body, `data-error="temporarily_unavailable"`) {

@@ -119,7 +119,7 @@ func (s *Server) lay() error {
 		return err
 	}
 	s.web, err = web.New(web.Config{Issuer: cfg.Issuer, Templates: s.pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
-		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz"}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
+		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz", healthPath}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
 	if err != nil {
 		return err
 	}

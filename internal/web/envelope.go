@@ -10,8 +10,8 @@ import (
 	"github.com/rs/cors"
 )
 
-// apiRoot is where the JSON API is, whose answers are all in the envelope.
-const apiRoot = "/api/v1"
+// apiRoot is where programs ask: the JSON API and the health for monitors, whose answers are all in the envelope.
+const apiRoot = "/api"
 
 // Envelope is what every answer of the JSON API is wrapped in. Data and Meta are
 // there in success, Error in failure.
