@@ -134,7 +134,7 @@ func (a *App) wakeOutbox() {
 }
 
 func newPasswords(cfg *Config) (*secret.Passwords, error) {
-	pc := secret.PasswordConfig{Kind: secret.Argon2id, BcryptCost: cfg.BcryptCost}
+	pc := secret.PasswordConfig{Kind: secret.Argon2id, Argon2: cfg.Argon2, BcryptCost: cfg.BcryptCost}
 	if cfg.PasswordHasher == "bcrypt" {
 		pc.Kind = secret.Bcrypt
 	}

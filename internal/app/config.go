@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+	"github.com/sallyport-id/sallyport/internal/secret"
+
 // Environment says how strict the server is with its own configuration.
 type Environment string
 
@@ -49,6 +51,7 @@ type Config struct {
 
 	PasswordHasher    string // "argon2id" or "bcrypt"
 	BcryptCost        int
+	Argon2            secret.Argon2Params
 	PasswordPepper    string // as Flask-Security applies it; empty: none
 	PasswordMinLength int
 
@@ -182,6 +185,9 @@ func (l *loader) checkTogether(c *Config, values map[string]value) {
 func (l *loader) checkProduction(c *Config) {
 	const generate = "openssl rand -base64 32"
 	for _, k := range []struct {
+	if !l.faulty("ARGON2_MEMORY_KIB") && !l.faulty("ARGON2_TIME") && !l.faulty("ARGON2_PARALLELISM") && c.Argon2.Check() != nil {
+		l.fault("ARGON2_TIME", "times ARGON2_MEMORY_KIB must be at most 1048576: one hash would take seconds of everybody's sign-ins", "SALLYPORT_ARGON2_TIME=4")
+	}
 		key  string
 		have [][]byte
 	}{{"SECRET_KEY", c.SecretKeys}, {"ENCRYPTION_KEY", c.EncryptionKeys}, {"CA_ENCRYPTION_KEY", c.CAEncryptionKeys}} {

@@ -3,8 +3,11 @@ package app
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // setting is one row of the configuration: what it is called, what it means,
@@ -115,6 +118,15 @@ func storeSettings() []setting {
 
 func secretSettings() []setting {
 	keys := func(into func(c *Config) *[][]byte) func(c *Config, text string) error {
+// argon is a parameter of argon2id: a number from least, which is its default, to most.
+func argon(key, example, help string, least, most int, set func(p *secret.Argon2Params, n int)) setting {
+	return setting{key: key, def: strconv.Itoa(least), example: example, help: help, apply: func(c *Config, text string) error {
+		n, err := parseInt(text, least, most)
+		set(&c.Argon2, n)
+		return err
+	}}
+}
+
 		return func(c *Config, text string) (err error) { *into(c), err = parseKeys(text); return }
 	}
 	const inData = "generated into ./data in development; production refuses to start without"
@@ -130,10 +142,16 @@ func secretSettings() []setting {
 			help:      "Seals SAML and certificate-authority keys. Same form.",
 			apply:     keys(func(c *Config) *[][]byte { return &c.CAEncryptionKeys })},
 		{key: "PASSWORD_HASHER", def: "argon2id", example: "bcrypt",
-			help:  "argon2id (19 MiB, 2 passes, 1 lane) or bcrypt. Hashes of the other kind still\nverify and are replaced when their owner signs in.",
+			help:  "argon2id or bcrypt. Hashes of the other kind, or made with other parameters,\nstill verify and are replaced when their owner signs in.",
 			apply: func(c *Config, text string) error { c.PasswordHasher = text; return oneOf(text, "argon2id", "bcrypt") }},
 		{key: "BCRYPT_LOG_ROUNDS", aliases: []string{"BCRYPT_LOG_ROUNDS"}, def: "12", example: "12", help: "Cost of bcrypt, 4 to 31; at least 12 in production.",
 			apply: func(c *Config, text string) (err error) { c.BcryptCost, err = parseInt(text, 4, 31); return }},
+		argon("ARGON2_MEMORY_KIB", "47104", "Cost of argon2id. The defaults are the least that OWASP asks for: nothing starts\nwith less. A hash takes this memory, in KiB; `sallyport doctor` says how long it\ntakes here.",
+			int(secret.Argon2Floor.MemoryKiB), secret.MaxArgon2MemoryKiB, func(p *secret.Argon2Params, n int) { p.MemoryKiB = uint32(n) }),
+		argon("ARGON2_TIME", "3", "Passes over that memory.",
+			int(secret.Argon2Floor.Time), secret.MaxArgon2Time, func(p *secret.Argon2Params, n int) { p.Time = uint32(n) }),
+		argon("ARGON2_PARALLELISM", "1", "Lanes, which run on as many processors if there are any to spare.",
+			int(secret.Argon2Floor.Threads), secret.MaxArgon2Threads, func(p *secret.Argon2Params, n int) { p.Threads = uint8(n) }),
 		{key: "PASSWORD_PEPPER", aliases: []string{"SECURITY_PASSWORD_SALT"}, secret: true, example: "$(openssl rand -hex 32)", defInText: "none",
 			help:  "Mixed into passwords before they are hashed, as Flask-Security does. Whoever\nsets it must keep it: nobody can sign in without it.",
 			apply: func(c *Config, text string) error { c.PasswordPepper = text; return nil }},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -53,6 +54,7 @@ func Doctor(ctx context.Context, opts LoadOptions) []Finding {
 	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER", "MAILGUN_BASE_URL", "SENDGRID_BASE_URL", "MAILGUN_API_KEY",
 		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
 	d.check("certificate", d.certificate, "TLS_CERT", "TLS_KEY", "ISSUER")
+	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME", "ARGON2_PARALLELISM")
 	d.check("issuer", d.issuer, "ISSUER")
 	d.check("proxies", d.proxies, "ISSUER", "TLS_CERT", "TRUSTED_PROXIES", "ADMIN_LISTEN")
 	return d.found
@@ -235,6 +237,38 @@ func (d *doctor) redis() {
 func (d *doctor) certificate() {
 	if d.cfg.TLSCert == "" {
 		return
+// slowHash is the time of a hash from which on people notice it, and a few of them keep everybody waiting.
+const slowHash = time.Second
+
+// passwords estimates what a sign-in costs on this machine: the shortest of three hashes, as other programs run too.
+func (d *doctor) passwords() {
+	p, err := newPasswords(d.cfg)
+	if err != nil {
+		d.bad("passwords", err.Error(), "correct PASSWORD_HASHER and its parameters")
+		return
+	}
+	took := time.Duration(math.MaxInt64)
+	for range 3 {
+		start := time.Now()
+		if _, err := p.Hash(d.ctx, "an example that is no password"); err != nil {
+			d.bad("passwords", err.Error(), "try again")
+			return
+		}
+		took = min(took, time.Since(start))
+	}
+	cost := fmt.Sprintf("bcrypt with %d rounds", d.cfg.BcryptCost)
+	if d.cfg.PasswordHasher == "argon2id" {
+		a := d.cfg.Argon2
+		cost = fmt.Sprintf("argon2id with %d KiB, %d passes, parallelism %d", a.MemoryKiB, a.Time, a.Threads)
+	}
+	estimate := fmt.Sprintf("%s: about %d ms per hash here, %d at once", cost, max(1, took.Milliseconds()), p.Slots())
+	if took > slowHash {
+		d.found = append(d.found, Finding{Check: "passwords", Warning: estimate + "; people wait that long at each sign-in"})
+		return
+	}
+	d.ok("passwords", estimate)
+}
+
 	}
 	c, err := loadCertificate(d.cfg.TLSCert, d.cfg.TLSKey, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -50,13 +50,13 @@ func (c *collector) begin() {
 	c.ending.Reset(hashingEnds)
 }
 
-// end is called after hashing, while the slot is still held.
-func (c *collector) end(slots int) {
+// end is called after hashing, while the slot is still held, with what was left behind in hashes of the default size.
+func (c *collector) end(hashes, slots int) {
 	if c.fixed {
 		return
 	}
 	c.mu.Lock()
-	c.hashes++
+	c.hashes += hashes
 	due := c.hashes >= max(hashesPerCollection, slots)
 	if due {
 		c.hashes = 0

@@ -54,7 +54,7 @@ const (
 // PasswordConfig says how passwords are hashed. The zero value is the default of the product.
 type PasswordConfig struct {
 	Kind       string       // Argon2id (default) or Bcrypt
-	Argon2     Argon2Params // default: 19 MiB, 2 passes, 1 lane (OWASP)
+	Argon2     Argon2Params // default: Argon2Floor
 	BcryptCost int          // default 12
 	// Peppers are secrets outside the database that go into every hash, newest first: the first is used, all verify.
 	Peppers [][]byte
@@ -94,7 +94,7 @@ func NewPasswords(c PasswordConfig) (*Passwords, error) {
 		p.kind = Argon2id
 	}
 	if p.argon == (Argon2Params{}) {
-		p.argon = Argon2Params{MemoryKiB: 19 * 1024, Time: 2, Threads: 1}
+		p.argon = Argon2Floor
 	}
 	if p.cost == 0 {
 		p.cost = 12
@@ -102,7 +102,7 @@ func NewPasswords(c PasswordConfig) (*Passwords, error) {
 	if p.kind != Argon2id && p.kind != Bcrypt {
 		return nil, fmt.Errorf("secret: password hash %q, want %s or %s", p.kind, Argon2id, Bcrypt)
 	}
-	if err := p.argon.check(); err != nil {
+	if err := p.argon.Check(); err != nil {
 		return nil, err
 	}
 	if p.cost < bcrypt.MinCost || p.cost > maxBcryptCost {
@@ -127,6 +127,9 @@ func NewPasswords(c PasswordConfig) (*Passwords, error) {
 	p.dummy.bcrypt = dummyBcrypt(p.cost)
 	return p, nil
 }
+
+// Slots is how many passwords are hashed at once.
+func (p *Passwords) Slots() int { return cap(p.slots) }
 
 // PepperID returns the id that hashes made with pepper carry. It costs as much as a password hash: a pepper may be
 // weak, and its id must not be an easier way to guess it than the hashes beside it.
@@ -347,9 +350,17 @@ func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
 	}
 	pace.begin()
 	return func() {
-		pace.end(cap(p.slots))
+		pace.end(p.garbage(), cap(p.slots))
 		<-p.slots
 	}, nil
+}
+
+// garbage is what a hash leaves behind, in hashes of the default size: with more memory a hash the collector is due sooner.
+func (p *Passwords) garbage() int {
+	if p.kind != Argon2id {
+		return 1
+	}
+	return max(1, int(p.argon.MemoryKiB/Argon2Floor.MemoryKiB))
 }
 
 func (p *Passwords) wait(ctx context.Context) error {

@@ -339,6 +339,27 @@ func TestTheCollectorKeepsPaceWithHashing(t *testing.T) {
 	}
 }
 
+// Larger hashes leave more behind, so the collector comes sooner, and not never.
+func TestTheCollectorCountsTheMemoryOfAHash(t *testing.T) {
+	for kib, want := range map[uint32]int{8: 1, 19456: 1, 2*19456 - 1: 1, 2 * 19456: 2, 65536: 3, 262144: 13} {
+		p := newPasswords(t, PasswordConfig{Argon2: Argon2Params{MemoryKiB: kib, Time: 1, Threads: 1}})
+		if got := p.garbage(); got != want {
+			t.Errorf("%d KiB: got %d, want %d", kib, got, want)
+		}
+	}
+}
+
+// An unknown address costs what a known one costs, whatever the parameters are set to: a dummy of the default ones
+// would tell by its time who has an account.
+func TestWhoIsUnknownCostsTodaysParameters(t *testing.T) {
+	for _, params := range []Argon2Params{Argon2Floor, {MemoryKiB: 64, Time: 3, Threads: 2}, {MemoryKiB: 47104, Time: 2, Threads: 1}, {MemoryKiB: 19456, Time: 5, Threads: 4}} {
+		p := newPasswords(t, PasswordConfig{Argon2: params})
+		if p.dummy.kind != Argon2id || p.dummy.argon != params || !p.todays(p.dummy) {
+			t.Errorf("%+v: the dummy is %s with %+v", params, p.dummy.kind, p.dummy.argon)
+		}
+	}
+}
+
 func BenchmarkArgon2id(b *testing.B) {
 	p, err := NewPasswords(PasswordConfig{})
 	if err != nil {

@@ -30,6 +30,16 @@ const (
 	publicPrehash = "none"
 )
 
+// Argon2Floor is the least that OWASP asks of argon2id for stored passwords, and the default.
+var Argon2Floor = Argon2Params{MemoryKiB: 19 * 1024, Time: 2, Threads: 1}
+
+// Bounds of the settings of argon2id.
+const (
+	MaxArgon2MemoryKiB = maxArgonMemoryKiB
+	MaxArgon2Time      = maxArgonTime
+	MaxArgon2Threads   = maxArgonThreads
+)
+
 // Argon2Params is the cost of an argon2id hash (RFC 9106).
 type Argon2Params struct {
 	MemoryKiB uint32
@@ -37,7 +47,8 @@ type Argon2Params struct {
 	Threads   uint8  // lanes
 }
 
-func (a Argon2Params) check() error {
+// Check reports whether a hash may ask for that much work.
+func (a Argon2Params) Check() error {
 	switch {
 	case a.Time < 1, a.Threads < 1, a.MemoryKiB < 8*uint32(a.Threads),
 		a.MemoryKiB > maxArgonMemoryKiB, a.Time > maxArgonTime, a.Threads > maxArgonThreads,
@@ -166,7 +177,7 @@ func (e encodedHash) parseArgon2(kind, s string) (encodedHash, error) {
 	}
 	e.kind = kind
 	e.argon = Argon2Params{MemoryKiB: uint32(m), Time: uint32(t), Threads: uint8(p)}
-	if err := e.argon.check(); err != nil {
+	if err := e.argon.Check(); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrBadHash, err)
 	}
 	b64 := base64.RawStdEncoding.Strict()

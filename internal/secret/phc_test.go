@@ -64,7 +64,7 @@ func FuzzParseHash(f *testing.F) {
 		if got := e.String(); got != s {
 			t.Errorf("parseHash(%q).String() = %q", s, got)
 		}
-		if (e.kind == Argon2id || e.kind == kindArgon2i) && e.argon.check() != nil || e.kind == Bcrypt && e.cost > maxBcryptCost ||
+		if (e.kind == Argon2id || e.kind == kindArgon2i) && e.argon.Check() != nil || e.kind == Bcrypt && e.cost > maxBcryptCost ||
 			(e.kind == kindPBKDF2 || e.kind == kindScrypt) && e.derivation.check(len(e.sum)) != nil {
 			t.Errorf("parseHash(%q) accepts a cost out of bounds", s)
 		}
