@@ -24,6 +24,8 @@ func (p *program) doctor() *cobra.Command {
 				case f.Problem != "":
 					bad++
 					rows = append(rows, []string{"FAULT", f.Check, f.Problem}, []string{"", "", "→ " + f.Remedy})
+				case f.Warning != "":
+					rows = append(rows, []string{"WARN", f.Check, f.Warning})
 				case f.Skipped != "":
 					rows = append(rows, []string{"-", f.Check, "not checked: " + f.Skipped})
 				default:

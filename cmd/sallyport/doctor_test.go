@@ -80,6 +80,21 @@ func TestDoctorChangesNothing(t *testing.T) {
 	}
 }
 
+// A setting without effect is worth a line and no failure: the installation works without it.
+func TestDoctorWarnsOfSettingsWithoutEffect(t *testing.T) {
+	f := emptyFolder(t)
+	write(t, ".env", "SECURITY_PASSWORD_SAL=canary\nGITHUB_AUTH_ENABLED=true\n")
+	out, _ := f.want(0, "", "doctor")
+	for _, want := range []string{"WARN", "SECURITY_PASSWORD_SAL (did you mean SECURITY_PASSWORD_SALT?)", "GITHUB_AUTH_ENABLED has no effect"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("doctor does not say %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "canary") {
+		t.Errorf("doctor shows the value:\n%s", out)
+	}
+}
+
 // One look tells everything: a fault hides no other one, each has its cause, and no password is shown.
 func TestDoctorChecksEverythingAndNamesCauses(t *testing.T) {
 	f := emptyFolder(t)

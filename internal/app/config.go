@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -8,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-)
 
 	"github.com/sallyport-id/sallyport/internal/secret"
+)
 
 // Environment says how strict the server is with its own configuration.
 type Environment string
@@ -50,8 +51,8 @@ type Config struct {
 	CAEncryptionKeys [][]byte
 
 	PasswordHasher    string // "argon2id" or "bcrypt"
-	BcryptCost        int
 	Argon2            secret.Argon2Params
+	BcryptCost        int
 	PasswordPepper    string // as Flask-Security applies it; empty: none
 	PasswordMinLength int
 
@@ -85,6 +86,9 @@ type Config struct {
 	// DataDir is where development keys are kept, and the default database.
 	DataDir string
 
+	// Warnings are sentences about settings that were given and have no effect. They name keys, never values.
+	Warnings []string
+
 	settings []Setting
 }
 
@@ -110,10 +114,7 @@ func Load(opts LoadOptions) (*Config, error) {
 
 // readConfig is Load that returns what it could read beside the faults. A key with a fault has no meaningful value.
 func readConfig(opts LoadOptions) (*Config, []Fault) {
-	l := &loader{dir: opts.Dir}
-	if l.dir == "" {
-		l.dir = "."
-	}
+	l := newLoader(opts.Dir)
 	flags := l.flagValues(opts.Flags)
 	environ := l.environValues(opts.Environ)
 	file := l.fileValues(opts.File)
@@ -131,8 +132,13 @@ func readConfig(opts LoadOptions) (*Config, []Fault) {
 
 // loader gathers faults, so that a person mends them all at once.
 type loader struct {
-	dir    string
-	faults []Fault
+	dir     string
+	faults  []Fault
+	ignored map[string]bool // names of a replaced system's settings that mean nothing here
+}
+
+func newLoader(dir string) *loader {
+	return &loader{dir: cmp.Or(dir, "."), ignored: map[string]bool{}}
 }
 
 func (l *loader) fault(key, problem, example string) {
@@ -158,6 +164,7 @@ func (l *loader) build(values map[string]value) *Config {
 	if c.Env == Production {
 		l.checkProduction(c)
 	}
+	c.Warnings = l.warnings(c, values)
 	return c
 }
 
@@ -178,6 +185,9 @@ func (l *loader) checkTogether(c *Config, values map[string]value) {
 		}
 		c.SessionIdle = c.SessionLifetime
 	}
+	if !l.faulty("ARGON2_MEMORY_KIB") && !l.faulty("ARGON2_TIME") && !l.faulty("ARGON2_PARALLELISM") && c.Argon2.Check() != nil {
+		l.fault("ARGON2_TIME", "times ARGON2_MEMORY_KIB must be at most 1048576: one hash would take seconds of everybody's sign-ins", "SALLYPORT_ARGON2_TIME=4")
+	}
 	l.checkMail(c, values)
 }
 
@@ -185,9 +195,6 @@ func (l *loader) checkTogether(c *Config, values map[string]value) {
 func (l *loader) checkProduction(c *Config) {
 	const generate = "openssl rand -base64 32"
 	for _, k := range []struct {
-	if !l.faulty("ARGON2_MEMORY_KIB") && !l.faulty("ARGON2_TIME") && !l.faulty("ARGON2_PARALLELISM") && c.Argon2.Check() != nil {
-		l.fault("ARGON2_TIME", "times ARGON2_MEMORY_KIB must be at most 1048576: one hash would take seconds of everybody's sign-ins", "SALLYPORT_ARGON2_TIME=4")
-	}
 		key  string
 		have [][]byte
 	}{{"SECRET_KEY", c.SecretKeys}, {"ENCRYPTION_KEY", c.EncryptionKeys}, {"CA_ENCRYPTION_KEY", c.CAEncryptionKeys}} {

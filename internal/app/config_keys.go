@@ -33,6 +33,8 @@ func (s setting) fallback(c *Config, values map[string]value) string {
 		return string(c.Env)
 	case s.key == "ISSUER":
 		return issuerText(values)
+	case s.key == "MAIL_PROVIDER" && values["MAIL_SERVER"].text != "":
+		return "smtp"
 	case s.devDef != "" && c.Env != Production:
 		return s.devDef
 	}
@@ -116,8 +118,6 @@ func storeSettings() []setting {
 	}
 }
 
-func secretSettings() []setting {
-	keys := func(into func(c *Config) *[][]byte) func(c *Config, text string) error {
 // argon is a parameter of argon2id: a number from least, which is its default, to most.
 func argon(key, example, help string, least, most int, set func(p *secret.Argon2Params, n int)) setting {
 	return setting{key: key, def: strconv.Itoa(least), example: example, help: help, apply: func(c *Config, text string) error {
@@ -127,6 +127,8 @@ func argon(key, example, help string, least, most int, set func(p *secret.Argon2
 	}}
 }
 
+func secretSettings() []setting {
+	keys := func(into func(c *Config) *[][]byte) func(c *Config, text string) error {
 		return func(c *Config, text string) (err error) { *into(c), err = parseKeys(text); return }
 	}
 	const inData = "generated into ./data in development; production refuses to start without"
@@ -144,14 +146,14 @@ func argon(key, example, help string, least, most int, set func(p *secret.Argon2
 		{key: "PASSWORD_HASHER", def: "argon2id", example: "bcrypt",
 			help:  "argon2id or bcrypt. Hashes of the other kind, or made with other parameters,\nstill verify and are replaced when their owner signs in.",
 			apply: func(c *Config, text string) error { c.PasswordHasher = text; return oneOf(text, "argon2id", "bcrypt") }},
-		{key: "BCRYPT_LOG_ROUNDS", aliases: []string{"BCRYPT_LOG_ROUNDS"}, def: "12", example: "12", help: "Cost of bcrypt, 4 to 31; at least 12 in production.",
-			apply: func(c *Config, text string) (err error) { c.BcryptCost, err = parseInt(text, 4, 31); return }},
 		argon("ARGON2_MEMORY_KIB", "47104", "Cost of argon2id. The defaults are the least that OWASP asks for: nothing starts\nwith less. A hash takes this memory, in KiB; `sallyport doctor` says how long it\ntakes here.",
 			int(secret.Argon2Floor.MemoryKiB), secret.MaxArgon2MemoryKiB, func(p *secret.Argon2Params, n int) { p.MemoryKiB = uint32(n) }),
 		argon("ARGON2_TIME", "3", "Passes over that memory.",
 			int(secret.Argon2Floor.Time), secret.MaxArgon2Time, func(p *secret.Argon2Params, n int) { p.Time = uint32(n) }),
 		argon("ARGON2_PARALLELISM", "1", "Lanes, which run on as many processors if there are any to spare.",
 			int(secret.Argon2Floor.Threads), secret.MaxArgon2Threads, func(p *secret.Argon2Params, n int) { p.Threads = uint8(n) }),
+		{key: "BCRYPT_LOG_ROUNDS", aliases: []string{"BCRYPT_LOG_ROUNDS"}, def: "12", example: "12", help: "Cost of bcrypt, 4 to 31; at least 12 in production.",
+			apply: func(c *Config, text string) (err error) { c.BcryptCost, err = parseInt(text, 4, 31); return }},
 		{key: "PASSWORD_PEPPER", aliases: []string{"SECURITY_PASSWORD_SALT"}, secret: true, example: "$(openssl rand -hex 32)", defInText: "none",
 			help:  "Mixed into passwords before they are hashed, as Flask-Security does. Whoever\nsets it must keep it: nobody can sign in without it.",
 			apply: func(c *Config, text string) error { c.PasswordPepper = text; return nil }},
@@ -175,12 +177,9 @@ func peopleSettings() []setting {
 		{key: "SESSIONS_PER_USER", def: "50", example: "10",
 			help:  "How many sessions a person may have; with one more, the longest idle is signed\nout. 0: any number.",
 			apply: func(c *Config, text string) (err error) { c.SessionsPerUser, err = parseInt(text, 0, 100000); return }},
-		{key: "SESSION_PROTECTION", def: "strong", example: "basic",
-			help: "strong: a session ends when its browser and system, or its network, change.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
-			apply: func(c *Config, text string) error {
-				c.SessionProtection = text
-				return oneOf(text, "strong", "basic", "off")
-			}},
+		{key: "SESSION_PROTECTION", aliases: []string{"SESSION_PROTECTION"}, def: "strong", example: "basic",
+			help:  "strong: a session ends when its browser and system, or its network, change.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
+			apply: func(c *Config, text string) (err error) { c.SessionProtection, err = parseProtection(text); return }},
 		{key: "REGISTRATION", aliases: []string{"SECURITY_REGISTERABLE"}, def: "true", example: "invite", help: "Who may register: true (anybody), invite, false.",
 			apply: func(c *Config, text string) (err error) { c.Registration, err = parseRegistration(text); return }},
 		{key: "CONFIRM_EMAIL", aliases: []string{"SECURITY_CONFIRMABLE"}, def: "true", devDef: "false", example: "true",
@@ -225,15 +224,20 @@ func brandSettings() []setting {
 	}
 }
 
+// upstreams are the providers that can be switched on by name, with the prefix of their keys.
+var upstreams = []struct{ prefix, name string }{{"GOOGLE", "Google"}, {"GITHUB", "GitHub"}, {"MICROSOFT", "Microsoft"}}
+
+const upstreamEnabled = "_AUTH_ENABLED"
+
 func upstreamSettings() []setting {
 	var rows []setting
-	for _, p := range []struct{ prefix, name string }{{"GOOGLE", "Google"}, {"GITHUB", "GitHub"}, {"MICROSOFT", "Microsoft"}} {
+	for _, p := range upstreams {
 		row := func(suffix, def, example, help string, check func(c *Config, text string) error) {
 			key := p.prefix + suffix
 			rows = append(rows, setting{key: key, aliases: []string{key}, def: def, example: example, help: help,
 				notYet: true, secret: strings.HasSuffix(key, "_SECRET"), apply: check})
 		}
-		row("_AUTH_ENABLED", "false", "true", fmt.Sprintf("Offer sign-in with %s.", p.name),
+		row(upstreamEnabled, "false", "true", fmt.Sprintf("Offer sign-in with %s.", p.name),
 			func(_ *Config, text string) error { _, err := parseBool(text); return err })
 		row("_OAUTH_CLIENT_ID", "", "1234567890", "", accept)
 		row("_OAUTH_CLIENT_SECRET", "", "", "", accept)

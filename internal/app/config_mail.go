@@ -51,7 +51,7 @@ func mailSettings() []setting {
 			m.Provider = text
 			return oneOfOrEmpty(text, "outbox", "smtp", "mailgun", "sendgrid")
 		})
-	provider.devDef, provider.defInText = "outbox", "outbox in development"
+	provider.devDef, provider.defInText = "outbox", "smtp if MAIL_SERVER is given, else outbox in development"
 	return []setting{
 		provider,
 		row("MAIL_DEFAULT_SENDER", "", "Acme <id@example.com>", "Who mails come from.",
@@ -80,9 +80,13 @@ func (l *loader) checkMail(c *Config, values map[string]value) {
 		"mailgun":  {"MAILGUN_DOMAIN", "MAILGUN_API_KEY", "MAIL_DEFAULT_SENDER"},
 		"sendgrid": {"SENDGRID_API_KEY", "MAIL_DEFAULT_SENDER"},
 	}
+	why := "MAIL_PROVIDER=" + c.Mail.Provider + " needs it"
+	if _, given := values["MAIL_PROVIDER"]; !given {
+		why = "MAIL_SERVER means MAIL_PROVIDER=smtp, which needs it (MAIL_PROVIDER=outbox in development sends nothing)"
+	}
 	for _, key := range needs[c.Mail.Provider] {
 		if _, given := values[key]; !given {
-			l.fault(key, "is missing: MAIL_PROVIDER="+c.Mail.Provider+" needs it", settingFor(key).sample())
+			l.fault(key, "is missing: "+why, settingFor(key).sample())
 		}
 	}
 	if c.Mail.Provider != "smtp" {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -227,6 +228,15 @@ func parseRegistration(text string) (string, error) {
 		return "", errors.New("must be true, invite or false")
 	}
 	return strconv.FormatBool(open), nil
+}
+
+// parseProtection also takes what Flask-Login's setting of this name may be, None among them, in any case.
+func parseProtection(text string) (string, error) {
+	text = strings.ToLower(text)
+	if slices.Contains([]string{"none", "null", "false", "0"}, text) {
+		text = "off"
+	}
+	return text, oneOf(text, "strong", "basic", "off")
 }
 
 func parseInt(text string, low, high int) (int, error) {

@@ -111,6 +111,9 @@ func (l *loader) environment(given map[string]string, origin func(string) string
 		if strings.HasPrefix(n, envPrefix) && !strings.HasPrefix(n, testPrefix) {
 			l.unknown(n, strings.TrimPrefix(n, envPrefix), envPrefix)
 		}
+		if given[n] != "" && isReplacedName(n) {
+			l.ignored[n] = true
+		}
 	}
 	return l.resolve(ours, known, origin)
 }
@@ -300,18 +303,28 @@ func listenOfPort(port string, listens ...string) string {
 
 // unknown reports a name that is no key, with the key it resembles most.
 func (l *loader) unknown(written, key, prefix string) {
-	best, distance := "", len(key)/2+1
+	var keys []string
 	for _, s := range settings() {
-		if d := editDistance(key, s.key); d < distance {
-			best, distance = s.key, d
-		}
+		keys = append(keys, s.key)
 	}
+	best := nearest(key, keys, len(key)/2)
 	problem := "is not a configuration key"
 	if best != "" {
 		l.fault(written, problem+"; did you mean "+best+"?", prefix+settingFor(best).sampleText())
 		return
 	}
 	l.fault(written, problem, "every key is described in .env.example")
+}
+
+// nearest is the first of the names with the fewest edits from name, "" if all need more than most.
+func nearest(name string, names []string, most int) string {
+	best := ""
+	for _, n := range names {
+		if d := editDistance(name, n); d <= most {
+			best, most = n, d-1
+		}
+	}
+	return best
 }
 
 // editDistance is Levenshtein's, for names of a few dozen bytes.

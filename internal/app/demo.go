@@ -129,7 +129,7 @@ func free(port int) bool {
 
 // configuredKeys are the keys that flags, the environment or the file of --config set, in order.
 func configuredKeys(o LoadOptions) []string {
-	l := &loader{dir: o.Dir}
+	l := newLoader(o.Dir)
 	set := merge(l.environValues(o.Environ), l.flagValues(o.Flags))
 	if o.File != "" {
 		set = merge(set, l.fileValues(o.File))

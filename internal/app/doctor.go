@@ -26,6 +26,7 @@ type Finding struct {
 	Detail  string `json:"detail,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
+	Warning string `json:"warning,omitempty"` // worth knowing, and no fault
 	Skipped string `json:"skipped,omitempty"`
 }
 
@@ -49,12 +50,15 @@ func Doctor(ctx context.Context, opts LoadOptions) []Finding {
 	if len(faults) == 0 {
 		d.ok("configuration", string(cfg.Env)+" at "+cfg.Issuer)
 	}
+	for _, sentence := range cfg.Warnings {
+		d.found = append(d.found, Finding{Check: "configuration", Warning: sentence})
+	}
 	d.database(d.secrets())
+	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME", "ARGON2_PARALLELISM")
 	d.check("redis", d.redis, "REDIS_URL")
 	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER", "MAILGUN_BASE_URL", "SENDGRID_BASE_URL", "MAILGUN_API_KEY",
 		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
 	d.check("certificate", d.certificate, "TLS_CERT", "TLS_KEY", "ISSUER")
-	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME", "ARGON2_PARALLELISM")
 	d.check("issuer", d.issuer, "ISSUER")
 	d.check("proxies", d.proxies, "ISSUER", "TLS_CERT", "TRUSTED_PROXIES", "ADMIN_LISTEN")
 	return d.found
@@ -233,10 +237,6 @@ func (d *doctor) redis() {
 	d.ok("redis", "answers")
 }
 
-// certificate looks at the files of built-in TLS as browsers will at what they hold.
-func (d *doctor) certificate() {
-	if d.cfg.TLSCert == "" {
-		return
 // slowHash is the time of a hash from which on people notice it, and a few of them keep everybody waiting.
 const slowHash = time.Second
 
@@ -269,6 +269,10 @@ func (d *doctor) passwords() {
 	d.ok("passwords", estimate)
 }
 
+// certificate looks at the files of built-in TLS as browsers will at what they hold.
+func (d *doctor) certificate() {
+	if d.cfg.TLSCert == "" {
+		return
 	}
 	c, err := loadCertificate(d.cfg.TLSCert, d.cfg.TLSKey, slog.New(slog.DiscardHandler))
 	if err != nil {

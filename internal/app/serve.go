@@ -42,6 +42,9 @@ func Serve(ctx context.Context, cfg *Config, o Options, out io.Writer) error {
 // serve is Serve for an opened installation. ready, if set, is called once the
 // public listener accepts.
 func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
+	for _, sentence := range a.Config.Warnings {
+		a.Log.Warn("configuration: " + sentence)
+	}
 	if err := a.applyFile(ctx, out); err != nil {
 		return err
 	}
