@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 TARGETS ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fuzz bench campaign screenshots release
+.PHONY: help run demo test check fuzz bench campaign peers screenshots release
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ bench: ## every benchmark, on both engines
 
 campaign: ## races, kills and faults with their full numbers, some minutes
 	@SALLYPORT_TEST_FULL=1 .ci/with-services go test -count=1 -v -timeout 60m ./test/campaigns
+
+peers: ## sign in through other people's relying parties, which it downloads; PEER=name tries one
+	@SALLYPORT_TEST_PEERS=1 .ci/with-services go test -count=1 -v -timeout 60m -run 'Peers/$(PEER)' ./test/peers
 
 screenshots: ## every page as people see it, into ./screenshots
 	@.ci/packages ensure
