@@ -411,7 +411,8 @@ func TestManyClientsAreAppliedInOneGo(t *testing.T) {
 	in := onSQLite(t)
 	const many = 1000
 	last := 0
-	p, err := in.Apply(t.Context(), Operator(), readText(manyClients(many)), func(done, of int) {
+	long := storage.WithLongCalls(t.Context(), time.Minute)
+	p, err := in.Apply(long, Operator(), readText(manyClients(many)), func(done, of int) {
 		if last = done; of != many {
 			t.Errorf("progress: got %d of %d", done, of)
 		}

@@ -254,7 +254,7 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 		for i := range backlog {
 			backlog[i] = &Message{Kind: "recovery.requested", Payload: []byte(`{}`)}
 		}
-		if err := s.Enqueue(t.Context(), backlog...); err != nil {
+		if err := s.Enqueue(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(time.Minute)
@@ -322,7 +322,7 @@ func TestLookingForMessagesStaysCheapOncePrepared(t *testing.T) {
 	for i := range backlog {
 		backlog[i] = &Message{Kind: "recovery.requested", Payload: []byte(`{}`)}
 	}
-	if err := s.Enqueue(t.Context(), backlog...); err != nil {
+	if err := s.Enqueue(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
 		t.Fatal(err)
 	}
 	var plan []string

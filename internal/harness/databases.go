@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -25,22 +27,48 @@ func variable(t testing.TB, name string) string {
 	return v
 }
 
-// NewDatabase is the URL of an empty database of this test's own, on PostgreSQL
-// with its schema in place: copying one is faster than migrating each.
+// NewDatabase returns the URL of an empty database of this test's own with its
+// schema in place: copying one is faster than migrating each.
 func NewDatabase(t testing.TB, engine storage.Engine) string {
 	t.Helper()
 	if engine == storage.SQLite {
-		return "sqlite://" + filepath.Join(t.TempDir(), "sallyport.db")
+		migrated, err := sqliteTemplate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "sallyport.db")
+		if err := os.WriteFile(path, migrated, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "sqlite://" + path
 	}
 	server := variable(t, "SALLYPORT_TEST_POSTGRES_URL")
 	return createDatabase(t, server, template(t, server))
 }
 
+// sqliteTemplate returns the file of a migrated SQLite database, made once in each test binary.
+var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "sallyport-template")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "sallyport.db")
+	s, err := storage.Open(context.Background(), storage.Config{URL: "sqlite://" + path})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.Migrate(context.Background()), s.Close()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // EmptyDatabase is the URL of a database of this test's own without a schema.
 func EmptyDatabase(t testing.TB, engine storage.Engine) string {
 	t.Helper()
 	if engine == storage.SQLite {
-		return NewDatabase(t, engine)
+		return "sqlite://" + filepath.Join(t.TempDir(), "sallyport.db")
 	}
 	return createDatabase(t, variable(t, "SALLYPORT_TEST_POSTGRES_URL"), "template0")
 }
