@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // access is what an endpoint wants of its caller. Each level has those before it, but
@@ -90,7 +91,11 @@ func (a *API) identify(c *call, e endpoint) error {
 		return err
 	}
 	if c.visit == nil && e.access != anybody {
-		return badToken("The token has expired or was ended. Sign in again.")
+		why, err := a.whyEnded(c)
+		if err != nil {
+			return err
+		}
+		return badToken(strings.Join(strings.Fields("The token has expired or was ended. "+why+" Sign in again."), " "))
 	}
 	return nil
 }
@@ -133,7 +138,7 @@ func (a *API) visit(c *call, api bool) error {
 		return err
 	}
 	c.visit, c.standing = v, standing
-	return a.sessions.Keep(c.r.Context(), &v.Session)
+	return nil
 }
 
 // checkForgery: what a browser sends with its cookie must come from a page of this
@@ -163,7 +168,14 @@ func (a *API) admit(c *call, want access) error {
 		return nil
 	}
 	if c.visit == nil {
-		return unauthorized("")
+		why, err := a.whyEnded(c)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			why += " Sign in again."
+		}
+		return unauthorized(why)
 	}
 	if want == half {
 		return c.notPersonal()
@@ -182,6 +194,12 @@ func (a *API) admit(c *call, want access) error {
 		return stale()
 	}
 	return nil
+}
+
+// whyEnded says why the caller's session ended, "" for a caller who had none.
+func (a *API) whyEnded(c *call) (string, error) {
+	reason, err := a.sessions.WhyEnded(c.r)
+	return templates.SessionEndText(reason), err
 }
 
 // assess finds out what the session still owes.

@@ -83,6 +83,7 @@ type listedSession struct {
 	Current    bool      `json:"current"`
 	Device     string    `json:"device"`
 	Networks   []string  `json:"networks"`
+	AnyNetwork bool      `json:"any_network"` // a change of network does not end it
 	API        bool      `json:"api"`
 	ACR        string    `json:"acr"`
 	CreatedAt  time.Time `json:"created_at"`
@@ -101,7 +102,7 @@ func (a *API) listSessions(c *call) (answer, error) {
 	}
 	view := func(s *storage.Session) listedSession {
 		networks := slices.DeleteFunc([]string{s.Network4, s.Network6}, func(n string) bool { return n == "" })
-		return listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, API: s.API, ACR: s.ACR,
+		return listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, AnyNetwork: s.AnyNetwork, API: s.API, ACR: s.ACR,
 			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
 	}
 	return listed(p, "Your sessions.", all, func(s *storage.Session) string { return s.ID.String() }, view), nil

@@ -104,17 +104,24 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, 
 func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, token string) error {
 	j, err := p.journey(r, q, f, f.BrowserHash)
 	if err != nil {
+		if err := p.keep(r.Context(), j); err != nil {
+			return err
+		}
 		if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" && !q.prompted("none") {
 			return p.deniedPage(q, e)
 		}
 		return p.answerError(w, r, q, f, err)
 	}
-	if q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr) {
-		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
-	}
 	step := p.next(j)
-	if step == nil {
+	unreachable := q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr)
+	if step == nil && !unreachable {
 		return p.issue(w, r, q, j)
+	}
+	if err := p.keep(r.Context(), j); err != nil {
+		return err
+	}
+	if unreachable {
+		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
 	}
 	if q.prompted("none") {
 		return p.answerError(w, r, q, f, refusals[step.Refusal()])

@@ -67,7 +67,7 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	} else if err != nil {
 		return nil, err
 	}
-	standing, err := p.sessions.Check(r, v)
+	standing, err := p.sessions.Compare(r, v)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,15 @@ func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
 	if err != nil {
 		return nil, asPage(err)
 	}
-	return j, nil
+	return j, p.keep(r.Context(), j)
+}
+
+// keep notes that the session of a journey is used, where no code is written that does.
+func (p *Provider) keep(ctx context.Context, j *storage.Journey) error {
+	if j == nil || j.Visit == nil {
+		return nil
+	}
+	return p.sessions.Keep(ctx, &j.Visit.Session)
 }
 
 // asPage shows an error of the protocol to a person: the pages of the steps do

@@ -37,15 +37,17 @@ type Session struct {
 	EndedAt       time.Time
 	// API: the session of a bearer token for the JSON API instead of a browser.
 	API bool
+	// AnyNetwork: strong protection compares the browser only; see SignIn.Device.
+	AnyNetwork bool
 }
 
-const sessionColumns = `s.id, s.token_hash, s.user_id, s.auth_time, s.acr, s.amr, s.browser, s.network4, s.network6, s.created_at, s.last_seen_at, s.idle_expires_at, s.expires_at, s.ended_at, s.api`
+const sessionColumns = `s.id, s.token_hash, s.user_id, s.auth_time, s.acr, s.amr, s.browser, s.network4, s.network6, s.created_at, s.last_seen_at, s.idle_expires_at, s.expires_at, s.ended_at, s.api, s.any_network`
 
 // dest are the scan targets of sessionColumns; they bear the NULLs of a LEFT JOIN.
 func (s *Session) dest() []any {
 	return []any{optional[uuid.UUID]{&s.ID}, &s.TokenHash, optional[uuid.UUID]{&s.UserID}, instant{&s.AuthTime}, optional[string]{&s.ACR}, list{&s.AMR},
 		optional[string]{&s.Browser}, optional[string]{&s.Network4}, optional[string]{&s.Network6}, instant{&s.CreatedAt},
-		instant{&s.LastSeenAt}, instant{&s.IdleExpiresAt}, instant{&s.ExpiresAt}, instant{&s.EndedAt}, optional[bool]{&s.API}}
+		instant{&s.LastSeenAt}, instant{&s.IdleExpiresAt}, instant{&s.ExpiresAt}, instant{&s.EndedAt}, optional[bool]{&s.API}, optional[bool]{&s.AnyNetwork}}
 }
 
 // Live reports whether the session still signs anybody in at now.
@@ -60,6 +62,11 @@ type SignIn struct {
 	Session Session
 	// Browser is the hash of the token that the browser came with; zero if none.
 	Browser secret.Hash
+	// Device is the hash of the browser's device token, by which it is known over several
+	// sessions; zero if it has none. Where a change of network has ended the last two of
+	// them, each soon after its sign-in, the new one is good in any network: such a
+	// browser could never stay signed in otherwise.
+	Device secret.Hash
 	// PasswordHash is the stored hash that was verified, "" if no password was. If
 	// it is not the person's any more, a change of password has overtaken this sign-in.
 	PasswordHash string
@@ -107,10 +114,11 @@ type SignedIn struct {
 
 // The reasons of an end, in sessions.end_reason and in the event.
 const (
-	EndSignOut    = "sign_out"
-	EndReplaced   = "replaced"   // somebody else signed in in this browser, or the session had run out
-	EndProtection = "protection" // the browser or the network changed
-	EndBound      = "bound"      // the person signed in more often than SESSIONS_PER_USER
+	EndSignOut  = "sign_out"
+	EndReplaced = "replaced"        // somebody else signed in in this browser, or the session had run out
+	EndBrowser  = "browser_changed" // under strong protection
+	EndNetwork  = "network_changed" // under strong protection
+	EndBound    = "bound"           // the person signed in more often than SESSIONS_PER_USER
 )
 
 // SignIn makes the browser's session one of this person under a new token: the
@@ -128,12 +136,11 @@ func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
 	// The nil UUID in the facts stands for the sid, which only the statement knows.
 	started := &Event{Type: "session.created", Actor: in.Session.UserID, User: in.Session.UserID, RequestID: in.RequestID, Personal: in.Personal,
 		Facts: map[string]any{"session": uuid.Nil, "acr": in.Session.ACR, "amr": in.Session.AMR}}
-	ended := &Event{Type: "session.ended", RequestID: in.RequestID, Facts: map[string]any{"session": uuid.Nil, "reason": EndReplaced}}
 	startedArgs, err := started.args(now)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	endedArgs, err := ended.args(now)
+	endedArgs, err := endedEvent(EndReplaced, in.RequestID).args(now)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -141,12 +148,16 @@ func (s *Store) SignIn(ctx context.Context, in *SignIn) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
+	anyArgs, err := anyNetworkEvent(in).args(now)
+	if err != nil {
+		return SignedIn{}, err
+	}
 	var out SignedIn
 	if s.engine == Postgres && in.Use == nil && !in.StepUp && in.PasswordHash != "" {
-		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs, beyondArgs)
+		out, err = s.signInPostgres(ctx, in, usec(now), startedArgs, endedArgs, beyondArgs, anyArgs)
 	} else {
 		err = s.inTx(ctx, func(t *tx) error {
-			out, err = t.signIn(ctx, in, usec(now), slices.Clone(startedArgs), endedArgs)
+			out, err = t.signIn(ctx, in, usec(now), slices.Clone(startedArgs), endedArgs, slices.Clone(anyArgs))
 			return err
 		})
 	}
@@ -162,7 +173,7 @@ const sessionRenewable = `token_hash = ? AND user_id = ? AND ended_at IS NULL AN
 // signInPostgres is one round trip. The row lock of allowed makes a change of
 // password that is under way finish first, so that it ends this session too or
 // this sign-in sees the new hash.
-func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended, beyond []any) (out SignedIn, err error) {
+func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended, beyond, anyNet []any) (out SignedIn, err error) {
 	n := &in.Session
 	args := []any{id(n.UserID), in.PasswordHash,
 		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
@@ -170,12 +181,13 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		now, EndReplaced, in.Browser, id(n.UserID), now, now,
 		now, EndReplaced,
 		id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.CreatedAt), usec(n.LastSeenAt),
-		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API,
-		now, in.Browser,
-		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser}
+		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API, in.Device}
+	args = append(args, anyNetworkArgs(in)...)
+	args = append(args, now, in.Browser,
+		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser)
 	args = append(args, noticeArgs(in, now)...)
 	args = slices.Concat(args, []any{now, EndBound}, rivalsArgs(in, now), []any{in.Bound.Most, in.Bound.Most}, rivalsArgs(in, now), []any{now, EndBound},
-		owedArgs(in.Owed, now), ended, beyond, started)
+		owedArgs(in.Owed, now), ended, beyond, anyNet, started)
 	var over pq.ByteaArray
 	err = s.rowW(ctx, `WITH allowed AS (
 			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
@@ -190,9 +202,9 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		), revoked AS (
 			UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id IN (SELECT id FROM ended) AND NOT offline AND revoked_at IS NULL
 		), created AS (
-			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)
-			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint", "boolean")+`
-			FROM allowed WHERE NOT EXISTS (SELECT 1 FROM renewed) RETURNING id
+			INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api, device_hash, any_network)
+			SELECT `+s.engine.casts("uuid", "bytea", "uuid", "bigint", "text", "text", "text", "text", "text", "bigint", "bigint", "bigint", "bigint", "boolean", "bytea")+`, `+anyNetwork+`
+			FROM allowed WHERE NOT EXISTS (SELECT 1 FROM renewed) RETURNING id, any_network
 		), returned AS (
 			`+returnFlow+` AND EXISTS (SELECT 1 FROM allowed)
 		), moved AS (
@@ -214,7 +226,9 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started
 		), owed AS (
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT CAST(? AS uuid), CAST(? AS text), `+putSID+`, CAST(? AS bigint), CAST(? AS bigint) FROM now_in WHERE CAST(? AS uuid) IS NOT NULL
-		), end_event AS (`+endedEvents+` FROM ended), beyond_event AS (`+endedEvents+` FROM beyond), start_event AS (
+		), end_event AS (`+endedEvents+` FROM ended), beyond_event AS (`+endedEvents+` FROM beyond), any_event AS (
+			INSERT INTO audit_events (`+eventColumns+`) SELECT `+eventOfSession+` FROM created WHERE any_network
+		), start_event AS (
 			INSERT INTO audit_events (`+eventColumns+`)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CASE WHEN renewed THEN 'session.renewed' ELSE CAST(? AS text) END, CAST(? AS uuid), CAST(? AS uuid), CAST(? AS uuid),
 				CAST(? AS text), CAST(? AS text), `+putSID+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
@@ -276,7 +290,7 @@ const returnFlow = `UPDATE counters SET n = n - 1 WHERE n > 0 AND expires_at > ?
 				AND hash = (SELECT counted_for FROM flows WHERE browser_hash = ? AND spent_at IS NULL AND user_id IS NULL AND opened_at IS NOT NULL LIMIT 1)`
 
 // signIn is signInPostgres in steps: for SQLite, and where a factor is spent too.
-func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []any) (out SignedIn, err error) {
+func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended, anyNet []any) (out SignedIn, err error) {
 	n := &in.Session
 	if err := t.allowSignIn(ctx, in); err != nil {
 		return out, err
@@ -292,7 +306,7 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended []a
 		err = t.row(ctx, `UPDATE sessions SET token_hash = ?, acr = ?, amr = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = auth_time + ? WHERE `+sessionRenewable+` RETURNING id`,
 			n.TokenHash, n.ACR, words(n.AMR), usec(n.LastSeenAt), usec(n.IdleExpiresAt), n.ExpiresAt.Sub(n.AuthTime).Microseconds(), in.Browser, id(n.UserID), now, now).Scan(&out.ID)
 	} else {
-		out, err = t.startSession(ctx, in, now, ended)
+		out, err = t.startSession(ctx, in, now, ended, anyNet)
 		if out.Renewed {
 			started[2] = "session.renewed"
 		}
@@ -335,7 +349,7 @@ func (t *tx) allowSignIn(ctx context.Context, in *SignIn) error {
 }
 
 // startSession renews the browser's session if it is theirs, else makes a new one.
-func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended []any) (out SignedIn, err error) {
+func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended, anyNet []any) (out SignedIn, err error) {
 	n := &in.Session
 	err = t.row(ctx, `UPDATE sessions SET token_hash = ?, auth_time = ?, acr = ?, amr = ?, browser = ?, network4 = ?, network6 = ?, last_seen_at = ?, idle_expires_at = ?, expires_at = ?
 		WHERE `+sessionRenewable+` RETURNING id`,
@@ -352,48 +366,17 @@ func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended []any)
 		SELECT `+t.s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` WHERE `+noticeDue, noticeArgs(in, now)...); err != nil {
 		return out, err
 	}
-	_, err = t.exec(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
-		usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API)
+	var exempt bool
+	err = t.row(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api,
+			device_hash, any_network)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+anyNetwork+`) RETURNING any_network`,
+		append([]any{id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
+			usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API, in.Device}, anyNetworkArgs(in)...)...).Scan(&exempt)
+	if err == nil && exempt {
+		anyNet[8] = strings.ReplaceAll(anyNet[8].(string), uuid.Nil.String(), n.ID.String())
+		_, err = t.exec(ctx, insertEvent, anyNet...)
+	}
 	return out, err
-}
-
-// EndSession ends the browser's live session with its grants that are not
-// offline, and tells whether there was one: ending it again changes nothing and
-// writes nothing. Offline grants outlive the browser session by definition.
-//
-// The grants are looked for by a statement of their own: one that began before the
-// session's row was to be had would not see the grant that was being written.
-func (s *Store) EndSession(ctx context.Context, browser secret.Hash, reason, requestID string) (bool, error) {
-	e := &Event{Type: "session.ended", RequestID: requestID, Facts: map[string]any{"session": uuid.Nil, "reason": reason}}
-	now := s.clock()
-	args, err := e.args(now)
-	if err != nil {
-		return false, err
-	}
-	var n int64
-	err = s.inTx(ctx, func(t *tx) error { n, err = t.endSession(ctx, browser, reason, usec(now), args); return err })
-	return n > 0, fault("end a session", err)
-}
-
-func (t *tx) endSession(ctx context.Context, browser secret.Hash, reason string, now any, event []any) (int64, error) {
-	var sid, user uuid.UUID
-	err := t.row(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE token_hash = ? AND ended_at IS NULL RETURNING id, user_id`,
-		now, reason, browser).Scan(&sid, &user)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ? AND NOT offline AND revoked_at IS NULL`,
-		now, reason, id(sid)); err != nil {
-		return 0, err
-	}
-	event = slices.Clone(event)
-	event[4], event[5] = id(user), id(user)
-	event[8] = strings.ReplaceAll(event[8].(string), uuid.Nil.String(), sid.String())
-	return t.exec(ctx, insertEvent, event...)
 }
 
 // RecordNetwork notes the first network of the other address family that a live

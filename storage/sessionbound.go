@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 
-	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
@@ -27,7 +26,7 @@ func rivalsArgs(in *SignIn, now any) []any {
 
 // boundEvent tells of a session that ended because of a sign-in's bound.
 func boundEvent(in *SignIn) *Event {
-	return &Event{Type: "session.ended", RequestID: in.RequestID, Facts: map[string]any{"session": uuid.Nil, "reason": EndBound}}
+	return endedEvent(EndBound, in.RequestID)
 }
 
 // endBeyond ends the person's sessions beyond the bound, the longest idle ones, after

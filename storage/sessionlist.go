@@ -90,7 +90,8 @@ func (t *tx) stillIn(ctx context.Context, userID, session uuid.UUID, ended error
 
 // TouchSession notes that a session is used, where no other write would.
 func (s *Store) TouchSession(ctx context.Context, touched *Session) error {
-	_, err := s.exec(ctx, `UPDATE sessions SET last_seen_at = ?, idle_expires_at = ? WHERE id = ? AND ended_at IS NULL`,
-		usec(touched.LastSeenAt), usec(touched.IdleExpiresAt), id(touched.ID))
+	at := usec(touched.LastSeenAt)
+	_, err := s.exec(ctx, `UPDATE sessions SET last_seen_at = ?, idle_expires_at = ? WHERE id = ? AND ended_at IS NULL AND last_seen_at < ?`,
+		at, usec(touched.IdleExpiresAt), id(touched.ID), at)
 	return fault("touch a session", err)
 }

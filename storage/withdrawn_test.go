@@ -395,7 +395,7 @@ func TestNoAnswerIsRememberedFromASessionThatHasEnded(t *testing.T) {
 func TestAnAnswerOfAnEndedSessionIsWithdrawnToo(t *testing.T) {
 	ends := map[string]func(t *testing.T, a *authorizing){
 		"protection": func(t *testing.T, a *authorizing) {
-			_, err := a.s.EndSession(t.Context(), a.browser, EndProtection, "")
+			_, err := a.s.EndSession(t.Context(), a.browser, EndBrowser, "")
 			must(t, err)
 		},
 		"sign-out": func(t *testing.T, a *authorizing) {

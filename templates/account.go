@@ -281,6 +281,7 @@ type AccountSession struct {
 	Network             string // "192.0.2.0/24"; may be empty
 	SignedIn, LastSeen  time.Time
 	Current, ForProgram bool // this one; a program's rather than a browser's
+	AnyNetwork          bool // its network may change; else that ends it under strong protection
 }
 
 // AccountSessions is /account/sessions.

@@ -198,6 +198,7 @@ func (p FormPost) page() (string, string) {
 // Home is "/": what this server is, and who is signed in.
 type Home struct {
 	Issuer        string
+	Notice        string  // why the person was signed out
 	Account       Account // zero shows the sign-in button
 	SignInURL     string  // "" is /login
 	SignOutAction string  // "" is /oauth2/logout; a POST with csrf

@@ -32,7 +32,7 @@ func (p *Pages) sessions(w http.ResponseWriter, r *http.Request, v *person) erro
 
 func sessionOf(s *storage.Session, current uuid.UUID) templates.AccountSession {
 	return templates.AccountSession{ID: s.ID.String(), Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6), SignedIn: s.CreatedAt, LastSeen: s.LastSeenAt,
-		Current: s.ID == current, ForProgram: s.API}
+		Current: s.ID == current, ForProgram: s.API, AnyNetwork: s.AnyNetwork}
 }
 
 // ending is the page that says what ends with a session. Another person's is not found.

@@ -77,9 +77,6 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	if n >= Good && standing != session.Good || n == Fresh && !d.Identity.Fresh(visit) {
 		return nil, AgainAt(here), nil
 	}
-	if err := d.Sessions.Keep(ctx, &visit.Session); err != nil {
-		return nil, "", err
-	}
 	v = &Person{Visit: visit, Owed: owed, Actor: identity.Actor{UserID: visit.User.ID, RequestID: web.RequestID(ctx)}}
 	v.From.At = d.Now()
 	v.From.Device, v.From.Network = d.Sessions.Device(r)

@@ -27,6 +27,11 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	if here != nil {
 		page.Account = templates.Account{Name: here.User.Profile.Name, Email: here.User.Email}
 	}
+	if here == nil {
+		if page.Notice, err = p.whySignedOut(r); err != nil {
+			return err
+		}
+	}
 	if !browser.IsZero() {
 		page.CSRF = p.sessions.CSRFToken(browser, actLogout)
 	}

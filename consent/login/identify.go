@@ -33,10 +33,15 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.loginPage(v)
-	if page.Done = notices[v.query.Get("notice")]; page.Done != "" {
+	switch page.Done = notices[v.query.Get("notice")]; {
+	case page.Done != "":
 		page.Notice = ""
-	} else if v.journey == nil && p.sessions.Glance(r) {
+	case v.journey == nil && p.sessions.Glance(r):
 		page.Notice = "You are signed in already. Signing in again replaces that."
+	case page.Notice == "":
+		if page.Notice, err = p.whySignedOut(r); err != nil {
+			return err
+		}
 	}
 	if v.query.Get("notice") == NoticeCodes {
 		page.Notice = "There were too many wrong codes for your second step. Sign in again to try once more."
@@ -54,6 +59,12 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 		page.Email = cut(email)
 	}
 	return p.send(w, v, http.StatusOK, page)
+}
+
+// whySignedOut says why the browser's last session ended, "" where somebody is signed in.
+func (p *Pages) whySignedOut(r *http.Request) (string, error) {
+	reason, err := p.sessions.WhyEnded(r)
+	return templates.SessionEndText(reason), err
 }
 
 // loginPage is the form as it is before anything was typed.

@@ -166,7 +166,7 @@ func TestLookingAroundKeepsASessionAlive(t *testing.T) {
 			t.Fatalf("led to %s", p.URL)
 		}
 	}
-	s.Clock.Advance(2*time.Hour + time.Second)
+	s.Clock.Advance(2*time.Hour + 61*time.Second)
 	if p := b.Get(t, "/account/sessions"); p.URL.Path != "/login" {
 		t.Errorf("idle for more than two hours: %s", p.URL)
 	}

@@ -169,7 +169,7 @@ func peopleSettings() []setting {
 				c.SessionLifetime, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
 				return
 			}},
-		{key: "SESSION_IDLE", def: "7200", example: "7200", help: "Seconds without a visit after which it must as well.",
+		{key: "SESSION_IDLE", def: "7200", example: "7200", help: "Seconds without a request after which it must as well: never earlier, and at\nmost a quarter of that, but no more than a minute, later.",
 			apply: func(c *Config, text string) (err error) {
 				c.SessionIdle, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
 				return
@@ -178,7 +178,7 @@ func peopleSettings() []setting {
 			help:  "How many sessions a person may have; with one more, the longest idle is signed\nout. 0: any number.",
 			apply: func(c *Config, text string) (err error) { c.SessionsPerUser, err = parseInt(text, 0, 100000); return }},
 		{key: "SESSION_PROTECTION", aliases: []string{"SESSION_PROTECTION"}, def: "strong", example: "basic",
-			help:  "strong: a session ends when its browser and system, or its network, change.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
+			help:  "strong: a session ends when its browser and system, or its network, change; a\nnetwork that ended the last two within ten minutes may change in the next one.\nbasic: sensitive acts ask for a fresh sign-in. off: neither.",
 			apply: func(c *Config, text string) (err error) { c.SessionProtection, err = parseProtection(text); return }},
 		{key: "REGISTRATION", aliases: []string{"SECURITY_REGISTERABLE"}, def: "true", example: "invite", help: "Who may register: true (anybody), invite, false.",
 			apply: func(c *Config, text string) (err error) { c.Registration, err = parseRegistration(text); return }},

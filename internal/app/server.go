@@ -123,15 +123,15 @@ func (s *Server) lay() error {
 	if err != nil {
 		return err
 	}
+	devices := device.New(a.keyring, cfg.secure(), a.now)
 	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
-		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
+		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Devices: devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
 	if err != nil {
 		return err
 	}
 	s.tally = tally.New(a.Store, a.Log, a.now)
 	s.guard, err = limit.New(limit.Config{Store: a.Store, Keys: a.keyring,
-		Devices: device.New(a.keyring, cfg.secure(), a.now), Tally: s.tally,
-		Redis: s.redis, Logger: a.Log, Now: a.now})
+		Devices: devices, Tally: s.tally, Redis: s.redis, Logger: a.Log, Now: a.now})
 	return err
 }
 

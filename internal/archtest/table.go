@@ -27,7 +27,7 @@ func rules() []rule {
 		{"admin", []string{"identity/...", "storage", "templates", "internal/web", "internal/session", "internal/limit"}},
 		{"identity/...", []string{"identity/...", "storage", "internal/secret", "internal/mail"}},
 		{"storage", []string{"migrations", "internal/secret"}},
-		{"internal/session", []string{"storage", "internal/secret"}},
+		{"internal/session", []string{"storage", "internal/device", "internal/secret"}},
 		{"internal/limit", []string{"storage", "internal/secret", "internal/counter", "internal/device", "internal/tally"}},
 		{"internal/counter", []string{"storage", "internal/secret"}},
 		{"internal/device", []string{"internal/secret"}},

@@ -1,12 +1,15 @@
 package session
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
 	"unicode"
 
 	"github.com/mileusna/useragent"
+	"github.com/sallyport-id/sallyport/internal/device"
+	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -22,21 +25,35 @@ const (
 	Good
 )
 
-// Check holds the visit's session against the browser and network of the request.
+// Check is Compare for a request that may write nothing else: it notes that the session
+// is used, when that is due.
+func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error) {
+	standing, err := m.Compare(r, visit)
+	if err != nil || standing == SignedOut {
+		return SignedOut, err
+	}
+	return standing, m.Keep(r.Context(), &visit.Session)
+}
+
+// Compare holds the visit's session against the browser and network of the request.
 // Under strong protection a session that is used from another browser or network
 // is ended with its grants that are not offline: the caller must go on as if
 // nobody were signed in. It costs nothing as long as nothing has changed.
-func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error) {
+func (m *Manager) Compare(r *http.Request, visit *storage.Visit) (Standing, error) {
 	if m.protection == Off {
 		return Good, nil
 	}
 	s := &visit.Session
 	network4, network6 := networks(m.address(r))
-	if browserName(r.UserAgent()) != s.Browser || moved(s.Network4, network4) || moved(s.Network6, network6) {
-		if m.protection == Basic {
-			return Stale, nil
-		}
-		return SignedOut, m.cookies.end(r.Context(), s.TokenHash, ending{storage.EndProtection, m.requestID(r.Context())})
+	otherBrowser := browserName(r.UserAgent()) != s.Browser
+	otherNetwork := !s.AnyNetwork && (moved(s.Network4, network4) || moved(s.Network6, network6))
+	switch {
+	case (otherBrowser || otherNetwork) && m.protection == Basic:
+		return Stale, nil
+	case otherBrowser:
+		return SignedOut, m.cookies.end(r.Context(), s.TokenHash, ending{storage.EndBrowser, m.requestID(r.Context())})
+	case otherNetwork:
+		return SignedOut, m.endMoved(r, visit)
 	}
 	// A device with both families uses now one, now the other; the first of each counts.
 	if network4 != "" && s.Network4 == "" || network6 != "" && s.Network6 == "" {
@@ -45,6 +62,41 @@ func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error)
 		}
 	}
 	return Good, nil
+}
+
+// endMoved ends a session because the network has changed. Only the browser's own device
+// cookie, which the person's sign-in gave it, counts towards the exemption of such a
+// browser: whoever has stolen the other cookie cannot bring it about.
+func (m *Manager) endMoved(r *http.Request, visit *storage.Visit) error {
+	var here secret.Hash
+	if d := m.devices.Read(r); !m.devices.KnownSince(d, visit.User.EmailKey, device.ByPassword).IsZero() {
+		here = deviceHash(d)
+	}
+	token := visit.Session.TokenHash
+	err := m.store.EndMoved(r.Context(), token, here, m.requestID(r.Context()))
+	m.cookies.copies.drop(r.Context(), token)
+	return err
+}
+
+// deviceHash is what a device is known by in the database; zero for a browser without one.
+func deviceHash(d device.Device) secret.Hash { return tokenHash(d.Token) }
+
+// WhyEnded tells why the session of the browser, or of the token that the request bears,
+// has ended: one of the reasons of package storage. It is "" where somebody is signed in,
+// and where nobody was.
+func (m *Manager) WhyEnded(r *http.Request) (string, error) {
+	token := m.Browser(r)
+	if r.Header.Get("Authorization") != "" {
+		token = m.Token(r)
+	}
+	if token.IsZero() {
+		return "", nil
+	}
+	reason, err := m.store.SessionEnd(r.Context(), token)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	return reason, err
 }
 
 func moved(recorded, current string) bool {

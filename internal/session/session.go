@@ -39,6 +39,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -50,8 +51,8 @@ const (
 	Off    = "off"
 )
 
-// touchInterval is how often at most a session's last use is written.
-const touchInterval = time.Minute
+// maxTouchInterval is how often at most a session's last use is written; see touchInterval.
+const maxTouchInterval = time.Minute
 
 // What a session has that still needs its second factor: whoever has a password
 // alone shall not fill the table, nor have long to guess.
@@ -66,12 +67,14 @@ type Config struct {
 	Keys       *secret.Keyring
 	Secure     bool          // the issuer is https
 	Lifetime   time.Duration // from the last sign-in
-	Idle       time.Duration // from the last use
+	Idle       time.Duration // from the last use: never less, and at most one touch interval more
 	Protection string        // Strong, Basic or Off
 	// PerUser is how many sessions a person may have; 0 for any number. Those that
 	// have yet to prove a second factor, known by HalfACR, have a bound of their own.
 	PerUser int
 	HalfACR string
+	// Devices knows browsers by their device cookie, over several sessions.
+	Devices *device.Devices
 	// Address tells where a request comes from, RequestID which one it is.
 	Address   func(*http.Request) netip.Addr
 	RequestID func(context.Context) string
@@ -90,6 +93,7 @@ type Manager struct {
 	protection string
 	perUser    int
 	halfACR    string
+	devices    *device.Devices
 	address    func(*http.Request) netip.Addr
 	requestID  func(context.Context) string
 	now        func() time.Time
@@ -98,8 +102,8 @@ type Manager struct {
 // New returns a Manager for c, or an error that says what c lacks.
 func New(c Config) (*Manager, error) {
 	switch {
-	case c.Store == nil || c.Keys == nil || c.Address == nil || c.RequestID == nil || c.Logger == nil || c.Now == nil:
-		return nil, fmt.Errorf("session: store, keys, address, request id, logger and clock are needed")
+	case c.Store == nil || c.Keys == nil || c.Devices == nil || c.Address == nil || c.RequestID == nil || c.Logger == nil || c.Now == nil:
+		return nil, fmt.Errorf("session: store, keys, devices, address, request id, logger and clock are needed")
 	case c.Lifetime <= 0 || c.Idle <= 0:
 		return nil, fmt.Errorf("session: lifetime %v and idle time %v must be positive", c.Lifetime, c.Idle)
 	case c.PerUser < 0:
@@ -116,6 +120,7 @@ func New(c Config) (*Manager, error) {
 		protection: c.Protection,
 		perUser:    c.PerUser,
 		halfACR:    c.HalfACR,
+		devices:    c.Devices,
 		address:    c.Address,
 		requestID:  c.RequestID,
 		now:        func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
@@ -182,10 +187,10 @@ func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 	row := storage.Session{
 		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
 		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
-		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: earlier(now.Add(m.idle), ends), ExpiresAt: ends,
+		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, ends), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
-		Session: row, PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
+		Session: row, Device: deviceHash(m.devices.Read(r)), PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
 		Notice: in.Notice, Owed: in.Owed, RequestID: m.requestID(r.Context()),
 		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
 	}
@@ -207,11 +212,21 @@ func (m *Manager) Glance(r *http.Request) bool {
 	return m.cookies.glance(r, m.now())
 }
 
+// touchInterval is how often at most a session's last use is written. It is short beside
+// the idle time, because a use that was not written must not end a session early.
+func (m *Manager) touchInterval() time.Duration { return min(maxTouchInterval, m.idle/4) }
+
+// idleEnd is when a session that was used at now, and for up to a touch interval after
+// that without a write, has been idle for long enough.
+func (m *Manager) idleEnd(now, expires time.Time) time.Time {
+	return earlier(now.Add(m.idle+m.touchInterval()), expires)
+}
+
 // Touch tells whether a write that happens anyway should move the session's
 // last_seen_at to now and idle_expires_at to idleExpires.
 func (m *Manager) Touch(s *storage.Session) (now, idleExpires time.Time, due bool) {
 	now = m.now()
-	return now, earlier(now.Add(m.idle), s.ExpiresAt), now.Sub(s.LastSeenAt) >= touchInterval
+	return now, m.idleEnd(now, s.ExpiresAt), now.Sub(s.LastSeenAt) >= m.touchInterval()
 }
 
 // Keep is Touch for a request that writes nothing else: it keeps the session of

@@ -17,6 +17,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -52,7 +53,7 @@ func newSite(t *testing.T, change func(*Config)) *site {
 		t.Fatal(err)
 	}
 	c := Config{Store: store, Keys: keys, Lifetime: 24 * time.Hour, Idle: 2 * time.Hour, Protection: Strong,
-		Address:   func(*http.Request) netip.Addr { return netip.MustParseAddr(s.address) },
+		Devices: device.New(keys, false, clock), Address: func(*http.Request) netip.Addr { return netip.MustParseAddr(s.address) },
 		RequestID: func(context.Context) string { return "req" },
 		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)), Now: clock}
 	if change != nil {
@@ -299,7 +300,7 @@ func TestTouch(t *testing.T) {
 		after time.Duration
 		due   bool
 		idle  time.Duration
-	}{{59 * time.Second, false, 2 * time.Hour}, {time.Minute, true, 2 * time.Hour}, {2 * time.Hour, true, time.Hour}} {
+	}{{59 * time.Second, false, 2*time.Hour + time.Minute}, {time.Minute, true, 2*time.Hour + time.Minute}, {2 * time.Hour, true, time.Hour}} {
 		start := s.now
 		s.now = row.LastSeenAt.Add(step.after)
 		now, idle, due := s.Touch(row)

@@ -1,0 +1,47 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// A session never ends earlier than SESSION_IDLE after its last request, whichever page
+// that was for, and at most a touch interval later.
+func TestABusyPersonStaysSignedIn(t *testing.T) {
+	for _, idle := range []time.Duration{time.Minute, 100 * time.Second, 2 * time.Hour} {
+		s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Environ: []string{fmt.Sprintf("SALLYPORT_SESSION_IDLE=%d", int(idle.Seconds()))}})
+		who := person(t, s, "busy@example.com")
+		late := idle + min(time.Minute, idle/4) + time.Second
+		for name, path := range map[string]string{
+			"the start page":         "/",
+			"the account":            "/account",
+			"a code":                 quiet(s, "openid").Authorize(nil).URL,
+			"a consent that is open": portal(s, "openid email").Authorize(nil).URL,
+			"an error for the app":   portal(s, "openid email").Authorize(url.Values{"prompt": {"none"}}).URL,
+			"signing out, not yet":   "/oauth2/logout",
+			"the second step":        "/login/factor",
+			"the API":                "/api/v1/auth/me",
+		} {
+			b := s.Browser(t)
+			signIn(t, b, who)
+			for range 12 {
+				s.Clock.Advance(idle/5 - time.Second)
+				b.Get(t, path)
+			}
+			s.Clock.Advance(idle - 10*time.Second)
+			if p := b.Get(t, "/account"); p.Status != http.StatusOK || p.URL.Path != "/account" {
+				t.Errorf("%v idle, busy with %s: signed out early: %d at %s", idle, name, p.Status, p.URL)
+			}
+			s.Clock.Advance(late)
+			if p := b.Get(t, "/account"); p.URL.Path != "/login" {
+				t.Errorf("%v idle: still signed in after %v", idle, late)
+			}
+		}
+	}
+}
