@@ -15,21 +15,20 @@ import (
 // ProfilePatch changes what the acting person tells about themself; nil leaves a
 // member, "" clears it.
 type ProfilePatch struct {
-	Name              *string          `json:"name"`
-	GivenName         *string          `json:"given_name"`
-	FamilyName        *string          `json:"family_name"`
-	MiddleName        *string          `json:"middle_name"`
-	Nickname          *string          `json:"nickname"`
-	PreferredUsername *string          `json:"preferred_username"`
-	ProfileURL        *string          `json:"profile"`
-	Picture           *string          `json:"picture"`
-	Website           *string          `json:"website"`
-	Gender            *string          `json:"gender"`
-	Birthdate         *string          `json:"birthdate"`
-	Zoneinfo          *string          `json:"zoneinfo"`
-	Locale            *string          `json:"locale"`
-	PhoneNumber       *string          `json:"phone_number"`
-	Address           *storage.Address `json:"address"`
+	Name        *string          `json:"name"`
+	GivenName   *string          `json:"given_name"`
+	FamilyName  *string          `json:"family_name"`
+	MiddleName  *string          `json:"middle_name"`
+	Nickname    *string          `json:"nickname"`
+	ProfileURL  *string          `json:"profile"`
+	Picture     *string          `json:"picture"`
+	Website     *string          `json:"website"`
+	Gender      *string          `json:"gender"`
+	Birthdate   *string          `json:"birthdate"`
+	Zoneinfo    *string          `json:"zoneinfo"`
+	Locale      *string          `json:"locale"`
+	PhoneNumber *string          `json:"phone_number"`
+	Address     *storage.Address `json:"address"`
 }
 
 // UpdateProfile changes the acting person's standard claims. A new phone number

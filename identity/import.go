@@ -258,6 +258,9 @@ func (im *importer) person(ctx context.Context, l *importLine) (*storage.NewUser
 	var faults, more Faults
 	key, err := EmailKey(l.Email)
 	errors.As(err, &faults)
+	if l.Nickname == nil {
+		l.Nickname = l.PreferredUsername
+	}
 	if _, err := l.ProfilePatch.check(); errors.As(err, &more) {
 		faults = append(faults, more...)
 	}

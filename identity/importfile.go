@@ -21,11 +21,13 @@ const maxImportLine = 64 << 10
 // importLine is a person as a file has them. The columns of CSV have the same names.
 type importLine struct {
 	ProfilePatch
-	PhoneNumberVerified bool   `json:"phone_number_verified"`
-	Email               string `json:"email"`
-	EmailVerified       *bool  `json:"email_verified"`
-	PasswordHash        string `json:"password_hash"`
-	Disabled            bool   `json:"disabled"`
+	// PreferredUsername is a nickname here: no claim but that one tells a name that a person chose.
+	PreferredUsername   *string `json:"preferred_username"`
+	PhoneNumberVerified bool    `json:"phone_number_verified"`
+	Email               string  `json:"email"`
+	EmailVerified       *bool   `json:"email_verified"`
+	PasswordHash        string  `json:"password_hash"`
+	Disabled            bool    `json:"disabled"`
 	// Organization is a slug, Role the role in it; Organizations maps slugs to roles.
 	Organization  string            `json:"organization"`
 	Role          string            `json:"role"`

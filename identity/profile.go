@@ -39,7 +39,6 @@ func (p *ProfilePatch) claims() []claim {
 		{"family_name", p.FamilyName, func(s *storage.Profile) *string { return &s.FamilyName }, checkLine},
 		{"middle_name", p.MiddleName, func(s *storage.Profile) *string { return &s.MiddleName }, checkLine},
 		{"nickname", p.Nickname, func(s *storage.Profile) *string { return &s.Nickname }, checkLine},
-		{"preferred_username", p.PreferredUsername, func(s *storage.Profile) *string { return &s.PreferredUsername }, checkLine},
 		{"profile", p.ProfileURL, func(s *storage.Profile) *string { return &s.ProfileURL }, checkClaimURL},
 		{"picture", p.Picture, func(s *storage.Profile) *string { return &s.Picture }, checkClaimURL},
 		{"website", p.Website, func(s *storage.Profile) *string { return &s.Website }, checkClaimURL},

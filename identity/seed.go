@@ -192,7 +192,7 @@ func (s *seeder) client(ctx context.Context, r *storage.RegistryEdit, want *mani
 // bobsProfile has every standard claim (OpenID Connect Core 1.0, section 5.1).
 func bobsProfile() storage.Profile {
 	return storage.Profile{
-		Name: "Bob Baker", GivenName: "Bob", FamilyName: "Baker", MiddleName: "Benjamin", Nickname: "Bobby", PreferredUsername: "bob",
+		Name: "Bob Baker", GivenName: "Bob", FamilyName: "Baker", MiddleName: "Benjamin", Nickname: "Bobby",
 		ProfileURL: "https://acme-corp.example/people/bob", Picture: "https://acme-corp.example/people/bob.png", Website: "https://bob.example",
 		Gender: "male", Birthdate: "1985-04-12", Zoneinfo: "Europe/Berlin", Locale: "en-GB",
 		PhoneNumber: "+49 30 5550100", PhoneNumberVerified: true,

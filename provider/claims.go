@@ -113,15 +113,15 @@ func set(claims map[string]any, name string, value any) {
 }
 
 // personClaims adds the standard claims of OpenID Connect Core 1.0, section 5.4,
-// for which want returns true.
-func personClaims(claims map[string]any, u *storage.User, want func(claim string) bool) {
+// for which want returns true. scopes are those of the token.
+func personClaims(claims map[string]any, u *storage.User, scopes []string, want func(claim string) bool) {
 	f := u.Profile
 	for _, c := range []struct {
 		name  string
 		value any
 	}{
 		{"name", f.Name}, {"given_name", f.GivenName}, {"family_name", f.FamilyName}, {"middle_name", f.MiddleName},
-		{"nickname", f.Nickname}, {"preferred_username", f.PreferredUsername}, {"profile", f.ProfileURL}, {"picture", f.Picture},
+		{"nickname", f.Nickname}, {"preferred_username", preferredUsername(u, scopes)}, {"profile", f.ProfileURL}, {"picture", f.Picture},
 		{"website", f.Website}, {"gender", f.Gender}, {"birthdate", f.Birthdate}, {"zoneinfo", f.Zoneinfo}, {"locale", f.Locale},
 		{"updated_at", u.UpdatedAt.Unix()},
 		{"email", u.Email}, {"email_verified", !u.EmailVerifiedAt.IsZero()},
@@ -134,6 +134,15 @@ func personClaims(claims map[string]any, u *storage.User, want func(claim string
 	if f.PhoneNumber != "" && want("phone_number_verified") {
 		claims["phone_number_verified"] = f.PhoneNumberVerified
 	}
+}
+
+// preferredUsername is what an app may call a person: nothing that they typed, so that nobody calls themselves like
+// another, or like an administrator. It is the address if the app may see that and the person has proven it.
+func preferredUsername(u *storage.User, scopes []string) string {
+	if u.Proven() && slices.Contains(scopes, "profile") && slices.Contains(scopes, "email") {
+		return u.Email
+	}
+	return u.Sub.String()
 }
 
 // organizationClaims adds what the scopes org and roles show: the token's one
@@ -201,7 +210,7 @@ func userinfoClaims(c *client, a *storage.Authorization, scopes []string) map[st
 	if r := readClaims(a.Grant.Claims); r != nil {
 		asked = r.Userinfo
 	}
-	personClaims(claims, &a.User, func(claim string) bool {
+	personClaims(claims, &a.User, scopes, func(claim string) bool {
 		if _, named := asked[claim]; named && c.showsNamed(claim, a.Grant.Scopes, scopes) {
 			return true
 		}
@@ -250,7 +259,7 @@ func (p *Provider) idTokenClaims(c *client, a *storage.Authorization, scopes []s
 		asked = r.IDToken
 	}
 	if len(asked) > 0 || c.Metadata.ClaimsInIDToken {
-		personClaims(claims, &a.User, func(claim string) bool {
+		personClaims(claims, &a.User, scopes, func(claim string) bool {
 			if _, named := asked[claim]; named && c.showsNamed(claim, g.Scopes, scopes) {
 				return true
 			}

@@ -19,6 +19,7 @@ func TestClaims(t *testing.T) {
 	t.Run("malformed", func(t *testing.T) { testMalformedClaims(t, p) })
 	t.Run("acr", func(t *testing.T) { testAuthenticationContext(t, p) })
 	t.Run("sub", func(t *testing.T) { testAskingForOnePerson(t, p) })
+	t.Run("preferred_username", func(t *testing.T) { testPreferredUsername(t, p) })
 }
 
 // OpenID Connect Core 1.0, sections 2 and 5.4; the conformance suite wants every
@@ -32,7 +33,7 @@ func testStandardClaims(t *testing.T, p *peers) {
 	delete(info, "sub")
 	delete(info, "updated_at")
 	want := map[string]any{
-		"name": "Bob Baker", "given_name": "Bob", "family_name": "Baker", "middle_name": "Benjamin", "nickname": "Bobby", "preferred_username": "bob",
+		"name": "Bob Baker", "given_name": "Bob", "family_name": "Baker", "middle_name": "Benjamin", "nickname": "Bobby", "preferred_username": "bob@acme-corp.com",
 		"profile": "https://acme-corp.example/people/bob", "picture": "https://acme-corp.example/people/bob.png", "website": "https://bob.example",
 		"gender": "male", "birthdate": "1985-04-12", "zoneinfo": "Europe/Berlin", "locale": "en-GB",
 		"email": "bob@acme-corp.com", "email_verified": true, "phone_number": "+49 30 5550100", "phone_number_verified": true,

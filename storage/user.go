@@ -57,7 +57,6 @@ type Profile struct {
 	FamilyName          string   `json:"family_name,omitempty"`
 	MiddleName          string   `json:"middle_name,omitempty"`
 	Nickname            string   `json:"nickname,omitempty"`
-	PreferredUsername   string   `json:"preferred_username,omitempty"`
 	ProfileURL          string   `json:"profile,omitempty"`
 	Picture             string   `json:"picture,omitempty"`
 	Website             string   `json:"website,omitempty"`
