@@ -88,6 +88,7 @@ type Identity struct {
 	phcSlot    chan struct{}
 	phcWaiting atomic.Int64
 	uses       uses
+	refusals   refusals
 }
 
 // New returns an Identity.

@@ -75,6 +75,9 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 // redirect URI.
 func (p *Provider) openAndCheck(ctx context.Context, params url.Values) (*request, error) {
 	q, err := p.open(ctx, params)
+	if q != nil {
+		attemptOf(ctx).params = q.params
+	}
 	if err != nil {
 		return q, err
 	}
@@ -177,22 +180,9 @@ func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *reques
 			return err
 		}
 	}
-	p.counts.Refused(pathAuthorize, e.Code)
+	web.Annotate(r.Context(), "error", e.Code)
+	p.refused(r, pathAuthorize, e)
 	return p.sendTo(w, q.target, errorParams(e)...)
-}
-
-// countPages counts the errors of h that are shown to the person and not sent to the
-// client.
-func (p *Provider) countPages(h web.Handler) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		err := h(w, r)
-		if e, ok := errors.AsType[*web.Error](err); ok && e.Code != "" {
-			p.counts.Refused(pathAuthorize, e.Code)
-		} else if err != nil {
-			p.counts.Refused(pathAuthorize, protocolError(err).Code)
-		}
-		return err
-	}
 }
 
 // issue makes the code and writes it with its grant: fosite checks once more and

@@ -47,6 +47,7 @@ func (p *Provider) present(ctx context.Context, raw string) (*presented, error) 
 	} else if err != nil {
 		return nil, err
 	}
+	concerns(ctx, t.ClientID)
 	if why := t.Dead(a, p.now()); why != "" {
 		return nil, dead(why)
 	}
@@ -121,6 +122,7 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	if err := json.Unmarshal(verified.Claims, &c); err != nil || c.Issuer != p.issuer {
 		return nil, dead("not a JWT access token of this issuer")
 	}
+	concerns(ctx, c.Client)
 	now := p.now()
 	t := &storage.AccessToken{ClientID: c.Client, Scopes: strings.Fields(c.Scope), Audience: c.Audience,
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}

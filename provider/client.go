@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,11 +80,15 @@ func (p *Provider) client(ctx context.Context, id string) (*client, error) {
 		return nil, errUnknownClient
 	}
 	c, err := p.registry.Client(ctx, id)
-	if errors.Is(err, storage.ErrNotFound) || (err == nil && !c.Active()) {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
 		return nil, errUnknownClient
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case !c.Active() && c.DeletedAt.IsZero():
+		return nil, errDisabledClient
+	case !c.Active():
+		return nil, errUnknownClient
 	}
 	if known, ok := p.clients.Get(id); ok && known.Client == c {
 		return known, nil
@@ -96,7 +101,11 @@ func (p *Provider) client(ctx context.Context, id string) (*client, error) {
 	return out, nil
 }
 
-var errUnknownClient = errors.New("no enabled client has this client_id")
+var (
+	errUnknownClient = errors.New("no enabled client has this client_id")
+	// errDisabledClient is an errUnknownClient whose registration is there.
+	errDisabledClient = fmt.Errorf("%w: it is disabled", errUnknownClient)
+)
 
 // matchRedirect reports whether raw is a redirect URI of the client: the very
 // string that is registered (RFC 9700, section 2.1), or for a native client the

@@ -61,7 +61,7 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 	if cred.assertion != "" && cred.id == "" {
 		cred.id = unverifiedSubject(cred.assertion)
 	}
-	c, err := p.client(ctx, cred.id)
+	c, err := p.requestClient(ctx, cred.id)
 	if errors.Is(err, errUnknownClient) {
 		return nil, errInvalidClient.because(err)
 	} else if err != nil {

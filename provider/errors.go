@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -125,20 +126,26 @@ func fromWeb(e *web.Error) *Error {
 	case e.Message == "":
 		return refuse("invalid_request", "The request is too large or malformed.").because(e.Err)
 	}
+	if strings.HasSuffix(e.Message, ".") { // a sentence of its own, about the request that was pushed
+		return refuse("invalid_request", e.Message).because(e.Err)
+	}
 	return refuse("invalid_request", "The request cannot be read: "+e.Message+".").because(e.Err)
 }
 
 // machine makes h a web.Handler of a protocol endpoint: its errors are JSON by
-// RFC 6749, section 5.2, and are noted once on the access line.
+// RFC 6749, section 5.2, and are noted as refusals.
 func (p *Provider) machine(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		r, a := withAttempt(r)
 		err := h(w, r)
 		if err == nil {
+			a.annotate(r)
 			return nil
 		}
 		e := protocolError(err)
-		p.counts.Refused(path, e.Code)
-		web.Annotate(r.Context(), "error", e.Error())
+		web.Annotate(r.Context(), "error", e.Code)
+		p.refused(r, path, e)
+		a.annotate(r)
 		status := e.status()
 		if we, ok := errors.AsType[*web.Error](err); ok && we.Status != 0 && we.Status < 500 {
 			status = we.Status // 413 and 415 say more than 400

@@ -41,7 +41,7 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 		return refuse("invalid_request", "The parameter refresh_token is missing.")
 	}
 	if !wellFormed(token, refreshPrefix) {
-		return errInvalidGrant
+		return errInvalidGrant.because(errors.New("the refresh token does not look like one of this server"))
 	}
 	if err := g.read(ctx, u, token); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.
 func (g *refreshGrant) read(ctx context.Context, u *unit, token string) error {
 	rt, auth, err := g.p.store.RefreshToken(ctx, secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
-		return errInvalidGrant
+		return errInvalidGrant.because(errors.New("the refresh token is unknown, or expired long ago"))
 	} else if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (g *refreshGrant) narrow(_ context.Context, u *unit, asked []string) ([]str
 	}
 	for _, s := range asked {
 		if !slices.Contains(u.auth.Grant.Scopes, s) {
-			return nil, refuse("invalid_scope", "A refresh cannot ask for a scope that was not granted.")
+			return nil, refuse("invalid_scope", naming("scope", s)+" was not granted, and a refresh cannot ask for more.")
 		}
 	}
 	return scopes, nil
@@ -190,7 +190,7 @@ func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
 		return err
 	}
 	if !u.repeat || u.refresh.SuccessorHash != u.redemption.Refresh.Hash {
-		return errInvalidGrant
+		return errInvalidGrant.because(errors.New("another use of the refresh token was faster"))
 	}
 	if u.redemption.Access == nil {
 		return nil

@@ -31,7 +31,6 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.Annotate(ctx, "client", c.ID)
 	token := form.Get("token")
 	switch {
 	case token == "":
@@ -113,7 +112,6 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.AllowOrigin(w, r, c.allowsOrigin)
-	web.Annotate(ctx, "client", c.ID)
 	if form.Get("token") == "" {
 		return refuse("invalid_request", "The parameter token is missing.")
 	}

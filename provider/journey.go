@@ -137,7 +137,7 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	} else if err != nil {
 		return nil, nil, err
 	}
-	c, err := p.client(ctx, f.ClientID)
+	c, err := p.requestClient(ctx, f.ClientID)
 	if errors.Is(err, errUnknownClient) {
 		return nil, nil, page("unknown_client", "The client was disabled while its request was under way.")
 	} else if err != nil {
@@ -149,6 +149,7 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	if err := p.takeFlow(w, r, f, c); err != nil {
 		return nil, nil, err
 	}
+	attemptOf(ctx).params = f.Request
 	q := &request{client: c, params: f.Request, pushed: f.PushedHash, tokenHint: f.Hint, maxAge: -1}
 	if err := q.aim(); err != nil {
 		return nil, nil, err

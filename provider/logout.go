@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -114,6 +115,9 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, error) {
 	l := &logout{}
 	id := params.Get("client_id")
+	if err := p.nameLogoutClient(r.Context(), l, id); err != nil {
+		return nil, err
+	}
 	hint, err := p.readHint(params.Get("id_token_hint"))
 	if err != nil {
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_id_token_hint", Err: err}
@@ -124,15 +128,10 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 		}
 		l.hint = hint
 		if id == "" && len(hint.Audience) == 1 {
-			id = hint.Audience[0]
+			if err := p.nameLogoutClient(r.Context(), l, hint.Audience[0]); err != nil {
+				return nil, err
+			}
 		}
-	}
-	if id != "" {
-		c, err := p.client(r.Context(), id)
-		if err != nil && !errors.Is(err, errUnknownClient) {
-			return nil, err
-		}
-		l.client = c
 	}
 	uri := params.Get("post_logout_redirect_uri")
 	if uri == "" {
@@ -147,6 +146,19 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 		l.to = t.plain(param{"state", state})
 	}
 	return l, nil
+}
+
+// nameLogoutClient sets the client of a logout; one that is unknown or disabled leaves it without one.
+func (p *Provider) nameLogoutClient(ctx context.Context, l *logout, id string) error {
+	if id == "" {
+		return nil
+	}
+	c, err := p.requestClient(ctx, id)
+	if err != nil && !errors.Is(err, errUnknownClient) {
+		return err
+	}
+	l.client = c
+	return nil
 }
 
 // signedOut sends the browser on, or says that it is signed out.

@@ -29,7 +29,6 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.AllowOrigin(w, r, c.allowsOrigin)
-	web.Annotate(ctx, "client", c.ID)
 	if form.Has("request_uri") {
 		return refuse("invalid_request", "A pushed request cannot hold a request_uri (RFC 9126, section 2.1).")
 	}
@@ -42,6 +41,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	case c.Metadata.RequireSignedRequestObject:
 		return refuse("invalid_request", "This client must send its parameters in a signed request object.")
 	}
+	attemptOf(ctx).params = q.params
 	if err := q.aim(); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func New(c Config) (*Provider, error) {
 // because the steps' pages ask the Provider for the journey. Call it before Mount.
 func (p *Provider) SetSteps(steps ...Step) { p.steps = steps }
 
-// Run does what is not a request's: it writes last uses. It returns when ctx ends.
+// Run does what is not a request's: it writes last uses and refusals. It returns when ctx ends.
 func (p *Provider) Run(ctx context.Context) { p.usage.run(ctx) }
 
 // Mount adds the routes. Pages are for browsers; the rest is for machines, with
@@ -144,8 +144,8 @@ func (p *Provider) Mount(rt *web.Router) {
 	clients(pathUserinfo, p.userinfo, http.MethodGet, http.MethodPost)
 	rt.Handle(pathIntrospect, p.web.HandleJSON(p.machine(pathIntrospect, p.introspect)), http.MethodPost)
 
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.countPages(p.authorize))), http.MethodGet)
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.countPages(p.authorizePost))), http.MethodPost)
-	rt.Handle(pathLogout, p.web.Handle(p.endSession), http.MethodGet)
-	rt.Handle(pathLogout, p.web.Handle(p.endSessionPost), http.MethodPost)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorize))), http.MethodGet)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorizePost))), http.MethodPost)
+	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.endSession)), http.MethodGet)
+	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.endSessionPost)), http.MethodPost)
 }

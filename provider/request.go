@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,9 +52,9 @@ func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error)
 	if id == "" {
 		return nil, page("unknown_client", "The request has no client_id.")
 	}
-	c, err := p.client(ctx, id)
+	c, err := p.requestClient(ctx, id)
 	if errors.Is(err, errUnknownClient) {
-		return nil, page("unknown_client", "No enabled client has this client_id.")
+		return nil, &web.Error{Status: http.StatusBadRequest, Code: "unknown_client", Message: "No enabled client has this client_id.", Err: err}
 	} else if err != nil {
 		return nil, err
 	}
@@ -117,9 +118,9 @@ func (p *Provider) check(ctx context.Context, q *request) *Error {
 	case v.Get("response_type") == "":
 		return refuse("invalid_request", "The request has no response_type.")
 	case v.Get("response_type") != "code" || !q.client.responseTypes.Has("code") || !q.client.may("authorization_code"):
-		return fositeErrors["unsupported_response_type"]
+		return refuse("unsupported_response_type", naming("response_type", v.Get("response_type"))+" is not supported, or the client is not registered for it: only code is.")
 	case mode != "" && mode != "query" && mode != "form_post":
-		return fositeErrors["unsupported_response_mode"]
+		return refuse("invalid_request", naming("response_mode", mode)+" is not supported for a code: use query or form_post.")
 	case isTooLarge(v):
 		return refuse("invalid_request", "The parameters of a request may have 16 KiB together.")
 	case len(v.Get("state")) > maxState || len(v.Get("nonce")) > maxState:
@@ -167,7 +168,7 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 		case !isStandardScope(registered) && audience == nil:
 			continue
 		case !slices.Contains(q.client.scopes, registered):
-			return refuse("invalid_scope", "A requested scope is not registered for this client.")
+			return refuse("invalid_scope", "The scope "+registered+" is not registered for this client.")
 		case q.resource != "" && audience != nil && !slices.Contains(audience, q.resource):
 			continue // no token of this grant will be for another resource, so the person is not asked for its scopes
 		}
@@ -178,7 +179,7 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 		}
 	}
 	if len(q.scopes) == 0 {
-		return refuse("invalid_scope", "The request asks for no scope that is known here.")
+		return refuse("invalid_scope", unknownScopes(asked))
 	}
 	switch {
 	case q.resource != "" && len(scopesAt(index, q.resource, q.scopes)) == 0:
@@ -193,6 +194,14 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 		q.scopes = slices.DeleteFunc(q.scopes, func(s string) bool { return s == "offline_access" })
 	}
 	return nil
+}
+
+// unknownScopes says that a request asks for nothing that is known. Unknown scopes beside known ones are ignored.
+func unknownScopes(asked []string) string {
+	if len(asked) == 0 {
+		return "The request has no scope."
+	}
+	return naming("scope", asked[0]) + " is not known here, and the request asks for no other that is."
 }
 
 func appendMissing(list []string, more ...string) []string {
@@ -230,7 +239,7 @@ func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 	}
 	switch {
 	case method != "S256":
-		return refuse("invalid_request", "code_challenge_method must be S256.")
+		return refuse("invalid_request", naming("code_challenge_method", cmp.Or(method, "plain"))+" is not supported: it must be S256.")
 	case !challengeFormat.MatchString(challenge):
 		return refuse("invalid_request", "code_challenge must be the base64url SHA-256 of the verifier, 43 characters without padding.")
 	}
@@ -249,7 +258,7 @@ func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	q.prompt = strings.Fields(q.params.Get("prompt"))
 	for _, v := range q.prompt {
 		if !slices.Contains(promptValues, v) {
-			return refuse("invalid_request", "A value of prompt is not known: use none, login, consent, select_account.")
+			return refuse("invalid_request", naming("prompt", v)+" is not known: use none, login, consent, select_account.")
 		}
 	}
 	if slices.Contains(q.prompt, "none") && len(q.prompt) > 1 {

@@ -47,14 +47,14 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	web.AllowOrigin(w, r, u.client.allowsOrigin)
-	web.Annotate(ctx, "client", u.client.ID, "grant_type", grantType)
+	web.Annotate(ctx, "grant_type", grantType)
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
 		return refuse("invalid_request", "The parameter grant_type is missing.")
 	case !slices.Contains(grantTypes, grant):
-		return errUnsupportedGrant
+		return refuse("unsupported_grant_type", naming("grant_type", grant)+" is not supported; grant_types_supported of the discovery document lists those that are.")
 	case !u.client.may(grant):
-		return fositeErrors["unauthorized_client"]
+		return refuse("unauthorized_client", "The client is not registered for the grant_type "+grant+".")
 	case grant == "authorization_code":
 		err = p.checkRedemption(ctx, form)
 	case grant == "client_credentials":
@@ -87,7 +87,7 @@ func (p *Provider) checkRedemption(ctx context.Context, form url.Values) error {
 	case code == "":
 		return refuse("invalid_request", "The parameter code is missing.")
 	case !wellFormed(code, codePrefix):
-		return errInvalidGrant
+		return errInvalidGrant.because(errors.New("the code does not look like one of this server"))
 	}
 	form.Del("scope") // it means nothing here, and fosite would read it
 	// This is the one read of the code; fosite's own are answered from the unit.
@@ -224,7 +224,7 @@ func (p *Provider) scopeForClient(ctx context.Context, c *client, form url.Value
 			case slices.Contains(own, s):
 				granted = appendMissing(granted, s)
 			case index.Audience(s) != nil || isStandardScope(s):
-				return refuse("invalid_scope", "A requested scope is not registered for this client, or is one that only a person can grant.")
+				return refuse("invalid_scope", "The scope "+s+" is not registered for this client, or is one that only a person can grant.")
 			}
 		}
 	}

@@ -13,8 +13,11 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// usageInterval is how often last uses are written.
-const usageInterval = 30 * time.Second
+// usageInterval is how often last uses are written, refusalInterval how often refusals are: their developer waits for them.
+const (
+	usageInterval   = 30 * time.Second
+	refusalInterval = 3 * time.Second
+)
 
 // usage collects when grants were last used, beside what identity notes about
 // clients, so that no token request waits for that to be written. A grant's is
@@ -24,13 +27,15 @@ type usage struct {
 	identity *identity.Identity
 	log      *slog.Logger
 	pace     storage.Pace
+	// refusalPace is apart from pace: a minute of refusals is another amount of work than a last use.
+	refusalPace storage.Pace
 
 	mu     sync.Mutex
 	grants map[uuid.UUID]time.Time
 }
 
 func newUsage(c Config) *usage {
-	return &usage{store: c.Store, identity: c.Identity, log: c.Log, grants: map[uuid.UUID]time.Time{}}
+	return &usage{store: c.Store, identity: c.Identity, log: c.Log, refusalPace: storage.Pace{Smallest: 1, Largest: 50}, grants: map[uuid.UUID]time.Time{}}
 }
 
 func (u *usage) record(by *unit) {
@@ -46,16 +51,27 @@ func (u *usage) record(by *unit) {
 func (u *usage) run(ctx context.Context) {
 	tick := time.NewTicker(usageInterval)
 	defer tick.Stop()
+	refusals := time.NewTicker(refusalInterval)
+	defer refusals.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
 			u.write(last, &storage.Pace{Rest: storage.Hurry})
+			u.writeRefusals(last, &storage.Pace{Rest: storage.Hurry})
 			return
+		case <-refusals.C:
+			u.writeRefusals(ctx, &u.refusalPace)
 		case <-tick.C:
 			u.write(ctx, &u.pace)
 		}
+	}
+}
+
+func (u *usage) writeRefusals(ctx context.Context, pace *storage.Pace) {
+	if err := u.identity.WriteRefusals(ctx, pace); err != nil {
+		u.log.Warn("refusals of clients were not written", "error", err)
 	}
 }
 

@@ -24,7 +24,6 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	web.Annotate(ctx, "client", t.token.ClientID)
 	if t.token.GrantID == uuid.Nil || !slices.Contains(t.token.Scopes, "openid") {
 		return refuse("insufficient_scope", "The access token does not have the scope openid.")
 	}

@@ -116,6 +116,7 @@ func (r *RegistryEdit) DeleteClient(ctx context.Context, clientID string, e *Eve
 		args  []any
 	}{
 		{`DELETE FROM client_secrets WHERE client_id = ?`, []any{clientID}},
+		{`DELETE FROM refusals WHERE client_id = ?`, []any{clientID}},
 		{`DELETE FROM resource_servers WHERE client_id = ?`, []any{clientID}},
 		{`UPDATE consents SET withdrawn_at = ? WHERE client_id = ? AND withdrawn_at IS NULL`, []any{r.now, clientID}},
 		{`UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE client_id = ? AND revoked_at IS NULL`, []any{r.now, EndClientDeleted, clientID}},

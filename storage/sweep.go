@@ -25,6 +25,7 @@ const (
 	keepRefreshed = 90 * 24 * time.Hour
 	keepEnded     = 30 * 24 * time.Hour // sessions and consents, for the account and admin pages
 	keepSent      = 7 * 24 * time.Hour  // outbox
+	keepRefusal   = 14 * 24 * time.Hour // for the client's developer
 	keepLink      = 7 * 24 * time.Hour  // whoever opens an old link is told that it is old
 )
 
@@ -73,6 +74,7 @@ var sweeps = []sweep{
 	{table: "invitations", column: "expires_at", keep: keepEnded},
 	{table: "personal_access_tokens", column: "expires_at", keep: keepEnded},
 	{table: "counters", column: "expires_at"},
+	{table: "refusals", column: "occurred_at", keep: keepRefusal},
 	{table: "outbox", column: "done_at", keep: keepSent},
 }
 

@@ -76,6 +76,11 @@ var expiring = map[string]func(t *testing.T, s *Store, at time.Time){
 		raw(t, s, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, 'n', '', 0, ?)`,
 			uuid.NewString(), secret.HashOf(uuid.NewString()), u.String(), o.ID.String(), usec(at))
 	},
+	"refusals": func(t *testing.T, s *Store, at time.Time) {
+		clientID := "c-" + uuid.NewString()
+		raw(t, s, `INSERT INTO clients (id, name, metadata, created_at, updated_at) VALUES (?, '', '{}', 0, 0)`, clientID)
+		raw(t, s, `INSERT INTO refusals (client_id, minute, line, occurred_at, n) VALUES (?, 0, 1, ?, 1)`, clientID, usec(at))
+	},
 	"outbox": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO outbox (id, kind, payload, created_at, available_at, done_at) VALUES (?, 'k', '', 0, 0, ?)`, uuid.NewString(), usec(at))
 	},
@@ -98,7 +103,7 @@ func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 	keep := map[string]time.Duration{
 		"flows": 24 * time.Hour, "pushed_requests": 24 * time.Hour, "codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
 		"revoked_tokens": 5 * time.Minute, "sessions": 30 * 24 * time.Hour, "consents": 30 * 24 * time.Hour, "outbox": 7 * 24 * time.Hour,
-		"links": 7 * 24 * time.Hour, "invitations": 30 * 24 * time.Hour, "personal_access_tokens": 30 * 24 * time.Hour,
+		"refusals": 14 * 24 * time.Hour, "links": 7 * 24 * time.Hour, "invitations": 30 * 24 * time.Hour, "personal_access_tokens": 30 * 24 * time.Hour,
 	}
 	eachEngine(t, func(t *testing.T, s *Store) {
 		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)

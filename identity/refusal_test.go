@@ -1,0 +1,121 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+func (in *installation) writeRefusals(t *testing.T, all ...*Identity) {
+	t.Helper()
+	for _, i := range all {
+		if err := i.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (in *installation) refused(t *testing.T, clientID string) []storage.Refusal {
+	t.Helper()
+	all, err := in.Refusals(t.Context(), Operator(), clientID, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Of each client and minute sixty refusals are kept, of all nodes together, and one line counts the others: a client
+// that errs in a loop, or a stranger who uses its name, fills no disk and hides no other client's.
+func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		for _, id := range []string{"busy", "quiet"} {
+			in.client(t, NewClient{ID: id, Metadata: storage.Metadata{ClientName: id, RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
+		}
+		other := New(in.made) // another node
+		start := time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)
+		note := func(i *Identity, clientID string, after time.Duration, cause string) {
+			i.NoteRefusal(storage.Refusal{ClientID: clientID, At: start.Add(after), Endpoint: "/oauth2/token", Error: "invalid_grant", Cause: cause,
+				RequestID: "r", Parameters: []string{"code", "grant_type"}, RedirectURI: "https://app.example/cb", Scope: "openid"})
+		}
+		for n := range 45 {
+			note(in.Identity, "busy", time.Duration(n)*time.Second, fmt.Sprint("first ", n))
+			note(other, "busy", time.Duration(n)*time.Second, "second")
+		}
+		note(other, "quiet", time.Second, "alone")
+		note(other, "gone", time.Second, "of no client")
+		in.writeRefusals(t, in.Identity, other)
+		for range 100 { // more than a node keeps by itself
+			note(other, "busy", 59*time.Second, "third")
+		}
+		note(in.Identity, "busy", time.Minute, "the next minute")
+		in.writeRefusals(t, other, in.Identity)
+
+		all := in.refused(t, "busy")
+		if len(all) != 62 || all[0].Cause != "the next minute" || all[1].More != 130 || all[1].Cause != "" || !all[1].At.Equal(start.Add(59*time.Second)) {
+			t.Fatalf("%d lines, the latest %+v", len(all), all[:min(len(all), 2)])
+		}
+		last := all[61]
+		if last.Cause != "first 0" || last.More != 0 || last.Endpoint != "/oauth2/token" || last.Error != "invalid_grant" || len(last.Parameters) != 2 ||
+			last.RedirectURI != "https://app.example/cb" || last.Scope != "openid" || !last.At.Equal(start) || last.ClientID != "busy" || last.RequestID != "r" {
+			t.Errorf("the first line is %+v", last)
+		}
+		if quiet := in.refused(t, "quiet"); len(quiet) != 1 || quiet[0].Cause != "alone" {
+			t.Errorf("another client's: %+v", quiet)
+		}
+		if some, err := in.Refusals(t.Context(), Operator(), "busy", 3); err != nil || len(some) != 3 || some[0].Cause != "the next minute" {
+			t.Errorf("the last three: %+v, %v", some, err)
+		}
+		if _, err := in.Refusals(t.Context(), Operator(), "gone", 3); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("those of no client: %v", err)
+		}
+	})
+}
+
+// Deleting a client takes what it was refused, and what is written later is dropped.
+func TestRefusalsEndWithTheirClient(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{ClientName: "App", RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
+		note := func() {
+			in.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Error: "invalid_scope", RedirectURI: "https://canary.example/cb"})
+		}
+		note()
+		in.writeRefusals(t, in.Identity)
+		if n := len(in.refused(t, "app")); n != 1 {
+			t.Fatalf("%d refusals before", n)
+		}
+		if err := in.DeleteClient(t.Context(), Operator(), "app"); err != nil {
+			t.Fatal(err)
+		}
+		note()
+		in.writeRefusals(t, in.Identity)
+		if left, err := in.store.Refusals(t.Context(), "app", 10); err != nil || len(left) > 0 {
+			t.Errorf("left of a deleted client: %+v, %v", left, err)
+		}
+	})
+}
+
+// What waits to be written is bounded, whatever happens to many clients at once.
+func TestRefusalsThatWaitAreBounded(t *testing.T) {
+	i := onSQLite(t).Identity
+	now := time.Now()
+	for n := range 3 * maxPending {
+		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("client-", n%200), At: now})
+		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("many-", n), At: now})
+	}
+	kept := 0
+	for _, m := range i.refusals.minutes {
+		kept += len(m.Refusals)
+	}
+	if kept > maxPending || len(i.refusals.minutes) > maxPending {
+		t.Errorf("%d refusals of %d minutes wait, want at most %d", kept, len(i.refusals.minutes), maxPending)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := i.WriteRefusals(ended, &storage.Pace{}); err == nil || len(i.refusals.minutes) > 0 || i.refusals.pending > 0 {
+		t.Errorf("what could not be written is kept: %v", err)
+	}
+}
