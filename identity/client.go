@@ -85,7 +85,7 @@ func takesSecret(m *storage.Metadata) bool {
 
 // Client returns a client that is not deleted.
 func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	c, err := i.store.Client(ctx, clientID)
@@ -97,7 +97,7 @@ func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*stora
 
 // Clients lists up to limit clients after the one with that client_id.
 func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	return i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
@@ -130,7 +130,7 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 // SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
 // are kept under, and names the one in use. "" are those that wait for their first use.
 func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, "", err
 	}
 	counts, err = i.store.ClientSecretKeys(ctx)

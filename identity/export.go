@@ -19,7 +19,7 @@ import (
 // No secrets are in it, which means keep; what has its default is left out. Deleted
 // clients and those that the file has let go of are not in it either.
 func (i *Identity) Export(ctx context.Context, a Actor) ([]byte, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	clients, err := i.exportClients(ctx)

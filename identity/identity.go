@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,14 +187,29 @@ func (i *Identity) active(ctx context.Context, a Actor) (*storage.User, error) {
 
 // platform admits those who administer the installation, and notes it in a.
 func (i *Identity) platform(ctx context.Context, a *Actor) error {
+	if !a.operator {
+		a.authority = storage.Authority{Superadmin: true}
+	}
+	return i.hasPlatformRole(ctx, *a, storage.RoleSuperadmin)
+}
+
+// readers are the platform roles that may look at everything. An act of theirs needs superadmin, or a role in the
+// organization, like everybody's.
+var readers = []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}
+
+// canReadPlatform admits those who administer the installation, and platform admins, who only look.
+func (i *Identity) canReadPlatform(ctx context.Context, a Actor) error {
+	return i.hasPlatformRole(ctx, a, readers...)
+}
+
+func (i *Identity) hasPlatformRole(ctx context.Context, a Actor, roles ...string) error {
 	if a.operator {
 		return nil
 	}
-	u, err := i.person(ctx, *a)
-	if err == nil && !hasRole(u, storage.RoleSuperadmin) {
-		err = fmt.Errorf("%w: it needs the platform role superadmin", ErrForbidden)
+	u, err := i.person(ctx, a)
+	if err == nil && !hasRole(u, roles...) {
+		err = fmt.Errorf("%w: it needs the platform role %s", ErrForbidden, strings.Join(roles, " or "))
 	}
-	a.authority = storage.Authority{Superadmin: true}
 	return err
 }
 
@@ -209,6 +225,15 @@ func (i *Identity) platformOrSelf(ctx context.Context, a *Actor, userID uuid.UUI
 // organization with that role or a higher one, and notes it in a. Strangers get
 // storage.ErrNotFound.
 func (i *Identity) inOrganization(ctx context.Context, a *Actor, organizationID uuid.UUID, least string) error {
+	return i.hasRoleIn(ctx, a, organizationID, least, storage.RoleSuperadmin)
+}
+
+// canReadOrganization is inOrganization for those who only look: platform admins may, too.
+func (i *Identity) canReadOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, least string) error {
+	return i.hasRoleIn(ctx, &a, organizationID, least, readers...)
+}
+
+func (i *Identity) hasRoleIn(ctx context.Context, a *Actor, organizationID uuid.UUID, least string, platform ...string) error {
 	if a.operator {
 		return nil
 	}
@@ -217,7 +242,7 @@ func (i *Identity) inOrganization(ctx context.Context, a *Actor, organizationID 
 	}
 	a.authority = storage.Authority{Superadmin: a.within == uuid.Nil, Organization: organizationID, Role: least, Token: a.token}
 	u, err := i.active(ctx, *a)
-	if err != nil || a.within == uuid.Nil && hasRole(u, storage.RoleSuperadmin) {
+	if err != nil || a.within == uuid.Nil && hasRole(u, platform...) {
 		return err
 	}
 	role, err := i.store.Role(ctx, organizationID, a.UserID)

@@ -145,7 +145,7 @@ func invitation(a Actor, kind string, organizationID, invitationID uuid.UUID) *s
 // Invitations lists up to limit invitations of an organization that can still be
 // accepted, older ones first, those after the one with that id.
 func (i *Identity) Invitations(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Invitation, error) {
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
 		return nil, err
 	}
 	return i.store.Invitations(ctx, organizationID, after, limit)

@@ -12,7 +12,7 @@ import (
 
 // Members lists up to limit members after the person with that id.
 func (i *Identity) Members(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Member, error) {
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
 		return nil, err
 	}
 	return i.store.Members(ctx, organizationID, after, limit)

@@ -117,7 +117,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.inOrganization(ctx, &a, o.ID, storage.RoleGuest); err != nil {
+	if err := i.canReadOrganization(ctx, a, o.ID, storage.RoleGuest); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -125,7 +125,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 
 // Organizations lists up to limit organizations after the one with that id.
 func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	return i.store.Organizations(ctx, after, limit)

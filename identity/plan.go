@@ -61,7 +61,7 @@ func (p *Plan) String() string {
 // again enables it. A resource is deleted; its definition is all there is of it.
 // A client that a person has disabled stays so whatever the file says.
 func (i *Identity) Plan(ctx context.Context, a Actor, m *Manifest) (*Plan, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	pl, err := i.newPlanner(ctx, m)

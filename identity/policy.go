@@ -15,7 +15,7 @@ const MaxGraceDays = 90
 
 // MFAPolicy returns what an organization asks of its members, to its owners and admins.
 func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.OrganizationSettings(ctx, organizationID)
@@ -46,7 +46,7 @@ func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uui
 
 // PlatformMFAPolicy returns what the installation asks of everybody.
 func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.PlatformSettings(ctx)
