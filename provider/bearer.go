@@ -110,17 +110,16 @@ type jwtAccess struct {
 	Expires  int64    `json:"exp"`
 }
 
-// presentJWT checks a JWT access token of ours. The typ keeps ID tokens and others
-// out (RFC 9068, section 4); grant, client and jti are looked up: for this server a
-// revocation counts before exp.
-func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, error) {
+// verifyJWT checks a JWT access token of ours by itself. The typ keeps ID tokens and
+// others out (RFC 9068, section 4).
+func (p *Provider) verifyJWT(ctx context.Context, raw string) (*storage.AccessToken, *jwtAccess, error) {
 	verified, err := p.keys.Verify(raw, keys.TypeAccessToken)
 	if err != nil {
-		return nil, errors.Join(dead("not a JWT access token of this server"), err)
+		return nil, nil, errors.Join(dead("not a JWT access token of this server"), err)
 	}
-	var c jwtAccess
-	if err := json.Unmarshal(verified.Claims, &c); err != nil || c.Issuer != p.issuer {
-		return nil, dead("not a JWT access token of this issuer")
+	c := &jwtAccess{}
+	if err := json.Unmarshal(verified.Claims, c); err != nil || c.Issuer != p.issuer {
+		return nil, nil, dead("not a JWT access token of this issuer")
 	}
 	concerns(ctx, c.Client)
 	now := p.now()
@@ -128,21 +127,34 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}
 	switch {
 	case !now.Before(t.ExpiresAt):
-		return nil, dead("the token has expired")
+		return nil, nil, dead("the token has expired")
 	case c.Issued <= 0 || c.Expires-c.Issued > int64(accessTokenLifetime/time.Second):
-		return nil, dead("the token lives longer than any that is issued here")
+		return nil, nil, dead("the token lives longer than any that is issued here")
 	case t.CreatedAt.After(now.Add(clockLeeway)):
-		return nil, dead("the token was issued in the future")
+		return nil, nil, dead("the token was issued in the future")
 	case c.ID == "":
-		return nil, dead("the token has no jti")
+		return nil, nil, dead("the token has no jti")
 	}
+	if c.Grant != "" {
+		if t.GrantID, err = uuid.Parse(c.Grant); err != nil {
+			return nil, nil, dead("gid is no id")
+		}
+	}
+	return t, c, nil
+}
+
+// presentJWT checks a JWT access token, and looks up its grant, client and jti: for this
+// server a revocation counts before exp.
+func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, error) {
+	t, c, err := p.verifyJWT(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	now := p.now()
 	jti := revokedID(c.ID)
 	var a *storage.Authorization
 	var revoked bool
-	if c.Grant != "" {
-		if t.GrantID, err = uuid.Parse(c.Grant); err != nil {
-			return nil, dead("gid is no id")
-		}
+	if t.GrantID != uuid.Nil {
 		a, revoked, err = p.store.Grant(ctx, t.GrantID, jti)
 	} else {
 		a, revoked, err = p.store.ClientToken(ctx, c.Client, jti)
