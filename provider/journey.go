@@ -96,6 +96,9 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 		// looked at once the second factor is proven.
 		return j, nil
 	}
+	if identity.Lacks(v.User.Factors, j.Requirements, j.Now) {
+		return j, nil // nor before there is one, where the installation requires it
+	}
 	return j, p.settle(ctx, q, j)
 }
 

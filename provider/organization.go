@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
@@ -40,6 +41,9 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 		if err := question.Accept(v.Organization); err != nil {
 			return organizationError(err)
 		}
+		if isHidden(j, v.Requirement) {
+			return organizationError(identity.ErrOrganizationDenied)
+		}
 		j.Organization, j.Role, j.Consent = v.Organization, v.Role, v.Consent
 		require(j, v.Requirement)
 		return nil
@@ -48,6 +52,7 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 	if err != nil {
 		return err
 	}
+	choices = slices.DeleteFunc(choices, func(c storage.Choice) bool { return isHidden(j, c.Requirement) })
 	chosen, err := question.Choose(choices)
 	if err != nil {
 		return organizationError(err)
@@ -59,6 +64,13 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 	j.Organization, j.Role, j.Consent = &chosen.Organization, chosen.Role, chosen.Consent
 	require(j, chosen.Requirement)
 	return nil
+}
+
+// isHidden reports whether an organization is to look as if the person were not in it: they have to set up a second
+// factor for it first, have none at all, and cannot be asked for one. Their password alone must not tell a client where
+// they are a member.
+func isHidden(j *storage.Journey, r *storage.Requirement) bool {
+	return j.Prompted("none") && r != nil && len(j.Visit.User.Factors) == 0 && identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
 }
 
 // require adds what the journey's organization asks of the sign-in.
