@@ -136,6 +136,7 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 		in.wantUnchanged(t, acme, bob, open)
 
 		mallory := Actor{UserID: root.ID}
+		wantNo(t, in.CreateResource(ctx, boss, storage.Resource{Identifier: "https://things.example", Name: "Things"}))
 		in.user(t, "other@wonderland.example", true)
 		for name, act := range map[string]func(a Actor) error{
 			"CreateUser": func(a Actor) error {
@@ -162,6 +163,14 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 			"RotateSecret":  func(a Actor) error { _, err := acting.RotateSecret(ctx, a, "app", 0); return err },
 			"DisableClient": func(a Actor) error { return acting.DisableClient(ctx, a, "app") },
 			"DeleteClient":  func(a Actor) error { return acting.DeleteClient(ctx, a, "app") },
+			"UpdateClient": func(a Actor) error {
+				_, err := acting.UpdateClient(ctx, a, "app", func(m *storage.Metadata) error { m.ClientName = "Owned"; return nil })
+				return err
+			},
+			"CreateResource": func(a Actor) error {
+				return acting.CreateResource(ctx, a, storage.Resource{Identifier: "https://evil.example", Name: "Evil"})
+			},
+			"DeleteResource": func(a Actor) error { return acting.DeleteResource(ctx, a, "https://things.example") },
 			"Invite": func(a Actor) error {
 				_, err := acting.Invite(ctx, a, acme.ID, "accomplice@acme-corp.com", storage.RoleOwner)
 				return err

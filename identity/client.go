@@ -137,42 +137,6 @@ func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]i
 	return counts, i.keys.KeyIDs()[0], err
 }
 
-// DisableClient stops a client within a second, everywhere; EnableClient takes it back.
-func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
-		return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", c))
-	})
-}
-
-// EnableClient lets a disabled client go on.
-func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
-		return r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", c))
-	})
-}
-
-// DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
-// with Faults: the file would name a client that can never be again.
-func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
-		if c.ManagedBy == storage.ManagedByFile {
-			return Faults{{Field: "client_id", Problem: fmt.Sprintf("%q belongs to clients.yaml", c.ID), Remedy: "remove it there and apply the file first"}}
-		}
-		return r.DeleteClient(ctx, c.ID, clientEvent(a, "client.deleted", c))
-	})
-}
-
-func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
-	if err := i.platform(ctx, a); err != nil {
-		return err
-	}
-	c, err := i.Client(ctx, *a, clientID)
-	if err != nil {
-		return err
-	}
-	return i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error { return edit(r, c) })
-}
-
 // clientEvent is an event concerning a client, in the log of its organization.
 func clientEvent(a Actor, kind string, c *storage.Client) *storage.Event {
 	e := a.event(kind)

@@ -479,7 +479,7 @@ func FuzzManifest(f *testing.F) {
 			if err := again.Err(); err != nil || len(again.clients) != 1 {
 				t.Fatalf("%s: %v", written, err)
 			}
-			if lines := (&planner{}).metadataDiff(&c.Metadata, &again.clients[0].Metadata); len(lines) > 0 {
+			if lines := metadataDiff(&c.Metadata, &again.clients[0].Metadata); len(lines) > 0 {
 				t.Errorf("%s: %v", written, lines)
 			}
 		}

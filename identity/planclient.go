@@ -13,7 +13,7 @@ import (
 
 func (pl *planner) create(want *manifestClient) {
 	c := want.Client
-	details := pl.metadataDiff(&storage.Metadata{}, &c.Metadata)
+	details := metadataDiff(&storage.Metadata{}, &c.Metadata)
 	if want.organization != "" {
 		details = append([]string{"organization: " + want.organization}, details...)
 	}
@@ -31,7 +31,7 @@ func (pl *planner) create(want *manifestClient) {
 }
 
 func (pl *planner) update(have *storage.Client, want *manifestClient) {
-	details := pl.metadataDiff(&have.Metadata, &want.Metadata)
+	details := metadataDiff(&have.Metadata, &want.Metadata)
 	if have.Organization != want.Organization {
 		details = append(details, fmt.Sprintf("organization: %s → %s", or(have.Organization, "none"), or(want.Organization, "none")))
 	}
@@ -112,7 +112,7 @@ func (pl *planner) warnWeak(want *manifestClient, k *storage.ClientSecret) {
 }
 
 // metadataDiff has a line for each field in which two registrations differ.
-func (pl *planner) metadataDiff(have, want *storage.Metadata) []string {
+func metadataDiff(have, want *storage.Metadata) []string {
 	var lines []string
 	before, after := metadataFields(have), metadataFields(want)
 	for n, f := range after {

@@ -124,6 +124,7 @@ func TestAClientTestLeavesNothingBehind(t *testing.T) {
 		if err := edit(func(r *RegistryEdit) error { return r.CreateClient(t.Context(), c, &Event{Type: "client.created"}) }); err != nil {
 			t.Fatal(err)
 		}
+		clock.t = clock.t.Add(time.Minute)
 		until := clock.t.Add(10 * time.Minute)
 		start := func() error {
 			return edit(func(r *RegistryEdit) error {
@@ -138,6 +139,9 @@ func TestAClientTestLeavesNothingBehind(t *testing.T) {
 		during, err := s.Client(t.Context(), "app")
 		if err != nil || !cmp.Equal(during.Metadata.RedirectURIs, []string{"https://app.example/cb", here}) || len(during.Secrets) != 3 {
 			t.Fatalf("during the test: got %+v, %v", during, err)
+		}
+		if !during.UpdatedAt.Equal(clock.t) {
+			t.Errorf("the change is of %v, want %v", during.UpdatedAt, clock.t)
 		}
 		tests, err := s.ClientTests(t.Context())
 		if err != nil || len(tests["app"].Secrets) != 2 || !tests["app"].Until.Equal(until) {

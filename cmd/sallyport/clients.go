@@ -16,8 +16,10 @@ import (
 )
 
 func (p *program) clients() *cobra.Command {
-	cmd := &cobra.Command{Use: "clients", Short: "Look after client applications and clients.yaml"}
-	cmd.AddCommand(p.clientsPlan(), p.clientsApply(), p.clientsExport(), p.clientsList(), p.clientsCreate(), p.clientsRotateSecret(), p.clientsDelete())
+	cmd := &cobra.Command{Use: "clients", Short: "Look after client applications and clients.yaml",
+		Example: examples("sallyport clients list", `sallyport clients create portal --redirect-uri https://portal.example.com/callback`, "sallyport clients plan")}
+	cmd.AddCommand(p.clientsPlan(), p.clientsApply(), p.clientsExport(), p.clientsList(), p.clientsShow(), p.clientsCreate(), p.clientsUpdate(),
+		p.clientsEnable(), p.clientsDisable(), p.clientsRotateSecret(), p.clientsDelete())
 	return cmd
 }
 
@@ -52,7 +54,7 @@ func (p *program) clientsPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Show what applying clients.yaml would change", Long: "Show what applying clients.yaml would change. The exit code is 2 if there is a difference.",
 		Example: examples("sallyport clients plan", "sallyport clients plan -f staging.yaml"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.previewing(func(ctx context.Context, a *app.App, _ []string) error {
 			m, err := p.manifest(a, file)
 			if err != nil {
 				return err
@@ -80,7 +82,7 @@ func (p *program) clientsApply() *cobra.Command {
 		Long: "Make the registry what clients.yaml says, whole or not at all. `sallyport serve` does so when it starts.\n" +
 			"A client that the file names no more is disabled; naming it again enables it.",
 		Example: examples("sallyport clients apply", "sallyport clients apply -f staging.yaml"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
 			m, err := p.manifest(a, file)
 			if err != nil {
 				return err
@@ -107,7 +109,7 @@ func (p *program) clientsExport() *cobra.Command {
 	return &cobra.Command{
 		Use: "export", Short: "Write the registry as a clients.yaml", Long: "Write the registry as a clients.yaml to standard output, without secrets.",
 		Example: examples("sallyport clients export >clients.yaml"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
 			text, err := a.Identity.Export(ctx, identity.Operator())
 			if err != nil {
 				return err
@@ -125,7 +127,7 @@ func (p *program) clientsList() *cobra.Command {
 		Long: "List client applications. The state unprotected means that a client may send requests with neither PKCE nor a nonce and has done so:\n" +
 			"a stolen code could be used in a sign-in of another person. Turn PKCE on in the application, then register it with require_pkce: auto or true.",
 		Example: examples("sallyport clients list", "sallyport clients list --json"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
 			type row struct {
 				ID       string       `json:"client_id"`
 				Name     string       `json:"client_name"`
@@ -172,59 +174,52 @@ func kind(c *storage.Client) string {
 }
 
 func (p *program) clientsCreate() *cobra.Command {
-	var n identity.NewClient
-	var sort, organization, pkce string
-	m := &n.Metadata
+	var sort, organization string
 	cmd := &cobra.Command{
 		Use: "create [CLIENT_ID]", Short: "Register a client application",
 		Long: "Register a client application and print its secret, once. --type chooses safe settings:\n" +
 			"  web      a server with a secret\n  spa      a page in a browser: no secret, PKCE\n  native   an app on people's own devices: no secret, PKCE\n  machine  no people: client_credentials\n" +
-			"For anything else use clients.yaml.",
-		Example: examples(`sallyport clients create portal --name "Portal" --redirect-uri https://portal.example.com/callback`,
-			"sallyport clients create importer --type machine --scope api:read"),
+			"Scopes of an API are defined first, by `sallyport resources create`. For what no flag says use clients.yaml.",
+		Example: examples(`sallyport clients create portal --name "Portal" --redirect-uri https://portal.example.com/callback --post-logout-redirect-uri https://portal.example.com/`,
+			"sallyport clients create cluster --redirect-uri https://k8s.example.com/callback --scope \"openid profile email\" --claims-in-id-token",
+			`sallyport resources create https://api.example.com --scope "api:read=Read your data"`,
+			"sallyport clients create importer --type machine --scope api:read --access-token-format jwt"),
 		Args: cobra.MaximumNArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			if len(args) == 1 {
-				n.ID = args[0]
-			}
-			if organization != "" {
-				o, err := p.organization(ctx, a, organization)
-				if err != nil {
-					return err
-				}
-				n.Organization = o.ID
-			}
-			if err := presets(m, sort); err != nil {
-				return err
-			}
-			if pkce != "" {
-				var err error
-				if m.RequirePKCE, err = parsePKCE(pkce, m); err != nil {
-					return err
-				}
-			}
-			c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
-			if errors.Is(err, storage.ErrExists) {
-				return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)), next: "Choose another; see those in use: sallyport clients list"}
-			} else if err != nil {
-				return err
-			}
-			fmt.Fprintf(p.out, "client_id      %s\n", c.ID)
-			if secret != "" {
-				fmt.Fprintf(p.out, "client_secret  %s\n", secret)
-				fmt.Fprintln(p.err, "The secret is not shown again.")
-			}
-			return nil
-		}),
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&sort, "type", "web", "web, spa, native or machine")
-	flags.StringVar(&m.ClientName, "name", "", "the `NAME` that people see")
-	flags.StringArrayVar(&m.RedirectURIs, "redirect-uri", nil, "a `URI` that codes are sent to; may be repeated")
-	flags.StringArrayVar(&m.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
-	flags.StringVar(&m.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
-	flags.StringVar(&pkce, "pkce", "", "`WHAT` --type web must send against code injection: required (PKCE), auto (PKCE or a nonce, the default) or off")
-	flags.StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
+	r := registrationFlags(cmd)
+	cmd.Flags().StringVar(&sort, "type", "web", "web, spa, native or machine")
+	cmd.Flags().StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
+	cmd.RunE = p.beginning(func(ctx context.Context, a *app.App, args []string) error {
+		var n identity.NewClient
+		if len(args) == 1 {
+			n.ID = args[0]
+		}
+		if organization != "" {
+			o, err := p.organization(ctx, a, organization)
+			if err != nil {
+				return err
+			}
+			n.Organization = o.ID
+		}
+		if err := presets(&n.Metadata, sort); err != nil {
+			return err
+		}
+		if err := r.applyTo(&n.Metadata); err != nil {
+			return err
+		}
+		c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
+		if errors.Is(err, storage.ErrExists) {
+			return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)), next: "Choose another; see those in use: sallyport clients list"}
+		} else if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, "client_id      %s\n", c.ID)
+		if secret != "" {
+			fmt.Fprintf(p.out, "client_secret  %s\n", secret)
+			fmt.Fprintln(p.err, "The secret is not shown again.")
+		}
+		return nil
+	})
 	return cmd
 }
 

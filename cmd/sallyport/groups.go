@@ -10,6 +10,7 @@ import (
 // prints the group's help and exits with 0, which a script takes for success.
 func (p *program) refuseUnknownCommands(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
+	explainCompletion(root)
 	root.SetHelpCommand(helpCommand(root))
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
@@ -32,6 +33,19 @@ func (p *program) refuseUnknownCommands(root *cobra.Command) {
 		}
 		help(c, args)
 	})
+}
+
+// explainCompletion gives cobra's own commands the examples that they lack.
+func explainCompletion(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = examples("sallyport completion bash", "sallyport completion zsh")
+		for _, shell := range c.Commands() {
+			shell.Example = examples("sallyport completion " + shell.Name())
+		}
+	}
 }
 
 // helpCommand is `sallyport help COMMAND…`.

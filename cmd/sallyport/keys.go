@@ -13,13 +13,14 @@ import (
 
 func (p *program) keys() *cobra.Command {
 	var r keys.Rotation
-	cmd := &cobra.Command{Use: "keys", Short: "Look after the keys that sign tokens"}
+	cmd := &cobra.Command{Use: "keys", Short: "Look after the keys that sign tokens",
+		Example: examples("sallyport keys list", "sallyport keys rotate")}
 	rotate := p.jsonFlag(&cobra.Command{
 		Use: "rotate", Short: "Replace the signing keys",
 		Long: "Publish new signing keys; they take over when every relying party must have seen them.\nKeys also rotate by themselves, on schedule.\n\n" +
 			"What the former key has signed stays valid, with --immediately too. A key that others may know\nis to be revoked: sallyport keys revoke KID.",
 		Example: examples("sallyport keys rotate", "sallyport keys rotate --alg ES256", "sallyport keys rotate --immediately"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
 			if err := a.Keys.Load(ctx); err != nil {
 				return err
 			}
@@ -34,11 +35,15 @@ func (p *program) keys() *cobra.Command {
 	rotate.Flags().BoolVar(&r.Immediately, "immediately", false, "sign with the new key in seconds, not when all caches must have seen it")
 	cmd.AddCommand(rotate, p.revokeKey(), p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List the signing keys", Example: examples("sallyport keys list", "sallyport keys list --json"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			if err := a.Keys.Load(ctx); err != nil {
+		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+			all, err := a.Keys.Stored(ctx)
+			if err != nil {
 				return err
 			}
-			return p.keyTable(a.Keys.List())
+			if len(all) == 0 {
+				fmt.Fprintln(p.err, "There are none yet; `sallyport serve` makes them.")
+			}
+			return p.keyTable(all)
 		}),
 	}))
 	return cmd

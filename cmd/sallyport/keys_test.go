@@ -22,6 +22,10 @@ func (f terminalless) listed() []keys.Key {
 
 func TestRevokingASigningKeySaysWhatBreaksAndAsks(t *testing.T) {
 	f := emptyFolder(t)
+	f.want(0, "", "migrate", "up")
+	if err := f.opened().Keys.Load(t.Context()); err != nil { // as serve does
+		t.Fatal(err)
+	}
 	first := f.listed()
 	for _, kid := range []string{"nothing", first[0].KID + "x", first[0].KID[:10], "RS256"} {
 		if _, stderr := f.want(1, "", "keys", "revoke", kid, "--yes"); !strings.Contains(stderr, "keys list") {

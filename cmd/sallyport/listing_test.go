@@ -82,7 +82,7 @@ func TestListsOfAnyLengthNeedLittleMemory(t *testing.T) {
 				args []string
 			}{
 				{many, []string{"users", "list"}}, {many, []string{"orgs", "list"}}, {many, []string{"orgs", "list", "org-1"}},
-				{many, []string{"orgs", "compliance", "-o", "org-1"}}, {clients, []string{"clients", "list"}},
+				{many, []string{"orgs", "compliance", "org-1"}}, {clients, []string{"clients", "list"}},
 			} {
 				for _, form := range [][]string{nil, {"--json"}} {
 					list := func(limit string) *watched {

@@ -12,10 +12,11 @@ import (
 
 func (p *program) migrate() *cobra.Command {
 	cmd := &cobra.Command{Use: "migrate", Short: "Look after the schema of the database",
-		Long: "Look after the schema of the database. `sallyport serve` applies what is pending by itself unless MIGRATE is off."}
+		Long:    "Look after the schema of the database. `sallyport serve` applies what is pending by itself unless MIGRATE is off.",
+		Example: examples("sallyport migrate status", "sallyport migrate up")}
 	cmd.AddCommand(
 		&cobra.Command{Use: "up", Short: "Apply pending migrations", Example: examples("sallyport migrate up"), Args: cobra.NoArgs,
-			RunE: p.onStore(func(ctx context.Context, s *storage.Store) error {
+			RunE: p.onStore(true, func(ctx context.Context, s *storage.Store) error {
 				if err := s.Migrate(ctx); err != nil {
 					return err
 				}
@@ -23,7 +24,7 @@ func (p *program) migrate() *cobra.Command {
 			})},
 		p.yesFlag(&cobra.Command{Use: "down", Short: "Take the newest migration back, with its data (for development)",
 			Example: examples("sallyport migrate down", "sallyport migrate down --yes"), Args: cobra.NoArgs,
-			RunE: p.onStore(func(ctx context.Context, s *storage.Store) error {
+			RunE: p.onStore(false, func(ctx context.Context, s *storage.Store) error {
 				if err := p.confirm("The newest migration is taken back and its data is lost. Go on?"); err != nil {
 					return err
 				}
@@ -63,17 +64,22 @@ func (p *program) migrateStatus() *cobra.Command {
 		}})
 }
 
-// onStore runs act on the database as it is, with no migration applied.
-func (p *program) onStore(act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
+// onStore runs act on the database as it is, with no migration applied. begins says that it makes one if there is none.
+func (p *program) onStore(begins bool, act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, err := p.load()
 		if err != nil {
 			return err
 		}
+		missing := cfg.MissingDatabase()
+		if missing != "" && !begins {
+			return nothingHere(missing)
+		}
 		s, err := storage.Open(cmd.Context(), storage.Config{URL: cfg.DatabaseURL})
 		if err != nil {
 			return err
 		}
+		p.tellBegun(missing)
 		return errors.Join(act(cmd.Context(), s), s.Close())
 	}
 }

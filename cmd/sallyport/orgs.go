@@ -13,7 +13,8 @@ import (
 )
 
 func (p *program) orgs() *cobra.Command {
-	cmd := &cobra.Command{Use: "orgs", Short: "Look after organizations, their members and what they ask of them"}
+	cmd := &cobra.Command{Use: "orgs", Short: "Look after organizations, their members and what they ask of them",
+		Example: examples("sallyport orgs list", "sallyport orgs invite acme-corp -e carol@acme-corp.com")}
 	cmd.AddCommand(p.orgsCreate(), p.orgsList(), p.orgsAddMember(), p.orgsRemoveMember(),
 		p.orgsInvite(), p.orgsInvitations(), p.orgsConfirmInvitation(), p.orgsRevokeInvitation(), p.orgsMFAPolicy(), p.orgsCompliance())
 	return cmd
@@ -30,7 +31,7 @@ func (p *program) orgsCreate() *cobra.Command {
 		Use: "create SLUG", Short: "Create an organization",
 		Long:    "Create an organization. Its slug is in URLs, scopes and tokens and never changes: 2 to 39 of a-z, 0-9 and -, beginning with a letter.",
 		Example: examples(`sallyport orgs create acme-corp --name "Acme Corp" --owner alice@acme-corp.com`), Args: cobra.ExactArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.beginning(func(ctx context.Context, a *app.App, args []string) error {
 			if name == "" {
 				name = args[0]
 			}
@@ -65,7 +66,7 @@ func (p *program) orgsList() *cobra.Command {
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "list [SLUG]", Short: "List organizations, or the members of one",
 		Example: examples("sallyport orgs list", "sallyport orgs list acme-corp", "sallyport orgs list --json"), Args: cobra.MaximumNArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
 			if len(args) == 1 {
 				return p.members(ctx, a, args[0], limit)
 			}
@@ -128,7 +129,7 @@ func (p *program) orgsAddMember() *cobra.Command {
 		}),
 	}
 	emailFlag(cmd, &email)
-	cmd.Flags().StringVar(&role, "role", storage.RoleMember, "owner, admin, member or guest")
+	memberRoleFlag(cmd, &role)
 	return cmd
 }
 
@@ -157,6 +158,11 @@ func (p *program) orgsRemoveMember() *cobra.Command {
 	}
 	emailFlag(cmd, &email)
 	return cmd
+}
+
+// memberRoleFlag gives a command the role that somebody has in an organization.
+func memberRoleFlag(cmd *cobra.Command, role *string) {
+	cmd.Flags().StringVarP(role, "role", "r", storage.RoleMember, "owner, admin, member or guest")
 }
 
 // lastOwner says why an owner cannot go.

@@ -14,28 +14,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// orgFlag gives a command the organization that it is about.
-func orgFlag(cmd *cobra.Command, slug *string) {
-	cmd.Flags().StringVarP(slug, "org", "o", "", "the organization's `SLUG`")
-}
-
-// chosen finds the organization of -o; it asks if that is missing.
-func (p *program) chosen(ctx context.Context, a *app.App, slug *string) (*storage.Organization, error) {
-	if err := p.need(slug, "Organization", "-o SLUG"); err != nil {
-		return nil, err
-	}
-	return p.organization(ctx, a, *slug)
-}
-
 func (p *program) orgsInvite() *cobra.Command {
-	var slug, email, role string
+	var email, role string
 	cmd := &cobra.Command{
-		Use: "invite", Short: "Invite an address to an organization",
+		Use: "invite SLUG", Short: "Invite an address to an organization",
 		Long: "Mail an address the offer of a role in an organization. The link in it is for that address alone, works once and for 7 days.\n" +
 			"Inviting an address again replaces the link it has.",
-		Example: examples("sallyport orgs invite -o acme-corp -e carol@acme-corp.com", "sallyport orgs invite -o acme-corp -e carol@acme-corp.com --role admin"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			o, err := p.chosen(ctx, a, &slug)
+		Example: examples("sallyport orgs invite acme-corp -e carol@acme-corp.com", "sallyport orgs invite acme-corp -e carol@acme-corp.com --role admin"), Args: cobra.ExactArgs(1),
+		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err
 			}
@@ -56,9 +43,8 @@ func (p *program) orgsInvite() *cobra.Command {
 			return nil
 		}),
 	}
-	orgFlag(cmd, &slug)
 	emailFlag(cmd, &email)
-	cmd.Flags().StringVar(&role, "role", storage.RoleMember, "owner, admin, member or guest")
+	memberRoleFlag(cmd, &role)
 	return cmd
 }
 
@@ -68,7 +54,7 @@ func notInvited(err error, email string, o *storage.Organization) error {
 	case errors.Is(err, storage.ErrExists):
 		return &failure{what: fmt.Sprintf("%s is in %s already", printable(email), o.Slug), next: "Give them another role: sallyport orgs add-member " + o.Slug + " -e ADDRESS --role ROLE", cause: err}
 	case errors.Is(err, identity.ErrTooManyInvitations):
-		return &failure{what: o.Slug + " has as many open invitations as it may", next: "See them: sallyport orgs invitations -o " + o.Slug, cause: err}
+		return &failure{what: o.Slug + " has as many open invitations as it may", next: "See them: sallyport orgs invitations " + o.Slug, cause: err}
 	case errors.Is(err, identity.ErrTooManyMails):
 		return &failure{what: printable(email) + " was written to often enough for now", next: "Try again in an hour.", cause: err}
 	}
@@ -76,15 +62,14 @@ func notInvited(err error, email string, o *storage.Organization) error {
 }
 
 func (p *program) orgsInvitations() *cobra.Command {
-	var slug string
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
-		Use: "invitations", Short: "List the open invitations of an organization",
+		Use: "invitations SLUG", Short: "List the open invitations of an organization",
 		Long: "List the open invitations of an organization. A suspended one cannot be accepted until it is confirmed: its inviter has been\n" +
 			"removed, disabled or given a lower role since.",
-		Example: examples("sallyport orgs invitations -o acme-corp", "sallyport orgs invitations -o acme-corp --json"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			o, err := p.chosen(ctx, a, &slug)
+		Example: examples("sallyport orgs invitations acme-corp", "sallyport orgs invitations acme-corp --json"), Args: cobra.ExactArgs(1),
+		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err
 			}
@@ -113,38 +98,36 @@ func (p *program) orgsInvitations() *cobra.Command {
 			})
 		}),
 	})
-	orgFlag(cmd, &slug)
 	limitFlag(cmd, &limit)
 	return cmd
 }
 
 func (p *program) orgsConfirmInvitation() *cobra.Command {
-	return p.invitationCommand("confirm-invitation ID", "Confirm a suspended invitation",
+	return p.invitationCommand("confirm-invitation SLUG ID", "Confirm a suspended invitation",
 		"Confirm an invitation whose inviter has been removed, disabled or given a lower role since. It can be accepted again then.",
 		"confirmed", (*identity.Identity).ConfirmInvitation)
 }
 
 func (p *program) orgsRevokeInvitation() *cobra.Command {
-	return p.invitationCommand("revoke-invitation ID", "Take an invitation back", "Take an open or suspended invitation back. Its link does not work any more.",
+	return p.invitationCommand("revoke-invitation SLUG ID", "Take an invitation back", "Take an open or suspended invitation back. Its link does not work any more.",
 		"taken back", (*identity.Identity).RevokeInvitation)
 }
 
 // invitationCommand does something to one invitation of an organization.
 func (p *program) invitationCommand(use, short, long, done string, do func(*identity.Identity, context.Context, identity.Actor, uuid.UUID, uuid.UUID) error) *cobra.Command {
-	var slug string
 	name, _, _ := strings.Cut(use, " ")
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Example: examples("sallyport orgs " + name + " -o acme-corp 0199f2c4-6a1e-7c3b-9d2f-3b1d5a7e9c10"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport orgs " + name + " acme-corp 0199f2c4-6a1e-7c3b-9d2f-3b1d5a7e9c10"), Args: cobra.ExactArgs(2),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			o, err := p.chosen(ctx, a, &slug)
+			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err
 			}
-			see := "See them: sallyport orgs invitations -o " + o.Slug
-			invitation, err := uuid.Parse(args[0])
+			see := "See them: sallyport orgs invitations " + o.Slug
+			invitation, err := uuid.Parse(args[1])
 			if err != nil {
-				return &failure{what: printable(args[0]) + " is not the id of an invitation", next: see, cause: err}
+				return &failure{what: printable(args[1]) + " is not the id of an invitation", next: see, cause: err}
 			}
 			err = do(a.Identity, ctx, identity.Operator(), o.ID, invitation)
 			if errors.Is(err, storage.ErrNotFound) {
@@ -157,6 +140,4 @@ func (p *program) invitationCommand(use, short, long, done string, do func(*iden
 			return nil
 		}),
 	}
-	orgFlag(cmd, &slug)
-	return cmd
 }

@@ -17,22 +17,29 @@ import (
 const newGrace = 14
 
 func (p *program) orgsMFAPolicy() *cobra.Command {
-	var slug, require string
+	var require string
 	var grace int
 	var platform bool
 	cmd := &cobra.Command{
-		Use: "mfa-policy", Short: "Show or set the second step that an organization asks for",
+		Use: "mfa-policy [SLUG]", Short: "Show or set the second step that an organization asks for",
 		Long: "Show which second step an organization, or with --platform the whole installation, asks its people for, or set it with --require.\n" +
 			"People who have none that will do are reminded by mail and have the days of grace to set one up; after that they can do nothing else first.\n" +
 			"Asking for more begins the grace anew.",
-		Example: examples("sallyport orgs mfa-policy -o acme-corp", "sallyport orgs mfa-policy -o acme-corp --require any --grace-days 14",
-			"sallyport orgs mfa-policy -o acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"), Args: cobra.NoArgs,
+		Example: examples("sallyport orgs mfa-policy acme-corp", "sallyport orgs mfa-policy acme-corp --require any --grace-days 14",
+			"sallyport orgs mfa-policy acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"), Args: cobra.MaximumNArgs(1),
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		flags := c.Flags()
+		if platform == (len(args) == 1) {
+			return &failure{what: "whose policy is meant: that of one organization, or that of the installation", next: "Give either its SLUG or --platform.", code: 2}
+		}
 		set := flags.Changed("require") || flags.Changed("grace-days")
-		return p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			of, err := p.policyOf(ctx, a, slug, platform)
+		open := p.reading
+		if set {
+			open = p.with
+		}
+		return open(func(ctx context.Context, a *app.App, args []string) error {
+			of, err := p.policyOf(ctx, a, args)
 			if err != nil {
 				return err
 			}
@@ -50,7 +57,6 @@ func (p *program) orgsMFAPolicy() *cobra.Command {
 			return nil
 		})(c, args)
 	}
-	orgFlag(cmd, &slug)
 	cmd.Flags().BoolVar(&platform, "platform", false, "that of the whole installation")
 	cmd.Flags().StringVar(&require, "require", "", "any, totp, passkey or none")
 	cmd.Flags().IntVar(&grace, "grace-days", newGrace, "how many `DAYS` people have to set it up, 0 to 90")
@@ -78,11 +84,9 @@ type policy struct {
 	write func(context.Context, storage.MFAPolicy) (storage.MFAPolicy, error)
 }
 
-func (p *program) policyOf(ctx context.Context, a *app.App, slug string, platform bool) (*policy, error) {
-	if platform && slug != "" {
-		return nil, &failure{what: "-o and --platform are two different policies", next: "Give one of them.", code: 2}
-	}
-	if platform {
+// policyOf is the policy of the organization that args name, or of the installation if they name none.
+func (p *program) policyOf(ctx context.Context, a *app.App, args []string) (*policy, error) {
+	if len(args) == 0 {
 		return &policy{"The installation",
 			func(ctx context.Context) (storage.MFAPolicy, error) {
 				return a.Identity.PlatformMFAPolicy(ctx, identity.Operator())
@@ -91,7 +95,7 @@ func (p *program) policyOf(ctx context.Context, a *app.App, slug string, platfor
 				return a.Identity.SetPlatformMFAPolicy(ctx, identity.Operator(), m)
 			}}, nil
 	}
-	o, err := p.chosen(ctx, a, &slug)
+	o, err := p.organization(ctx, a, args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -123,13 +127,12 @@ func (p *policy) says(m storage.MFAPolicy) string {
 }
 
 func (p *program) orgsCompliance() *cobra.Command {
-	var slug string
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
-		Use: "compliance", Short: "List who has the second step that an organization asks for",
-		Example: examples("sallyport orgs compliance -o acme-corp", "sallyport orgs compliance -o acme-corp --json"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			o, err := p.chosen(ctx, a, &slug)
+		Use: "compliance SLUG", Short: "List who has the second step that an organization asks for",
+		Example: examples("sallyport orgs compliance acme-corp", "sallyport orgs compliance acme-corp --json"), Args: cobra.ExactArgs(1),
+		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err
 			}
@@ -150,7 +153,6 @@ func (p *program) orgsCompliance() *cobra.Command {
 			})
 		}),
 	})
-	orgFlag(cmd, &slug)
 	limitFlag(cmd, &limit)
 	return cmd
 }

@@ -75,6 +75,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 func (p *program) explain(cmd *cobra.Command, err error) *failure {
 	var config *app.ConfigError
 	var faults identity.Faults
+	var listen *app.ListenError
 	switch {
 	case !p.busy:
 		return &failure{what: err.Error(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
@@ -82,6 +83,8 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 		return &failure{what: err.Error()}
 	case errors.As(err, &faults):
 		return &failure{what: faults.Error()}
+	case errors.As(err, &listen):
+		return &failure{what: listen.Error(), next: listen.Next()}
 	case errors.Is(err, context.Canceled):
 		return &failure{what: "stopped"}
 	case errors.Is(err, storage.ErrNewerSchema):
@@ -98,17 +101,18 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sallyport",
-		Short:         "OpenID Connect provider for software with many customer organizations",
-		Long:          "Sallyport signs people in to applications and tells them which organization a person acts for.\n\nConfiguration comes from flags, the environment (SALLYPORT_…), .env in development, and sallyport.yaml, in this order.",
-		Example:       "  sallyport demo                    a working installation with sample data\n  sallyport serve                   the server\n  sallyport users create --super-admin",
+		Use:   "sallyport",
+		Short: "OpenID Connect provider for software with many customer organizations",
+		Long:  "Sallyport signs people in to applications and tells them which organization a person acts for.\n\nConfiguration comes from flags, the environment (SALLYPORT_…), .env in development, and sallyport.yaml, in this order.",
+		Example: examples("sallyport demo                          # a working installation with sample data",
+			"sallyport serve                         # the server", "sallyport users create --super-admin"),
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { p.busy = true },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
 	flags.StringArrayVar(&p.set, "set", nil, "set a configuration `KEY=VALUE`, such as ISSUER=https://id.example.com")
-	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.users(),
+	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.resources(), p.users(),
 		p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(),
 		p.copy(), p.restored(), p.doctor(), p.healthcheck(), p.version())
 	return root
@@ -134,30 +138,6 @@ func (p *program) sources() (app.LoadOptions, error) {
 		set[key] = value
 	}
 	return app.LoadOptions{Flags: set, Environ: p.environ, File: p.config}, nil
-}
-
-// open opens the installation for a command that works on it.
-func (p *program) open(ctx context.Context) (*app.App, error) {
-	cfg, err := p.load()
-	if err != nil {
-		return nil, err
-	}
-	return app.Open(ctx, cfg, p.options(cfg))
-}
-
-// commandTime is what one database call of a command may take: a file of clients is
-// applied in one transaction, and a list of people is read as fast as it is printed.
-const commandTime = 10 * time.Minute
-
-// with runs act on the opened installation.
-func (p *program) with(act func(ctx context.Context, a *app.App, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		a, err := p.open(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return errors.Join(act(storage.WithLongCalls(cmd.Context(), commandTime), a, args), a.Close())
-	}
 }
 
 // options has the logger that the configuration asks for, on standard error. What libraries write to the standard log

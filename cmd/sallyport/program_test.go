@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -45,6 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{"bogus"}, {"--bogus"}, {"users", "create", "extra"}, {"clients", "rotate-secret"}, {"users", "create", "-e"},
 		{"clients", "create", "--type", "toaster"}, {"clients", "create", "--pkce", "true"}, {"clients", "create", "--type", "spa", "--pkce", "off"},
 		{"clients", "create", "--type", "native", "--pkce", "auto"}, {"--set", "ISSUER", "doctor"}, {"migrate", "create"},
+		{"users", "add-role", "-e", "ada@example.com"}, {"users", "remove-role", "admin", "-r", "superadmin", "-e", "ada@example.com"}, {"orgs", "invitations"}, {"resources", "create"},
 	} {
 		if _, stderr := f.want(2, "", args...); stderr == "" || strings.Contains(stderr, "Usage:") {
 			t.Errorf("%v: got %q, want a sentence and where to read more", args, stderr)
@@ -67,7 +70,7 @@ func TestExitCodes(t *testing.T) {
 func TestPlanExitsWithTwoOnADifference(t *testing.T) {
 	f := emptyFolder(t)
 	write(t, "clients.yaml", "version: 1\nclients:\n  - client_id: app\n    redirect_uris: [https://a.example/cb]\n")
-	if out, stderr := f.want(2, "", "clients", "plan"); !strings.Contains(out, "+ client app: create") || stderr != "" {
+	if out, stderr := f.want(2, "", "clients", "plan"); !strings.Contains(out, "+ client app: create") || !strings.Contains(stderr, "this is for a new one") {
 		t.Errorf("got %q and %q", out, stderr)
 	}
 	f.want(0, "", "clients", "apply")
@@ -156,18 +159,146 @@ func TestWhatIsPrinted(t *testing.T) {
 	}
 }
 
+// example is the command line of a line of an example, without what is before and behind it in the shell. It has no
+// arguments if the line does not call the program.
+func example(line string) []string {
+	line, _, _ = strings.Cut(line, " #")
+	_, args, _ := strings.Cut(line, "sallyport ")
+	for _, behind := range []string{" <", " >", " |"} {
+		args, _, _ = strings.Cut(args, behind)
+	}
+	return words(args)
+}
+
+// The flag of the tools that came before, and the argument, name the same role.
+func TestPlatformRolesAreGivenByFlagOrArgument(t *testing.T) {
+	f := emptyFolder(t)
+	f.want(0, passphrase, "users", "create", "-e", "ada@example.com", "-p", "-")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"add-role", "-e", "ada@example.com", "-r", "superadmin"}, "now has the role superadmin"},
+		{[]string{"add-role", "superadmin", "-e", "ada@example.com"}, "has the role superadmin already"},
+		{[]string{"add-role", "admin", "--role", "admin", "-e", "ada@example.com"}, "now has the role admin"},
+		{[]string{"remove-role", "--role=admin", "-e", "ada@example.com"}, "no longer has the role admin"},
+		{[]string{"remove-role", "admin", "-e", "ada@example.com"}, "does not have the role admin"},
+	} {
+		if out, _ := f.want(0, "", append([]string{"users"}, c.args...)...); !strings.Contains(out, c.want) {
+			t.Errorf("%v: got %q", c.args, out)
+		}
+	}
+	f.want(1, "", "users", "add-role", "-e", "ada@example.com", "-r", "king")
+}
+
+// People learn a command from its help: each has a summary, its usage, and an example that calls it as it can be called.
 func TestEveryCommandExplainsItself(t *testing.T) {
-	p := &program{}
+	f := emptyFolder(t)
+	tree := func() *cobra.Command {
+		p := &program{}
+		root := p.root()
+		p.refuseUnknownCommands(root)
+		return root
+	}
+	commands := 0
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
-		if c.Short == "" || c.Runnable() && c.Example == "" {
-			t.Errorf("%s: summary or example is missing", c.CommandPath())
+		commands++
+		calls := false
+		for line := range strings.Lines(c.Example) {
+			if len(strings.TrimSpace(line)) == 0 {
+				continue
+			}
+			called, rest, err := tree().Find(example(line))
+			if err == nil {
+				err = called.ParseFlags(rest)
+			}
+			if err == nil {
+				err = called.ValidateArgs(called.Flags().Args())
+			}
+			if err != nil {
+				t.Errorf("%s: the example %q: %v", c.CommandPath(), line, err)
+				continue
+			}
+			calls = calls || strings.HasPrefix(called.CommandPath()+" ", c.CommandPath()+" ")
+		}
+		if c.Short == "" || !calls {
+			t.Errorf("%s: its summary, or an example that calls it, is missing:\n%s", c.CommandPath(), c.Example)
 		}
 		for _, sub := range c.Commands() {
 			visit(sub)
 		}
 	}
-	visit(p.root())
+	visit(tree())
+	if commands < 60 {
+		t.Errorf("got %d commands", commands)
+	}
+	for _, args := range [][]string{{"migrate"}, {"keys", "--help"}, {"completion", "fish", "--help"}, {"help", "orgs", "mfa-policy"}} {
+		if out, _ := f.want(0, "", args...); !strings.Contains(out, "Usage:") || !strings.Contains(out, "Examples:\n  sallyport ") {
+			t.Errorf("%v: got %s", args, out)
+		}
+	}
+}
+
+// Who follows the documentation calls commands as it writes them.
+func TestTheCommandsInTheDocumentationCanBeCalled(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile(`(?m)^(?:    |\t)(?:[A-Z_]+=\S+ |[^\n]*\| )*(?:go run \./cmd/)?sallyport ((?:[^\n]*\\\n)*[^\n]*)$`)
+	inline := regexp.MustCompile("`sallyport ([^`]+)`")
+	calls := 0
+	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(line string, whole bool) {
+			calls++
+			p := &program{}
+			root := p.root()
+			p.refuseUnknownCommands(root)
+			line, _, _ = strings.Cut(strings.ReplaceAll(line, "\\\n", ""), "   ")
+			called, rest, err := root.Find(example("sallyport " + line))
+			if err == nil && called.HasSubCommands() {
+				err = called.ValidateArgs(rest)
+			}
+			if err == nil && whole {
+				if err = called.ParseFlags(rest); err == nil {
+					err = called.ValidateArgs(called.Flags().Args())
+				}
+			}
+			if err != nil {
+				t.Errorf("%s: sallyport %s: %v", filepath.Base(file), line, err)
+			}
+		}
+		for _, m := range block.FindAllStringSubmatch(string(text), -1) {
+			check(m[1], true)
+		}
+		for _, m := range inline.FindAllStringSubmatch(string(text), -1) {
+			check(m[1], false)
+		}
+	}
+	if calls < 30 {
+		t.Errorf("got %d calls", calls)
+	}
+}
+
+// The slug of an organization stands where it stands in every other command of the group.
+func TestEveryCommandOfAnOrganizationTakesItsSlugFirst(t *testing.T) {
+	for _, c := range (&program{}).orgs().Commands() {
+		name, arguments, _ := strings.Cut(c.Use, " ")
+		first, _, _ := strings.Cut(strings.Trim(arguments, "[]"), " ")
+		if first != "SLUG" {
+			t.Errorf("orgs %s takes %q first", name, first)
+		}
+		for _, flag := range []string{"org", "slug", "organization"} {
+			if c.Flags().Lookup(flag) != nil {
+				t.Errorf("orgs %s takes --%s too", name, flag)
+			}
+		}
+	}
 }
 
 // Each choice of --pkce registers what the file calls require_pkce, and auto is the default of a server's client alone.

@@ -8,6 +8,7 @@ import (
 // A former key is dropped when status names nothing under it: it must name all there is.
 func TestSecretsCountsAndSealsWhateverIsSealed(t *testing.T) {
 	f := emptyFolder(t)
+	f.want(0, "", "admin", "bootstrap")
 	out, _ := f.want(0, "", "secrets", "status")
 	for _, what := range []string{"client secrets", "signing keys", "authenticator apps"} {
 		if !strings.Contains(out, what) {

@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/sallyport-id/sallyport/internal/app"
 )
 
 // serve runs `sallyport serve` until the server answers, then stops it. It returns what was written to standard error.
@@ -51,6 +54,57 @@ func answers(address string) bool {
 	var out, stderr bytes.Buffer
 	p := &program{in: strings.NewReader(""), out: &out, err: &stderr}
 	return p.run(context.Background(), []string{"healthcheck", "--ready", "--set", "ADMIN_LISTEN=" + address}) == 0
+}
+
+// A port that another program has is the first thing a new user meets on macOS, where AirPlay has port 5000.
+func TestServeSaysWhatToDoAboutATakenPort(t *testing.T) {
+	f := emptyFolder(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	busy, free := taken.Addr().String(), freeAddress(t)
+	_, port, _ := net.SplitHostPort(busy)
+	for name, c := range map[string]struct {
+		listen, admin, issuer string
+		want                  []string
+	}{
+		"of the server":        {busy, free, "http://localhost:" + port, []string{"LISTEN: ", "has port " + port, "--set LISTEN=127.0.0.1:", "--set ISSUER=http://localhost:"}},
+		"behind another name":  {busy, free, "http://localhost:9", []string{"LISTEN: ", "--set LISTEN=127.0.0.1:"}},
+		"of the admin's":       {free, busy, "http://localhost:" + port, []string{"ADMIN_LISTEN: ", "--set ADMIN_LISTEN=127.0.0.1:"}},
+		"an address elsewhere": {free, "192.0.2.1:0", "http://localhost:" + port, []string{"ADMIN_LISTEN: ", "This machine does not have that address"}},
+	} {
+		_, stderr := f.want(1, "", "serve", "--set", "LISTEN="+c.listen, "--set", "ADMIN_LISTEN="+c.admin, "--set", "ISSUER="+c.issuer)
+		for _, want := range c.want {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: nothing says %q:\n%s", name, want, stderr)
+			}
+		}
+		if issuer := strings.Contains(stderr, "--set ISSUER="); issuer != (name == "of the server") || strings.Contains(stderr, "AirPlay") {
+			t.Errorf("%s: got %s", name, stderr)
+		}
+	}
+	airplay := &app.ListenError{Key: "LISTEN", Address: "127.0.0.1:5000", Issuer: "http://localhost:5000", Err: syscall.EADDRINUSE}
+	if next := airplay.Next(); !strings.Contains(next, "AirPlay") || !strings.Contains(next, "--set ISSUER=http://localhost:50") {
+		t.Errorf("port 5000: got %q", next)
+	}
+	if next := (&app.ListenError{Key: "LISTEN", Address: ":443", Err: syscall.EACCES}).Next(); !strings.Contains(next, "below 1024") {
+		t.Errorf("port 443: got %q", next)
+	}
+}
+
+// The banner names the mode, because development and testing differ in what they show.
+func TestServeNamesItsMode(t *testing.T) {
+	for env, want := range map[string]string{"development": "Development mode: ", "testing": "Testing mode: "} {
+		f := emptyFolder(t)
+		text := f.serve("--set", "ENV="+env)
+		for _, mode := range []string{"Development mode", "Testing mode", "Production mode"} {
+			if strings.Contains(text, mode) != strings.HasPrefix(want, mode) {
+				t.Errorf("%s: got %s", env, text)
+			}
+		}
+	}
 }
 
 // Programs read the log of a service. The address with the setup token is for a person alone and is no record.

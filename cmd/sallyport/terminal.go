@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -96,26 +99,61 @@ func (p *program) line() (string, error) {
 	return strings.TrimSuffix(b.String(), "\r"), nil
 }
 
-// askPassword asks for a password twice without showing it.
-func (p *program) askPassword() (string, error) {
+// askPassword asks for a password twice without showing it. It asks anew for one that check refuses, before that is typed
+// a second time, and for two that differ.
+func (p *program) askPassword(ctx context.Context, check func(string) error) (string, error) {
 	in, ok := p.in.(*os.File)
 	if !ok || !terminal(in) {
 		return "", &failure{what: "there is no password, and nobody is there to ask", next: "Give it on standard input: -p -", code: 2}
 	}
-	var typed [2]string
-	for n, question := range []string{"Password", "Again"} {
-		fmt.Fprintf(p.err, "%s: ", question)
-		b, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(p.err)
+	for {
+		first, err := p.askHidden(ctx, in, "Password")
 		if err != nil {
 			return "", err
 		}
-		typed[n] = string(b)
+		err = check(first)
+		if faults, refused := errors.AsType[identity.Faults](err); refused {
+			for _, f := range faults {
+				fmt.Fprintf(p.err, "That %s; %s.\n", f.Problem, cmp.Or(f.Remedy, "choose another"))
+			}
+			continue
+		} else if err != nil {
+			return "", err
+		}
+		again, err := p.askHidden(ctx, in, "Again")
+		if err != nil {
+			return "", err
+		}
+		if first == again {
+			return first, nil
+		}
+		fmt.Fprintln(p.err, "The two passwords differ. Type both anew.")
 	}
-	if typed[0] != typed[1] {
-		return "", &failure{what: "the two passwords differ"}
+}
+
+// askHidden asks for a line without showing it. When ctx ends, as it does at Ctrl+C, the terminal shows again what is typed.
+func (p *program) askHidden(ctx context.Context, in *os.File, question string) (string, error) {
+	fmt.Fprintf(p.err, "%s: ", question)
+	defer fmt.Fprintln(p.err)
+	shown, err := term.GetState(int(in.Fd()))
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return "", err
 	}
-	return typed[0], nil
+	type line struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(int(in.Fd()))
+		typed <- line{text, err}
+	}()
+	select {
+	case l := <-typed:
+		return string(l.text), l.err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(int(in.Fd()), shown))
+	}
 }
 
 // progress shows how far long work has come: a bar on a terminal, else a line now and then.

@@ -14,7 +14,8 @@ import (
 )
 
 func (p *program) users() *cobra.Command {
-	cmd := &cobra.Command{Use: "users", Short: "Look after people"}
+	cmd := &cobra.Command{Use: "users", Short: "Look after people",
+		Example: examples("sallyport users create -e ada@example.com --super-admin", "sallyport users list")}
 	cmd.AddCommand(p.usersCreate(), p.usersList(), p.usersResetPassword(),
 		p.usersRole("add-role", "Give a person a platform role", "superadmin may do everything, admin reads everything.", (*identity.Identity).AddPlatformRole,
 			map[bool]string{true: "%s now has the role %s.\n", false: "%s has the role %s already.\n"}),
@@ -61,24 +62,28 @@ func (p *program) usersCreate() *cobra.Command {
 		Example: examples("sallyport users create", "sallyport users create -e ada@example.com --super-admin",
 			"pass show sallyport/ada | sallyport users create -e ada@example.com -p -"),
 		Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
 			if err := p.need(&n.Email, "Email", "-e ADDRESS"); err != nil {
 				return err
 			}
 			if _, err := identity.EmailKey(n.Email); err != nil {
 				return err // before a password is asked for
 			}
+			if u, err := a.Identity.UserByEmail(ctx, identity.Operator(), n.Email); err == nil {
+				return addressTaken(u, n.Email)
+			} else if !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
 			var err error
-			if n.Password, err = p.password(n.Password); err != nil {
+			n.Password, err = p.password(ctx, n.Password, func(typed string) error {
+				return a.Identity.CheckPassword(typed, n.Email, n.Profile.Name)
+			})
+			if err != nil {
 				return err
 			}
 			u, err := a.Identity.CreateUser(ctx, identity.Operator(), n)
 			if errors.Is(err, storage.ErrExists) {
-				next := "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(n.Email)
-				if u, err := a.Identity.UserByEmail(ctx, identity.Operator(), n.Email); err == nil && !u.Proven() {
-					next = "Nobody has proven it: strangers can have made that account. " + vouch
-				}
-				return &failure{what: fmt.Sprintf("the address %s is taken", printable(n.Email)), next: next}
+				return addressTaken(nil, n.Email)
 			} else if err != nil {
 				return err
 			}
@@ -93,15 +98,24 @@ func (p *program) usersCreate() *cobra.Command {
 	return cmd
 }
 
+// addressTaken says what to do about an address that u, nil if that is not known, has already.
+func addressTaken(u *storage.User, email string) error {
+	next := "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(email)
+	if u != nil && !u.Proven() {
+		next = "Nobody has proven it: strangers can have made that account. " + vouch
+	}
+	return &failure{what: fmt.Sprintf("the address %s is taken", printable(email)), next: next}
+}
+
 func passwordFlag(cmd *cobra.Command, password *string) {
 	cmd.Flags().StringVarP(password, "password", "p", "", "their `PASSWORD`; - reads a line of standard input")
 }
 
-// password is what -p gave, read from standard input, or asked for.
-func (p *program) password(given string) (string, error) {
+// password is what -p gave, read from standard input, or asked for until check accepts it.
+func (p *program) password(ctx context.Context, given string, check func(string) error) (string, error) {
 	switch given {
 	case "":
-		return p.askPassword()
+		return p.askPassword(ctx, check)
 	case "-":
 		return p.line()
 	}
@@ -113,7 +127,7 @@ func (p *program) usersList() *cobra.Command {
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List people", Example: examples("sallyport users list", "sallyport users list --limit 0 --json"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
 			type row struct {
 				Email    string   `json:"email"`
 				Sub      string   `json:"sub"`
@@ -149,7 +163,10 @@ func (p *program) usersResetPassword() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if password, err = p.password(password); err != nil {
+			password, err = p.password(ctx, password, func(typed string) error {
+				return a.Identity.CheckPassword(typed, u.Email, u.Profile.Name)
+			})
+			if err != nil {
 				return err
 			}
 			if err := a.Identity.SetPassword(ctx, identity.Operator(), u.ID, password, uuid.Nil); err != nil {
@@ -214,24 +231,36 @@ func (p *program) usersSetEmail() *cobra.Command {
 type setRole func(i *identity.Identity, ctx context.Context, a identity.Actor, userID uuid.UUID, role string) (bool, error)
 
 func (p *program) usersRole(name, short, long string, set setRole, said map[bool]string) *cobra.Command {
-	var email string
+	var email, role string
 	cmd := &cobra.Command{
-		Use: name + " ROLE", Short: short, Long: strings.TrimSpace(short + ". " + long),
-		Example: examples("sallyport users " + name + " superadmin -e ada@example.com"), Args: cobra.ExactArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			u, err := p.person(ctx, a, &email)
-			if err != nil {
-				return err
-			}
-			changed, err := set(a.Identity, ctx, identity.Operator(), u.ID, args[0])
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(p.out, said[changed], printable(u.Email), args[0])
-			return nil
-		}),
+		Use: name + " [ROLE]", Short: short, Long: strings.TrimSpace(short + ". " + long),
+		Example: examples("sallyport users "+name+" superadmin -e ada@example.com", "sallyport users "+name+" -e ada@example.com -r superadmin"), Args: cobra.MaximumNArgs(1),
+	}
+	act := p.with(func(ctx context.Context, a *app.App, _ []string) error {
+		u, err := p.person(ctx, a, &email)
+		if err != nil {
+			return err
+		}
+		changed, err := set(a.Identity, ctx, identity.Operator(), u.ID, role)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, said[changed], printable(u.Email), role)
+		return nil
+	})
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 1 && role != "" && args[0] != role:
+			return &failure{what: fmt.Sprintf("%q and -r %q are two roles", printable(args[0]), printable(role)), next: "Give one at a time.", code: 2}
+		case len(args) == 1:
+			role = args[0]
+		case role == "":
+			return &failure{what: "the role is missing", next: "Write: sallyport users " + name + " ROLE -e ADDRESS, with superadmin or admin for ROLE", code: 2}
+		}
+		return act(c, args)
 	}
 	emailFlag(cmd, &email)
+	cmd.Flags().StringVarP(&role, "role", "r", "", "the `ROLE`: superadmin or admin")
 	return cmd
 }
 

@@ -31,25 +31,31 @@ func (p *program) usersImport() *cobra.Command {
 		Example: examples("sallyport users import people.jsonl --dry-run", "sallyport users import people.csv",
 			"export-people | sallyport users import - --peppered --json"),
 		Args: cobra.ExactArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			file, done, err := p.importFile(args[0])
-			if err != nil {
-				return err
-			}
-			defer done()
-			show := p.progress()
-			o.Progress = func(what string, done, of int) {
-				if of >= page || what != "people" {
-					show(what, done, of)
-				}
-			}
-			result, err := a.Identity.ImportUsers(ctx, identity.Operator(), file, o)
-			if err != nil {
-				return importFailure(result, err)
-			}
-			return p.showImport(result, o.DryRun)
-		}),
 	})
+	act := func(ctx context.Context, a *app.App, args []string) error {
+		file, done, err := p.importFile(args[0])
+		if err != nil {
+			return err
+		}
+		defer done()
+		show := p.progress()
+		o.Progress = func(what string, done, of int) {
+			if of >= page || what != "people" {
+				show(what, done, of)
+			}
+		}
+		result, err := a.Identity.ImportUsers(ctx, identity.Operator(), file, o)
+		if err != nil {
+			return importFailure(result, err)
+		}
+		return p.showImport(result, o.DryRun)
+	}
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if o.DryRun {
+			return p.previewing(act)(c, args)
+		}
+		return p.beginning(act)(c, args)
+	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "check the file and count, and change nothing")
 	cmd.Flags().BoolVar(&o.Peppered, "peppered", false, "PASSWORD_PEPPER (SECURITY_PASSWORD_SALT) went into every hash, as Flask-Security does it")
 	return cmd

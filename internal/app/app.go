@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
@@ -29,6 +30,16 @@ type Options struct {
 	Wrap func(driver.Connector) driver.Connector
 }
 
+// fillIn gives what was left out its default.
+func (o *Options) fillIn() {
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
 // App is an opened installation: its database with the schema in place, its
 // secrets and its rules. Commands work on it; NewServer makes the server from it.
 type App struct {
@@ -40,11 +51,15 @@ type App struct {
 	Keys     *keys.Keyset
 	Sealer   *secret.Sealer
 	Log      *slog.Logger
+	// KeysMissing says that the keys of development do not exist yet and are random ones here; see OpenReadOnly.
+	KeysMissing bool
 
 	now     func() time.Time
 	jsonLog bool
 	keyring *secret.Keyring
 	brand   brand
+	// temporary is a folder that Close removes; empty for none.
+	temporary string
 
 	// What a server brings along; nil in a command. Set before anything runs.
 	mailboxes func(ctx context.Context, kind, emailKey string) (bool, error)
@@ -55,12 +70,7 @@ type App struct {
 // development, opens the database and brings its schema up to date unless
 // MIGRATE is off. Signing keys are not loaded; see LoadKeys.
 func Open(ctx context.Context, cfg *Config, o Options) (*App, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
+	o.fillIn()
 	a, err := open(ctx, cfg, o)
 	if err != nil {
 		return nil, err
@@ -149,15 +159,14 @@ func (a *App) prepareSchema(ctx context.Context) error {
 	if a.Config.Migrate {
 		return a.Store.Migrate(ctx)
 	}
-	pending, err := a.Store.Pending(ctx)
-	if err != nil {
-		return err
-	}
-	if pending {
-		return errors.New("the database lacks migrations and SALLYPORT_MIGRATE is off: run `sallyport migrate up`")
-	}
-	return nil
+	return a.requireSchema(ctx, "SALLYPORT_MIGRATE is off, so run `sallyport migrate up`")
 }
 
 // Close closes the database.
-func (a *App) Close() error { return a.Store.Close() }
+func (a *App) Close() error {
+	err := a.Store.Close()
+	if a.temporary != "" {
+		err = errors.Join(err, os.RemoveAll(a.temporary))
+	}
+	return err
+}

@@ -17,6 +17,21 @@ import (
 // processes that start together agree. In production it does nothing.
 func (c *Config) EnsureDevelopmentKeys() error { return c.developmentKeys(keyInFile) }
 
+// absentKeyFiles are the files of keys that development reads because they are not configured.
+func (c *Config) absentKeyFiles() []string {
+	var paths []string
+	if c.Env == Production {
+		return nil
+	}
+	if len(c.SecretKeys) == 0 {
+		paths = append(paths, filepath.Join(c.DataDir, "secret_key"))
+	}
+	if len(c.EncryptionKeys) == 0 {
+		paths = append(paths, filepath.Join(c.DataDir, "encryption_key"))
+	}
+	return paths
+}
+
 // developmentKeys fills in the keys that are not configured, from files that read reads.
 func (c *Config) developmentKeys(read func(path string) ([]byte, error)) error {
 	if c.Env == Production {

@@ -59,8 +59,9 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	}
 	admin, err := net.Listen("tcp", a.Config.AdminListen)
 	if err != nil {
-		return errors.Join(fmt.Errorf("ADMIN_LISTEN: %w", err), public.Close())
+		return errors.Join(&ListenError{Key: "ADMIN_LISTEN", Address: a.Config.AdminListen, Err: err}, public.Close())
 	}
+	a.warnOfNeighbour(ctx, out)
 	a.greet(ctx, out)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -116,7 +117,7 @@ func (s *Server) drain(failed <-chan error) error {
 func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.app.Config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("LISTEN: %w", err)
+		return nil, &ListenError{Key: "LISTEN", Address: s.app.Config.Listen, Issuer: s.app.Config.Issuer, Err: err}
 	}
 	if s.certificate != nil {
 		return s.certificate.listener(l), nil

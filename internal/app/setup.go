@@ -20,7 +20,12 @@ import (
 // to out and never to the log.
 func (a *App) greet(ctx context.Context, out io.Writer) {
 	a.tell(out, "Sallyport is at %s", a.Config.Issuer)
-	if a.Config.Env != Production {
+	switch a.Config.Env {
+	case Production:
+		a.tell(out, "Production mode.")
+	case Testing:
+		a.tell(out, "Testing mode: keys and data are in %s.", a.Config.DataDir)
+	default:
 		a.tell(out, "Development mode: keys and data are in %s.", a.Config.DataDir)
 	}
 	token, _, err := a.Identity.NewSetupToken(ctx, identity.Operator())

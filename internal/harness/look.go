@@ -102,3 +102,15 @@ func (s *Server) openDatabase(t testing.TB) (*sql.DB, []string) {
 	}
 	return db, tables
 }
+
+// Count counts the rows of a database that from names: a table, with conditions.
+func Count(t testing.TB, databaseURL, from string) int {
+	t.Helper()
+	db := connect(t, databaseURL)
+	defer db.Close()
+	n := 0
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+from).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -171,6 +171,23 @@ func (k *Keyset) List() []Key {
 	return all
 }
 
+// Stored lists the keys that the database has, as List does. It neither makes keys nor needs the ENCRYPTION_KEY.
+func (k *Keyset) Stored(ctx context.Context) ([]Key, error) {
+	rows, _, err := k.Store.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []Key{}
+	for _, alg := range algs {
+		for _, row := range rows {
+			if row.Alg == alg {
+				all = append(all, keyOf(&pair{row: row}))
+			}
+		}
+	}
+	return all, nil
+}
+
 func keyOf(p *pair) Key {
 	r := p.row
 	return Key{r.KID, r.Alg, r.Generation, r.State, r.CreatedAt, r.ActivatesAt, r.ActiveAt, r.RetiredAt, r.ArchivedAt, r.RevokedAt}

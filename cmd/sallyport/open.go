@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/spf13/cobra"
+)
+
+// commandTime is what one database call of a command may take: a file of clients is
+// applied in one transaction, and a list of people is read as fast as it is printed.
+const commandTime = 10 * time.Minute
+
+// action is what a command does with the opened installation.
+type action func(ctx context.Context, a *app.App, args []string) error
+
+// opener opens the installation of a configuration in one of the ways below.
+type opener func(ctx context.Context, cfg *app.Config) (*app.App, error)
+
+// with runs act on an installation that exists.
+func (p *program) with(act action) func(*cobra.Command, []string) error {
+	return p.on(p.openExisting, act)
+}
+
+// beginning runs act on an installation, and makes one if there is none.
+func (p *program) beginning(act action) func(*cobra.Command, []string) error {
+	return p.on(p.openOrBegin, act)
+}
+
+// reading runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is migrated.
+func (p *program) reading(act action) func(*cobra.Command, []string) error {
+	return p.on(p.openToRead, act)
+}
+
+// previewing is reading that takes an installation that does not exist for an empty one: act tells what would be made.
+func (p *program) previewing(act action) func(*cobra.Command, []string) error {
+	return p.on(func(ctx context.Context, cfg *app.Config) (*app.App, error) {
+		if missing := cfg.MissingDatabase(); missing != "" {
+			fmt.Fprintf(p.err, "There is no installation here yet (%s does not exist); this is for a new one.\n", missing)
+			return app.OpenEmpty(ctx, cfg, p.options(cfg))
+		}
+		return p.openToRead(ctx, cfg)
+	}, act)
+}
+
+func (p *program) on(open opener, act action) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cfg, err := p.load()
+		if err != nil {
+			return err
+		}
+		a, err := open(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		return errors.Join(act(storage.WithLongCalls(cmd.Context(), commandTime), a, args), a.Close())
+	}
+}
+
+func (p *program) openExisting(ctx context.Context, cfg *app.Config) (*app.App, error) {
+	if missing := cfg.Missing(); missing != "" {
+		return nil, nothingHere(missing)
+	}
+	return app.Open(ctx, cfg, p.options(cfg))
+}
+
+func (p *program) openToRead(ctx context.Context, cfg *app.Config) (*app.App, error) {
+	if missing := cfg.MissingDatabase(); missing != "" {
+		return nil, nothingHere(missing)
+	}
+	return app.OpenReadOnly(ctx, cfg, p.options(cfg))
+}
+
+// nothingHere says that a command was most likely run in another folder than the installation's.
+func nothingHere(missing string) error {
+	return &failure{what: fmt.Sprintf("there is no installation here: %s does not exist", missing),
+		next: "Run it in the folder of the installation, or say where that is: --config FILE, DATABASE_URL. To begin one here: sallyport serve"}
+}
+
+func (p *program) openOrBegin(ctx context.Context, cfg *app.Config) (*app.App, error) {
+	missing := cfg.Missing()
+	a, err := app.Open(ctx, cfg, p.options(cfg))
+	if err == nil {
+		p.tellBegun(missing)
+	}
+	return a, err
+}
+
+// tellBegun says where a new installation was begun, if a file of it was missing before.
+func (p *program) tellBegun(missing string) {
+	if missing == "" {
+		return
+	}
+	dir := filepath.Dir(missing)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	fmt.Fprintf(p.err, "There was no installation here, so a new one was begun in %s.\n", dir)
+}

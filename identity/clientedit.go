@@ -1,0 +1,141 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// registryTries is how often a change of the registry is worked out when others change the registry meanwhile.
+const registryTries = 5
+
+// editRegistry makes the change that read returns; nil makes none. read looks at the registry first, and is called again
+// if the registry was changed between what it read and the change.
+func (i *Identity) editRegistry(ctx context.Context, read func() (change func(*storage.RegistryEdit) error, err error)) error {
+	for try := 1; ; try++ {
+		seen, err := i.store.Version(ctx, storage.VersionRegistry)
+		if err != nil {
+			return err
+		}
+		change, err := read()
+		if err != nil || change == nil {
+			return err
+		}
+		if err = i.store.EditRegistry(ctx, seen, change); try == registryTries || !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// editClient runs edit on a client as it is now. edit may be called more than once.
+func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
+	if err := i.platform(ctx, a); err != nil {
+		return err
+	}
+	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+		c, err := i.Client(ctx, *a, clientID)
+		return func(r *storage.RegistryEdit) error { return edit(r, c) }, err
+	})
+}
+
+// ClientDetails has a line for each field of a registration that has a value, as the plan of a clients.yaml names them.
+func ClientDetails(m *storage.Metadata) []string { return metadataDiff(&storage.Metadata{}, m) }
+
+// ClientOrganization is the slug of the organization that a client belongs to; empty for a client of the platform.
+func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
+	if err := i.platform(ctx, &a); err != nil {
+		return "", err
+	}
+	slugs := map[uuid.UUID]string{}
+	err := i.addSlug(ctx, slugs, c.Organization)
+	return slugs[c.Organization], err
+}
+
+// UpdateClient changes the registration of a client by edit, which may be called more than once and replaces lists
+// rather than changing them. It returns a line for each field that is different now. How a client authenticates stays.
+// Errors: Faults, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
+func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string, edit func(*storage.Metadata) error) (changes []string, err error) {
+	if err := i.platform(ctx, &a); err != nil {
+		return nil, err
+	}
+	err = i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+		c, err := i.Client(ctx, a, clientID)
+		if err != nil {
+			return nil, err
+		}
+		if c.ManagedBy == storage.ManagedByFile {
+			return nil, ownedByFile("client_id", c.ID, "change it there and apply the file: sallyport clients apply")
+		}
+		before := c.Metadata
+		if err := edit(&c.Metadata); err != nil {
+			return nil, err
+		}
+		if err := i.checkClient(ctx, c); err != nil {
+			return nil, err
+		}
+		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
+			return nil, Faults{{Field: "token_endpoint_auth_method", Problem: "cannot change", Remedy: "register another client"}}
+		}
+		if changes = metadataDiff(&before, &c.Metadata); len(changes) == 0 {
+			return nil, nil
+		}
+		c.ManagedBy = ""
+		return func(r *storage.RegistryEdit) error {
+			return r.UpdateClient(ctx, c, with(clientEvent(a, "client.updated", c), "changed", fieldsOf(changes)))
+		}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// ownedByFile refuses to change what clients.yaml says: the next apply would take the change back.
+func ownedByFile(field, name, remedy string) error {
+	return Faults{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", clip(name)), Remedy: remedy}}
+}
+
+// DisableClient stops a client within a second, everywhere; EnableClient takes it back. Both work on a client that
+// clients.yaml owns too, because the file has no such switch.
+func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		if err := takeFromFile(ctx, r, a, c); err != nil || !c.Active() {
+			return err
+		}
+		return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", c))
+	})
+}
+
+// EnableClient lets a disabled client go on.
+func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		if err := takeFromFile(ctx, r, a, c); err != nil || c.Active() {
+			return err
+		}
+		return r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", c))
+	})
+}
+
+// takeFromFile makes a client that clients.yaml named once and names no more one of people, because a person now decides
+// about it: export lists it again, and the file does not enable it by itself.
+func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *storage.Client) error {
+	if c.ManagedBy != storage.ManagedByFileOnce {
+		return nil
+	}
+	c.ManagedBy = ""
+	return r.UpdateClient(ctx, c, with(clientEvent(a, "client.updated", c), "changed", []string{"managed_by"}))
+}
+
+// DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
+// with Faults: the file would name a client that can never be again.
+func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) error {
+	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+		if c.ManagedBy == storage.ManagedByFile {
+			return ownedByFile("client_id", c.ID, "remove it there and apply the file first")
+		}
+		return r.DeleteClient(ctx, c.ID, clientEvent(a, "client.deleted", c))
+	})
+}

@@ -1,0 +1,137 @@
+package identity
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Two administrators change different fields at once. Neither change may take the other back.
+func TestChangesOfAClientAtTheSameTimeAllStay(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		in.client(t, NewClient{ID: "app", Metadata: web()})
+		edits := []func(*storage.Metadata) error{
+			func(m *storage.Metadata) error { m.ClientName = "Portal"; return nil },
+			func(m *storage.Metadata) error { m.AccessTokenFormat = "jwt"; return nil },
+			func(m *storage.Metadata) error { m.ClaimsInIDToken = true; return nil },
+			func(m *storage.Metadata) error { m.RequirePKCE = storage.PKCEAuto; return nil },
+		}
+		var all sync.WaitGroup
+		for _, edit := range edits {
+			all.Go(func() {
+				if changes, err := in.UpdateClient(t.Context(), Operator(), "app", edit); err != nil || len(changes) != 1 {
+					t.Errorf("got %q, %v", changes, err)
+				}
+			})
+		}
+		all.Wait()
+		if m := in.read(t, "app").Metadata; m.ClientName != "Portal" || m.AccessTokenFormat != "jwt" || !m.ClaimsInIDToken || m.RequirePKCE != storage.PKCEAuto {
+			t.Errorf("a change is lost: %+v", m)
+		}
+		unchanged, err := in.UpdateClient(t.Context(), Operator(), "app", edits[0])
+		if err != nil || len(unchanged) != 0 {
+			t.Errorf("the same once more: got %q, %v", unchanged, err)
+		}
+	})
+}
+
+// What would break the client, or its secret, is refused before anything is changed.
+func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
+	in := onSQLite(t)
+	in.client(t, NewClient{ID: "app", Metadata: web()})
+	in.apply(t, header+strings.ReplaceAll(someApp, "client_id: app", "client_id: filed"))
+	before := in.read(t, "app")
+	for field, edit := range map[string]func(*storage.Metadata){
+		"redirect_uris":              func(m *storage.Metadata) { m.RedirectURIs = []string{"https://a.example/cb#x"} },
+		"post_logout_redirect_uris":  func(m *storage.Metadata) { m.PostLogoutRedirectURIs = []string{"javascript:alert(1)"} },
+		"scope":                      func(m *storage.Metadata) { m.Scope = "openid api:nothing" },
+		"access_token_format":        func(m *storage.Metadata) { m.AccessTokenFormat = "saml" },
+		"token_endpoint_auth_method": func(m *storage.Metadata) { m.TokenEndpointAuthMethod = "none" },
+	} {
+		_, err := in.UpdateClient(t.Context(), Operator(), "app", func(m *storage.Metadata) error { edit(m); return nil })
+		faults, _ := errors.AsType[Faults](err)
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Field == field }) {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+	if after := in.read(t, "app"); !after.UpdatedAt.Equal(before.UpdatedAt) || len(after.Secrets) != 1 {
+		t.Errorf("a refused change left %+v", after)
+	}
+	_, err := in.UpdateClient(t.Context(), Operator(), "filed", func(m *storage.Metadata) error { m.ClientName = "Mine"; return nil })
+	if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "clients.yaml") {
+		t.Errorf("one of the file: got %v", err)
+	}
+	for _, id := range []string{"nobody", ""} {
+		if _, err := in.UpdateClient(t.Context(), Operator(), id, func(*storage.Metadata) error { return nil }); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("client %q: got %v, want ErrNotFound", id, err)
+		}
+	}
+}
+
+// A file lets go of a client by naming it no more. A person who decides about that client afterwards owns it.
+func TestAClientThatTheFileNamesNoMoreBelongsToWhoEnablesIt(t *testing.T) {
+	in := onSQLite(t)
+	in.apply(t, header+someApp)
+	in.apply(t, "version: 1\n")
+	if c := in.read(t, "app"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
+		t.Fatalf("got %+v", c)
+	}
+	if err := in.EnableClient(t.Context(), Operator(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	if c := in.read(t, "app"); !c.Active() || c.ManagedBy != "" {
+		t.Errorf("enabled: active %v, managed by %q", c.Active(), c.ManagedBy)
+	}
+	if text, err := in.Export(t.Context(), Operator()); err != nil || !strings.Contains(string(text), "client_id: app") {
+		t.Errorf("it is not exported: %s, %v", text, err)
+	}
+}
+
+func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		ctx := t.Context()
+		in.apply(t, "version: 1\nresources:\n  - identifier: https://filed.example\n    name: Filed\n    scopes: {filed:read: Read}\n")
+		in.client(t, NewClient{ID: "server", Metadata: web()})
+		api := storage.Resource{Identifier: "https://api.example", Name: "API", Scopes: map[string]string{"api:read": "Read your data"}, ServedBy: []string{"server"}}
+		if err := in.CreateResource(ctx, Operator(), api); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.CreateResource(ctx, Operator(), api); !errors.Is(err, storage.ErrExists) {
+			t.Errorf("once more: got %v", err)
+		}
+		for field, r := range map[string]storage.Resource{
+			"identifier":        {Identifier: issuer + "/api/v1", Name: "Own"},
+			"scopes.api:read":   {Identifier: "https://b.example", Name: "B", Scopes: map[string]string{"api:read": "Read"}},
+			"scopes.filed:read": {Identifier: "https://b.example", Name: "B", Scopes: map[string]string{"filed:read": "Read"}},
+			"scopes.openid":     {Identifier: "https://b.example", Name: "B", Scopes: map[string]string{"openid": "Sign in"}},
+			"scopes.b:read":     {Identifier: "https://b.example", Name: "B", Scopes: map[string]string{"b:read": ""}},
+			"served_by":         {Identifier: "https://b.example", Name: "B", ServedBy: []string{"server", "nobody"}},
+			"name":              {Identifier: "https://b.example"},
+		} {
+			err := in.CreateResource(ctx, Operator(), r)
+			if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || faults[0].Field != field {
+				t.Errorf("%s: got %v", field, err)
+			}
+		}
+		in.client(t, NewClient{ID: "reader", Metadata: storage.Metadata{GrantTypes: []string{"client_credentials"}, Scope: "api:read"}})
+		err := in.DeleteResource(ctx, Operator(), "https://api.example")
+		if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "reader") {
+			t.Errorf("with a client that has its scope: got %v", err)
+		}
+		if _, err := in.UpdateClient(ctx, Operator(), "reader", func(m *storage.Metadata) error { m.Scope = ""; return nil }); err != nil {
+			t.Error(err)
+		}
+		for identifier, want := range map[string]bool{"https://api.example": true, "https://filed.example": false, "https://nothing.example": false} {
+			if err := in.DeleteResource(ctx, Operator(), identifier); (err == nil) != want {
+				t.Errorf("delete %s: got %v", identifier, err)
+			}
+		}
+		if all, err := in.Resources(ctx, Operator()); err != nil || len(all) != 1 || all[0].Identifier != "https://filed.example" {
+			t.Errorf("left: %+v, %v", all, err)
+		}
+	})
+}

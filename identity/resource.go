@@ -1,0 +1,123 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Resources lists all resource servers, by identifier.
+func (i *Identity) Resources(ctx context.Context, a Actor) ([]storage.Resource, error) {
+	if err := i.platform(ctx, &a); err != nil {
+		return nil, err
+	}
+	return i.store.Resources(ctx)
+}
+
+// CreateResource registers a resource server. Errors: Faults, ErrForbidden, storage.ErrExists.
+func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resource) error {
+	if err := i.platform(ctx, &a); err != nil {
+		return err
+	}
+	r.ManagedBy = ""
+	own := checkResource(&r)
+	if i.isOwnURI(r.Identifier) {
+		own.add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
+	}
+	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+		faults := slices.Clone(own)
+		present, err := i.store.Resources(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range present {
+			if p.Identifier == r.Identifier {
+				return nil, storage.ErrExists
+			}
+			for _, name := range sortedKeys(r.Scopes) {
+				if _, taken := p.Scopes[name]; taken {
+					faults.add("scopes."+clip(name), "is defined by "+clip(p.Identifier), "choose another name: a token with it would be for both")
+				}
+			}
+		}
+		if err := i.checkServers(ctx, a, r.ServedBy, &faults); err != nil {
+			return nil, err
+		}
+		return func(e *storage.RegistryEdit) error {
+			return e.PutResource(ctx, &r, with(a.event("resource.created"), "resource", r.Identifier))
+		}, faults.err()
+	})
+}
+
+// checkServers judges the clients that are to serve a resource.
+func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string, faults *Faults) error {
+	for n, id := range clientIDs {
+		if slices.Contains(clientIDs[:n], id) {
+			faults.addItem("served_by", n+1, fmt.Sprintf("%q is listed twice", clip(id)), "remove one")
+			continue
+		}
+		_, err := i.Client(ctx, a, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			faults.addItem("served_by", n+1, fmt.Sprintf("%q is not registered", clip(id)), "create the client first: sallyport clients create")
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteResource forgets a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so is
+// one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults, ErrForbidden,
+// storage.ErrNotFound.
+func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier string) error {
+	if err := i.platform(ctx, &a); err != nil {
+		return err
+	}
+	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+		present, err := i.store.Resources(ctx)
+		if err != nil {
+			return nil, err
+		}
+		n := slices.IndexFunc(present, func(r storage.Resource) bool { return r.Identifier == identifier })
+		if n < 0 {
+			return nil, storage.ErrNotFound
+		}
+		if present[n].ManagedBy == storage.ManagedByFile {
+			return nil, ownedByFile("identifier", identifier, "remove it there and apply the file: sallyport clients apply")
+		}
+		if err := i.checkUnused(ctx, present[n].Scopes); err != nil {
+			return nil, err
+		}
+		return func(e *storage.RegistryEdit) error {
+			return e.DeleteResource(ctx, identifier, with(a.event("resource.deleted"), "resource", identifier))
+		}, nil
+	})
+}
+
+// checkUnused has a fault for each client that may ask for one of the scopes, up to maxNamed of them.
+func (i *Identity) checkUnused(ctx context.Context, scopes map[string]string) error {
+	const page, maxNamed = 500, 10
+	var faults Faults
+	for after := ""; len(faults) < maxNamed; {
+		clients, err := i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
+		if err != nil {
+			return err
+		}
+		for _, c := range clients {
+			after = c.ID
+			for s := range strings.FieldsSeq(c.Metadata.Scope) {
+				if _, ours := scopes[s]; ours && len(faults) < maxNamed {
+					faults.add("scopes."+clip(s), "is among the scopes of the client "+c.ID, "take it from the client first: sallyport clients update "+c.ID+" --scope …")
+				}
+			}
+		}
+		if len(clients) < page {
+			break
+		}
+	}
+	return faults.err()
+}
