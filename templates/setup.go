@@ -114,15 +114,32 @@ func (p SetupBrand) Fixed() []string {
 }
 
 // SetupClient asks for an application. It posts to /setup/client: csrf, name, kind
-// (web, spa, native, machine) and redirect_uris, one a line.
+// (web, spa, native, machine), redirect_uris and post_logout_redirect_uris, one a
+// line, and scope for each that is ticked.
 type SetupClient struct {
 	SetupStep
-	Name         string
-	Kind         string // "" is web
-	RedirectURIs string
-	Example      string            // of a redirect URI
-	Errors       map[string]string // by field
-	Clients      []SetupApp        // that there are
+	Name           string
+	Kind           string // "" is web
+	RedirectURIs   string
+	Example        string // of a redirect URI
+	PostLogoutURIs string
+	LogoutExample  string
+	Scopes         []SetupScope
+	Errors         map[string]string // by field
+	Clients        []SetupApp        // that there are
+}
+
+// SetupScope is a scope to choose. Sentence is the API's that defines it; empty for scopes of this product.
+type SetupScope struct {
+	Name, Sentence string
+	Personal       bool // about a person, so not for a machine
+	Chosen         bool
+}
+
+// Text is what people read about the scope.
+func (s SetupScope) Text() string {
+	own, _ := ScopeSentence(s.Name)
+	return cmp.Or(s.Sentence, own, s.Name)
 }
 
 func (p SetupClient) page() (string, string) { return "setupclient", "Add your first app" }
@@ -232,9 +249,11 @@ func setupSamples() []Sample {
 		{"setup-brand-fixed", SetupBrand{SetupStep: step(3), Name: longName, Color: "#ffcc00", NameFixed: true, ColorFixed: true, LogoFixed: true, NextURL: "/setup/client"}},
 		{"setup-brand-errors", SetupBrand{SetupStep: failed(3), Name: longName, NextURL: "/setup/client", Errors: map[string]string{"name": "This has more than 60 characters. Choose a shorter one.", "color": "This is not a colour.", "logo": "This is larger than 32 KiB. Save it smaller, or as SVG."}}},
 		{"setup-brand-empty", SetupBrand{}},
-		{"setup-client", SetupClient{SetupStep: step(4), RedirectURIs: "http://localhost:3000/callback", Example: "https://app.example.com/callback"}},
-		{"setup-client-errors", SetupClient{SetupStep: failed(4), Name: longName, Kind: "spa", RedirectURIs: "http://" + longHost, Clients: []SetupApp{{"a", "Acme Portal"}, {"b", longName}},
-			Errors: map[string]string{"name": "This has more than 100 characters. Choose a shorter one.", "kind": "Choose one of these.", "redirect_uris": "Line 1: it is plain http; use https."}}},
+		{"setup-client", SetupClient{SetupStep: step(4), RedirectURIs: "http://localhost:3000/callback", Example: "https://app.example.com/callback", LogoutExample: "https://app.example.com/",
+			Scopes: []SetupScope{{Name: "profile", Personal: true, Chosen: true}, {Name: "org", Personal: true}, {Name: "api:read", Sentence: "Read your data"}}}},
+		{"setup-client-errors", SetupClient{SetupStep: failed(4), Name: longName, Kind: "spa", RedirectURIs: "http://" + longHost, PostLogoutURIs: "http://" + longHost, Clients: []SetupApp{{"a", "Acme Portal"}, {"b", longName}},
+			Errors: map[string]string{"name": "This has more than 100 characters. Choose a shorter one.", "kind": "Choose one of these.", "redirect_uris": "Line 1: it is plain http; use https.",
+				"post_logout_redirect_uris": "Line 1: it is plain http; use https.", "scope": "It names “api:read”, which nothing defines."}, Scopes: []SetupScope{{Name: longHost, Sentence: longName, Chosen: true}}}},
 		{"setup-client-empty", SetupClient{}},
 		{"setup-ready", SetupReady{SetupStep: step(4), Client: portal}},
 		{"setup-ready-native", SetupReady{SetupStep: step(4), Client: native}},

@@ -155,8 +155,8 @@ func (p *Pages) step(r *http.Request, number int) templates.SetupStep {
 }
 
 // form reads a POST and checks that this browser was given the form.
-func (p *Pages) form(r *http.Request) (url.Values, error) {
-	form, err := web.Form(r)
+func (p *Pages) form(r *http.Request, repeatable ...string) (url.Values, error) {
+	form, err := web.Form(r, repeatable...)
 	if err != nil {
 		return nil, err
 	}

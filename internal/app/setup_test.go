@@ -203,7 +203,10 @@ func TestEachTypeOfClientSignsIn(t *testing.T) {
 				t.Errorf("%s: the test says %d:\n%s", kind, p.Status, p.Body)
 			}
 		}
+		registerAtSetup(t, s, b)
 		for name, bad := range map[string][]string{
+			`id="logouts-error"`:   {"name", "A", "redirect_uris", "https://a.example/cb", "post_logout_redirect_uris", "ftp://a.example/"},
+			`id="scope-error"`:     {"name", "A", "redirect_uris", "https://a.example/cb", "scope", "api:nothing"},
 			`id="name-error"`:      {"name", " ", "redirect_uris", "https://a.example/cb"},
 			`id="kind-error"`:      {"name", "A", "kind", "toaster", "redirect_uris", "https://a.example/cb"},
 			`id="redirects-error"`: {"name", "A", "redirect_uris", "https://a.example/cb\nhttp://b.example/cb"},
@@ -213,6 +216,40 @@ func TestEachTypeOfClientSignsIn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// registerAtSetup registers apps with an address after sign-out and with scopes, those of an API too.
+func registerAtSetup(t *testing.T, s *harness.Server, b *harness.Browser) {
+	t.Helper()
+	api := storage.Resource{Identifier: "https://api.example", Name: "API", Scopes: map[string]string{"api:read": "Read your data"}}
+	if err := s.App.Identity.CreateResource(t.Context(), identity.Operator(), api); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.App.Registry.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		kind, logout  string
+		scopes        []string
+		scope, logged string
+	}{
+		"as offered": {identity.ClientWeb, "", []string{"profile", "email", "offline_access"}, "openid profile email offline_access", ""},
+		"with all":   {identity.ClientSPA, "https://a.example/bye", []string{"org", "roles", "api:read"}, "openid org roles api:read", "https://a.example/bye"},
+		"with none":  {identity.ClientNative, "\r\nhttp://127.0.0.1/bye\r\n", nil, "openid", "http://127.0.0.1/bye"},
+		"a machine":  {identity.ClientMachine, "https://a.example/bye", []string{"profile", "api:read"}, "api:read", ""},
+	} {
+		form := b.Get(t, "/setup/client").Form(t, "client")
+		if got := strings.Join(form.Values["scope"], " "); got != "profile email offline_access" {
+			t.Errorf("offered: got %q", got)
+		}
+		form.Values["scope"] = want.scopes
+		redirect := map[bool]string{true: "http://127.0.0.1/cb", false: "https://a.example/cb"}[want.kind == identity.ClientNative]
+		b.Submit(t, form, "name", name, "kind", want.kind, "redirect_uris", redirect, "post_logout_redirect_uris", want.logout)
+		m := clientOf(t, s, name).Metadata
+		if m.Scope != want.scope || strings.Join(m.PostLogoutRedirectURIs, " ") != want.logged {
+			t.Errorf("%s: got the scopes %q and the addresses %q", name, m.Scope, m.PostLogoutRedirectURIs)
+		}
+	}
 }
 
 // AD-02: guessed, older, expired and used tokens open nothing, and neither does
