@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -64,7 +65,38 @@ func (rt *Router) find(r *http.Request) http.Handler {
 	if t, ok := rt.routes[r.URL.Path]; ok && !t.hasVars {
 		return t
 	}
+	if path, ok := strings.CutSuffix(r.URL.Path, "/"); ok && rt.reads(r, path) {
+		return redirectTo(path)
+	}
 	return rt.mux
+}
+
+// reads reports whether the request only reads and a route would answer it at path. A POST is never redirected: clients
+// of protocol endpoints would send its body, with a secret in it, a second time or not at all.
+func (rt *Router) reads(r *http.Request, path string) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || path == "" || strings.HasSuffix(path, "/") {
+		return false
+	}
+	t, ok := rt.routes[path]
+	if !ok || t.hasVars {
+		there := r.Clone(r.Context())
+		there.URL.Path = path
+		var m mux.RouteMatch
+		if !rt.mux.Match(there, &m) || m.MatchErr != nil {
+			return false
+		}
+		t, ok = m.Handler.(*route)
+	}
+	return ok && t.handlers[r.Method] != nil
+}
+
+// redirectTo leads to a path of this server, with the query that came.
+func redirectTo(path string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target := url.URL{Path: path, RawQuery: r.URL.RawQuery}
+		w.Header().Set("Location", target.String())
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
 }
 
 // Var returns a variable of the route's path.

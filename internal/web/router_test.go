@@ -45,19 +45,41 @@ func TestRefusalsOfTheEdgeSuitWhoAsks(t *testing.T) {
 	}
 }
 
-// IN-06: one spelling a path, and no redirect to a cleaned one.
+// One spelling a path. Of the others only a single trailing slash leads to it.
 func TestPathsThatCouldBeReadTwoWaysAreNotFound(t *testing.T) {
 	server := httptest.NewServer(newWeb(t).router())
 	defer server.Close()
 	for path, want := range map[string]int{
 		"/page": 200, "/page?x=//..%2f": 200, "/things/a.b-c_d~e": 200, "/things/...": 200, "/things/.hidden": 200,
-		"//page": 404, "/page/": 404, "/./page": 404, "/x/../page": 404, "/page/.": 404, "/page/..": 404, "/../page": 404,
+		"//page": 404, "/page/": 308, "/page/?a=b": 308, "/things/a/": 308, "/things/a.b/": 308, "/./page": 404, "/x/../page": 404, "/page/.": 404, "/page/..": 404, "/../page": 404,
 		"/things/a/b": 404, "/things/a%2Fb": 404, "/things/a%5Cb": 404, `/things/a\b`: 404, "/things/%00": 404,
-		"/things/a%0Ab": 404, "/%70age": 404, "/%2e/page": 404, "/things/%2e%2e": 404, "/page%2F": 404, "/things/": 404,
+		"/things/a%0Ab": 404, "/%70age": 404, "/%2e/page": 404, "/things/%2e%2e": 404, "/page%2F": 404, "/things/": 404, "/page//": 404, "/%70age/": 404, "/none/": 404, "//id.example/": 404, "/page/x/": 404, "/page;x/": 404,
 		"/things//": 404, "/PAGE": 404, "/page;x": 404, "*": 404,
 	} {
 		if got := raw(t, server, "GET "+path+" HTTP/1.1\r\nHost: id.example\r\n\r\n"); got != want {
 			t.Errorf("GET %s = %d, want %d", path, got, want)
+		}
+	}
+}
+
+// A person who types a slash too many arrives; a client that posts to a wrong address must learn so.
+func TestATrailingSlashLeadsToThePageWithoutIt(t *testing.T) {
+	rt := newWeb(t).router()
+	for _, test := range []struct {
+		method, path string
+		want         int
+		location     string
+	}{
+		{"GET", "/page/", 308, "/page"}, {"HEAD", "/page/", 308, "/page"}, {"GET", "/page/?a=1&b=%2F%2Fevil.example", 308, "/page?a=1&b=%2F%2Fevil.example"},
+		{"GET", "/things/a:b/", 308, "/things/a:b"}, {"GET", "/json/", 308, "/json"},
+		{"POST", "/page/", 404, ""}, {"PUT", "/page/", 404, ""}, {"OPTIONS", "/json/", 404, ""}, {"GET", "/page//", 404, ""}, {"GET", "//evil.example/", 404, ""},
+	} {
+		w := do(rt, request(test.method, test.path))
+		if w.Code != test.want || w.Header().Get("Location") != test.location {
+			t.Errorf("%s %s = %d to %q, want %d to %q", test.method, test.path, w.Code, w.Header().Get("Location"), test.want, test.location)
+		}
+		if test.want == 308 && w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s: it is kept: %q", test.method, test.path, w.Header().Get("Cache-Control"))
 		}
 	}
 }
