@@ -9,8 +9,16 @@ COPY go.mod go.sum ./
 COPY internal/oryx internal/oryx
 RUN go mod download
 COPY . .
-ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/sallyport ./cmd/sallyport
+# Version, commit and date: what the build is told, else what the clone says. Go's own stamp would call every build
+# dirty, because .dockerignore keeps some tracked files back.
+ARG VERSION=""
+ARG COMMIT=""
+ARG DATE=""
+RUN VERSION="${VERSION:-$(git describe --tags --always 2>/dev/null || echo unknown)}"; \
+    COMMIT="${COMMIT:-$(git log -1 --format=%H 2>/dev/null || true)}"; \
+    DATE="${DATE:-$(git log -1 --format=%cI 2>/dev/null || true)}"; \
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+      -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT} -X main.date=${DATE}" -o /out/sallyport ./cmd/sallyport
 # What the binary is made of: each module with its version and hash, for scanners.
 RUN go version -m /out/sallyport > /out/modules.txt
 # A new volume takes over the owner of the folder it is mounted on.

@@ -2,6 +2,8 @@
 # `make test`. Each target below is one line that can be run by hand.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE ?= $(shell git log -1 --format=%cI 2>/dev/null)
 TARGETS ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
@@ -46,7 +48,7 @@ release: ## static binaries for every platform, with checksums, into ./dist
 		os=$${target%/*} arch=$${target#*/} suffix=; \
 		if [ $$os = windows ]; then suffix=.exe; fi; \
 		echo "$$target"; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)' \
 			-o dist/sallyport-$$os-$$arch$$suffix ./cmd/sallyport || exit 1; \
 	done
 	@cd dist && sha256sum * > SHA256SUMS

@@ -1,36 +1,65 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
+// What this binary was built from, set by the linker: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
+// What it leaves empty, the go command notes where it builds in a clone or installs a version.
+var version, commit, date string
+
+// build is what `sallyport version` prints.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Date    string `json:"date,omitempty"` // of the commit, RFC 3339
+	Go      string `json:"go"`
+	System  string `json:"system"`
+}
+
+// completed fills in from info, nil if there is none, what the linker did not set.
+func (b build) completed(info *debug.BuildInfo) build {
+	if info != nil {
+		if noted := info.Main.Version; noted != "(devel)" {
+			b.Version = cmp.Or(b.Version, noted)
+		}
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				b.Commit = cmp.Or(b.Commit, s.Value)
+			case "vcs.time":
+				b.Date = cmp.Or(b.Date, s.Value)
+			}
+		}
+	}
+	b.Version = cmp.Or(b.Version, "devel")
+	return b
+}
+
+// String is one line for people.
+func (b build) String() string {
+	words := []string{"sallyport", b.Version, b.Commit, b.Date, b.Go, b.System}
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}
+
 func (p *program) version() *cobra.Command {
 	return p.jsonFlag(&cobra.Command{
-		Use: "version", Short: "Print the version", Example: examples("sallyport version", "sallyport version --json"), Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Long: "Print the version, the commit and its date, the version of Go, and the system.",
+		Example: examples("sallyport version", "sallyport version --json"), Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := struct {
-				Version string `json:"version"`
-				Commit  string `json:"commit,omitempty"`
-				Go      string `json:"go"`
-				System  string `json:"system"`
-			}{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				v.Version = info.Main.Version
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						v.Commit = s.Value
-					}
-				}
-			}
+			info, _ := debug.ReadBuildInfo()
+			b := build{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}.completed(info)
 			if p.json {
-				return json.NewEncoder(p.out).Encode(v)
+				return json.NewEncoder(p.out).Encode(b)
 			}
-			fmt.Fprintf(p.out, "sallyport %s %s %s %s\n", v.Version, v.Commit, v.Go, v.System)
+			fmt.Fprintln(p.out, b)
 			return nil
 		},
 	})
