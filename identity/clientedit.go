@@ -46,7 +46,7 @@ func ClientDetails(m *storage.Metadata) []string { return metadataDiff(&storage.
 
 // ClientOrganization is the slug of the organization that a client belongs to; empty for a client of the platform.
 func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return "", err
 	}
 	slugs := map[uuid.UUID]string{}

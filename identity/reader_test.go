@@ -16,6 +16,7 @@ func TestAPlatformAdminReadsEverythingAndChangesNothing(t *testing.T) {
 		acme, _ := in.organization(t, "acme-corp")
 		bob := in.member(t, acme, "bob@acme-corp.com", storage.RoleMember)
 		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{ClientName: "App", RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
+		wantNo(t, in.CreateResource(ctx, boss, storage.Resource{Identifier: "https://things.example", Name: "Things"}))
 		people := map[string]Actor{}
 		for name, roles := range map[string][]string{"superadmin": {storage.RoleSuperadmin}, "admin": {storage.RolePlatformAdmin}, "nobody": nil} {
 			u := in.user(t, name+"@wonderland.example", false)
@@ -35,14 +36,19 @@ func TestAPlatformAdminReadsEverythingAndChangesNothing(t *testing.T) {
 			"Client":             func(a Actor) error { _, err := in.Client(ctx, a, "app"); return err },
 			"Clients":            func(a Actor) error { _, err := in.Clients(ctx, a, "", 10); return err },
 			"Refusals":           func(a Actor) error { _, err := in.Refusals(ctx, a, "app", 10); return err },
-			"SecretKeys":         func(a Actor) error { _, _, err := in.SecretKeys(ctx, a); return err },
-			"MFAPolicy":          func(a Actor) error { _, err := in.MFAPolicy(ctx, a, acme.ID); return err },
-			"PlatformMFAPolicy":  func(a Actor) error { _, err := in.PlatformMFAPolicy(ctx, a); return err },
-			"Members":            func(a Actor) error { _, err := in.Members(ctx, a, acme.ID, uuid.Nil, 10); return err },
-			"Compliance":         func(a Actor) error { _, err := in.Compliance(ctx, a, acme.ID, uuid.Nil, 10); return err },
-			"Invitations":        func(a Actor) error { _, err := in.Invitations(ctx, a, acme.ID, uuid.Nil, 10); return err },
-			"Export":             func(a Actor) error { _, err := in.Export(ctx, a); return err },
-			"Plan":               func(a Actor) error { _, err := in.Plan(ctx, a, manifest); return err },
+			"Resources":          func(a Actor) error { _, err := in.Resources(ctx, a); return err },
+			"ClientOrganization": func(a Actor) error {
+				_, err := in.ClientOrganization(ctx, a, &storage.Client{Organization: acme.ID})
+				return err
+			},
+			"SecretKeys":        func(a Actor) error { _, _, err := in.SecretKeys(ctx, a); return err },
+			"MFAPolicy":         func(a Actor) error { _, err := in.MFAPolicy(ctx, a, acme.ID); return err },
+			"PlatformMFAPolicy": func(a Actor) error { _, err := in.PlatformMFAPolicy(ctx, a); return err },
+			"Members":           func(a Actor) error { _, err := in.Members(ctx, a, acme.ID, uuid.Nil, 10); return err },
+			"Compliance":        func(a Actor) error { _, err := in.Compliance(ctx, a, acme.ID, uuid.Nil, 10); return err },
+			"Invitations":       func(a Actor) error { _, err := in.Invitations(ctx, a, acme.ID, uuid.Nil, 10); return err },
+			"Export":            func(a Actor) error { _, err := in.Export(ctx, a); return err },
+			"Plan":              func(a Actor) error { _, err := in.Plan(ctx, a, manifest); return err },
 		} {
 			for who, allowed := range map[string]bool{"superadmin": true, "admin": true, "nobody": false} {
 				err := read(people[who])
@@ -84,13 +90,21 @@ func TestAPlatformAdminReadsEverythingAndChangesNothing(t *testing.T) {
 			"SetPlatformMFAPolicy": func(a Actor) error { _, err := in.SetPlatformMFAPolicy(ctx, a, storage.MFAPolicy{}); return err },
 			"SetBrand":             func(a Actor) error { return in.SetBrand(ctx, a, storage.BrandSettings{}) },
 			"CreateClient":         func(a Actor) error { _, _, err := in.CreateClient(ctx, a, NewClient{ID: "evil"}); return err },
-			"RotateSecret":         func(a Actor) error { _, err := in.RotateSecret(ctx, a, "app", time.Hour); return err },
-			"DisableClient":        func(a Actor) error { return in.DisableClient(ctx, a, "app") },
-			"EnableClient":         func(a Actor) error { return in.EnableClient(ctx, a, "app") },
-			"DeleteClient":         func(a Actor) error { return in.DeleteClient(ctx, a, "app") },
-			"Apply":                func(a Actor) error { _, err := in.Apply(ctx, a, manifest, nil); return err },
-			"Seed":                 func(a Actor) error { return in.Seed(ctx, a, SeedOptions{}) },
-			"NewSetupToken":        func(a Actor) error { _, _, err := in.NewSetupToken(ctx, a); return err },
+			"UpdateClient": func(a Actor) error {
+				_, err := in.UpdateClient(ctx, a, "app", func(m *storage.Metadata) error { m.ClientName = "Owned"; return nil })
+				return err
+			},
+			"CreateResource": func(a Actor) error {
+				return in.CreateResource(ctx, a, storage.Resource{Identifier: "https://evil.example", Name: "Evil"})
+			},
+			"DeleteResource": func(a Actor) error { return in.DeleteResource(ctx, a, "https://things.example") },
+			"RotateSecret":   func(a Actor) error { _, err := in.RotateSecret(ctx, a, "app", time.Hour); return err },
+			"DisableClient":  func(a Actor) error { return in.DisableClient(ctx, a, "app") },
+			"EnableClient":   func(a Actor) error { return in.EnableClient(ctx, a, "app") },
+			"DeleteClient":   func(a Actor) error { return in.DeleteClient(ctx, a, "app") },
+			"Apply":          func(a Actor) error { _, err := in.Apply(ctx, a, manifest, nil); return err },
+			"Seed":           func(a Actor) error { return in.Seed(ctx, a, SeedOptions{}) },
+			"NewSetupToken":  func(a Actor) error { _, _, err := in.NewSetupToken(ctx, a); return err },
 		} {
 			if err := act(people["admin"]); !errors.Is(err, ErrForbidden) && !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s by a platform admin: got %v, want it refused", name, err)

@@ -12,7 +12,7 @@ import (
 
 // Resources lists all resource servers, by identifier.
 func (i *Identity) Resources(ctx context.Context, a Actor) ([]storage.Resource, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.canReadPlatform(ctx, a); err != nil {
 		return nil, err
 	}
 	return i.store.Resources(ctx)

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/storage"
@@ -143,122 +139,4 @@ func (p *program) clientSwitch(name, short, long, state string, do func(*identit
 			return nil
 		}),
 	}
-}
-
-// shownClient is a client as `clients show --json` prints it: the names of RFC 7591, and ours.
-type shownClient struct {
-	ID           string `json:"client_id"`
-	Organization string `json:"organization,omitempty"`
-	storage.Metadata
-	PKCE            storage.PKCE  `json:"require_pkce"`
-	ManagedBy       string        `json:"managed_by"`
-	Disabled        bool          `json:"disabled"`
-	Unprotected     int64         `json:"unprotected_requests"`
-	LastUnprotected time.Time     `json:"unprotected_at,omitzero"`
-	Serves          []string      `json:"serves"`
-	Secrets         []shownSecret `json:"secrets"`
-	CreatedAt       time.Time     `json:"created_at"`
-	UpdatedAt       time.Time     `json:"updated_at"`
-	LastUsed        time.Time     `json:"last_used_at,omitzero"`
-}
-
-// shownSecret is what may be told about a secret.
-type shownSecret struct {
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	LastUsed  time.Time `json:"last_used_at,omitzero"`
-	Weak      bool      `json:"weak"`
-}
-
-func (p *program) clientsShow() *cobra.Command {
-	return p.jsonFlag(&cobra.Command{
-		Use: "show CLIENT_ID", Short: "Show a client application",
-		Long:    "Show the registration of a client application, what it serves, and when it and its secrets were used. The secrets themselves cannot be shown.",
-		Example: examples("sallyport clients show portal", "sallyport clients show portal --json"), Args: cobra.ExactArgs(1),
-		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
-			c, err := a.Identity.Client(ctx, identity.Operator(), args[0])
-			if err != nil {
-				return noClient(err, args[0])
-			}
-			v, err := p.shown(ctx, a, c)
-			if err != nil {
-				return err
-			}
-			if p.json {
-				e := json.NewEncoder(p.out)
-				e.SetIndent("", "  ")
-				return e.Encode(v)
-			}
-			for _, line := range v.lines(c) {
-				fmt.Fprintln(p.out, printable(line))
-			}
-			return nil
-		}),
-	})
-}
-
-// shown collects what is told about a client.
-func (p *program) shown(ctx context.Context, a *app.App, c *storage.Client) (*shownClient, error) {
-	v := &shownClient{ID: c.ID, Metadata: c.Metadata, PKCE: c.Metadata.RequirePKCE, ManagedBy: c.ManagedBy, Disabled: !c.Active(),
-		Unprotected: c.UnprotectedRequests, LastUnprotected: c.UnprotectedAt, Serves: []string{}, Secrets: []shownSecret{},
-		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsed: c.LastUsedAt}
-	if c.Organization != uuid.Nil {
-		var err error
-		if v.Organization, err = a.Identity.ClientOrganization(ctx, identity.Operator(), c); err != nil {
-			return nil, err
-		}
-	}
-	resources, err := a.Identity.Resources(ctx, identity.Operator())
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range resources {
-		if slices.Contains(r.ServedBy, c.ID) {
-			v.Serves = append(v.Serves, r.Identifier)
-		}
-	}
-	for _, k := range c.Secrets {
-		v.Secrets = append(v.Secrets, shownSecret{k.CreatedAt, k.ExpiresAt, k.LastUsedAt, k.Weak})
-	}
-	return v, nil
-}
-
-// lines are the client for people.
-func (v *shownClient) lines(c *storage.Client) []string {
-	state := map[bool]string{true: "disabled", false: "active"}[v.Disabled]
-	if c.Unprotected() {
-		state += fmt.Sprintf(", unprotected: %d requests with neither PKCE nor a nonce, the last one %s", v.Unprotected, when(v.LastUnprotected))
-	}
-	lines := []string{"client_id: " + v.ID, "type: " + kind(c), "state: " + state}
-	switch v.ManagedBy {
-	case storage.ManagedByFile:
-		lines = append(lines, "managed_by: clients.yaml, which is where to change it")
-	case storage.ManagedByFileOnce:
-		lines = append(lines, "managed_by: clients.yaml, which names it no more")
-	}
-	if v.Organization != "" {
-		lines = append(lines, "organization: "+v.Organization)
-	}
-	lines = append(lines, identity.ClientDetails(&v.Metadata)...)
-	if v.PKCE == storage.PKCEOptional && len(v.RedirectURIs) > 0 {
-		lines = append(lines, "require_pkce: "+v.PKCE.String())
-	}
-	if len(v.Serves) > 0 {
-		lines = append(lines, "serves: "+strings.Join(v.Serves, ", "))
-	}
-	for _, k := range v.Secrets {
-		line := "secret: made " + when(k.CreatedAt)
-		if !k.ExpiresAt.IsZero() {
-			line += ", ends " + when(k.ExpiresAt)
-		}
-		if !k.LastUsed.IsZero() {
-			line += ", last used " + when(k.LastUsed)
-		}
-		lines = append(lines, line+map[bool]string{true: ", weak"}[k.Weak])
-	}
-	lines = append(lines, "created: "+when(v.CreatedAt), "updated: "+when(v.UpdatedAt))
-	if !v.LastUsed.IsZero() {
-		lines = append(lines, "last used: "+when(v.LastUsed))
-	}
-	return lines
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -105,6 +106,15 @@ func TestTheServerFollowsChangesOfAClient(t *testing.T) {
 	}
 	f.want(0, "", "clients", "enable", "app")
 	wants("enabled", http.StatusBadRequest, http.StatusOK)
+	if err := a.Identity.WriteRefusals(t.Context(), &storage.Pace{}); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := f.want(0, "", "clients", "show", "app"); !strings.Contains(out, "/oauth2/authorize") || !strings.Contains(out, "redirect_uri https://b.example/cb") {
+		t.Errorf("its refusals are not shown:\n%s", out)
+	}
+	if all, _ := f.shown("app")["refusals"].([]any); len(all) < 4 || strings.Contains(fmt.Sprint(all), "n-0S6_WzA2Mj") {
+		t.Errorf("as JSON: got %v", all)
+	}
 	for kind, want := range map[string]int{"client.created": 1, "client.updated": 1, "client.disabled": 1, "client.enabled": 1} {
 		if got := harness.Count(t, a.Config.DatabaseURL, "audit_events WHERE client_id = 'app' AND type = '"+kind+"'"); got != want {
 			t.Errorf("%s: got %d events, want %d", kind, got, want)
