@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // attempt is what is known of a request when it is refused: its client's developer finds the refusal by it.
@@ -63,6 +64,9 @@ func (p *Provider) pages(path string, h web.Handler) web.Handler {
 			e := protocolError(err)
 			if page, ok := errors.AsType[*web.Error](err); ok && page.Code != "" {
 				e = &Error{Code: page.Code, Description: page.Message, Err: page.Err}
+				if e.Description == "" && e.Err == nil {
+					e.Description, _, _ = templates.ErrorText(e.Code) // what the person is told says it all
+				}
 			}
 			p.refused(r, path, e)
 		}

@@ -53,6 +53,15 @@ var refusalCases = map[string]refusalCase{
 	"authorize, cancelled": {client: "other", do: func(t *testing.T, _ *peers, b *harness.Browser, rp *harness.RP) {
 		b.Submit(t, b.Get(t, rp.Authorize(url.Values{"scope": {"openid email"}}).URL).FormWith(t, "answer"), "answer", "deny")
 	}, endpoint: "/oauth2/authorize", code: "access_denied", cause: "cancelled", params: "client_id state", redirectURI: peerRedirect, scope: "openid email"},
+	"authorize, a flow that has ended": {client: "public", do: func(t *testing.T, _ *peers, b *harness.Browser, rp *harness.RP) {
+		page := b.Get(t, rp.Authorize(url.Values{"scope": {"openid address"}}).URL)
+		b.Submit(t, page.FormWith(t, "answer"), "answer", "allow")
+		b.Get(t, "/oauth2/authorize?flow="+page.URL.Query().Get("flow"))
+	}, endpoint: "/oauth2/authorize", code: "flow_expired", cause: "sign-in"},
+	"authorize, a flow of another browser": {client: "public", do: func(t *testing.T, p *peers, b *harness.Browser, rp *harness.RP) {
+		page := b.Get(t, rp.Authorize(url.Values{"scope": {"openid phone address"}}).URL)
+		p.Browser(t).Get(t, "/oauth2/authorize?flow="+page.URL.Query().Get("flow"))
+	}, endpoint: "/oauth2/authorize", code: "flow_elsewhere", cause: "browser"},
 	"authorize by POST": {client: "pushing", do: func(t *testing.T, _ *peers, b *harness.Browser, rp *harness.RP) {
 		b.Post(t, "/oauth2/authorize", rp.Authorize(url.Values{"scope": {"openid"}}).Params)
 	}, endpoint: "/oauth2/authorize", code: "invalid_request", cause: "must push", redirectURI: peerRedirect, scope: "openid"},
