@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // What is left out of a policy must not switch it off; and what is wrong is named
@@ -82,6 +84,37 @@ func TestDetailsNameTheCallersMembers(t *testing.T) {
 	} {
 		if r := c.refused(t, "VALIDATION_ERROR", "POST", k.path, k.body); len(r.Error.Details) != 1 || r.Error.Details[k.field] == nil {
 			t.Errorf("%s %v: details %v, want %s", k.path, k.body, r.Error.Details, k.field)
+		}
+	}
+}
+
+// The platform role admin reads what a superadmin reads, of the installation and of organizations that its person is not
+// in, and sets nothing.
+func TestAPlatformAdminReadsPoliciesAndSetsNone(t *testing.T) {
+	s := harness.Start(t, "sqlite", harness.Options{})
+	alice, c := newCaller(t, s), newCaller(t, s)
+	alice.signIn(t, harness.Alice, true)
+	c.signIn(t, harness.Bob, true)
+	tech := "/organizations/" + organization(t, alice, "tech-startup")
+	reads := []string{"/admin/settings", tech + "/security-policy", tech + "/compliance"}
+	for _, path := range reads {
+		if r := c.call(t, "GET", path, nil); r.Status == http.StatusOK {
+			t.Errorf("%s: read by one without a role", path)
+		}
+	}
+	bob, err := s.App.Identity.UserByEmail(t.Context(), identity.Operator(), harness.Bob.Email)
+	if err == nil {
+		_, err = s.App.Identity.AddPlatformRole(t.Context(), identity.Operator(), bob.ID, storage.RolePlatformAdmin)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range reads {
+		c.want(t, http.StatusOK, "GET", path, nil)
+	}
+	for _, path := range []string{"/admin/settings", tech + "/security-policy"} {
+		if r := c.call(t, "PUT", path, object{"mfa": object{"require": "any", "grace_days": 14}}); r.Status != http.StatusForbidden && r.Status != http.StatusNotFound {
+			t.Errorf("%s: a platform admin sets it: %d %s", path, r.Status, r.Body)
 		}
 	}
 }
