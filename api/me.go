@@ -69,13 +69,14 @@ func (a *API) changePassword(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	ctx := c.r.Context()
-	attempt, err := a.limits.Begin(c.visit.User.EmailKey, a.source(c))
+	ctx, account := c.r.Context(), c.visit.User.EmailKey
+	attempt, err := a.limits.Begin(account, a.source(c))
 	if err != nil {
 		return answer{}, err
 	}
 	defer attempt.End(ctx)
-	if err := attempt.Reserve(ctx, nil); err != nil {
+	claimant, err := a.identity.Claim(ctx, account, attempt)
+	if err != nil {
 		return answer{}, err
 	}
 	err = a.identity.ChangePassword(ctx, c.actor(), in.Current, in.New, c.sid(), a.origin(c))
@@ -84,6 +85,9 @@ func (a *API) changePassword(c *call) (answer, error) {
 			return answer{}, err
 		}
 		return answer{}, invalid("current_password", "is not your password")
+	}
+	if err == nil && claimant.PasswordHash != "" {
+		attempt.Succeeded(ctx, c.w)
 	}
 	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, renamed(err, map[string]string{"password": "new_password"})
 }

@@ -198,7 +198,7 @@ func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked
 		if err != nil {
 			return nil, linkError(err)
 		}
-		if err := i.guessed(ctx, hash, by); err != nil {
+		if err := i.guessed(ctx, u.EmailKey, hash, by); err != nil {
 			return nil, err
 		}
 	default:
@@ -217,7 +217,7 @@ func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to l
 	switch {
 	case keeps:
 	case by.Password != "":
-		err = i.guessed(ctx, to.PasswordHash, by)
+		err = i.guessed(ctx, to.EmailKey, to.PasswordHash, by)
 	default:
 		to.PasswordHash, err = i.chosen(ctx, by, to.Email, to.Name)
 	}
@@ -288,8 +288,8 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 }
 
 // guessed is typedAgain for somebody who may be anybody.
-func (i *Identity) guessed(ctx context.Context, hash string, by VerifyBy) error {
-	if err := by.Attempt.Reserve(ctx, nil); err != nil {
+func (i *Identity) guessed(ctx context.Context, account, hash string, by VerifyBy) error {
+	if _, err := i.Claim(ctx, account, by.Attempt); err != nil {
 		return err
 	}
 	return i.typedAgain(ctx, hash, by.Password)

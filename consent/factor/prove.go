@@ -272,13 +272,26 @@ func (p *Pages) blocked(w http.ResponseWriter, r *http.Request, v *visit, kind s
 	return p.send(w, v, http.StatusTooManyRequests, page)
 }
 
-// end takes away what the first factor earned: it bears no more wrong codes. The
-// browser keeps its token, which is nobody's now, so that its flow can go on.
+// end asks for another sign-in, because what the first factor earned bears no more wrong
+// codes. A session that still needs its second factor ends; the browser keeps its token,
+// which is nobody's now, so that its flow can go on. Any other keeps what it has proven,
+// because whoever guesses must not be able to sign the person out.
 func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if _, err := p.store.EndSession(r.Context(), v.browser, endGuessing, web.RequestID(r.Context())); err != nil {
-		return err
+	ctx := r.Context()
+	switch {
+	case identity.Half(v.seen.User.Factors, v.seen.Session.ACR):
+		if _, err := p.store.EndSession(ctx, v.browser, endGuessing, web.RequestID(ctx)); err != nil {
+			return err
+		}
+		p.sessions.Forget(ctx, v.browser)
+	case v.journey != nil:
+		err := p.store.AskAgain(ctx, v.journey.Flow.IDHash, v.browser)
+		if errors.Is(err, storage.ErrSpent) {
+			return web.SeeOther(w, r, v.next())
+		} else if err != nil {
+			return err
+		}
 	}
-	p.sessions.Forget(r.Context(), v.browser)
 	return web.SeeOther(w, r, v.with("/login", "notice", login.NoticeCodes))
 }
 
