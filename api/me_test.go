@@ -194,7 +194,7 @@ func TestWhatIsNotThereIsInTheEnvelope(t *testing.T) {
 			}
 		}
 	}
-	resp, err := s.Browser(t).HTTP.Get(s.Issuer + "/api/v1x")
+	resp, err := s.Browser(t).HTTP.Get(s.Issuer + "/apix")
 	if err != nil {
 		t.Fatal(err)
 	}
