@@ -26,6 +26,10 @@ type ImportOptions struct {
 	// Peppered says that PASSWORD_PEPPER went into every hash, as Flask-Security does
 	// it with SECURITY_PASSWORD_SALT.
 	Peppered bool
+	// TOTPSecrets open the TOTP secrets of the file, as Flask-Security does it with SECURITY_TOTP_SECRETS.
+	TOTPSecrets secret.PasslibSecrets
+	// Authenticator makes the authenticator app of a person from its seed, confirmed and sealed.
+	Authenticator func(userID uuid.UUID, seed []byte) (*storage.Factor, error)
 	// DryRun checks the file, counts, and changes nothing.
 	DryRun bool
 	// Progress, if not nil, hears how far the work has come.
@@ -276,7 +280,31 @@ func (im *importer) person(ctx context.Context, l *importLine) (*storage.NewUser
 		with(p.Events[0], "disabled", true)
 	}
 	p.PasswordHash = im.hash(&faults, strings.TrimSpace(l.PasswordHash))
+	if err := im.authenticator(&faults, p, string(l.TOTPSecret)); err != nil {
+		return nil, nil, err
+	}
 	return p, faults, im.join(ctx, &faults, p, l)
+}
+
+// authenticator gives the person the authenticator app that they have set up elsewhere.
+func (im *importer) authenticator(faults *Faults, p *storage.NewUser, given string) error {
+	if given == "" {
+		return nil
+	}
+	if !p.User.Proven() {
+		faults.add("totp_secret", "is given for an address that is not verified", "leave it out: no second step attaches before the address is proven")
+		return nil
+	}
+	seed, err := im.o.TOTPSecrets.OpenTOTP(given)
+	if err != nil {
+		faults.add("totp_secret", err.Error(), "see docs/import.md; without it they set up two-step verification anew")
+		return nil
+	}
+	if p.Authenticator, err = im.o.Authenticator(p.User.ID, seed); err != nil {
+		return err
+	}
+	with(p.Events[0], "totp", true)
+	return nil
 }
 
 // hash is a password hash as it is stored.

@@ -22,23 +22,39 @@ const maxImportLine = 64 << 10
 type importLine struct {
 	ProfilePatch
 	// PreferredUsername is a nickname here: no claim but that one tells a name that a person chose.
-	PreferredUsername   *string `json:"preferred_username"`
-	PhoneNumberVerified bool    `json:"phone_number_verified"`
-	Email               string  `json:"email"`
-	EmailVerified       *bool   `json:"email_verified"`
-	PasswordHash        string  `json:"password_hash"`
-	Disabled            bool    `json:"disabled"`
+	PreferredUsername   *string  `json:"preferred_username"`
+	PhoneNumberVerified bool     `json:"phone_number_verified"`
+	Email               string   `json:"email"`
+	EmailVerified       *bool    `json:"email_verified"`
+	PasswordHash        string   `json:"password_hash"`
+	TOTPSecret          jsonText `json:"totp_secret"`
+	Disabled            bool     `json:"disabled"`
 	// Organization is a slug, Role the role in it; Organizations maps slugs to roles.
 	Organization  string            `json:"organization"`
 	Role          string            `json:"role"`
 	Organizations map[string]string `json:"organizations"`
 }
 
+// jsonText is a JSON string, or what another JSON value is written as: databases export a column of JSON in either way.
+type jsonText string
+
+// UnmarshalJSON takes any value but null.
+func (t *jsonText) UnmarshalJSON(value []byte) error {
+	if string(value) == "null" {
+		return nil
+	}
+	if value[0] != '"' {
+		*t = jsonText(value)
+		return nil
+	}
+	return json.Unmarshal(value, (*string)(t))
+}
+
 // importColumns are those that CSV can have; the flags are true or false.
 var (
 	importColumns = []string{
 		"email", "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
-		"gender", "birthdate", "zoneinfo", "locale", "phone_number", "address", "password_hash", "organization", "role",
+		"gender", "birthdate", "zoneinfo", "locale", "phone_number", "address", "password_hash", "totp_secret", "organization", "role",
 	}
 	importFlags = []string{"email_verified", "phone_number_verified", "disabled"}
 )

@@ -59,6 +59,50 @@ func TestImportedPeopleSignInTheFirstTime(t *testing.T) {
 	})
 }
 
+// The authenticator apps of Flask-Security, encrypted by passlib under SECURITY_TOTP_SECRETS, go on giving the codes that
+// the second step asks for; and the password alone does not sign in any more.
+func TestImportedAuthenticatorAppsProveTheSecondStep(t *testing.T) {
+	o := harness.Options{Environ: []string{`SECURITY_TOTP_SECRETS={"1":"TjQ9Qa31VOrfEzuPy4VHQWPCTmRzCnFzMKLxXYiZu9B","2020-01":"old"}`}}
+	harness.EachEngine(t, o, func(t *testing.T, s *harness.Server) {
+		const wallet = `{"enckey":{"c":14,"k":"6WG7QGF5Z6BMGGNSSPYMGXIBBJO2UMC6","s":"VT234V2KVG2ZNMUWGKTA","t":"1","v":1},"type":"totp","v":1}`
+		password := `"password_hash":"` + importedHashes["bcrypt-2b"] + `"`
+		file := `{"email":"text@example.com",` + password + `,"totp_secret":"` + strings.ReplaceAll(wallet, `"`, `\"`) + `"}
+{"email":"object@example.com",` + password + `,"totp_secret":` + wallet + `}
+{"email":"short@example.com",` + password + `,"totp_secret":{"enckey":{"c":4,"k":"OAJBBMQHCCVFC7NJ","s":"4YOKG5BOAXADQB5AKRVA","t":"2020-01","v":1},"type":"totp","v":1}}
+{"email":"plain@example.com",` + password + `,"totp_secret":"jbsw y3dp ehpk 3pxp"}
+{"email":"none@example.com",` + password + `,"totp_secret":null}
+`
+		options := identity.ImportOptions{TOTPSecrets: s.App.Config.TOTPSecrets, Authenticator: s.App.Factors.ImportedTOTP}
+		if done, err := s.App.Identity.ImportUsers(t.Context(), identity.Operator(), strings.NewReader(file), options); err != nil || done.Created != 5 {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		const flask, short = "DPR5ZG4T6JPAWILEZQ44PWE3WMLAFQBY", "JBSWY3DPEHPK3PXP"
+		for email, key := range map[string]string{"text@example.com": flask, "object@example.com": flask, "short@example.com": short, "plain@example.com": short} {
+			b := s.Browser(t)
+			page := b.Submit(t, b.Get(t, "/login").Form(t, "login"), "email", email, "password", importedPassword)
+			if page.URL.Path != "/login/factor" {
+				t.Fatalf("%s: the password alone leads to %s", email, page.URL)
+			}
+			page = b.Submit(t, page.Form(t, "factor"), "code", harness.TOTP(t, key, s.Clock.Now()))
+			if page.URL.Path == "/login/factor" || page.Status != 200 {
+				t.Errorf("%s: the code leads to %d at %s", email, page.Status, page.URL)
+			}
+		}
+		signIn(t, s, "none@example.com", importedPassword, true)
+		for text, problem := range map[string]string{
+			`{"email":"x@example.com","totp_secret":"canary"}`:                                                 "totp_secret: has",
+			`{"email":"x@example.com","email_verified":false,"totp_secret":"JBSWY3DPEHPK3PXP"}`:                "totp_secret: is given for an address that is not verified",
+			"email,totp_secret\nx@example.com,\"" + strings.ReplaceAll(wallet[:80], `"`, `""`) + "\"":          "totp_secret: is not the JSON",
+			`{"email":"x@example.com","totp_secret":` + strings.Replace(wallet, `"t":"1"`, `"t":"9"`, 1) + `}`: `under the key "9", which SECURITY_TOTP_SECRETS does not have`,
+		} {
+			_, err := s.App.Identity.ImportUsers(t.Context(), identity.Operator(), strings.NewReader(text), options)
+			if err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "JBSWY") {
+				t.Errorf("%s: got %v, want %q", text, err, problem)
+			}
+		}
+	})
+}
+
 func importPeople(t *testing.T, s *harness.Server, hashes map[string]string, peppered bool) {
 	t.Helper()
 	var file strings.Builder

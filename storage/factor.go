@@ -210,15 +210,20 @@ func (t *tx) confirm(ctx context.Context, n *NewFactor) error {
 // factorsChanged brings users.factors up to date and ends every session but keep,
 // with its grants: whoever else is signed in did so under other rules.
 func (t *tx) factorsChanged(ctx context.Context, userID, keep uuid.UUID) error {
+	if err := t.noteFactors(ctx, userID); err != nil {
+		return err
+	}
+	return t.endOthers(ctx, userID, keep, EndFactorChanged)
+}
+
+// noteFactors brings users.factors up to date.
+func (t *tx) noteFactors(ctx context.Context, userID uuid.UUID) error {
 	_, err := t.exec(ctx, `UPDATE users SET factors =
 		CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) THEN
 			CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'totp webauthn' ELSE 'totp' END
 		WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'webauthn' ELSE '' END
 		WHERE id = ?`, id(userID))
-	if err != nil {
-		return err
-	}
-	return t.endOthers(ctx, userID, keep, EndFactorChanged)
+	return err
 }
 
 // useFactor spends what was verified: exactly one of several that try at once succeeds, the others get ErrSpent.

@@ -100,8 +100,10 @@ type NewUser struct {
 	// PasswordHash is a PHC string; "" is a person without a password.
 	PasswordHash string
 	// Roles maps organizations to the person's role in each.
-	Roles  map[uuid.UUID]string
-	Events []*Event
+	Roles map[uuid.UUID]string
+	// Authenticator is a confirmed authenticator app that the person brings along; nil for none.
+	Authenticator *Factor
+	Events        []*Event
 }
 
 // CreateUsers creates people, all or none of them. ErrExists if an address is
@@ -138,6 +140,14 @@ func (t *tx) createUser(ctx context.Context, p *NewUser) error {
 	for organization, role := range p.Roles {
 		if _, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES (?, ?, ?, ?)`,
 			id(organization), id(u.ID), role, usec(u.CreatedAt)); err != nil {
+			return err
+		}
+	}
+	if p.Authenticator != nil {
+		if err := t.insertFactor(ctx, p.Authenticator); err != nil {
+			return err
+		}
+		if err := t.noteFactors(ctx, u.ID); err != nil {
 			return err
 		}
 	}

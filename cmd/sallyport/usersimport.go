@@ -24,7 +24,7 @@ func (p *program) usersImport() *cobra.Command {
 		Use: "import FILE", Short: "Create the people of a file, with their passwords",
 		Long: "Create the people of a file, - is standard input: JSON Lines, one object a line, or CSV with the names of its columns in the first line.\n" +
 			"They are email (the only one needed), name and the other standard claims, password_hash, email_verified (true unless it says false),\n" +
-			"organization (a slug) and role, disabled. People sign in with the password they have: bcrypt, argon2, PBKDF2 and scrypt hashes are\n" +
+			"organization (a slug) and role, disabled, totp_secret (opened with SECURITY_TOTP_SECRETS where Flask-Security has encrypted it). People sign in with the password they have: bcrypt, argon2, PBKDF2 and scrypt hashes are\n" +
 			"verified, and replaced at the first sign-in.\n\n" +
 			"The whole file is checked first; if a line is wrong nothing is imported. Whoever is there already is left alone, so an import that\n" +
 			"was interrupted is finished by running it again.",
@@ -44,6 +44,7 @@ func (p *program) usersImport() *cobra.Command {
 				show(what, done, of)
 			}
 		}
+		o.TOTPSecrets, o.Authenticator = a.Config.TOTPSecrets, a.Factors.ImportedTOTP
 		result, err := a.Identity.ImportUsers(ctx, identity.Operator(), file, o)
 		if err != nil {
 			return importFailure(result, err)

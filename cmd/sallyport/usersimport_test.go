@@ -64,3 +64,20 @@ func TestFaultsOfAnImport(t *testing.T) {
 		t.Errorf("somebody was imported: %s", out)
 	}
 }
+
+// SECURITY_TOTP_SECRETS reaches the import under its old name, and a wrong form of it is told at once.
+func TestTOTPSecretsOfFlaskSecurityAreImported(t *testing.T) {
+	f := emptyFolder(t)
+	const line = `{"email":"ada@example.com","totp_secret":{"enckey":{"c":4,"k":"OAJBBMQHCCVFC7NJ","s":"4YOKG5BOAXADQB5AKRVA","t":"2020-01","v":1},"type":"totp","v":1}}`
+	if _, stderr := f.want(1, line, "users", "import", "-"); !strings.Contains(stderr, `under the key "2020-01"`) {
+		t.Errorf("without the key: got %q", stderr)
+	}
+	write(t, ".env", "SECURITY_TOTP_SECRETS=[7]\n")
+	if _, stderr := f.want(1, line, "users", "import", "-"); !strings.Contains(stderr, "SECURITY_TOTP_SECRETS must be a JSON object") {
+		t.Errorf("a wrong form: got %q", stderr)
+	}
+	write(t, ".env", `SECURITY_TOTP_SECRETS='{"2020-01": "old"}'`+"\n")
+	if out, stderr := f.want(0, line, "users", "import", "-"); !strings.Contains(out, "Imported 1 of 1") || strings.Contains(stderr, "ignored") {
+		t.Errorf("got %q, %q", out, stderr)
+	}
+}

@@ -70,6 +70,15 @@ func (a *apps) begin(w *Who, name string) (*storage.Factor, *TOTPEnrolment, erro
 	return row, offer, err
 }
 
+// ImportedTOTP is the authenticator app of a person who had it with another system: confirmed, for they have used it there.
+func (f *Factors) ImportedTOTP(userID uuid.UUID, seed []byte) (*storage.Factor, error) {
+	now := f.apps.now()
+	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: userID, Kind: storage.FactorTOTP, Name: defaultName, CreatedAt: now, ConfirmedAt: now}
+	var err error
+	row.Sealed, err = f.apps.sealer.Seal(seed, place(row.ID, userID))
+	return row, err
+}
+
 // offer is a seed as people get it into an app.
 func (a *apps) offer(u *storage.User, factorID uuid.UUID, seed []byte) (*TOTPEnrolment, error) {
 	// A colon separates the issuer from the account in the label.

@@ -55,6 +55,7 @@ type Config struct {
 	BcryptCost        int
 	PasswordPepper    string // as Flask-Security applies it; empty: none
 	PasswordMinLength int
+	TOTPSecrets       secret.PasslibSecrets // Flask-Security's, for `users import`
 
 	SessionProtection string // "strong", "basic" or "off"
 	SessionLifetime   time.Duration

@@ -157,6 +157,12 @@ func secretSettings() []setting {
 		{key: "PASSWORD_PEPPER", aliases: []string{"SECURITY_PASSWORD_SALT"}, secret: true, example: "$(openssl rand -hex 32)", defInText: "none",
 			help:  "Mixed into passwords before they are hashed, as Flask-Security does. Whoever\nsets it must keep it: nobody can sign in without it.",
 			apply: func(c *Config, text string) error { c.PasswordPepper = text; return nil }},
+		{key: "SECURITY_TOTP_SECRETS", aliases: []string{"SECURITY_TOTP_SECRETS"}, secret: true, defInText: "none",
+			help: "Flask-Security's key, or its keys as JSON ({\"1\": \"…\"}): `sallyport users import`\nopens the TOTP secrets of its people with them. Nothing else needs it.",
+			apply: func(c *Config, text string) (err error) {
+				c.TOTPSecrets, err = secret.ParsePasslibSecrets(text)
+				return
+			}},
 		{key: "PASSWORD_MIN_LENGTH", aliases: []string{"SECURITY_PASSWORD_LENGTH_MIN"}, def: "8", example: "12", help: "Characters, 8 to 64.",
 			apply: func(c *Config, text string) (err error) { c.PasswordMinLength, err = parseInt(text, 8, 64); return }},
 	}
