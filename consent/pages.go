@@ -73,7 +73,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	m := &j.Client.Metadata
 	page := templates.Consent{
 		Flow: flow, CSRF: p.sessions.CSRFToken(browser, purpose(j)),
-		AppName: j.Client.Name(), AppLogo: m.LogoURI, PolicyURI: m.PolicyURI, TosURI: m.TosURI,
+		AppName: j.Client.Name(), AppLogo: j.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
 		RedirectHost: destination(j.RedirectURI), FirstParty: j.Client.SkipsConsent(),
 		Account: templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email},
 		Scopes:  scopes, GrantedCount: len(j.Scopes) - len(scopes),

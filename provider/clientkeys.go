@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/hashicorp/golang-lru/v2/expirable"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/fetch"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -115,13 +115,7 @@ type fetched struct {
 }
 
 func newFetcher(allow []netip.Prefix, now func() time.Time) *fetcher {
-	dialer := &net.Dialer{Timeout: fetchLimit, Control: guardDial(allow)}
-	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, staleFor), http: &http.Client{
-		Timeout: fetchLimit,
-		Transport: &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true,
-			TLSHandshakeTimeout: fetchLimit, ResponseHeaderTimeout: fetchLimit},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, staleFor), http: fetch.NewClient(allow, fetchLimit)}
 }
 
 func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySet, error) {

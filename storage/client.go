@@ -29,6 +29,8 @@ type Client struct {
 	// UnprotectedRequests got a code with neither PKCE nor nonce, the last one at UnprotectedAt.
 	UnprotectedRequests int64
 	UnprotectedAt       time.Time
+	// LogoHash names the picture that was fetched from Metadata.LogoURI; "" while there is none.
+	LogoHash string
 }
 
 // Owners of a registration.
@@ -112,6 +114,14 @@ func (c *Client) Name() string {
 	return c.ID
 }
 
+// LogoPath is where this server serves the client's logo; "" if there is none.
+func (c *Client) LogoPath() string {
+	if c.LogoHash == "" {
+		return ""
+	}
+	return "/logos/" + c.LogoHash + ".png"
+}
+
 // Origins are the browser origins the client may call protocol endpoints from:
 // those of its https and loopback redirect URIs, and its web_origins.
 func (c *Client) Origins() []string {
@@ -132,12 +142,12 @@ func (c *Client) Origins() []string {
 }
 
 const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at,
-	c.unprotected_requests, c.unprotected_at`
+	c.unprotected_requests, c.unprotected_at, (SELECT l.hash FROM client_logos l WHERE l.client_id = c.id)`
 
 func (c *Client) dest() []any {
 	return []any{&c.ID, optional[uuid.UUID]{&c.Organization}, document{&c.Metadata}, &c.ManagedBy,
 		instant{&c.CreatedAt}, instant{&c.UpdatedAt}, instant{&c.LastUsedAt}, instant{&c.DisabledAt}, instant{&c.DeletedAt},
-		&c.UnprotectedRequests, instant{&c.UnprotectedAt}}
+		&c.UnprotectedRequests, instant{&c.UnprotectedAt}, optional[string]{&c.LogoHash}}
 }
 
 // Client returns the client with its secrets, disabled ones and tombstones too;

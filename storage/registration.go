@@ -78,6 +78,9 @@ func (r *RegistryEdit) CreateClient(ctx context.Context, c *Client, e *Event) er
 	if err := r.insertOrigins(ctx, c.ID, c.Origins()); err != nil {
 		return err
 	}
+	if err := r.setLogo(ctx, c.ID, c.Metadata.LogoURI); err != nil {
+		return err
+	}
 	return r.tx.event(ctx, e)
 }
 
@@ -87,8 +90,12 @@ func (r *RegistryEdit) UpdateClient(ctx context.Context, c *Client, e *Event) er
 	if err != nil {
 		return err
 	}
-	return r.client(ctx, c.ID, e, `UPDATE clients SET organization_id = ?, name = ?, metadata = ?, managed_by = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`,
+	err = r.client(ctx, c.ID, e, `UPDATE clients SET organization_id = ?, name = ?, metadata = ?, managed_by = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`,
 		id(c.Organization), c.Name(), string(metadata), c.ManagedBy, r.now, c.ID)
+	if err != nil {
+		return err
+	}
+	return r.setLogo(ctx, c.ID, c.Metadata.LogoURI)
 }
 
 // DisableClient stops a client: its tokens are refused while it is disabled.
@@ -118,6 +125,7 @@ func (r *RegistryEdit) DeleteClient(ctx context.Context, clientID string, e *Eve
 		{`DELETE FROM client_secrets WHERE client_id = ?`, []any{clientID}},
 		{`DELETE FROM refusals WHERE client_id = ?`, []any{clientID}},
 		{`DELETE FROM resource_servers WHERE client_id = ?`, []any{clientID}},
+		{`DELETE FROM client_logos WHERE client_id = ?`, []any{clientID}},
 		{`UPDATE consents SET withdrawn_at = ? WHERE client_id = ? AND withdrawn_at IS NULL`, []any{r.now, clientID}},
 		{`UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE client_id = ? AND revoked_at IS NULL`, []any{r.now, EndClientDeleted, clientID}},
 	} {

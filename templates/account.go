@@ -298,6 +298,7 @@ func (p AccountSessions) Others() bool { return len(p.Sessions) > 1 }
 // AccountApp is an app that a person has let in.
 type AccountApp struct {
 	ClientID, Name, Host string
+	Logo                 string   // see Brand.Logo
 	Organizations        []string // that it acts for; none for an app that only knows the person
 	Scopes               []Scope
 	Allowed, LastUsed    time.Time

@@ -70,7 +70,7 @@ func accountMoreSamples(part, saysDone, saysError AccountPart, bob Account, fact
 		{"account-sessions-empty", AccountSessions{}},
 		{"account-apps", AccountApps{AccountPart: part, Apps: []AccountApp{
 			{ClientID: "acme-portal-001", Name: "Acme Portal", Host: "portal.acme.example", Organizations: []string{"Acme Corp", "Globex"}, Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "offline_access"}}, Allowed: now.Add(-40 * 24 * time.Hour), LastUsed: now.Add(-3 * time.Minute)},
-			{ClientID: "x", Name: longName, Host: longHost, Organizations: []string{longName}, Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, Allowed: now.Add(-24 * time.Hour)},
+			{ClientID: "x", Name: longName, Logo: "/logos/0123456789abcdef0123456789abcdef.png", Host: longHost, Organizations: []string{longName}, Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, Allowed: now.Add(-24 * time.Hour)},
 		}}},
 		{"account-apps-empty", AccountApps{}},
 		{"account-organizations", AccountOrganizations{AccountPart: part, Organizations: []AccountOrganization{

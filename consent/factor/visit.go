@@ -148,7 +148,7 @@ func (p *Pages) step(v *visit) templates.Step {
 		return s
 	}
 	m := &j.Client.Metadata
-	s.AppName, s.AppLogo, s.PolicyURI, s.TosURI = j.Client.Name(), m.LogoURI, m.PolicyURI, m.TosURI
+	s.AppName, s.AppLogo, s.PolicyURI, s.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
 	s.SwitchAction, s.SwitchCSRF = login.SwitchForm(p.sessions, v.browser, v.flow, j)
 	s.CancelURL = v.next() + "&cancel=1"
 	return s

@@ -79,7 +79,7 @@ func (p *Pages) loginPage(v visit) templates.Login {
 	}
 	if j := v.journey; j != nil {
 		m := &j.Client.Metadata
-		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), m.LogoURI, m.PolicyURI, m.TosURI
+		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
 		page.Email, page.Notice = whom(j), why(j)
 	}
 	return page

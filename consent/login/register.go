@@ -73,7 +73,7 @@ func (p *Pages) registerPage(v visit) templates.Register {
 		Password: templates.NewPassword{MinLength: p.minLength}, SignInURL: v.path("/login"), CancelURL: v.cancel()}
 	if j := v.journey; j != nil {
 		m := &j.Client.Metadata
-		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), m.LogoURI, m.PolicyURI, m.TosURI
+		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
 	}
 	return page
 }

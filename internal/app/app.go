@@ -48,6 +48,7 @@ type App struct {
 	Registry *storage.Registry
 	Identity *identity.Identity
 	Factors  *factor.Factors
+	Logos    *identity.Logos
 	Keys     *keys.Keyset
 	Sealer   *secret.Sealer
 	Log      *slog.Logger
@@ -115,6 +116,7 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	a := &App{
 		Config: cfg, Store: store, Log: o.Log, Sealer: sealer,
 		Registry: storage.NewRegistry(store, o.Log),
+		Logos:    identity.NewLogos(identity.LogosConfig{Store: store, Allow: cfg.OutboundAllow, Now: o.Now, Log: o.Log}),
 		Keys:     keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
 		now:      o.Now, jsonLog: o.JSONLog, keyring: keyring,
 	}

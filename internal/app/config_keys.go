@@ -209,7 +209,7 @@ func networkSettings() []setting {
 		{key: "TRUSTED_PROXIES", example: "10.0.0.0/8,192.168.0.0/16", defInText: "none", help: "Networks of the proxies whose X-Forwarded-* headers are believed.",
 			apply: func(c *Config, text string) (err error) { c.TrustedProxies, err = parseNetworks(text); return }},
 		{key: "OUTBOUND_ALLOW", devDef: "127.0.0.0/8,::1/128", example: "10.20.0.0/16", defInText: "none; loopback in development",
-			help:  "Networks that fetches of keys and metadata may reach besides public addresses.",
+			help:  "Networks that fetches of keys, logos and metadata may reach besides public addresses.",
 			apply: func(c *Config, text string) (err error) { c.OutboundAllow, err = parseNetworks(text); return }},
 		{key: "CORS_ORIGINS", aliases: []string{"CORS_ORIGINS"}, example: "https://console.example.com", defInText: "none",
 			help:  "Origins that may call the JSON API from a browser, comma separated.",

@@ -144,6 +144,7 @@ func (d *doctor) database(haveKeys bool) {
 		notChecked("the schema is not this binary's", signing, apps)
 		return
 	}
+	d.logos(ctx, store)
 	if !haveKeys {
 		notChecked("ENCRYPTION_KEY is not there", signing, apps)
 		return
@@ -187,6 +188,26 @@ func (d *doctor) schema(ctx context.Context, store *storage.Store) bool {
 		return true
 	}
 	return false
+}
+
+// logos names the clients whose logo could not be fetched, with the cause.
+func (d *doctor) logos(ctx context.Context, store *storage.Store) {
+	failed, err := store.FailedLogos(ctx)
+	if err != nil {
+		cause, remedy := storage.Diagnose(err)
+		d.bad("logos", cause, remedy)
+		return
+	}
+	for _, l := range failed {
+		again := "it is tried again when its registration changes"
+		if !l.DueAt.IsZero() {
+			again = "it is tried again at " + l.DueAt.UTC().Format(time.RFC3339)
+		}
+		d.found = append(d.found, Finding{Check: "logos", Warning: fmt.Sprintf("the logo of %s cannot be shown: %s; %s", l.ClientID, l.Problem, again)})
+	}
+	if len(failed) == 0 {
+		d.ok("logos", "no logo of a client has failed")
+	}
 }
 
 // sealed looks at what of a kind is sealed under which key.

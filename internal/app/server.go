@@ -104,6 +104,7 @@ func (s *Server) join() error {
 	}
 	s.mountDevMail(rt, s.web, postman)
 	rt.Handle("/static/{file}", s.pages.Static(), http.MethodGet)
+	rt.Handle("/logos/{file}", s.web.HandleJSON(s.logo), http.MethodGet)
 	s.mountHealth(rt, s.web)
 	s.router = rt
 	s.admin = s.adminHandler()
@@ -193,7 +194,7 @@ func (s *Server) staff(postman *mail.Postman) {
 	s.outbox = a.newMailWorker(postman, a.Identity.MessageHandlers(), s.metrics.delivered)
 	a.wake, a.mailboxes = s.outbox.Wake, s.guard.TakeMailbox
 	s.workers = []worker{
-		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"usage", s.provider.Run}, {"limits", s.tally.Run}, {"outbox", s.outbox.Run},
+		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"logos", a.Logos.Run}, {"usage", s.provider.Run}, {"limits", s.tally.Run}, {"outbox", s.outbox.Run},
 		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
 		{"notices", func(ctx context.Context) { a.Identity.RunNotices(ctx, a.Log) }},
 		{"lapse", s.lapse}, {"unproven", s.endUnproven}, {"health", s.watch}, {"brand", s.followBrand},

@@ -25,11 +25,11 @@ var bounded = []string{"versions", "leases", "settings", "signing_keys", "resour
 var boundedIndexes = []string{"users_platform_roles"}
 
 // coarse are the columns of which one value can have as many rows as the table: a client's grants grow with its people.
-// A client has a few secrets only.
+// A client has a few secrets and one logo only.
 var coarse = []string{"client_id", "kind", "purpose", "type", "role"}
 
 func isCoarse(table, column string) bool {
-	return table != "client_secrets" && slices.Contains(coarse, column)
+	return table != "client_secrets" && table != "client_logos" && slices.Contains(coarse, column)
 }
 
 // unhurried are the statements of requests that may read much, and why.

@@ -1,0 +1,121 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-id/sallyport/internal/fetch"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+const (
+	logoFetchLimit = 10 * time.Second
+	maxLogoBody    = 2 << 20
+	// logoLease is how long a logo is hidden from other workers; a worker that dies lets it come back after that.
+	logoLease = time.Minute
+	logoPoll  = 2 * time.Second
+)
+
+// logoRetries are the pauses before the next tries of a logo that cannot be fetched. After the last one only a change of
+// the registration has it tried again.
+var logoRetries = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour}
+
+// LogosConfig is what Logos are made of.
+type LogosConfig struct {
+	Store *storage.Store
+	Allow []netip.Prefix // what may be fetched from besides public addresses
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Logos fetches the logos that clients have registered, so that no page asks another server for one: that server would
+// learn of every sign-in, and could show another picture on the consent page than the one that was registered.
+type Logos struct {
+	store *storage.Store
+	http  *http.Client
+	now   func() time.Time
+	log   *slog.Logger
+}
+
+// NewLogos returns Logos for c.
+func NewLogos(c LogosConfig) *Logos {
+	return &Logos{store: c.Store, http: fetch.NewClient(c.Allow, logoFetchLimit), now: c.Now, log: c.Log}
+}
+
+// Run fetches what is due until ctx ends. All nodes run it.
+func (l *Logos) Run(ctx context.Context) {
+	tick := time.NewTicker(logoPoll)
+	defer tick.Stop()
+	rounds := storage.Rounds{Log: l.log, Failed: "logos of clients cannot be looked through"}
+	for {
+		if err := l.FetchDue(ctx); ctx.Err() == nil {
+			rounds.Ended(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// FetchDue fetches all logos that are due, one after the other.
+func (l *Logos) FetchDue(ctx context.Context) error {
+	for {
+		due, err := l.store.LeaseLogo(ctx, l.now().Add(logoLease).Truncate(time.Microsecond))
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.fetch(ctx, due); err != nil {
+			return err
+		}
+	}
+}
+
+// fetch makes one try and writes down how it went. What is wrong with the picture itself is not tried again.
+func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
+	body, err := fetch.Get(ctx, l.http, due.URI, "image/png, image/webp, image/jpeg", maxLogoBody)
+	if ctx.Err() != nil {
+		return ctx.Err() // the server stops; the lease ends by itself
+	}
+	final := errors.Is(err, fetch.ErrTooLarge)
+	if err == nil {
+		body, err = normalizeLogo(body)
+		final = true
+	}
+	if err == nil {
+		sum := sha256.Sum256(body)
+		return l.store.SaveLogo(ctx, due, hex.EncodeToString(sum[:16]), body)
+	}
+	var again time.Time
+	if retry := due.Tries - 1; !final && retry < len(logoRetries) {
+		again = l.now().Add(logoRetries[retry])
+	}
+	problem := clipProblem(err)
+	next := "not before its registration changes"
+	if !again.IsZero() {
+		next = again.UTC().Format(time.RFC3339)
+	}
+	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", problem, "try", due.Tries, "next_try", next)
+	return l.store.LogoFailed(ctx, due, problem, again)
+}
+
+// clipProblem bounds a cause, which may quote what a server has sent.
+func clipProblem(err error) string {
+	const most = 200
+	text := fmt.Sprint(err)
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}

@@ -1,0 +1,66 @@
+// Package fetch is the HTTP client for what clients have registered an address of: keys and logos. Whoever registers a
+// client chooses what this server asks for, so it reaches public addresses only (and what OUTBOUND_ALLOW opens), follows
+// no redirect, uses no proxy, and ends in time (OWASP: server-side request forgery).
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// NewClient returns a client whose requests end within limit, body included. allow lists what the operator opens.
+func NewClient(allow []netip.Prefix, limit time.Duration) *http.Client {
+	dialer := &net.Dialer{Timeout: limit, Control: guardDial(allow)}
+	return &http.Client{
+		Timeout: limit,
+		Transport: &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true,
+			TLSHandshakeTimeout: limit, ResponseHeaderTimeout: limit},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// ErrTooLarge: the body has more bytes than it may have.
+var ErrTooLarge = errors.New("the answer is too large")
+
+// Get returns the body at uri if that answers 200 with at most most bytes. Its errors do not repeat uri, which may hold
+// what is nobody else's business.
+func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([]byte, error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.User != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("it is not an https URL")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
+	if err != nil {
+		return nil, errors.New("it is not an https URL")
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := c.Do(req)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return nil, fmt.Errorf("it redirects (%d), which is not followed; register the address that it leads to", resp.StatusCode)
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("it answers %d", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > most {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+	}
+	return body, nil
+}

@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// ClientLogo is what became of a client's logo_uri.
+type ClientLogo struct {
+	ClientID string
+	URI      string
+	Tries    int       // begun
+	DueAt    time.Time // of the next try; zero: there is none
+	Problem  string    // of the last try; "" if it succeeded or is yet to come
+	Fetched  bool
+}
+
+const logoColumns = `client_id, uri, tries, due_at, problem, hash IS NOT NULL`
+
+func (l *ClientLogo) dest() []any {
+	return []any{&l.ClientID, &l.URI, &l.Tries, instant{&l.DueAt}, &l.Problem, &l.Fetched}
+}
+
+// setLogo has the picture at uri fetched, unless it is there already. A change of a client whose logo could not be
+// fetched has it tried anew.
+func (r *RegistryEdit) setLogo(ctx context.Context, clientID, uri string) error {
+	if uri == "" {
+		return r.deleteLogo(ctx, clientID)
+	}
+	_, err := r.tx.exec(ctx, `INSERT INTO client_logos (client_id, uri, due_at) VALUES (?, ?, ?)
+		ON CONFLICT (client_id) DO UPDATE SET uri = excluded.uri, due_at = excluded.due_at, hash = NULL, image = NULL, tries = 0, problem = ''
+		WHERE client_logos.uri <> excluded.uri OR client_logos.hash IS NULL`, clientID, uri, r.now)
+	return err
+}
+
+func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
+	_, err := r.tx.exec(ctx, `DELETE FROM client_logos WHERE client_id = ?`, clientID)
+	return err
+}
+
+// LeaseLogo takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
+func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, error) {
+	var l ClientLogo
+	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE due_at <= ? ORDER BY due_at LIMIT 1`, usec(s.clock())).Scan(l.dest()...)
+	if err != nil {
+		return nil, fault("look for logos", err)
+	}
+	n, err := s.exec(ctx, `UPDATE client_logos SET due_at = ?, tries = tries + 1 WHERE client_id = ? AND uri = ? AND due_at = ?`,
+		usec(until), l.ClientID, l.URI, usec(l.DueAt))
+	if err == nil && n == 0 { // another worker was first
+		err = ErrNotFound
+	}
+	l.DueAt, l.Tries = until, l.Tries+1
+	return &l, fault("lease a logo", err)
+}
+
+// SaveLogo keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed meanwhile.
+func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image []byte) error {
+	err := s.inTx(ctx, func(t *tx) error {
+		n, err := t.exec(ctx, `UPDATE client_logos SET hash = ?, image = ?, due_at = NULL, problem = '' WHERE client_id = ? AND uri = ? AND due_at = ?`,
+			hash, image, l.ClientID, l.URI, usec(l.DueAt))
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.bump(ctx, VersionRegistry)
+	})
+	return fault("save a logo", err)
+}
+
+// LogoFailed notes why a leased logo could not be fetched, and when to try again; zero for never.
+func (s *Store) LogoFailed(ctx context.Context, l *ClientLogo, problem string, again time.Time) error {
+	_, err := s.exec(ctx, `UPDATE client_logos SET due_at = ?, problem = ? WHERE client_id = ? AND uri = ? AND due_at = ?`,
+		usec(again), problem, l.ClientID, l.URI, usec(l.DueAt))
+	return fault("note a failed logo", err)
+}
+
+// LogoImage is the picture with a hash. ErrNotFound if there is none.
+func (s *Store) LogoImage(ctx context.Context, hash string) ([]byte, error) {
+	var image []byte
+	err := s.row(ctx, `SELECT image FROM client_logos WHERE hash = ? LIMIT 1`, hash).Scan(&image)
+	return image, fault("read a logo", err)
+}
+
+// ClientLogo returns what became of a client's logo. ErrNotFound if it has no logo_uri.
+func (s *Store) ClientLogo(ctx context.Context, clientID string) (*ClientLogo, error) {
+	var l ClientLogo
+	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE client_id = ?`, clientID).Scan(l.dest()...)
+	if err != nil {
+		return nil, fault("read a client's logo", err)
+	}
+	return &l, nil
+}
+
+// FailedLogos are the logos whose last try has failed, by client_id.
+func (s *Store) FailedLogos(ctx context.Context) ([]ClientLogo, error) {
+	var all []ClientLogo
+	err := s.rows(ctx, func(r *sqlx.Rows) error {
+		var l ClientLogo
+		err := r.Scan(l.dest()...)
+		all = append(all, l)
+		return err
+	}, `SELECT `+logoColumns+` FROM client_logos WHERE problem <> '' ORDER BY client_id`)
+	return all, fault("list failed logos", err)
+}
