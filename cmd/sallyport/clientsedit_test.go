@@ -149,8 +149,7 @@ func TestClientsAndResourcesOfTheFileAreReadOnly(t *testing.T) {
 func TestTheExamplesOfClientsAndResourcesWork(t *testing.T) {
 	f := emptyFolder(t)
 	f.want(0, "", "clients", "create", "files-api", "--type", "machine")
-	var run func(c *cobra.Command)
-	run = func(c *cobra.Command) {
+	run := func(c *cobra.Command) {
 		for line := range strings.Lines(c.Example) {
 			args := words(line)[1:]
 			if args[0] == "resources" && args[1] == "create" {

@@ -46,6 +46,9 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 			fmt.Fprintln(p.err, "The password in --to can be read by others on this machine, and stays in the shell's history.")
 		}
 	}
+	if missing := cfg.MissingDatabase(); missing != "" {
+		return nothingHere(missing)
+	}
 	used, err := storage.InUse(ctx, cfg.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("DATABASE_URL: %w", err)

@@ -33,7 +33,7 @@ func TestCommandsThatNeedAnInstallationMakeNone(t *testing.T) {
 		}
 	}
 	for _, args := range append(readers(), []string{"clients", "update", "app", "--name", "X"}, []string{"clients", "disable", "app"}, []string{"clients", "delete", "app", "--yes"},
-		[]string{"users", "disable", "-e", "ada@example.com"}, []string{"admin", "unlock", "-e", "ada@example.com"}, []string{"migrate", "down", "--yes"}, []string{"keys", "revoke", "x"}) {
+		[]string{"users", "disable", "-e", "ada@example.com"}, []string{"admin", "unlock", "-e", "ada@example.com"}, []string{"migrate", "down", "--yes"}, []string{"copy", "--to", "sqlite://copy.db"}, []string{"restored", "--since", "2026-11-30T03:00:00Z", "--yes"}, []string{"keys", "revoke", "x"}) {
 		unchanged(1, args...)
 	}
 	unchanged(2, "clients", "plan")

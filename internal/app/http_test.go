@@ -274,11 +274,27 @@ func testErrorsTellNothingInside(t *testing.T, e *edge) {
 
 // IN-06: a path has one spelling; the router and whatever stands before it see the same.
 func testPaths(t *testing.T, e *edge) {
-	for _, path := range []string{"//login", "/login/", "/./login", "/x/../login", "/%2e/login", "/%6cogin", "/login%2f", "/login%00", "/login;x", "/oauth2//token", "/oauth2/%74oken",
-		"/static/../clients.yaml", "/static/%2e%2e/clients.yaml", "/static/..%2fclients.yaml", "/static/..%5cclients.yaml", "/static/", "/static", "/static/.", "/static/style.css/",
-		"/static//style.css", "/.well-known/", "/LOGIN", "/login%20", "/login\\", "/%5clogin", "/metrics", "/debug/pprof/", "/admin", "/setup", "/.git/config", "/dev/", "/dev/mail/"} {
+	for _, path := range []string{"//login", "/./login", "/x/../login", "/%2e/login", "/%6cogin", "/login%2f", "/login%00", "/login;x", "/oauth2//token", "/oauth2/%74oken",
+		"/static/../clients.yaml", "/static/%2e%2e/clients.yaml", "/static/..%2fclients.yaml", "/static/..%5cclients.yaml", "/static/", "/static", "/static/.", "/login//", "/oauth2/token/", "/oauth2/authorise/",
+		"/static//style.css", "/.well-known/", "/LOGIN", "/login%20", "/login\\", "/%5clogin", "/metrics", "/debug/pprof/", "/admin", "/setup", "/.git/config", "/dev/"} {
 		if resp, body := e.send(t, "GET "+path, nil, ""); resp.StatusCode != 404 && resp.StatusCode != 400 {
 			t.Errorf("%s: %d %.80s", path, resp.StatusCode, body)
+		}
+	}
+	// One trailing slash is the exception, for what only reads.
+	for path, to := range map[string]string{"/account/": "/account", "/login/": "/login", "/account/security/?a=b": "/account/security?a=b", "/static/style.css/": "/static/style.css",
+		"/.well-known/openid-configuration/": "/.well-known/openid-configuration", "/api/v1/auth/me/": "/api/v1/auth/me", "/oauth2/userinfo/": "/oauth2/userinfo"} {
+		resp, _ := e.send(t, "GET "+path, nil, "")
+		if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusPermanentRedirect || got != to {
+			t.Errorf("GET %s: %d to %q, want %q", path, resp.StatusCode, got, to)
+		}
+		if resp, _ := e.send(t, "POST "+path, []string{"Content-Type: application/x-www-form-urlencoded"}, "a=b"); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("POST %s: %d, want 404", path, resp.StatusCode)
+		}
+	}
+	for _, path := range []string{"/oauth2/token/", "/oauth2/par/", "/oauth2/revoke/", "/oauth2/introspect/"} {
+		if resp, _ := e.send(t, "POST "+path, []string{"Content-Type: application/x-www-form-urlencoded"}, "a=b"); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("POST %s: %d, want 404", path, resp.StatusCode)
 		}
 	}
 }
