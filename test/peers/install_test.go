@@ -3,6 +3,7 @@ package peers
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,14 +11,14 @@ import (
 )
 
 // install copies a peer's folder to the user's cache folder and runs the commands there that fetch and build what it needs.
-// The copy is named for its content, so that a peer whose files have not changed is installed once. The copy is returned.
+// The copy is named for its content and the commands, so that a peer whose files have not changed is installed once. The copy is returned.
 func install(t *testing.T, folder string, commands ...[]string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "sallyport-peers", filepath.Base(folder)+"-"+digest(t, folder))
+	dir := filepath.Join(cache, "sallyport-peers", filepath.Base(folder)+"-"+digest(t, folder, commands))
 	ready := filepath.Join(dir, ".ready")
 	if _, err := os.Stat(ready); err == nil {
 		return dir
@@ -42,10 +43,11 @@ func install(t *testing.T, folder string, commands ...[]string) string {
 	return dir
 }
 
-// digest is short for a folder's names and contents.
-func digest(t *testing.T, folder string) string {
+// digest is short for a folder's names and contents, and for what is done with them.
+func digest(t *testing.T, folder string, commands [][]string) string {
 	t.Helper()
 	sum := sha256.New()
+	fmt.Fprintln(sum, commands)
 	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -76,7 +78,7 @@ func npm(t *testing.T, folder string) string {
 }
 
 // maven builds a folder's pom.xml and returns the copy.
-func maven(t *testing.T, folder string) string {
+func maven(t *testing.T, folder string, flags ...string) string {
 	t.Helper()
-	return install(t, folder, []string{"mvn", "--batch-mode", "--quiet", "package"})
+	return install(t, folder, append([]string{"mvn", "--batch-mode", "--quiet", "package"}, flags...))
 }

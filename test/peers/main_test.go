@@ -32,7 +32,7 @@ type outcome struct {
 func (o *outcome) add(library, settings, result string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.rows = append(o.rows, fmt.Sprintf("%-36s %-44s %s\n", library, settings, result))
+	o.rows = append(o.rows, fmt.Sprintf("%-30s %-50s %s\n", library, settings, result))
 }
 
 func (o *outcome) table() string {

@@ -9,8 +9,10 @@ import (
 // startNode starts app.mjs.
 func startNode(t *testing.T, dir string, p place) *harness.Log {
 	t.Helper()
-	return run(t, dir, p.port, p.env(), "node", "app.mjs")
+	return run(t, dir, p, "/", "node", "app.mjs")
 }
+
+const publicClient = "token_endpoint_auth_method: none"
 
 var nodePeers = []peer{
 	{
@@ -21,6 +23,17 @@ var nodePeers = []peer{
 			{settings: "--pkce off, claims_in_id_token", client: "require_pkce: false\nclaims_in_id_token: true"},
 			{settings: "--pkce off, skipUserProfile: false", client: "require_pkce: false", environ: []string{"ASK_USERINFO=1"}},
 			{settings: "nonce: true, skipUserProfile: false", environ: []string{"NONCE=1", "ASK_USERINFO=1"}},
+		},
+	},
+	{
+		folder: "oidc-client-ts", lock: "package.json", version: `"oidc-client-ts": "([^"]+)"`,
+		login: "/", callback: "/callback", slow: true, install: npm, start: startNode,
+		attempts: []attempt{
+			{settings: "refresh token", client: publicClient + "\ngrant_types: [authorization_code, refresh_token]\nscope: " + scopes + " offline_access",
+				environ: []string{"SCOPE=" + scopes + " offline_access"}, shows: " renewed"},
+			{settings: "iframe, app on another site", client: publicClient, environ: []string{"SCOPE=" + scopes}, shows: "not renewed: login_required"},
+			{settings: "iframe, app on the issuer's site", client: publicClient, host: "127.0.0.1", environ: []string{"SCOPE=" + scopes},
+				shows: "not renewed: consent_required"},
 		},
 	},
 }

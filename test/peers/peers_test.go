@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"net/url"
@@ -23,6 +24,12 @@ type peer struct {
 	// login and callback are paths of the relying party: where a sign-in begins, or a page with a button #sign-in that begins
 	// it, and its redirect URI.
 	login, callback string
+	// slow says that scripts show who has signed in, after the page has loaded.
+	slow bool
+	// user is the selector of what shows who has signed in; "" is #user.
+	user string
+	// open starts an application behind the relying party and returns the URL where a sign-in begins; nil when there is none.
+	open func(t *testing.T, p place) string
 	// install installs a folder; start starts what it made and returns what it says.
 	install  func(t *testing.T, folder string) string
 	start    func(t *testing.T, dir string, p place) *harness.Log
@@ -37,8 +44,12 @@ type attempt struct {
 	client string
 	// keyed registers private_key_jwt with an RSA key, which is the application's CLIENT_SECRET in PEM.
 	keyed bool
+	// host is the relying party's; "" is localhost, which for a browser is another site than the issuer's 127.0.0.1.
+	host string
 	// environ configures the application.
 	environ []string
+	// person signs in, for Acme Corp; the zero value is Bob.
+	person harness.Person
 	// shows must be among what #user shows besides the email address.
 	shows string
 	// refused is the cause that redirect, page or log must tell when the attempt must fail; "" when it must succeed.
@@ -66,12 +77,13 @@ func register(t *testing.T, s *harness.Server, callback string, p place, a attem
 	if !strings.Contains(a.client, "scope:") {
 		lines = append(lines, "scope: "+scopes)
 	}
-	if !strings.Contains(a.client, "require_pkce") {
+	public := strings.Contains(a.client, "token_endpoint_auth_method: none")
+	if !strings.Contains(a.client, "require_pkce") && !public {
 		lines = append(lines, "require_pkce: auto")
 	}
 	if a.keyed {
 		lines = append(lines, "token_endpoint_auth_method: private_key_jwt", "jwks: {keys: ["+publicKey(t, p.secret)+"]}")
-	} else {
+	} else if !public {
 		lines = append(lines, "secret: "+p.secret)
 	}
 	if a.client != "" {
@@ -80,7 +92,7 @@ func register(t *testing.T, s *harness.Server, callback string, p place, a attem
 	s.Apply(t, "version: 1\nclients:\n  - "+strings.Join(lines, "\n    ")+"\n")
 }
 
-// Each relying party signs Bob in, or is told why not, in each of its attempts.
+// Each relying party signs a person in, or is told why not, in each of its attempts.
 func TestPeers(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	for _, p := range peers {
@@ -93,8 +105,9 @@ func TestPeers(t *testing.T) {
 					result := "fails"
 					defer func() { results.add(name, a.settings, result) }()
 					port := freePort(t)
-					at := place{issuer: s.Issuer, port: port, url: "http://localhost:" + port, secret: rand.Text() + rand.Text(),
-						clientID: fmt.Sprintf("%s-%d", p.folder, i), environ: a.environ}
+					host := cmp.Or(a.host, "localhost")
+					at := place{issuer: s.Issuer, port: port, url: "http://" + host + ":" + port, secret: rand.Text() + rand.Text(),
+						clientID: p.folder + "-" + port, environ: append(slices.Clone(a.environ), "HOST="+host)}
 					if a.keyed {
 						at.secret = newKey(t)
 					}
@@ -125,31 +138,50 @@ func (p peer) try(t *testing.T, s *harness.Server, dir string, at place, a attem
 	t.Helper()
 	before := len(s.Log.String())
 	said := p.start(t, dir, at)
+	begin := at.url + p.login
+	if p.open != nil {
+		begin = p.open(t, at)
+	}
+	who := cmp.Or(a.person, harness.Bob)
 	tab := harness.Chromium(t)
-	tab.Open(t, at.url+p.login)
-	if has(t, tab, "#sign-in") {
-		tab.Follow(t, "#sign-in")
-	}
-	if has(t, tab, "form#login") {
-		tab.SignIn(t, harness.Bob)
-	}
-	if has(t, tab, "#allow") {
-		tab.Follow(t, "#allow")
-	}
+	signIn(t, tab, begin, who)
 	if a.refused != "" {
 		if told := heard(t, tab, said) + s.Log.String()[before:]; !strings.Contains(told, a.refused) {
 			t.Fatalf("nothing tells of %q:\n%s", a.refused, told)
 		}
 		return "refused: " + a.refused
 	}
-	if !has(t, tab, "#user") {
+	selector := cmp.Or(p.user, "#user")
+	if p.slow {
+		tab.Wait(t, selector)
+	}
+	if strings.HasPrefix(tab.Location(t), s.Issuer) || !has(t, tab, selector) {
 		t.Fatalf("nobody is signed in:\n%s", heard(t, tab, said))
 	}
-	shown := tab.Text(t, "#user")
-	if !strings.Contains(shown, harness.Bob.Email) || !strings.Contains(shown, a.shows) {
-		t.Fatalf("the relying party shows %q, want %s and %q", shown, harness.Bob.Email, a.shows)
+	shown := tab.Text(t, selector)
+	if !strings.Contains(shown, who.Email) || !strings.Contains(shown, a.shows) {
+		t.Fatalf("the relying party shows %q, want %s and %q\n%s", shown, who.Email, a.shows, heard(t, tab, said))
 	}
+	t.Logf("the relying party shows %s", shown)
 	return "OK"
+}
+
+// signIn opens a relying party and does what it and Sallyport ask for.
+func signIn(t *testing.T, tab *harness.Tab, url string, who harness.Person) {
+	t.Helper()
+	tab.Open(t, url)
+	if has(t, tab, "#sign-in") {
+		tab.Follow(t, "#sign-in")
+	}
+	if has(t, tab, "form#login") {
+		tab.SignIn(t, who)
+	}
+	if has(t, tab, "form#org") {
+		tab.Follow(t, "button[name=organization][value=acme-corp]")
+	}
+	if has(t, tab, "#allow") {
+		tab.Follow(t, "#allow")
+	}
 }
 
 // heard is all that a sign-in told: redirects of the tab, the page it ended at, and what the relying party wrote.
@@ -174,4 +206,4 @@ func has(t *testing.T, tab *harness.Tab, selector string) bool {
 	return found
 }
 
-var peers = slices.Concat(pythonPeers, nodePeers)
+var peers = slices.Concat(pythonPeers, nodePeers, javaPeers, keycloakPeers, groupPeers)

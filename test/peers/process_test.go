@@ -13,13 +13,14 @@ import (
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
-// run starts a program of a peer in a process group of its own, which ends with the test, and waits until it answers at a
-// port. What it says is returned.
-func run(t *testing.T, dir, port string, environ []string, command ...string) *harness.Log {
+// run starts a program of a peer in a process group of its own, which ends with the test, and waits until a path of it
+// answers. What it says is returned.
+func run(t *testing.T, dir string, p place, ready string, command ...string) *harness.Log {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), environ...)
+	cmd.Env = append(os.Environ(), p.env()...)
+	cmd.WaitDelay = 3 * time.Second // a grandchild that lives on keeps the output open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said := &harness.Log{}
 	cmd.Stdout, cmd.Stderr = said, said
@@ -32,20 +33,27 @@ func run(t *testing.T, dir, port string, environ []string, command ...string) *h
 		_ = cmd.Wait()
 	}()
 	t.Cleanup(func() {
+		// It ends its own children, which may be in other groups, unless it takes too long.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+		}
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
 		if t.Failed() {
 			t.Logf("%s:\n%s", command[0], said)
 		}
 	})
-	await(t, "http://127.0.0.1:"+port, ended)
+	await(t, "http://127.0.0.1:"+p.port+ready, ended)
 	return said
 }
 
-// await waits until a URL answers anything, at most three minutes while its server lives: a Java server may need one.
+// await waits until a URL answers without an error, at most five minutes while its server lives: a Java server may need two,
+// and a proxy in front of a slow one answers errors meanwhile.
 func await(t *testing.T, url string, ended <-chan struct{}) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -57,7 +65,9 @@ func await(t *testing.T, url string, ended <-chan struct{}) {
 		}
 		if resp, err := client.Do(req); err == nil {
 			resp.Body.Close()
-			return
+			if resp.StatusCode < http.StatusBadRequest {
+				return
+			}
 		}
 		select {
 		case <-ended:

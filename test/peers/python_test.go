@@ -12,7 +12,7 @@ const withoutPKCE = "code_challenge"
 // startPython starts app.py.
 func startPython(t *testing.T, dir string, p place) *harness.Log {
 	t.Helper()
-	return run(t, dir, p.port, p.env(), "venv/bin/python", "app.py")
+	return run(t, dir, p, "/", "venv/bin/python", "app.py")
 }
 
 var pythonPeers = []peer{

@@ -76,7 +76,11 @@ def me(request):
     return HttpResponse(f'<p id="user">{escape(request.user.email)}</p>')
 
 
-urlpatterns = [path("accounts/", include("allauth.urls")), path("me", me)]
+urlpatterns = [
+    path("", lambda request: HttpResponse("ready")),
+    path("accounts/", include("allauth.urls")),
+    path("me", me),
+]
 
 call_command("migrate", verbosity=0)
 call_command("runserver", "127.0.0.1:" + os.environ["PORT"], use_reloader=False)

@@ -57,6 +57,7 @@ def me(request):
 
 
 urlpatterns = [
+    path("", lambda request: HttpResponse("ready")),
     path("oidc/", include("mozilla_django_oidc.urls")),
     path("me", me),
     path("failed", lambda request: HttpResponse("the sign-in failed")),

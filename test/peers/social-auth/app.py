@@ -46,7 +46,11 @@ def me(request):
     return HttpResponse(f'<p id="user">{escape(user.email)} {escape(user.username)}</p>')
 
 
-urlpatterns = [path("", include("social_django.urls", namespace="social")), path("me", me)]
+urlpatterns = [
+    path("", lambda request: HttpResponse("ready")),
+    path("", include("social_django.urls", namespace="social")),
+    path("me", me),
+]
 
 call_command("migrate", verbosity=0)
 call_command("runserver", "127.0.0.1:" + os.environ["PORT"], use_reloader=False)
