@@ -29,6 +29,8 @@ var groupPeers = []peer{
 				refused: "Forbidden"},
 			{settings: "org_roles (unsafe): owner lets an admin in", client: "scope: openid profile email org", person: harness.Alice,
 				environ: append(proxyGroups("org_roles", "owner"), "OAUTH2_PROXY_SCOPE=openid profile email org"), shows: "owner"},
+			{settings: "groups, organization: acme-corp: nothing to pick", client: groupScope + "\norganization: acme-corp",
+				person: harness.Alice, environ: proxyGroups("groups", "acme-corp:owner"), shows: "acme-corp:owner"},
 			{settings: "groups: tech-startup:owner keeps her out", client: groupScope, person: harness.Alice,
 				environ: proxyGroups("groups", "tech-startup:owner"), refused: "Forbidden"},
 		},
