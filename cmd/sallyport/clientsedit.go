@@ -25,6 +25,7 @@ func registrationFlags(cmd *cobra.Command) *registration {
 	flags.StringVar(&r.given.ClientName, "name", "", "the `NAME` that people see")
 	flags.StringArrayVar(&r.given.RedirectURIs, "redirect-uri", nil, "a `URI` that codes are sent to; may be repeated")
 	flags.StringArrayVar(&r.given.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
+	flags.StringVar(&r.given.LogoURI, "logo-uri", "", "the `URI` of its logo, a PNG, JPEG or WebP that is fetched once")
 	flags.StringVar(&r.given.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
 	flags.StringVar(&r.pkce, "pkce", "", "`WHAT` --type web must send against code injection: required (PKCE), auto (PKCE or a nonce, the default) or off")
 	flags.StringVar(&r.given.AccessTokenFormat, "access-token-format", "", "the `FORMAT` of access tokens: opaque (the default) or jwt")
@@ -39,6 +40,7 @@ func (r *registration) setters(m *storage.Metadata) map[string]func() error {
 		"name":                     set(func() { m.ClientName = r.given.ClientName }),
 		"redirect-uri":             set(func() { m.RedirectURIs = withoutEmpty(r.given.RedirectURIs) }),
 		"post-logout-redirect-uri": set(func() { m.PostLogoutRedirectURIs = withoutEmpty(r.given.PostLogoutRedirectURIs) }),
+		"logo-uri":                 set(func() { m.LogoURI = r.given.LogoURI }),
 		"scope":                    set(func() { m.Scope = r.given.Scope }),
 		"access-token-format":      set(func() { m.AccessTokenFormat = r.given.AccessTokenFormat }),
 		"claims-in-id-token":       set(func() { m.ClaimsInIDToken = r.given.ClaimsInIDToken }),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,9 +29,31 @@ type shownClient struct {
 	Serves          []string       `json:"serves"`
 	Secrets         []shownSecret  `json:"secrets"`
 	Refusals        []shownRefusal `json:"refusals"`
+	Logo            *shownLogo     `json:"logo,omitempty"` // nil without logo_uri
 	CreatedAt       time.Time      `json:"created_at"`
 	UpdatedAt       time.Time      `json:"updated_at"`
 	LastUsed        time.Time      `json:"last_used_at,omitzero"`
+}
+
+// shownLogo is what became of the client's logo_uri.
+type shownLogo struct {
+	Fetched bool      `json:"fetched"`
+	Problem string    `json:"problem,omitempty"`
+	Tries   int       `json:"tries"`
+	NextTry time.Time `json:"next_try,omitzero"`
+}
+
+// String is the logo in one line.
+func (l *shownLogo) String() string {
+	switch {
+	case l.Fetched:
+		return "fetched, and shown on pages"
+	case l.Problem == "":
+		return "not fetched yet; a running server does it within seconds"
+	case l.NextTry.IsZero():
+		return fmt.Sprintf("cannot be shown: %s; tries: %d, the next one when the registration changes", l.Problem, l.Tries)
+	}
+	return fmt.Sprintf("cannot be shown: %s; tries: %d, the next one %s", l.Problem, l.Tries, when(l.NextTry))
 }
 
 // shownSecret is what may be told about a secret.
@@ -108,6 +131,12 @@ func (p *program) shown(ctx context.Context, a *app.App, c *storage.Client) (*sh
 	for _, k := range c.Secrets {
 		v.Secrets = append(v.Secrets, shownSecret{k.CreatedAt, k.ExpiresAt, k.LastUsedAt, k.Weak})
 	}
+	switch l, err := a.Store.ClientLogo(ctx, c.ID); {
+	case err == nil:
+		v.Logo = &shownLogo{l.Fetched, l.Problem, l.Tries, l.DueAt}
+	case !errors.Is(err, storage.ErrNotFound):
+		return nil, err
+	}
 	refusals, err := a.Identity.Refusals(ctx, identity.Operator(), c.ID, shownRefusals)
 	if err != nil {
 		return nil, err
@@ -140,6 +169,9 @@ func (v *shownClient) lines(c *storage.Client) []string {
 	}
 	if len(v.Serves) > 0 {
 		lines = append(lines, "serves: "+strings.Join(v.Serves, ", "))
+	}
+	if v.Logo != nil {
+		lines = append(lines, "logo: "+v.Logo.String())
 	}
 	for _, k := range v.Secrets {
 		line := "secret: made " + when(k.CreatedAt)
