@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -76,7 +77,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 		AppName: j.Client.Name(), AppLogo: j.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
 		RedirectHost: destination(j.RedirectURI), FirstParty: j.Client.SkipsConsent(),
 		Account: templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email},
-		Scopes:  scopes, GrantedCount: len(j.Scopes) - len(scopes),
+		SignsIn: slices.Contains(j.Scopes, "openid"), Scopes: scopes, GrantedCount: len(j.Scopes) - len(scopes),
 	}
 	page.SwitchAction, page.SwitchCSRF = login.SwitchForm(p.sessions, browser, flow, j)
 	if j.Organization != nil {
@@ -85,7 +86,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	if end := until(j); !end.IsZero() {
 		page.RememberUntil = end.Format("2 January 2006")
 	}
-	web.AllowFormAction(w, j.RedirectURI)
+	web.OmitFormAction(w)
 	return p.web.Page(w, http.StatusOK, page)
 }
 
@@ -128,8 +129,8 @@ func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	browser := p.sessions.Browser(r)
-	if !p.sessions.VerifyCSRF(browser, purpose(j), form.Get("csrf")) {
-		return &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	if err := login.CheckForm(p.sessions, browser, purpose(j), form.Get("csrf"), next(r)); err != nil {
+		return err
 	}
 	said := form.Get("answer")
 	if said != "allow" && said != "deny" {

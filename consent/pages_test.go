@@ -52,7 +52,7 @@ func TestAJourney(t *testing.T) {
 	if at != "/login"+flow || !strings.Contains(w.Body.String(), "Sign in to <bdi>Acme Portal</bdi>") || !strings.Contains(w.Body.String(), "cancel=1") {
 		t.Fatalf("first at %s\n%s", at, w.Body)
 	}
-	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https:;") {
+	if csp := w.Header().Get("Content-Security-Policy"); strings.Contains(csp, "form-action") {
 		t.Errorf("the way back to the app is blocked: %s", csp)
 	}
 	if at, _ = b.signIn("/login"+flow, "alice@example.com"); at != "/org"+flow {

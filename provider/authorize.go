@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // maxOvertaken is how often a request is looked at again because something that its
@@ -42,7 +43,7 @@ func (p *Provider) authorizeOnce(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if token := params.Get("flow"); token != "" {
-		return p.resume(w, r, token, params.Has("cancel"))
+		return p.resume(w, r, token, params)
 	}
 	q, err := p.openAndCheck(r.Context(), params)
 	if err != nil {
@@ -87,8 +88,9 @@ func (p *Provider) openAndCheck(ctx context.Context, params url.Values) (*reques
 	return q, nil
 }
 
-// resume is the way back from a step.
-func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, cancel bool) error {
+// resume is the way back from a step. With the parameter cancel the person has given up,
+// with switch they use another account.
+func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, params url.Values) error {
 	f, q, err := p.reopen(w, r, token)
 	if err != nil {
 		if q != nil {
@@ -96,10 +98,33 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, 
 		}
 		return err
 	}
-	if cancel || (f.Consent != nil && f.Consent.Denied) {
-		return p.answerError(w, r, q, f, refuse("access_denied", "The person cancelled."))
+	switch {
+	case params.Has("cancel"):
+		return p.answerError(w, r, q, f, p.whyCancelled(r, q, f))
+	case f.Consent != nil && f.Consent.Denied:
+		return p.answerError(w, r, q, f, errCancelled)
+	case params.Has("switch"):
+		if err := p.store.AskAgain(r.Context(), f.IDHash, f.BrowserHash); err != nil && !errors.Is(err, storage.ErrSpent) {
+			return err
+		}
+		return web.SeeOther(w, r, flowURL(token))
 	}
 	return p.dispatch(w, r, q, f, token)
+}
+
+// flowURL is where a flow goes on: all steps are asked again there.
+func flowURL(token string) string { return pathAuthorize + "?flow=" + url.QueryEscape(token) }
+
+var errCancelled = refuse("access_denied", "The person cancelled.")
+
+// whyCancelled is what the client is told of a flow that the person has given up: that
+// they could not go on, where that is so.
+func (p *Provider) whyCancelled(r *http.Request, q *request, f *storage.Flow) error {
+	_, err := p.journey(r, q, f, f.BrowserHash)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" {
+		return e
+	}
+	return errCancelled
 }
 
 // dispatch is the whole decision: a page of ours, an error, a step, or the code.
@@ -110,10 +135,14 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		if err := p.keep(r.Context(), j); err != nil {
 			return err
 		}
-		if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" && !q.prompted("none") {
-			return p.deniedPage(q, e)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Code != "access_denied" || q.prompted("none") {
+			return p.answerError(w, r, q, f, err)
 		}
-		return p.answerError(w, r, q, f, err)
+		if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
+			return err
+		}
+		return p.deniedPage(q, j, token, e)
 	}
 	step := p.next(j)
 	unreachable := q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr)
@@ -129,19 +158,26 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 	if q.prompted("none") {
 		return p.answerError(w, r, q, f, refusals[step.Refusal()])
 	}
-	if token == "" {
-		if f.BrowserHash, err = p.sessions.Ensure(w, r); err != nil {
-			return err
-		}
-		if j.Visit != nil {
-			f.UserID = j.Visit.User.ID
-		}
-		if token, err = p.storeFlow(r, f); err != nil {
-			return err
-		}
+	if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
+		return err
 	}
 	http.Redirect(w, r, step.Path()+"?flow="+token, http.StatusSeeOther)
 	return nil
+}
+
+// ensureFlow stores a flow that is not stored yet, bound to this browser, and returns its id.
+func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, j *storage.Journey, token string) (string, error) {
+	if token != "" {
+		return token, nil
+	}
+	var err error
+	if f.BrowserHash, err = p.sessions.Ensure(w, r); err != nil {
+		return "", err
+	}
+	if j.Visit != nil {
+		f.UserID = j.Visit.User.ID
+	}
+	return p.storeFlow(r, f)
 }
 
 // storeFlow stores a flow and returns its id. Too many flows of strangers in one network
@@ -156,13 +192,16 @@ func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	return token, err
 }
 
-// deniedPage tells a person that they are not in the organization, with a way
-// back to the client that tells it too.
-func (p *Provider) deniedPage(q *request, e *Error) error {
-	back := q.target
-	back.formPost = false
-	return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", Message: e.Description, Err: e,
-		BackURL: back.url(p.issuer, errorParams(e)...), BackLabel: "Back to " + q.client.Name()}
+// deniedPage tells a person that their account is not in the organization. They may use
+// another account for the same request, or go back to the client, which is told then.
+func (p *Provider) deniedPage(q *request, j *storage.Journey, token string, e *Error) error {
+	page := &web.Error{Status: http.StatusForbidden, Code: "not_a_member", Message: e.Description, Err: e,
+		BackURL: flowURL(token) + "&cancel=1", BackLabel: "Back to " + q.client.Name(),
+		Action: &templates.ErrorAction{ID: "switch", Label: "Use another account", URL: flowURL(token) + "&switch=1"}}
+	if j.Visit != nil {
+		page.Account = templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email}
+	}
+	return page
 }
 
 // answerError sends an *Error to the client where its redirect URI is known, and
@@ -212,7 +251,9 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 	err = p.store.IssueCode(ctx, *u.issue)
 	if errors.Is(err, storage.ErrSpent) {
 		// A second tab was faster, or something was withdrawn a moment ago.
-		return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", Err: err, BackURL: q.client.home(q.target.uri), BackLabel: "Start again at " + q.client.Name()}
+		e := flowPage("flow_expired", q.client, q.target.uri)
+		e.Err = err
+		return e
 	} else if err != nil {
 		return err
 	}

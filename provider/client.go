@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type client struct {
 	responseTypes fosite.Arguments
 	jwks          *jose.JSONWebKeySet // nil if the client has a jwks_uri or no keys
 	origins       []string
+	homes         []string // those of origins that a person can be sent to
 }
 
 func newClient(c *storage.Client) (*client, error) {
@@ -33,6 +35,7 @@ func newClient(c *storage.Client) (*client, error) {
 		responseTypes: c.Metadata.ResponseTypes,
 		origins:       c.Origins(),
 	}
+	out.homes = slices.DeleteFunc(slices.Clone(out.origins), out.isProgram)
 	if len(out.grantTypes) == 0 { // RFC 7591, section 2
 		out.grantTypes = fosite.Arguments{"authorization_code"}
 	}
@@ -47,6 +50,17 @@ func newClient(c *storage.Client) (*client, error) {
 		out.jwks = set
 	}
 	return out, nil
+}
+
+// isProgram reports whether an origin of the client is where a program on the person's
+// device listens while it signs them in, and no website (RFC 8252, section 7.3). A web
+// client under development is a website on a port that it has registered.
+func (c *client) isProgram(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	return c.Native() || u.Port() == ""
 }
 
 func (c *client) GetID() string                      { return c.ID }
@@ -107,19 +121,28 @@ var (
 	errDisabledClient = fmt.Errorf("%w: it is disabled", errUnknownClient)
 )
 
-// matchRedirect reports whether raw is a redirect URI of the client: the very
-// string that is registered (RFC 9700, section 2.1), or for a native client the
-// same loopback URI with another port (RFC 8252, section 7.3). Nothing is parsed,
-// so there is nothing that two parsers could read differently.
-func (c *client) matchRedirect(raw string) bool {
-	if slices.Contains(c.Metadata.RedirectURIs, raw) {
+// matchRedirect reports whether raw is a redirect URI of the client.
+func (c *client) matchRedirect(raw string) bool { return c.matchURI(c.Metadata.RedirectURIs, raw) }
+
+// matchPostLogout reports whether raw is a URI that the client may have people sent to
+// after they have signed out.
+func (c *client) matchPostLogout(raw string) bool {
+	return c.matchURI(c.Metadata.PostLogoutRedirectURIs, raw)
+}
+
+// matchURI reports whether raw is one of the client's URIs: the very string that is
+// registered (RFC 9700, section 2.1), or for a native client the same loopback URI with
+// another port (RFC 8252, section 7.3). Nothing is parsed, so there is nothing that two
+// parsers could read differently.
+func (c *client) matchURI(allowed []string, raw string) bool {
+	if slices.Contains(allowed, raw) {
 		return raw != ""
 	}
 	if !c.Native() {
 		return false
 	}
 	host, rest, ok := cutLoopback(raw)
-	return ok && slices.ContainsFunc(c.Metadata.RedirectURIs, func(registered string) bool {
+	return ok && slices.ContainsFunc(allowed, func(registered string) bool {
 		h, r, ok := cutLoopback(registered)
 		return ok && h == host && r == rest
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // Step is one question that a person may owe an answer to before a code is
@@ -55,7 +56,7 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	question := q.org
 	question.Picked = f.OrganizationID
 	id, slug, err := question.Named()
-	if err != nil {
+	if err != nil && !errors.Is(err, identity.ErrOrganizationDenied) { // that is told to who has signed in, by settle
 		return j, organizationError(err)
 	}
 	if browser.IsZero() {
@@ -146,8 +147,11 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	} else if err != nil {
 		return nil, nil, err
 	}
-	if !f.SpentAt.IsZero() || !p.now().Before(f.ExpiresAt) {
-		return nil, nil, p.flowExpired(f, c)
+	if !f.SpentAt.IsZero() {
+		return nil, nil, flowPage("flow_finished", c, f.RedirectURI)
+	}
+	if !p.now().Before(f.ExpiresAt) {
+		return nil, nil, flowPage("flow_expired", c, f.RedirectURI)
 	}
 	if err := p.takeFlow(w, r, f, c); err != nil {
 		return nil, nil, err
@@ -165,18 +169,18 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 
 // home is where a person can start again with the client, of which redirectURI is known
 // if it is not "": it tells which of the client's places they came from. "" if it has
-// no such place.
+// no such place: a program on the person's device has no address to go to.
 func (c *client) home(redirectURI string) string {
 	for _, uri := range []string{c.Metadata.InitiateLoginURI, c.Metadata.ClientURI} {
 		if uri != "" {
 			return uri
 		}
 	}
-	if u, err := url.Parse(redirectURI); err == nil && slices.Contains(c.origins, u.Scheme+"://"+u.Host) {
+	if u, err := url.Parse(redirectURI); err == nil && slices.Contains(c.homes, u.Scheme+"://"+u.Host) {
 		return u.Scheme + "://" + u.Host
 	}
-	if len(c.origins) > 0 {
-		return c.origins[0]
+	if len(c.homes) > 0 {
+		return c.homes[0]
 	}
 	return ""
 }
@@ -186,36 +190,44 @@ func (c *client) home(redirectURI string) string {
 // cookie came back is open, and from then on not dropped for others.
 func (p *Provider) takeFlow(answer http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
 	if f.BrowserHash.IsZero() && answer != nil {
-		return p.bind(answer, r, f)
+		return p.bind(answer, r, f, c)
 	}
 	browser := p.sessions.Browser(r)
-	if browser.IsZero() || f.BrowserHash != browser {
-		return &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
+	switch {
+	case browser.IsZero():
+		return flowPage("missing_cookie", c, f.RedirectURI)
+	case f.BrowserHash != browser:
+		return flowPage("flow_elsewhere", c, f.RedirectURI)
 	}
 	if !f.OpenedAt.IsZero() {
 		return nil
 	}
 	err := p.store.OpenFlow(r.Context(), f.IDHash, browser)
 	if errors.Is(err, storage.ErrSpent) {
-		return p.flowExpired(f, c)
+		return flowPage("flow_expired", c, f.RedirectURI)
 	}
 	return err
 }
 
-// flowExpired is the page about a flow that has ended, with a way to start again.
-func (p *Provider) flowExpired(f *storage.Flow, c *client) error {
-	return &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: c.home(f.RedirectURI), BackLabel: "Start again at " + c.Name()}
+// flowPage is the page about a flow that this browser cannot go on with, with the way to
+// the client.
+func flowPage(code string, c *client, redirectURI string) *web.Error {
+	label := "Start again at "
+	if code == "flow_finished" {
+		label = "Go to "
+	}
+	return &web.Error{Status: http.StatusBadRequest, Code: code, BackURL: c.home(redirectURI), BackLabel: label + c.Name()}
 }
 
 // bind gives a flow that came by POST to the first browser that follows its redirect.
-func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow) error {
+func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
 	browser, err := p.sessions.Ensure(w, r)
 	if err != nil {
 		return err
 	}
 	err = p.store.BindFlow(r.Context(), f.IDHash, browser, p.now().Add(-bindWithin))
 	if errors.Is(err, storage.ErrSpent) {
-		return &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere"}
+		return flowPage("flow_elsewhere", c, f.RedirectURI)
 	}
 	f.BrowserHash = browser
 	return err
@@ -224,13 +236,16 @@ func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow)
 // Journey is the journey of ?flow= for the pages of the steps: what this browser
 // is asked for, and how far it is. Its errors are pages, ready to return.
 func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
-	f, q, err := p.reopen(nil, r, r.URL.Query().Get("flow"))
+	token := r.URL.Query().Get("flow")
+	f, q, err := p.reopen(nil, r, token)
 	if err != nil {
-		return nil, asPage(err)
+		return nil, asPage(err, token)
 	}
 	j, err := p.journey(r, q, f, f.BrowserHash)
-	if err != nil {
-		return nil, asPage(err)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" {
+		return nil, p.deniedPage(q, j, token, e)
+	} else if err != nil {
+		return nil, asPage(err, token)
 	}
 	return j, p.keep(r.Context(), j)
 }
@@ -244,10 +259,17 @@ func (p *Provider) keep(ctx context.Context, j *storage.Journey) error {
 }
 
 // asPage shows an error of the protocol to a person: the pages of the steps do
-// not answer clients.
-func asPage(err error) error {
+// not answer clients. From the page they go to where the client is answered.
+func asPage(err error, token string) error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return &web.Error{Status: e.status(), Code: e.Code, Message: e.Description, Err: e.Err}
+		page := &web.Error{Status: e.status(), Code: e.Code, Message: e.Description, Err: e.Err}
+		if _, _, ours := templates.ErrorText(e.Code); !ours {
+			page.Code = "invalid_request"
+		}
+		if e.status() < 500 {
+			page.BackURL, page.BackLabel = flowURL(token), "Go on"
+		}
+		return page
 	}
 	return err
 }

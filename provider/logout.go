@@ -67,7 +67,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
 		page.AppName = l.client.Name()
 	}
 	if l.to != "" {
-		web.AllowFormAction(w, l.to)
+		web.OmitFormAction(w)
 	}
 	return p.web.Page(w, http.StatusOK, page)
 }
@@ -94,7 +94,11 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	browser := p.sessions.Browser(r)
-	if browser.IsZero() { // a second click: the first one has taken the cookie
+	v, err := p.visitor(r, browser)
+	if err != nil {
+		return err
+	}
+	if v == nil { // a second click: the first one has ended the session
 		return p.signedOut(w, r, l)
 	}
 	if !p.sessions.VerifyCSRF(browser, logoutPurpose, form.Get("csrf")) {
@@ -108,6 +112,29 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	return p.signedOut(w, r, l)
+}
+
+// offerSignOut gives the pages of h's refusals what the person came for: whatever is wrong
+// with the request, who is signed in can sign out.
+func (p *Provider) offerSignOut(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		e, ok := errors.AsType[*web.Error](err)
+		if !ok || e.Status >= http.StatusInternalServerError {
+			return err
+		}
+		browser := p.sessions.Browser(r)
+		v, visitErr := p.visitor(r, browser)
+		if visitErr != nil || v == nil { // the refusal itself is still worth telling
+			return err
+		}
+		offer := *e
+		offer.Advice = "You are still signed in here. Sign out, or go back to the app. If it happens again, tell the people who run the app, and give them the request id."
+		offer.Account = templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}
+		offer.Action = &templates.ErrorAction{ID: "logout-yes", Label: "Sign out", URL: pathLogout,
+			Form: map[string]string{"csrf": p.sessions.CSRFToken(browser, logoutPurpose), "answer": "yes"}}
+		return &offer
+	}
 }
 
 // readLogout checks who asks and where the browser may go. A redirect URI that is
@@ -137,8 +164,15 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 	if uri == "" {
 		return l, nil
 	}
-	if l.client == nil || !slices.Contains(l.client.Metadata.PostLogoutRedirectURIs, uri) {
-		return nil, page("invalid_post_logout_redirect_uri", "The post_logout_redirect_uri is not registered for the client that id_token_hint or client_id names.")
+	switch {
+	case l.client == nil && id == "":
+		return nil, page("missing_client", "A post_logout_redirect_uri needs an id_token_hint for one client, signed with a key that is not revoked, or a client_id.")
+	case l.client == nil:
+		return nil, page("unknown_client", "No enabled client has the client_id that the request or its id_token_hint names.")
+	case !l.client.matchPostLogout(uri):
+		return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_post_logout_redirect_uri",
+			Message: "The post_logout_redirect_uri is not registered for the client that id_token_hint or client_id names.",
+			BackURL: l.client.home(""), BackLabel: "Back to " + l.client.Name()}
 	}
 	t := target{uri: uri}
 	l.to = uri

@@ -132,33 +132,54 @@ func testLogoutsThatGoNowhere(t *testing.T, p *peers) {
 	swapped := harness.Claims(t, hint)
 	swapped["iss"], swapped["aud"] = "web", p.Issuer
 	const uri, token = "page:invalid_post_logout_redirect_uri", "page:invalid_id_token_hint"
+	const unnamed, unknown = "page:missing_client", "page:unknown_client"
 	for name, tc := range map[string]struct{ target, want string }{
-		"unregistered":         {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/elsewhere"), uri},
-		"a query added":        {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerOut+"?foo=bar"), uri},
-		"a fragment added":     {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerOut+"#x"), uri},
-		"another client's":     {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "http://localhost:5001/"), uri},
-		"a redirect URI":       {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerRedirect), uri},
-		"javascript:":          {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "javascript:alert(1)"), uri},
-		"no hint":              {logoutURL("post_logout_redirect_uri", peerOut, "state", "x"), uri},
-		"unknown client":       {logoutURL("client_id", "nobody", "post_logout_redirect_uri", peerOut), uri},
-		"alg none":             {logoutURL("id_token_hint", unsigned(t, claims), "post_logout_redirect_uri", peerOut), token},
-		"signed by the client": {logoutURL("id_token_hint", p.jws(t, "RS256", "JWT", swapped), "post_logout_redirect_uri", peerOut), token},
-		"signature cut off":    {logoutURL("id_token_hint", hint[:strings.LastIndex(hint, ".")+1], "post_logout_redirect_uri", peerOut), token},
-		"nonsense":             {logoutURL("id_token_hint", "x"), token},
-		"another client's id":  {logoutURL("id_token_hint", hint, "client_id", "other", "post_logout_redirect_uri", peerOut), token},
-		"repeated":             {logoutURL("id_token_hint", hint) + "&post_logout_redirect_uri=" + url.QueryEscape(peerOut) + "&post_logout_redirect_uri=x", "page:invalid_request"},
+		"unregistered":          {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/elsewhere"), uri},
+		"a query added":         {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerOut+"?foo=bar"), uri},
+		"a fragment added":      {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerOut+"#x"), uri},
+		"another client's":      {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "http://localhost:5001/"), uri},
+		"a redirect URI":        {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", peerRedirect), uri},
+		"javascript:":           {logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "javascript:alert(1)"), uri},
+		"no hint":               {logoutURL("post_logout_redirect_uri", peerOut, "state", "x"), unnamed},
+		"no hint, unregistered": {logoutURL("post_logout_redirect_uri", "https://evil.example/"), unnamed},
+		"empty client_id":       {logoutURL("client_id", "", "post_logout_redirect_uri", peerOut), unnamed},
+		"unknown client":        {logoutURL("client_id", "nobody", "post_logout_redirect_uri", peerOut), unknown},
+		"alg none":              {logoutURL("id_token_hint", unsigned(t, claims), "post_logout_redirect_uri", peerOut), token},
+		"signed by the client":  {logoutURL("id_token_hint", p.jws(t, "RS256", "JWT", swapped), "post_logout_redirect_uri", peerOut), token},
+		"signature cut off":     {logoutURL("id_token_hint", hint[:strings.LastIndex(hint, ".")+1], "post_logout_redirect_uri", peerOut), token},
+		"nonsense":              {logoutURL("id_token_hint", "x"), token},
+		"another client's id":   {logoutURL("id_token_hint", hint, "client_id", "other", "post_logout_redirect_uri", peerOut), token},
+		"repeated":              {logoutURL("id_token_hint", hint) + "&post_logout_redirect_uri=" + url.QueryEscape(peerOut) + "&post_logout_redirect_uri=x", "page:invalid_request"},
 	} {
 		page := b.Get(t, tc.target)
 		if got := outcome(page); got != tc.want || page.Status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want %s", name, page.Status, got, tc.want)
 		}
+		if !strings.Contains(page.Body, "You are still signed in here.") || !strings.Contains(page.Body, harness.Bob.Email) {
+			t.Errorf("%s: the page does not say who is signed in", name)
+		}
 		if !p.in(t, b) {
 			t.Fatalf("%s: signed out", name)
 		}
+		// Nobody is signed in: the rules for where to go are the same, and there is nothing to sign out of.
+		page = p.Browser(t).Get(t, tc.target)
+		if got := outcome(page); got != tc.want || strings.Contains(page.Body, "still signed in") || strings.Contains(page.Body, `id="logout-yes"`) {
+			t.Errorf("%s, nobody signed in: %s", name, got)
+		}
 	}
-	// Nobody is signed in: the rules for where to go are the same.
-	if got := outcome(p.Browser(t).Get(t, logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "https://evil.example/"))); got != uri {
-		t.Errorf("nobody signed in: %s", got)
+	// Whatever is wrong with the request, the person gets what they came for.
+	for name, target := range map[string]string{
+		"the address":   logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/elsewhere"),
+		"the hint":      logoutURL("id_token_hint", "x", "post_logout_redirect_uri", peerOut),
+		"no client":     logoutURL("post_logout_redirect_uri", peerOut),
+		"the client":    logoutURL("client_id", "nobody", "post_logout_redirect_uri", peerOut),
+		"the parameter": logoutURL("state", "x") + "&state=y",
+	} {
+		b = p.signedIn(t, harness.Bob)
+		out := b.Submit(t, b.Get(t, target).FormWith(t, "answer"))
+		if out.Away != nil || !strings.Contains(out.Body, `id="signed-out"`) || p.in(t, b) {
+			t.Errorf("%s is wrong: signing out on the page ends with %s", name, outcome(out))
+		}
 	}
 }
 

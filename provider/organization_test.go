@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -21,6 +22,7 @@ func TestWhichOrganization(t *testing.T) {
 		o.acme, o.tech = o.id(t, "acme-corp"), o.id(t, "tech-startup")
 		t.Run("named", func(t *testing.T) { testNamedOrganizations(t, o) })
 		t.Run("strangers", func(t *testing.T) { testUnknownIsLikeNotAMember(t, o) })
+		t.Run("ways on", func(t *testing.T) { testDeniedPeopleFindAWay(t, o) })
 		t.Run("picker", func(t *testing.T) { testPicker(t, o) })
 		t.Run("silently", func(t *testing.T) { testSilentLadder(t, o) })
 		t.Run("removed", func(t *testing.T) { testRemovedMember(t, o) })
@@ -167,12 +169,99 @@ func testUnknownIsLikeNotAMember(t *testing.T, o *organizations) {
 			t.Errorf("%s, silently: %s", name, got)
 		}
 	}
-	// The page leads back, and tells the app.
-	_, back, _ := strings.Cut(theirs.Body, `id="back" href="`)
-	back, _, _ = strings.Cut(back, `"`)
-	if !strings.HasPrefix(back, peerRedirect+"?error=access_denied&amp;") || !strings.Contains(back, "state=") || !strings.Contains(back, "iss=") {
-		t.Errorf("the way back is %s", back)
+}
+
+// Who is told that their account is not a member can go back to the app, which is told
+// too, or use another account for the same request.
+func testDeniedPeopleFindAWay(t *testing.T, o *organizations) {
+	follow := func(b *harness.Browser, p *harness.Page, id string) *harness.Page {
+		t.Helper()
+		_, to, _ := strings.Cut(p.Body, `id="`+id+`" href="`)
+		to, _, _ = strings.Cut(to, `"`)
+		if to == "" {
+			t.Fatalf("the page has no %s:\n%s", id, p.Body)
+		}
+		return b.Get(t, html.UnescapeString(to))
 	}
+	for name, tc := range map[string]struct {
+		who    harness.Person
+		client string
+		extra  url.Values
+	}{
+		"another's organization":  {harness.Bob, "web", url.Values{"organization": {"tech-startup"}}},
+		"in none":                 {harness.Admin, "web", url.Values{"scope": {"openid org"}}},
+		"the client's own":        {harness.Admin, "acme", nil},
+		"scope org:slug":          {harness.Bob, "web", url.Values{"scope": {"openid org:tech-startup"}}},
+		"answered by a form post": {harness.Bob, "web", url.Values{"organization": {"tech-startup"}, "response_mode": {"form_post"}}},
+	} {
+		b, rp := o.signedIn(t, tc.who), o.peer(tc.client)
+		r := rp.Authorize(tc.extra)
+		page := b.Get(t, r.URL)
+		if outcome(page) != "page:not_a_member" || !strings.Contains(page.Body, tc.who.Email) {
+			t.Fatalf("%s: %s, want the page that names the account", name, outcome(page))
+		}
+		o.Clock.Advance(time.Second)
+		login := follow(b, page, "switch")
+		if outcome(login) != "at:/login" {
+			t.Fatalf("%s: another account: %s", name, outcome(login))
+		}
+		again := b.Submit(t, login.Form(t, "login"), "email", tc.who.Email, "password", tc.who.Password)
+		if outcome(again) != "page:not_a_member" {
+			t.Errorf("%s: the same account: %s", name, outcome(again))
+		}
+		o.Clock.Advance(time.Second)
+		login = follow(b, again, "switch")
+		page = b.Submit(t, login.Form(t, "login"), "email", harness.Alice.Email, "password", harness.Alice.Password)
+		if outcome(page) == "at:/org" {
+			page = b.Submit(t, page.FormWith(t, "organization"), "organization", "acme-corp")
+		}
+		if formPost := tc.extra.Get("response_mode") == "form_post"; !formPost && outcome(page) != "code" || formPost && page.FormWith(t, "code").Values.Get("state") != r.State {
+			t.Errorf("%s: a member ends with %s", name, outcome(page))
+		}
+		back := follow(b, o.become(t, b, tc.who).Get(t, rp.Authorize(tc.extra).URL), "back")
+		if tc.extra.Get("response_mode") == "form_post" {
+			if got := back.FormWith(t, "error").Values; got.Get("error") != "access_denied" || got.Get("iss") != o.Issuer {
+				t.Errorf("%s: the app is told %v", name, got)
+			}
+			continue
+		}
+		if q := back.Away.Query(); q.Get("error") != "access_denied" || q.Get("state") == "" || q.Get("iss") != o.Issuer || !strings.Contains(q.Get("error_description"), "belong") {
+			t.Errorf("%s: the app is told %s", name, back.Away)
+		}
+	}
+	// Removed while the request was under way: each page of its way says the same.
+	b, rp := o.signedIn(t, harness.Bob), o.peer("other")
+	waiting := b.Get(t, rp.Authorize(url.Values{"scope": {"openid org"}, "prompt": {"consent"}}).URL)
+	if outcome(waiting) != "at:/consent" {
+		t.Fatalf("asked to consent: %s", outcome(waiting))
+	}
+	bob := o.person(t, harness.Bob)
+	if err := o.App.Identity.RemoveMember(t.Context(), identity.Operator(), o.acme, bob); err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range map[string]*harness.Page{
+		"reloaded":    b.Get(t, waiting.URL.String()),
+		"answered":    b.Submit(t, waiting.Form(t, "consent"), "answer", "allow"),
+		"not you?":    b.Submit(t, waiting.FormWith(t, "switch"), "switch", "1"),
+		"at the door": b.Get(t, "/login?flow="+waiting.URL.Query().Get("flow")),
+	} {
+		if outcome(page) != "page:not_a_member" || page.Status != http.StatusForbidden || !strings.Contains(page.Body, `id="switch"`) {
+			t.Errorf("removed, %s: %d %s", name, page.Status, outcome(page))
+		}
+	}
+	if err := o.App.Identity.AddMember(t.Context(), identity.Operator(), o.acme, bob, storage.RoleMember); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// become signs another person in in b.
+func (o *organizations) become(t testing.TB, b *harness.Browser, who harness.Person) *harness.Browser {
+	t.Helper()
+	page := b.Get(t, "/login")
+	if page = b.Submit(t, page.Form(t, "login"), "email", who.Email, "password", who.Password); !strings.Contains(page.Body, who.Email) {
+		t.Fatalf("%s cannot sign in: %d at %s", who.Email, page.Status, page.URL)
+	}
+	return b
 }
 
 func testPicker(t *testing.T, o *organizations) {

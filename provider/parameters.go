@@ -47,6 +47,7 @@ var parameters = []parameter{
 	{name: "id_token_hint"}, // what it says is stored, not the token
 	{name: "flow"},
 	{name: "cancel"},
+	{name: "switch"},
 }
 
 // repeatable are the names of the parameters that may occur more than once.

@@ -146,6 +146,6 @@ func (p *Provider) Mount(rt *web.Router) {
 
 	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorize))), http.MethodGet)
 	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorizePost))), http.MethodPost)
-	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.endSession)), http.MethodGet)
-	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.endSessionPost)), http.MethodPost)
+	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.offerSignOut(p.endSession))), http.MethodGet)
+	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.offerSignOut(p.endSessionPost))), http.MethodPost)
 }

@@ -34,6 +34,7 @@ clients:
     secret: one_uri_secret_for_redirect_tests
   - client_id: web-loopback
     redirect_uris: ["http://127.0.0.1:9000/cb", "http://[::1]:9000/cb"]
+    post_logout_redirect_uris: ["http://127.0.0.1:9000/out"]
     skip_consent: true
     secret: loopback_secret_for_redirect_tests
   - client_id: native
@@ -44,6 +45,7 @@ clients:
       - https://127.0.0.1/tls
       - http://localhost/name
       - com.example.app:/cb
+    post_logout_redirect_uris: ["http://127.0.0.1/out", "http://[::1]:7000/out?a=1", "http://localhost/out", "com.example.app:/out"]
     skip_consent: true
     secret: native_secret_for_redirect_tests
   - client_id: disabled
@@ -142,6 +144,7 @@ func TestOnlyARegisteredRedirectURIIsEverRedirectedTo(t *testing.T) {
 		}
 		t.Run("none", func(t *testing.T) { redirectURIIsRequired(t, s, b) })
 		t.Run("native", func(t *testing.T) { loopbackPorts(t, s, b) })
+		t.Run("after signing out", func(t *testing.T) { loopbackPortsAfterLogout(t, s) })
 		t.Run("errors stay", func(t *testing.T) { errorsStayHere(t, s, b) })
 	})
 }
@@ -218,6 +221,37 @@ func loopbackPorts(t *testing.T, s *harness.Server, b *harness.Browser) {
 		got := p.Away != nil && strings.HasPrefix(p.Away.String(), tc.uri) && p.Away.Query().Get("code") != ""
 		if got != tc.ok || (!tc.ok && errorShown(p) != "invalid_redirect_uri") {
 			t.Errorf("%s may be answered at %s: %v (%d %q, away %v), want %v", tc.client, tc.uri, got, p.Status, errorShown(p), p.Away, tc.ok)
+		}
+	}
+}
+
+// A native app listens on any port for the answer to a logout too (RFC 8252, section 7.3).
+func loopbackPortsAfterLogout(t *testing.T, s *harness.Server) {
+	b := s.Browser(t)
+	for _, tc := range []struct {
+		client, uri string
+		ok          bool
+	}{
+		{"native", "http://127.0.0.1/out", true},
+		{"native", "http://127.0.0.1:51004/out", true},
+		{"native", "http://127.0.0.1:1/out", true},
+		{"native", "http://[::1]:51004/out?a=1", true},
+		{"native", "http://[::1]/out?a=1", true},
+		{"native", "http://localhost/out", true},
+		{"native", "com.example.app:/out", true},
+		{"native", "http://127.0.0.1:51004/out2", false},
+		{"native", "http://127.0.0.1:51004/cb", false},
+		{"native", "http://127.0.0.1:0/out", false},
+		{"native", "http://127.0.0.1:80@evil.example/out", false},
+		{"native", "http://[::1]:51004/out", false},
+		{"native", "http://localhost:51004/out", false},
+		{"native", "https://127.0.0.1:51004/out", false},
+		{"web-loopback", "http://127.0.0.1:9000/out", true},
+		{"web-loopback", "http://127.0.0.1:9001/out", false},
+	} {
+		p := b.Get(t, "/oauth2/logout?"+url.Values{"client_id": {tc.client}, "post_logout_redirect_uri": {tc.uri}, "state": {"x"}}.Encode())
+		if got := p.Away != nil && strings.HasPrefix(p.Away.String(), tc.uri) && p.Away.Query().Get("state") == "x"; got != tc.ok {
+			t.Errorf("%s is left for %s: %v (%d %q, away %v), want %v", tc.client, tc.uri, got, p.Status, errorShown(p), p.Away, tc.ok)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func TestARevokedKeyIsOutOnEveryNode(t *testing.T) {
 			t.Errorf("logout with a hint of the key ends at %s", outcome(page))
 		}
 		page = b.Get(t, logoutURL("id_token_hint", withKey.IDToken, "post_logout_redirect_uri", peerOut))
-		if got := outcome(page); got != "page:invalid_post_logout_redirect_uri" {
+		if got := outcome(page); got != "page:missing_client" {
 			t.Errorf("logout with nothing but a hint of the key: %s", got)
 		}
 

@@ -71,6 +71,6 @@ func (p *Provider) sendTo(w http.ResponseWriter, t target, params ...param) erro
 	for _, p := range t.complete(p.issuer, params) {
 		page.Params[p.name] = p.value
 	}
-	web.AllowFormAction(w, t.uri)
+	web.OmitFormAction(w)
 	return p.web.Page(w, http.StatusOK, page)
 }

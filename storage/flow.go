@@ -226,6 +226,18 @@ func (s *Store) BindFlow(ctx context.Context, idHash, browser secret.Hash, since
 	return fault("bind a flow", err)
 }
 
+// MoveFlows gives the live flows of a browser whose session has ended to the token that
+// the browser has from now on, without what the person had answered in them. It reports
+// whether there were any.
+func (s *Store) MoveFlows(ctx context.Context, from, to secret.Hash) (bool, error) {
+	if from.IsZero() {
+		return false, nil
+	}
+	n, err := s.exec(ctx, `UPDATE flows SET browser_hash = ?, user_id = NULL, organization_id = NULL, consent = ''
+		WHERE browser_hash = ? AND spent_at IS NULL AND expires_at > ?`, to, from, usec(s.clock()))
+	return n > 0, fault("move flows", err)
+}
+
 // ChooseOrganization records what the person picked within a live flow. An
 // earlier consent of the flow was for another organization and is dropped.
 func (s *Store) ChooseOrganization(ctx context.Context, idHash, browser secret.Hash, organization uuid.UUID) error {

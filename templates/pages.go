@@ -94,6 +94,7 @@ type Consent struct {
 	Account          Account
 	SwitchAction     string // POST here (csrf) signs in as somebody else; "" hides "Not you?"
 	SwitchCSRF       string // its csrf where that differs from CSRF
+	SignsIn          bool   // the app asks who the person is: the scope openid
 	Scopes           []Scope
 	GrantedCount     int    // how many more scopes were allowed before and are not asked again
 	RememberUntil    string // a date in words, "21 May 2027"; "" when nothing will be remembered
@@ -140,7 +141,21 @@ type Error struct {
 	Developer string // the cause, for the app's developers; lines are kept; never a secret
 	BackURL   string // "" leaves the link out
 	BackLabel string // "" says "Go back"
+	Action    *ErrorAction
+	Account   Account // who is signed in; zero leaves it out
 }
+
+// ErrorAction is what a person can do about an error, besides going back: a link, or a
+// button that posts.
+type ErrorAction struct {
+	ID    string
+	Label string
+	URL   string
+	Form  map[string]string // the fields to post, csrf among them; nil for a link
+}
+
+// IsGood reports an end that is none of a failure.
+func (p Error) IsGood() bool { return p.Code == "flow_finished" }
 
 func (p Error) page() (string, string) { return "error", p.FirstSentence() }
 
@@ -184,7 +199,7 @@ func (p SignedOut) page() (string, string) { return "signedout", "You are signed
 
 // FormPost carries an authorization response to the app (OAuth 2.0 Form Post
 // Response Mode). It submits itself by a script of its own and has a button for
-// browsers without. The app's origin must be in the response's form-action.
+// browsers without. Its response must be without form-action.
 type FormPost struct {
 	Action  string // the redirect URI, http or https
 	Params  map[string]string

@@ -55,15 +55,19 @@ var failures = map[string]failure{
 	"missing_nonce":                    {"The nonce is missing from the request.", tellApp},
 	"invalid_request_uri":              {"The request address is not valid or has expired.", tellApp},
 	"invalid_id_token_hint":            {"The ID token hint is not valid.", tellApp},
-	"invalid_post_logout_redirect_uri": {"The address to return to after signing out is not registered for this app.", "You are still signed in. Go back to the app and try again. If it happens again, tell the people who run the app, and give them the request id."},
+	"invalid_post_logout_redirect_uri": {"The address to return to after signing out is not registered for this app.", tellApp},
+	"missing_client":                   {"It is not known which app this request came from.", tellApp},
 
 	// Answers to a person.
 	"access_denied":   {"Access was refused.", "Nothing was shared with the app. Go back to it if you want to try again."},
-	"not_a_member":    {"This account cannot sign in to this app.", "The app belongs to an organization that this account is not a member of. Ask the organization for an invitation, or sign in with another account."},
+	"not_a_member":    {"This account cannot sign in to this app.", "It is not a member of the organization that the app needs. Use another account, or ask the organization for an invitation."},
+	"login_required":  {"The app asked for another account.", "Go on, and the app is told that somebody else is signed in here."},
 	"flow_expired":    {"This sign-in took too long and has expired.", startOver},
+	"flow_finished":   {"This sign-in is finished.", "There is nothing more to do here. Go on in the app. If it does not know you there, sign in again from it."},
 	"flow_elsewhere":  {"This sign-in was started in another browser. Please start again.", startOver},
+	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Allow cookies for this site, then start again. If you came by a link from another browser or device, go on there."},
 	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
-	"csrf":            {"This page is out of date.", "Nothing was changed. Go back, reload the page, and send it again. If it happens again, allow cookies for this site."},
+	"csrf":            {"This page is out of date.", "Nothing was changed. Go back, reload the page, and send it again. If it happens again, start again from where you came."},
 
 	// Accounts.
 	"registration_closed":  {"Accounts here are made by your administrator.", "Ask them for one, or sign in if you have an account already."},

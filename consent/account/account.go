@@ -132,8 +132,8 @@ func (p *Pages) form(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.Sessions.VerifyCSRF(p.Sessions.Browser(r), actAccount, form.Get("csrf")) {
-		return nil, &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	if err := login.CheckForm(p.Sessions, p.Sessions.Browser(r), actAccount, form.Get("csrf"), "/account"); err != nil {
+		return nil, err
 	}
 	return form, nil
 }

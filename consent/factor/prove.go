@@ -58,7 +58,7 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form, err := p.form(r, v)
-	if errors.Is(err, errStale) && (v.seen == nil || !v.owed.Owes()) {
+	if errors.Is(err, login.ErrStale) && (v.seen == nil || !v.owed.Owes()) {
 		return web.SeeOther(w, r, v.signIn()) // signed out, or another tab was faster; nothing is done here
 	}
 	switch {

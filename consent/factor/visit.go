@@ -157,7 +157,7 @@ func (p *Pages) step(v *visit) templates.Step {
 // send answers with a page; from it the way may lead to the app directly.
 func (p *Pages) send(w http.ResponseWriter, v *visit, status int, page templates.Page) error {
 	if v.journey != nil {
-		web.AllowFormAction(w, v.journey.RedirectURI)
+		web.OmitFormAction(w)
 	}
 	return p.web.Page(w, status, page)
 }
@@ -168,12 +168,8 @@ func (p *Pages) form(r *http.Request, v *visit) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.sessions.VerifyCSRF(v.browser, v.purpose(), form.Get("csrf")) {
-		return nil, errStale
+	if err := login.CheckForm(p.sessions, v.browser, v.purpose(), form.Get("csrf"), v.page("/login/factor")); err != nil {
+		return nil, err
 	}
 	return form, nil
 }
-
-// errStale: the form was not made for this browser as it is now. Mostly another
-// tab was faster.
-var errStale = &web.Error{Status: http.StatusForbidden, Code: "csrf"}

@@ -38,10 +38,14 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	return p.web.Page(w, http.StatusOK, page)
 }
 
-// logout ends the session of this browser. Who has no cookie is out already.
+// logout ends the session of this browser. Who has none is out already.
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	v := visit{browser: p.sessions.Browser(r)}
-	if v.browser.IsZero() {
+	here, err := p.present(r)
+	if err != nil {
+		return err
+	}
+	if here == nil { // a second click: the first one has ended the session
 		return web.SeeOther(w, r, "/")
 	}
 	if _, err := p.form(r, v, actLogout); err != nil {

@@ -105,8 +105,8 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 	if register {
 		purpose = tokenPurpose(actInvited, g.token)
 	}
-	if !p.sessions.VerifyCSRF(g.browser, g.purpose(purpose), form.Get("csrf")) {
-		return errStale
+	if err := CheckForm(p.sessions, g.browser, g.purpose(purpose), form.Get("csrf"), g.back()); err != nil {
+		return err
 	}
 	if register {
 		return p.registerInvited(w, r, g, form)

@@ -201,21 +201,26 @@ func (p *Pages) form(r *http.Request, v visit, act string) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.sessions.VerifyCSRF(v.browser, v.purpose(act), form.Get("csrf")) {
-		return nil, errStale
+	again := r.URL.RequestURI()
+	switch {
+	case v.journey != nil:
+		again = v.next()
+	case act == actPasskey:
+		again = v.path("/login")
+	case act == actLogout:
+		again = "/"
+	}
+	if err := CheckForm(p.sessions, v.browser, v.purpose(act), form.Get("csrf"), again); err != nil {
+		return nil, err
 	}
 	return form, nil
 }
-
-// errStale: the form was not made for this browser as it is now. Mostly another
-// tab signed in meanwhile.
-var errStale = &web.Error{Status: http.StatusForbidden, Code: "csrf"}
 
 // send answers with a form that serves a flow: from it the way may lead to the app
 // directly.
 func (p *Pages) send(w http.ResponseWriter, v visit, status int, page templates.Page) error {
 	if v.journey != nil {
-		web.AllowFormAction(w, v.journey.RedirectURI)
+		web.OmitFormAction(w)
 	}
 	return p.web.Page(w, status, page)
 }

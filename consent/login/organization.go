@@ -39,7 +39,7 @@ func (p *Pages) showOrganizations(w http.ResponseWriter, r *http.Request) error 
 	page := organizationPage(choices)
 	page.Flow, page.CSRF, page.CancelURL = v.flow, p.sessions.CSRFToken(v.browser, v.purpose(actOrg)), v.cancel()
 	page.AppName, page.Query = v.journey.Client.Name(), cut(r.URL.Query().Get("q"))
-	web.AllowFormAction(w, v.journey.RedirectURI)
+	web.OmitFormAction(w)
 	return p.web.Page(w, http.StatusOK, page)
 }
 

@@ -80,7 +80,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 // overtaken reports whether a form is out of date because another tab has signed in
 // for the flow meanwhile: there is nothing more to do here.
 func (v visit) overtaken(err error) bool {
-	return errors.Is(err, errStale) && v.journey != nil && !(Identify{}).Pending(v.journey)
+	return errors.Is(err, ErrStale) && v.journey != nil && !(Identify{}).Pending(v.journey)
 }
 
 // enter signs a person in in this browser: whose known device it is not, they are

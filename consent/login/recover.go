@@ -84,7 +84,7 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.resetGone(err)
 	}
-	return p.web.Page(w, http.StatusOK, p.resetPage(v, u.User))
+	return p.sendLinkPage(w, http.StatusOK, p.resetPage(v, u.User))
 }
 
 func (p *Pages) resetPage(v visit, u *storage.User) templates.Reset {
@@ -113,7 +113,7 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
 		page := p.resetPage(v, u.User)
 		page.Password.Error = sentences(faults)["password"]
-		return p.web.Page(w, http.StatusUnprocessableEntity, page)
+		return p.sendLinkPage(w, http.StatusUnprocessableEntity, page)
 	}
 	if err != nil {
 		return p.resetGone(err)

@@ -42,6 +42,13 @@ func (p *Pages) linkForm(r *http.Request, v visit, act string) (url.Values, erro
 	return p.form(r, v, tokenPurpose(act, v.query.Get("token")))
 }
 
+// sendLinkPage answers with a page behind a mailed link. Its form may lead on through the
+// flow that the link was asked for in, up to the app.
+func (p *Pages) sendLinkPage(w http.ResponseWriter, status int, page templates.Page) error {
+	web.OmitFormAction(w)
+	return p.web.Page(w, status, page)
+}
+
 // linkGone is the page for a link that was used, has expired or never was one.
 // Which is not told; what to do now is the same.
 func linkGone(err error, code, again, label string) error {
@@ -67,7 +74,7 @@ func (p *Pages) showVerify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.web.Page(w, http.StatusOK, p.verifyPage(v, token, about, presentUser(here)))
+	return p.sendLinkPage(w, http.StatusOK, p.verifyPage(v, token, about, presentUser(here)))
 }
 
 // verifyPage is the page behind the link. Where nobody could be mailed another link,
@@ -106,7 +113,7 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		}
 		page := p.verifyPage(v, token, about, presentUser(here))
 		page.Choose, page.Password.Error = true, sentences(faults)["password"]
-		return p.web.Page(w, http.StatusUnprocessableEntity, page)
+		return p.sendLinkPage(w, http.StatusUnprocessableEntity, page)
 	case errors.Is(err, identity.ErrRegistered):
 		return web.SeeOther(w, r, "/login?notice="+noticeRegistered)
 	case err != nil:

@@ -160,8 +160,8 @@ func (p *Pages) form(r *http.Request, repeatable ...string) (url.Values, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !p.Sessions.VerifyCSRF(p.Sessions.Browser(r), actSetup, form.Get("csrf")) {
-		return nil, &web.Error{Status: http.StatusForbidden, Code: "csrf"}
+	if err := login.CheckForm(p.Sessions, p.Sessions.Browser(r), actSetup, form.Get("csrf"), "/setup"); err != nil {
+		return nil, err
 	}
 	return form, nil
 }

@@ -74,8 +74,9 @@ func (c *cookies) New(r *http.Request, name string) (*sessions.Session, error) {
 	return s, nil
 }
 
-// Save does what Values ask for and sends the cookie: none any more after an end,
-// else a new token. A token that came from outside is never saved under.
+// Save does what Values ask for and sends the cookie: after an end none any more, or a
+// new anonymous token if a flow waits for this browser in another tab; else a new token.
+// A token that came from outside is never saved under.
 func (c *cookies) Save(r *http.Request, w http.ResponseWriter, s *sessions.Session) error {
 	before := tokenHash(s.ID)
 	start, _ := s.Values[startKey].(*storage.SignIn)
@@ -85,7 +86,17 @@ func (c *cookies) Save(r *http.Request, w http.ResponseWriter, s *sessions.Sessi
 		if err := c.end(r.Context(), before, end); err != nil {
 			return err
 		}
+		next := secret.NewToken("")
+		waiting, err := c.rows.MoveFlows(r.Context(), before, tokenHash(next))
+		if err != nil {
+			return err
+		}
 		s.ID = ""
+		if waiting {
+			s.ID, s.Options.MaxAge = next, c.options.MaxAge
+			setCookie(w, sessions.NewCookie(c.name, next, s.Options))
+			return nil
+		}
 		setCookie(w, sessions.NewCookie(c.name, "", s.Options))
 		s.Options.MaxAge = c.options.MaxAge
 		return nil

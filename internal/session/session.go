@@ -197,7 +197,8 @@ func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 }
 
 // SignOut ends the browser's session, if it has one, with its grants that are
-// not offline, and takes the cookie away.
+// not offline, and takes the cookie away. Flows that wait in other tabs go on under a
+// new anonymous token; they ask who is there.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	s := m.cookies.get(r)
 	s.Values[endKey] = ending{storage.EndSignOut, m.requestID(r.Context())}

@@ -27,7 +27,12 @@ type Error struct {
 
 	RetryAfter time.Duration // sent in whole seconds, rounded up; 503 and 429 only
 
-	BackURL, BackLabel string // on pages: where to go on from here
+	// On pages: where to go on from here, what else can be done, who is signed in, and what
+	// to do if that is not what the code always says.
+	BackURL, BackLabel string
+	Action             *templates.ErrorAction
+	Account            templates.Account
+	Advice             string
 }
 
 // Error returns the code, the message and the cause, for the log.
@@ -118,6 +123,7 @@ func (web *Web) fail(w http.ResponseWriter, r *http.Request, err error, answer f
 func (web *Web) errorPage(w http.ResponseWriter, r *http.Request, e Error) {
 	err := web.Page(w, e.Status, templates.Error{
 		Code: e.Code, RequestID: RequestID(r.Context()), Developer: e.Message, BackURL: e.BackURL, BackLabel: e.BackLabel,
+		Action: e.Action, Account: e.Account, Advice: e.Advice,
 	})
 	if err != nil {
 		Annotate(r.Context(), "page_error", err.Error())

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -32,58 +31,16 @@ func securityHeaders(https bool) http.Header {
 	return h
 }
 
-// AllowFormAction lets the forms of this page lead to uri, a redirect URI that was validated before. Chromium and Safari
-// hold every redirect after a form's POST against form-action, so without this the button on the consent page could not
-// end at the app. They hold the app's own redirects against it too: a callback on login.app.example that goes on to
-// app.example would be stopped there. Hence a scheme rather than an origin: any https for an app on https, anything on
-// this machine for one in development there.
+// OmitFormAction takes form-action out of this page's policy: for pages on the way to an app, whose form's POST can end
+// there. Chromium and Safari hold every redirect that follows a POST against form-action, those of the app too: a
+// callback that goes on to a custom scheme or to http would be stopped after the code is spent, and the server cannot
+// know where an app goes on to.
 //
-// Little is lost. form-action is the second line behind templates that escape every value, so that nobody can put a form
-// into a page; and what our own forms post goes to ourselves.
-func AllowFormAction(w http.ResponseWriter, uri string) {
-	sources := cspSources(uri)
-	if sources == "" {
-		return
-	}
+// Little is lost. form-action is the second line behind templates that escape every value, so that no stranger can put a
+// form into a page; and what our own forms post goes to ourselves.
+func OmitFormAction(w http.ResponseWriter) {
 	h := w.Header()
-	policy := h.Get(csp)
-	if strings.Contains(policy+";", formAction+" "+sources+";") {
-		return
-	}
-	h.Set(csp, strings.Replace(policy, formAction, formAction+" "+sources, 1))
-}
-
-// cspSources returns the source expressions (CSP level 3 section 2.3.1) for what uri may lead to, "" for none. It refuses
-// anything that could end the directive or add another source.
-func cspSources(uri string) string {
-	const thisMachine = "http://localhost:* http://127.0.0.1:*"
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" {
-		return ""
-	}
-	switch u.Scheme { // lower case by url.Parse, and of letters, digits, "+", "-" and "."
-	case "javascript", "data", "blob", "filesystem", "vbscript", "file", "about":
-		return ""
-	case "http", "https":
-	default:
-		return u.Scheme + ":" // all there is
-	}
-	host, port := u.Hostname(), u.Port()
-	switch {
-	case host == "":
-		return ""
-	case u.Scheme == "https":
-		return "https:"
-	case host == "localhost" || host == "127.0.0.1":
-		return thisMachine
-	case host == "::1" && port != "":
-		return thisMachine + " http://*:" + port // the grammar has no IPv6 addresses; the port still narrows it
-	case strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") != "":
-		return ""
-	case port != "":
-		host += ":" + port
-	}
-	return "http://" + host
+	h.Set(csp, strings.Replace(h.Get(csp), formAction+"; ", "", 1))
 }
 
 // Popup keeps the connection to the window that opened this one, for the routes on the way to an app's code: an app may

@@ -281,11 +281,11 @@ func TestHeadersOfOneResponseDoNotReachTheNext(t *testing.T) {
 		for name := range w.Header() {
 			w.Header().Add(name, "added")
 		}
-		AllowFormAction(w, "https://app.example/cb")
+		OmitFormAction(w)
 	}), "GET")
 	do(rt, request("GET", "/add"))
 	for name, values := range do(rt, request("GET", "/none")).Header() {
-		if len(values) != 1 || strings.Contains(values[0], "added") || strings.Contains(values[0], "https:") {
+		if len(values) != 1 || strings.Contains(values[0], "added") || name == csp && !strings.Contains(values[0], formAction) {
 			t.Errorf("%s = %q", name, values)
 		}
 	}

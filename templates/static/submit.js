@@ -10,6 +10,8 @@ const release = (form) => {
   }
 };
 
+let sent = false;
+
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) {
@@ -17,6 +19,7 @@ for (const form of document.querySelectorAll("form[method=post]")) {
       return;
     }
     form.dataset.sent = "yes";
+    sent = true;
     setTimeout(() => release(form), patience);
     const button = event.submitter;
     if (!button) return;
@@ -28,5 +31,9 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   });
 }
 
-// Coming back by the back button finds the page as it was left.
-addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
+// Coming back by the back button finds the page as it was left. One that has sent its form
+// is out of date, and is asked for anew: by GET, whatever it came by.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && sent) location.replace(location.href);
+  document.querySelectorAll("form[data-sent]").forEach(release);
+});

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,88 +15,163 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// onward is an app whose callback, on localhost, redirects to its home on another
-// origin, 127.0.0.1 with another port.
-func onward(t *testing.T, newServer func(http.Handler) *httptest.Server) (callback, home string) {
+// onwardApp is an app on https whose callbacks redirect on: /http to a page on plain http
+// and another host, /scheme to a program on the device.
+type onwardApp struct {
+	callback, home string // the callbacks' URL up to the last segment, and the page
+
+	mu    sync.Mutex
+	codes []string // that the callbacks were given
+}
+
+const program = "claude-desktop://opened"
+
+func newOnwardApp(t *testing.T) *onwardApp {
 	t.Helper()
-	front := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	app := &onwardApp{}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		w.Write([]byte(`<!doctype html><title>Home</title><p id="home">home</p>`))
 	}))
 	t.Cleanup(front.Close)
-	back := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, front.URL+"/home?"+r.URL.RawQuery, http.StatusFound)
+	back := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		app.mu.Lock()
+		if code := r.FormValue("code"); code != "" {
+			app.codes = append(app.codes, code)
+		}
+		app.mu.Unlock()
+		to := app.home
+		if strings.HasSuffix(r.URL.Path, "/scheme") {
+			to = program
+		}
+		http.Redirect(w, r, to, http.StatusFound)
 	}))
 	t.Cleanup(back.Close)
-	return strings.Replace(back.URL, "127.0.0.1", "localhost", 1) + "/cb", front.URL + "/home"
+	app.home, app.callback = front.URL+"/home", strings.Replace(back.URL, "127.0.0.1", "localhost", 1)+"/cb"
+	return app
 }
 
-// policyClient is a client of clients.yaml that the rest makes web or native.
-func policyClient(id, redirectURI, rest string) string {
+// count is how many codes the app was given.
+func (app *onwardApp) count() int {
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	return len(app.codes)
+}
+
+// policyClient is a client of clients.yaml at the app's callbacks and those that rest adds.
+func policyClient(id string, app *onwardApp, rest string) string {
 	return `
   - client_id: ` + id + `
     client_name: Acme ` + id + `
-    redirect_uris: ["` + redirectURI + `"]
+    redirect_uris: ["` + app.callback + `/http", "` + app.callback + `/scheme"]
+    post_logout_redirect_uris: ["` + app.callback + `/out/http", "` + app.callback + `/out/scheme"]
     grant_types: [authorization_code]
-    scope: openid email
+    scope: openid email org
+    secret: Jc5QkYw0TqS8dM2vR7nXb1LfZ3hAeP9u
     ` + rest + `
 `
 }
 
-// Chromium holds every redirect that follows a form's POST against the page's
-// form-action: ours to the app, and the app's own. From the consent page, and from
-// the login page when nothing else is asked, people must arrive.
+// Chromium holds every redirect that follows a form's POST against the page's form-action:
+// ours to the app, and those that the app goes on with. From every page whose POST can end
+// at an app, people must arrive.
 func TestFormsLeadToTheAppAndBeyond(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{})
-	secure, secureHome := onward(t, httptest.NewTLSServer)
-	plain, plainHome := onward(t, httptest.NewServer)
-	const native = "application_type: native\n    token_endpoint_auth_method: none"
-	loopback, err := url.Parse(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Apply(t, "version: 1\nclients:"+
-		policyClient("https", secure, "secret: Jc5QkYw0TqS8dM2vR7nXb1LfZ3hAeP9u")+
-		policyClient("http", plain, "secret: Xc5QkYw0TqS8dM2vR7nXb1LfZ3hAeP9u")+
-		policyClient("loopback", "http://127.0.0.1/cb", native)+
-		policyClient("scheme", "com.example.app:/cb", native))
-	for _, test := range []struct{ client, redirectURI, home string }{
-		{"https", secure, secureHome},
-		{"http", plain, plainHome},
-		{"loopback", "http://127.0.0.1:" + loopback.Port() + "/cb", plainHome},
+	s, app := harness.Start(t, storage.SQLite, harness.Options{}), newOnwardApp(t)
+	s.Apply(t, "version: 1\nclients:"+policyClient("asks", app, "")+policyClient("trusted", app, "skip_consent: true"))
+	phone := s.Phone(t, harness.Admin)
+	w := &onward{s: s, app: app}
+	for name, lead := range map[string]func(t *testing.T, tab *harness.Tab) (button string){
+		"sign-in": func(t *testing.T, tab *harness.Tab) string {
+			w.authorize(t, tab, "trusted", "scheme", "openid")
+			tab.Fill(t, "#email", harness.Bob.Email)
+			tab.Fill(t, "#password", harness.Bob.Password)
+			return "#login-submit"
+		},
+		"register": func(t *testing.T, tab *harness.Tab) string {
+			w.authorize(t, tab, "trusted", "scheme", "openid")
+			tab.Follow(t, "a#register")
+			tab.Fill(t, "#name", "Nora New")
+			tab.Fill(t, "#email", "nora@example.com")
+			tab.Fill(t, "#password", "nine quiet badgers dig")
+			return "#register-submit"
+		},
+		"second factor": func(t *testing.T, tab *harness.Tab) string {
+			w.authorize(t, tab, "trusted", "scheme", "openid")
+			s.Clock.Advance(time.Minute) // the code that enrolled the app counts once
+			tab.SignIn(t, harness.Admin)
+			tab.Wait(t, "#code")
+			tab.Fill(t, "#code", phone.Code(t))
+			return "#factor-submit"
+		},
+		"organization": func(t *testing.T, tab *harness.Tab) string {
+			w.authorize(t, tab, "trusted", "scheme", "openid org")
+			tab.SignIn(t, harness.Alice)
+			return "button[name=organization][value=tech-startup]"
+		},
+		"consent": func(t *testing.T, tab *harness.Tab) string {
+			w.authorize(t, tab, "asks", "scheme", "openid email")
+			tab.SignIn(t, harness.Bob)
+			return "#allow"
+		},
+		"logout": func(t *testing.T, tab *harness.Tab) string {
+			tab.Open(t, s.Issuer+"/login")
+			tab.SignIn(t, harness.Bob)
+			tab.Open(t, s.Issuer+"/oauth2/logout?"+url.Values{"client_id": {"asks"}, "post_logout_redirect_uri": {app.callback + "/out/scheme"}}.Encode())
+			return "#logout-yes"
+		},
 	} {
-		t.Run(test.client, func(t *testing.T) {
-			tab := harness.Chromium(t)
-			tab.Run(t, security.Enable(), security.SetIgnoreCertificateErrors(true))
-			// The first time from the consent page, then with it remembered from the login page;
-			// native apps are always asked.
-			for _, first := range []bool{true, false} {
-				tab.Open(t, s.RP(test.client, "", test.redirectURI, "openid email").Authorize(url.Values{"prompt": {"login"}}).URL)
-				tab.SignIn(t, harness.Bob)
-				if first || test.client == "loopback" {
-					tab.Follow(t, "#allow")
-				}
-				if got := tab.Location(t); !strings.HasPrefix(got, test.home+"?code=sp_ac_") {
-					t.Errorf("the way ends at %s, want %s\n%q", got, test.home, tab.Complaints())
-				}
-			}
-			if complaints := tab.Complaints(); len(complaints) > 0 {
-				t.Errorf("the browser complains: %q", complaints)
+		t.Run(name, func(t *testing.T) {
+			tab := w.tab(t)
+			button := lead(t, tab)
+			tab.Wait(t, button)
+			tab.Forget()
+			tab.Run(t, chromedp.Click(button, chromedp.ByQuery))
+			// No program takes the URL here: what can be seen is that the browser went for it.
+			if last := lastRedirect(t, tab, program); strings.Contains(last.Failed, "csp") || len(tab.Complaints()) > 0 {
+				t.Errorf("the way to the program ends as %+v, complaints %q", last, tab.Complaints())
 			}
 		})
 	}
-	t.Run("custom scheme", func(t *testing.T) {
-		tab := harness.Chromium(t)
-		tab.Open(t, s.RP("scheme", "", "com.example.app:/cb", "openid email").Authorize(nil).URL)
-		tab.SignIn(t, harness.Bob)
+	t.Run("and back", func(t *testing.T) { testBackFromTheApp(t, w) })
+}
+
+// Coming back from the app sends no second code: neither from a page of ours with a form,
+// nor from the one that posts the answer by itself.
+func testBackFromTheApp(t *testing.T, w *onward) {
+	for _, mode := range []string{"query", "form_post"} {
+		tab := w.tab(t)
+		rp := w.s.RP("asks", "", w.app.callback+"/http", "openid")
+		tab.Open(t, rp.Authorize(url.Values{"response_mode": {mode}, "prompt": {"login consent"}}).URL)
+		tab.SignIn(t, harness.Alice)
 		tab.Wait(t, "#allow")
 		tab.Run(t, chromedp.Click("#allow", chromedp.ByQuery))
-		// No program takes the URL here: what can be seen is that the browser went for it.
-		last := lastRedirect(t, tab, "com.example.app:/cb?code=sp_ac_")
-		if last.Failed == "" || strings.Contains(last.Failed, "csp") || len(tab.Complaints()) > 0 {
-			t.Errorf("the way to the app ends as %+v, complaints %q", last, tab.Complaints())
+		tab.Wait(t, "#home")
+		given := w.app.count()
+		tab.Run(t, chromedp.NavigateBack())
+		tab.Wait(t, "main#error[data-error=flow_finished]")
+		if got := w.app.count(); got != given || len(tab.Complaints()) > 0 {
+			t.Errorf("%s: back from the app sends %d codes more; complaints %q", mode, got-given, tab.Complaints())
 		}
-	})
+	}
+}
+
+// onward is a server and an app that goes on elsewhere.
+type onward struct {
+	s   *harness.Server
+	app *onwardApp
+}
+
+func (w *onward) tab(t *testing.T) *harness.Tab {
+	t.Helper()
+	tab := harness.Chromium(t)
+	tab.Run(t, security.Enable(), security.SetIgnoreCertificateErrors(true))
+	return tab
+}
+
+// authorize opens an authorization request of a client whose callback goes on to onto.
+func (w *onward) authorize(t *testing.T, tab *harness.Tab, client, onto, scope string) {
+	t.Helper()
+	tab.Open(t, w.s.RP(client, "", w.app.callback+"/"+onto, scope).Authorize(nil).URL)
 }
 
 // lastRedirect waits until the tab was redirected to a URL, and that has ended.

@@ -1,0 +1,101 @@
+package consent_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-id/sallyport/internal/harness"
+)
+
+// The heading says what is asked: an app that does not ask who the person is (OpenID
+// Connect Core 1.0, section 3.1.2.1) signs nobody in.
+func testTheConsentHeading(t *testing.T, j *journeys) {
+	b, rp := j.signedIn(t, harness.Bob), j.client("partner")
+	for asked, want := range map[string]string{
+		"openid": "wants to sign you in", "email openid": "wants to sign you in", "email": "wants access to your account",
+		"profile phone": "wants access to your account", "offline_access email": "wants access to your account",
+	} {
+		page := b.Get(t, rp.Authorize(scope(asked)).URL)
+		if _, heading, _ := strings.Cut(page.Body, "<h1>"); !strings.Contains(heading[:strings.Index(heading, "</h1>")], want) {
+			t.Errorf("%s: the heading is %s, want %s", asked, heading[:strings.Index(heading, "</h1>")], want)
+		}
+	}
+}
+
+// Signing out in one tab does not end what waits in another: it asks who is there, and
+// keeps nothing of what the person before had answered.
+func testSignedOutInAnotherTab(t *testing.T, j *journeys) {
+	rp := j.client("partner")
+	for name, signOut := range map[string]func(b *harness.Browser) *harness.Page{
+		"on the start page": func(b *harness.Browser) *harness.Page { return b.Submit(t, b.Get(t, "/").FormWith(t, "csrf")) },
+		"for an app": func(b *harness.Browser) *harness.Page {
+			return b.Submit(t, b.Get(t, "/oauth2/logout").FormWith(t, "answer"), "answer", "yes")
+		},
+		"with an ID token": func(b *harness.Browser) *harness.Page {
+			own := j.client("own")
+			r := own.Authorize(nil)
+			tokens := own.Redeem(t, own.Walk(t, b, r, harness.Bob), r)
+			return b.Get(t, "/oauth2/logout?id_token_hint="+tokens.IDToken)
+		},
+	} {
+		b := j.signedIn(t, harness.Bob)
+		waiting, asked := b.Get(t, rp.Authorize(scope("openid email", "prompt", "consent")).URL), b.Get(t, rp.Authorize(scope("openid", "prompt", "login")).URL)
+		home := b.Get(t, "/").FormWith(t, "csrf")
+		if p := signOut(b); p.Status != http.StatusOK {
+			t.Fatalf("%s: signing out ends with %d %s", name, p.Status, ended(p))
+		}
+		if p := b.Submit(t, home); p.Status != http.StatusOK || ended(p) != "/" {
+			t.Errorf("%s: signing out twice: %d %s", name, p.Status, ended(p))
+		}
+		if p := b.Get(t, "/"); strings.Contains(p.Body, harness.Bob.Email) {
+			t.Errorf("%s: still signed in", name)
+		}
+		if p := b.Submit(t, waiting.Form(t, "consent"), "answer", "allow"); ended(p) != "/login" {
+			t.Errorf("%s: an answer in the other tab ends at %s, want the sign-in page", name, ended(p))
+		}
+		if p := b.Submit(t, asked.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password); ended(p) != "page:csrf" ||
+			!strings.Contains(p.Body, `id="back" href="/oauth2/authorize?flow=`) {
+			t.Errorf("%s: the old form: %s, want a page that leads back into the flow", name, ended(p))
+		}
+		p := logIn(t, b, b.Get(t, waiting.URL.String()), harness.Alice)
+		if ended(p) != "/consent" || !strings.Contains(p.Body, harness.Alice.Email) {
+			t.Fatalf("%s: signed in in the other tab: %s", name, ended(p))
+		}
+		if got := ended(b.Submit(t, p.Form(t, "consent"), "answer", "allow", "remember", "")); got != "code" {
+			t.Errorf("%s: the other tab's flow ends with %s", name, got)
+		}
+		if got := ended(b.Get(t, asked.URL.String())); got != "code" && got != "/consent" {
+			t.Errorf("%s: the third tab's flow is at %s", name, got)
+		}
+	}
+	// A cookie of a browser that nothing waits for goes with its session.
+	b := j.signedIn(t, harness.Bob)
+	b.Submit(t, b.Get(t, "/").FormWith(t, "csrf"))
+	if left := b.HTTP.Jar.Cookies(b.Get(t, "/").URL); slices.ContainsFunc(left, func(c *http.Cookie) bool { return strings.HasSuffix(c.Name, "sp_browser") }) {
+		t.Errorf("after signing out the browser has %v", left)
+	}
+}
+
+// A browser that keeps no cookies is told so, with the way to the app, and not that
+// something is out of date or of another browser.
+func testABrowserWithoutCookies(t *testing.T, j *journeys) {
+	b := j.Browser(t)
+	b.HTTP.Jar = nil
+	for name, p := range map[string]*harness.Page{
+		"an authorization request": b.Get(t, j.client("own").Authorize(nil).URL),
+		"one that asks to consent": b.Get(t, j.client("partner").Authorize(scope("openid email")).URL),
+	} {
+		if ended(p) != "page:missing_cookie" || !strings.Contains(p.Body, `id="back" href="https://app.example"`) {
+			t.Errorf("%s: %s, want the cookie named and the way to the app", name, ended(p))
+		}
+	}
+	for _, path := range []string{"/login", "/register", "/recover"} {
+		form := b.Get(t, path).FormWith(t, "email")
+		p := b.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password)
+		if ended(p) != "page:missing_cookie" || !strings.Contains(p.Body, `id="back" href="`+path+`"`) {
+			t.Errorf("%s: %s, want the cookie named", path, ended(p))
+		}
+	}
+}

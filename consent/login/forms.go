@@ -1,0 +1,35 @@
+package login
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/web"
+)
+
+// SignOutForm returns where a page posts to sign out of this server, and the form's token.
+func SignOutForm(sessions *session.Manager, browser secret.Hash) (action, csrf string) {
+	return "/logout", sessions.CSRFToken(browser, actLogout)
+}
+
+// ErrStale is in the refusal of a form that was not made for this browser as it is now.
+// Mostly another tab signed in or out meanwhile.
+var ErrStale = errors.New("the form is not of this browser as it is now")
+
+// CheckForm refuses a form whose token is not that of this browser and purpose. again is
+// where the page is shown anew, "" for nowhere.
+func CheckForm(sessions *session.Manager, browser secret.Hash, purpose, token, again string) error {
+	if sessions.VerifyCSRF(browser, purpose, token) {
+		return nil
+	}
+	e := &web.Error{Status: http.StatusForbidden, Code: "csrf", Err: ErrStale}
+	if browser.IsZero() { // its cookie was set with the form
+		e.Code = "missing_cookie"
+	}
+	if again != "" {
+		e.BackURL, e.BackLabel = again, "Load the page again"
+	}
+	return e
+}
