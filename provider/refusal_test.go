@@ -57,11 +57,11 @@ var refusalCases = map[string]refusalCase{
 		page := b.Get(t, rp.Authorize(url.Values{"scope": {"openid address"}}).URL)
 		b.Submit(t, page.FormWith(t, "answer"), "answer", "allow")
 		b.Get(t, "/oauth2/authorize?flow="+page.URL.Query().Get("flow"))
-	}, endpoint: "/oauth2/authorize", code: "flow_expired", cause: "sign-in"},
-	"authorize, a flow of another browser": {client: "public", do: func(t *testing.T, p *peers, b *harness.Browser, rp *harness.RP) {
+	}, endpoint: "/oauth2/authorize", code: "flow_finished", cause: "sign-in"},
+	"authorize, a flow without its cookie": {client: "public", do: func(t *testing.T, p *peers, b *harness.Browser, rp *harness.RP) {
 		page := b.Get(t, rp.Authorize(url.Values{"scope": {"openid phone address"}}).URL)
 		p.Browser(t).Get(t, "/oauth2/authorize?flow="+page.URL.Query().Get("flow"))
-	}, endpoint: "/oauth2/authorize", code: "flow_elsewhere", cause: "browser"},
+	}, endpoint: "/oauth2/authorize", code: "missing_cookie", cause: "browser"},
 	"authorize by POST": {client: "pushing", do: func(t *testing.T, _ *peers, b *harness.Browser, rp *harness.RP) {
 		b.Post(t, "/oauth2/authorize", rp.Authorize(url.Values{"scope": {"openid"}}).Params)
 	}, endpoint: "/oauth2/authorize", code: "invalid_request", cause: "must push", redirectURI: peerRedirect, scope: "openid"},
