@@ -12,9 +12,12 @@ import (
 // registryTries is how often a change of the registry is worked out when others change the registry meanwhile.
 const registryTries = 5
 
-// editRegistry makes the change that read returns; nil makes none. read looks at the registry first, and is called again
-// if the registry was changed between what it read and the change.
-func (i *Identity) editRegistry(ctx context.Context, read func() (change func(*storage.RegistryEdit) error, err error)) error {
+// registryChange changes the registry in a transaction.
+type registryChange func(*storage.RegistryEdit) error
+
+// editRegistry makes the change that read returns; nil makes none. read looks at the registry first, and is called
+// again if the registry was changed between what it read and the change.
+func (i *Identity) editRegistry(ctx context.Context, read func() (registryChange, error)) error {
 	for try := 1; ; try++ {
 		seen, err := i.store.Version(ctx, storage.VersionRegistry)
 		if err != nil {
@@ -31,11 +34,12 @@ func (i *Identity) editRegistry(ctx context.Context, read func() (change func(*s
 }
 
 // editClient runs edit on a client as it is now. edit may be called more than once.
-func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string, edit func(*storage.RegistryEdit, *storage.Client) error) error {
+func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string,
+	edit func(*storage.RegistryEdit, *storage.Client) error) error {
 	if err := i.platform(ctx, a); err != nil {
 		return err
 	}
-	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+	return i.editRegistry(ctx, func() (registryChange, error) {
 		c, err := i.Client(ctx, *a, clientID)
 		return func(r *storage.RegistryEdit) error { return edit(r, c) }, err
 	})
@@ -57,11 +61,12 @@ func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.C
 // UpdateClient changes the registration of a client by edit, which may be called more than once and replaces lists
 // rather than changing them. It returns a line for each field that is different now. How a client authenticates stays.
 // Errors: Faults, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
-func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string, edit func(*storage.Metadata) error) (changes []string, err error) {
+func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
+	edit func(*storage.Metadata) error) (changes []string, err error) {
 	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
-	err = i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+	err = i.editRegistry(ctx, func() (registryChange, error) {
 		c, err := i.Client(ctx, a, clientID)
 		if err != nil {
 			return nil, err
@@ -77,7 +82,9 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string, e
 			return nil, err
 		}
 		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
-			return nil, Faults{{Field: "token_endpoint_auth_method", Problem: "cannot change", Remedy: "register another client"}}
+			var faults Faults
+			faults.add("token_endpoint_auth_method", "cannot change", "register another client")
+			return nil, faults
 		}
 		if changes = metadataDiff(&before, &c.Metadata); len(changes) == 0 {
 			return nil, nil
@@ -119,8 +126,8 @@ func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) e
 	})
 }
 
-// takeFromFile makes a client that clients.yaml named once and names no more one of people, because a person now decides
-// about it: export lists it again, and the file does not enable it by itself.
+// takeFromFile ends the file's ownership of a client that clients.yaml named once and names no more, because a person now
+// decides about it: export lists it again, and the file does not enable it by itself.
 func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *storage.Client) error {
 	if c.ManagedBy != storage.ManagedByFileOnce {
 		return nil

@@ -28,7 +28,7 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 	if i.isOwnURI(r.Identifier) {
 		own.add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
 	}
-	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+	return i.editRegistry(ctx, func() (registryChange, error) {
 		faults := slices.Clone(own)
 		present, err := i.store.Resources(ctx)
 		if err != nil {
@@ -70,14 +70,14 @@ func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string
 	return nil
 }
 
-// DeleteResource forgets a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so is
-// one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults, ErrForbidden,
-// storage.ErrNotFound.
+// DeleteResource removes a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so
+// is one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults,
+// ErrForbidden, storage.ErrNotFound.
 func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier string) error {
 	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
-	return i.editRegistry(ctx, func() (func(*storage.RegistryEdit) error, error) {
+	return i.editRegistry(ctx, func() (registryChange, error) {
 		present, err := i.store.Resources(ctx)
 		if err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ func (p *program) adminBootstrap() *cobra.Command {
 		Long: "Print the address at which the first administrator is made, with a new token that counts once, for an hour. Tokens that were printed before count no more.\n\n" +
 			"Once somebody administers the installation there are no setup tokens. Without a browser, make the first administrator with\n`sallyport users create --super-admin`.",
 		Example: examples("sallyport admin bootstrap", "sallyport admin bootstrap --json"), Args: cobra.NoArgs,
-		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			token, expires, err := a.Identity.NewSetupToken(ctx, identity.Operator())
 			if errors.Is(err, identity.ErrSetUp) {
 				return &failure{what: "somebody administers this installation already", cause: err,

@@ -54,7 +54,7 @@ func (p *program) clientsPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Show what applying clients.yaml would change", Long: "Show what applying clients.yaml would change. The exit code is 2 if there is a difference.",
 		Example: examples("sallyport clients plan", "sallyport clients plan -f staging.yaml"), Args: cobra.NoArgs,
-		RunE: p.previewing(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withPreview(func(ctx context.Context, a *app.App, _ []string) error {
 			m, err := p.manifest(a, file)
 			if err != nil {
 				return err
@@ -82,7 +82,7 @@ func (p *program) clientsApply() *cobra.Command {
 		Long: "Make the registry what clients.yaml says, whole or not at all. `sallyport serve` does so when it starts.\n" +
 			"A client that the file names no more is disabled; naming it again enables it.",
 		Example: examples("sallyport clients apply", "sallyport clients apply -f staging.yaml"), Args: cobra.NoArgs,
-		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			m, err := p.manifest(a, file)
 			if err != nil {
 				return err
@@ -109,7 +109,7 @@ func (p *program) clientsExport() *cobra.Command {
 	return &cobra.Command{
 		Use: "export", Short: "Write the registry as a clients.yaml", Long: "Write the registry as a clients.yaml to standard output, without secrets.",
 		Example: examples("sallyport clients export >clients.yaml"), Args: cobra.NoArgs,
-		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			text, err := a.Identity.Export(ctx, identity.Operator())
 			if err != nil {
 				return err
@@ -127,7 +127,7 @@ func (p *program) clientsList() *cobra.Command {
 		Long: "List client applications. The state unprotected means that a client may send requests with neither PKCE nor a nonce and has done so:\n" +
 			"a stolen code could be used in a sign-in of another person. Turn PKCE on in the application, then register it with require_pkce: auto or true.",
 		Example: examples("sallyport clients list", "sallyport clients list --json"), Args: cobra.NoArgs,
-		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			type row struct {
 				ID       string       `json:"client_id"`
 				Name     string       `json:"client_name"`
@@ -189,7 +189,7 @@ func (p *program) clientsCreate() *cobra.Command {
 	r := registrationFlags(cmd)
 	cmd.Flags().StringVar(&sort, "type", "web", "web, spa, native or machine")
 	cmd.Flags().StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
-	cmd.RunE = p.beginning(func(ctx context.Context, a *app.App, args []string) error {
+	cmd.RunE = p.withNew(func(ctx context.Context, a *app.App, args []string) error {
 		var n identity.NewClient
 		if len(args) == 1 {
 			n.ID = args[0]

@@ -125,9 +125,11 @@ func (p *program) clientsDisable() *cobra.Command {
 }
 
 // clientSwitch enables or disables a client.
-func (p *program) clientSwitch(name, short, long, state string, do func(*identity.Identity, context.Context, identity.Actor, string) error) *cobra.Command {
+func (p *program) clientSwitch(name, short, long, state string,
+	do func(*identity.Identity, context.Context, identity.Actor, string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: name + " CLIENT_ID", Short: short, Long: long, Example: examples("sallyport clients " + name + " portal"), Args: cobra.ExactArgs(1),
+		Use: name + " CLIENT_ID", Short: short, Long: long,
+		Example: examples("sallyport clients " + name + " portal"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			before, err := a.Identity.Client(ctx, identity.Operator(), args[0])
 			if err == nil {

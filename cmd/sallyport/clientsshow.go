@@ -64,7 +64,8 @@ type shownSecret struct {
 	Weak      bool      `json:"weak"`
 }
 
-// shownRefusal is a request of the client that was refused, or the number of those of a minute that were too many to keep.
+// shownRefusal is a request of the client that was refused, or the number of those of a minute that were too many to
+// keep.
 type shownRefusal struct {
 	At          time.Time `json:"at"`
 	Endpoint    string    `json:"endpoint,omitempty"`
@@ -86,12 +87,12 @@ func (p *program) clientsShow() *cobra.Command {
 		Long: "Show the registration of a client application, what it serves, when it and its secrets were used, and its last requests that were refused, with the cause.\n" +
 			"The secrets themselves cannot be shown.",
 		Example: examples("sallyport clients show portal", "sallyport clients show portal --json"), Args: cobra.ExactArgs(1),
-		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			c, err := a.Identity.Client(ctx, identity.Operator(), args[0])
 			if err != nil {
 				return noClient(err, args[0])
 			}
-			v, err := p.shown(ctx, a, c)
+			v, err := p.describe(ctx, a, c)
 			if err != nil {
 				return err
 			}
@@ -108,10 +109,11 @@ func (p *program) clientsShow() *cobra.Command {
 	})
 }
 
-// shown collects what is told about a client.
-func (p *program) shown(ctx context.Context, a *app.App, c *storage.Client) (*shownClient, error) {
-	v := &shownClient{ID: c.ID, Metadata: c.Metadata, PKCE: c.Metadata.RequirePKCE, ManagedBy: c.ManagedBy, Disabled: !c.Active(),
-		Unprotected: c.UnprotectedRequests, LastUnprotected: c.UnprotectedAt, Serves: []string{}, Secrets: []shownSecret{}, Refusals: []shownRefusal{},
+// describe collects what is told about a client.
+func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (*shownClient, error) {
+	v := &shownClient{ID: c.ID, Metadata: c.Metadata, PKCE: c.Metadata.RequirePKCE, ManagedBy: c.ManagedBy,
+		Disabled: !c.Active(), Unprotected: c.UnprotectedRequests, LastUnprotected: c.UnprotectedAt,
+		Serves: []string{}, Secrets: []shownSecret{}, Refusals: []shownRefusal{},
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsed: c.LastUsedAt}
 	if c.Organization != uuid.Nil {
 		var err error
@@ -142,7 +144,8 @@ func (p *program) shown(ctx context.Context, a *app.App, c *storage.Client) (*sh
 		return nil, err
 	}
 	for _, r := range refusals {
-		v.Refusals = append(v.Refusals, shownRefusal{r.At, r.Endpoint, r.Error, r.Cause, r.RequestID, r.Parameters, r.RedirectURI, r.Scope, r.More})
+		v.Refusals = append(v.Refusals, shownRefusal{r.At, r.Endpoint, r.Error, r.Cause, r.RequestID,
+			r.Parameters, r.RedirectURI, r.Scope, r.More})
 	}
 	return v, nil
 }
@@ -151,7 +154,8 @@ func (p *program) shown(ctx context.Context, a *app.App, c *storage.Client) (*sh
 func (v *shownClient) lines(c *storage.Client) []string {
 	state := map[bool]string{true: "disabled", false: "active"}[v.Disabled]
 	if c.Unprotected() {
-		state += fmt.Sprintf(", unprotected: %d requests with neither PKCE nor a nonce, the last one %s", v.Unprotected, when(v.LastUnprotected))
+		state += fmt.Sprintf(", unprotected: %d requests with neither PKCE nor a nonce, the last one %s",
+			v.Unprotected, when(v.LastUnprotected))
 	}
 	lines := []string{"client_id: " + v.ID, "type: " + kind(c), "state: " + state}
 	switch v.ManagedBy {
@@ -202,7 +206,9 @@ func (r shownRefusal) String() string {
 	if r.Cause != "" {
 		line += ": " + r.Cause
 	}
-	for _, value := range []struct{ name, value string }{{"scope", r.Scope}, {"redirect_uri", r.RedirectURI}, {"request id", r.RequestID}} {
+	for _, value := range []struct{ name, value string }{
+		{"scope", r.Scope}, {"redirect_uri", r.RedirectURI}, {"request id", r.RequestID},
+	} {
 		if value.value != "" {
 			line += fmt.Sprintf(", %s %s", value.name, value.value)
 		}

@@ -47,7 +47,7 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 		}
 	}
 	if missing := cfg.MissingDatabase(); missing != "" {
-		return nothingHere(missing)
+		return noInstallation(missing)
 	}
 	used, err := storage.InUse(ctx, cfg.DatabaseURL)
 	if err != nil {

@@ -20,7 +20,7 @@ func (p *program) keys() *cobra.Command {
 		Long: "Publish new signing keys; they take over when every relying party must have seen them.\nKeys also rotate by themselves, on schedule.\n\n" +
 			"What the former key has signed stays valid, with --immediately too. A key that others may know\nis to be revoked: sallyport keys revoke KID.",
 		Example: examples("sallyport keys rotate", "sallyport keys rotate --alg ES256", "sallyport keys rotate --immediately"), Args: cobra.NoArgs,
-		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			if err := a.Keys.Load(ctx); err != nil {
 				return err
 			}
@@ -35,7 +35,7 @@ func (p *program) keys() *cobra.Command {
 	rotate.Flags().BoolVar(&r.Immediately, "immediately", false, "sign with the new key in seconds, not when all caches must have seen it")
 	cmd.AddCommand(rotate, p.revokeKey(), p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List the signing keys", Example: examples("sallyport keys list", "sallyport keys list --json"), Args: cobra.NoArgs,
-		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			all, err := a.Keys.Stored(ctx)
 			if err != nil {
 				return err

@@ -73,13 +73,13 @@ func (p *program) onStore(begins bool, act func(context.Context, *storage.Store)
 		}
 		missing := cfg.MissingDatabase()
 		if missing != "" && !begins {
-			return nothingHere(missing)
+			return noInstallation(missing)
 		}
 		s, err := storage.Open(cmd.Context(), storage.Config{URL: cfg.DatabaseURL})
 		if err != nil {
 			return err
 		}
-		p.tellBegun(missing)
+		p.reportNew(missing)
 		return errors.Join(act(cmd.Context(), s), s.Close())
 	}
 }

@@ -24,22 +24,22 @@ type opener func(ctx context.Context, cfg *app.Config) (*app.App, error)
 
 // with runs act on an installation that exists.
 func (p *program) with(act action) func(*cobra.Command, []string) error {
-	return p.on(p.openExisting, act)
+	return p.withOpened(p.openExisting, act)
 }
 
-// beginning runs act on an installation, and makes one if there is none.
-func (p *program) beginning(act action) func(*cobra.Command, []string) error {
-	return p.on(p.openOrBegin, act)
+// withNew runs act on an installation, and makes one if there is none.
+func (p *program) withNew(act action) func(*cobra.Command, []string) error {
+	return p.withOpened(p.openOrBegin, act)
 }
 
-// reading runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is migrated.
-func (p *program) reading(act action) func(*cobra.Command, []string) error {
-	return p.on(p.openToRead, act)
+// withReadOnly runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is migrated.
+func (p *program) withReadOnly(act action) func(*cobra.Command, []string) error {
+	return p.withOpened(p.openToRead, act)
 }
 
-// previewing is reading that takes an installation that does not exist for an empty one: act tells what would be made.
-func (p *program) previewing(act action) func(*cobra.Command, []string) error {
-	return p.on(func(ctx context.Context, cfg *app.Config) (*app.App, error) {
+// withPreview is withReadOnly that takes an installation that does not exist for an empty one: act tells what would be made.
+func (p *program) withPreview(act action) func(*cobra.Command, []string) error {
+	return p.withOpened(func(ctx context.Context, cfg *app.Config) (*app.App, error) {
 		if missing := cfg.MissingDatabase(); missing != "" {
 			fmt.Fprintf(p.err, "There is no installation here yet (%s does not exist); this is for a new one.\n", missing)
 			return app.OpenEmpty(ctx, cfg, p.options(cfg))
@@ -48,7 +48,7 @@ func (p *program) previewing(act action) func(*cobra.Command, []string) error {
 	}, act)
 }
 
-func (p *program) on(open opener, act action) func(*cobra.Command, []string) error {
+func (p *program) withOpened(open opener, act action) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		cfg, err := p.load()
 		if err != nil {
@@ -64,20 +64,20 @@ func (p *program) on(open opener, act action) func(*cobra.Command, []string) err
 
 func (p *program) openExisting(ctx context.Context, cfg *app.Config) (*app.App, error) {
 	if missing := cfg.Missing(); missing != "" {
-		return nil, nothingHere(missing)
+		return nil, noInstallation(missing)
 	}
 	return app.Open(ctx, cfg, p.options(cfg))
 }
 
 func (p *program) openToRead(ctx context.Context, cfg *app.Config) (*app.App, error) {
 	if missing := cfg.MissingDatabase(); missing != "" {
-		return nil, nothingHere(missing)
+		return nil, noInstallation(missing)
 	}
 	return app.OpenReadOnly(ctx, cfg, p.options(cfg))
 }
 
-// nothingHere says that a command was most likely run in another folder than the installation's.
-func nothingHere(missing string) error {
+// noInstallation says that a command was most likely run in another folder than the installation's.
+func noInstallation(missing string) error {
 	return &failure{what: fmt.Sprintf("there is no installation here: %s does not exist", missing),
 		next: "Run it in the folder of the installation, or say where that is: --config FILE, DATABASE_URL. To begin one here: sallyport serve"}
 }
@@ -86,13 +86,13 @@ func (p *program) openOrBegin(ctx context.Context, cfg *app.Config) (*app.App, e
 	missing := cfg.Missing()
 	a, err := app.Open(ctx, cfg, p.options(cfg))
 	if err == nil {
-		p.tellBegun(missing)
+		p.reportNew(missing)
 	}
 	return a, err
 }
 
-// tellBegun says where a new installation was begun, if a file of it was missing before.
-func (p *program) tellBegun(missing string) {
+// reportNew says where a new installation was begun, if a file of it was missing before.
+func (p *program) reportNew(missing string) {
 	if missing == "" {
 		return
 	}

@@ -17,7 +17,7 @@ func readers() [][]string {
 	}
 }
 
-// Somebody in another folder must learn that, and not find a new installation there later.
+// An operator in another folder must learn that, and not find a new installation there later.
 func TestCommandsThatNeedAnInstallationMakeNone(t *testing.T) {
 	f := emptyFolder(t)
 	write(t, "clients.yaml", "version: 1\nclients:\n  - client_id: app\n    redirect_uris: [https://a.example/cb]\n")

@@ -31,7 +31,7 @@ func (p *program) orgsCreate() *cobra.Command {
 		Use: "create SLUG", Short: "Create an organization",
 		Long:    "Create an organization. Its slug is in URLs, scopes and tokens and never changes: 2 to 39 of a-z, 0-9 and -, beginning with a letter.",
 		Example: examples(`sallyport orgs create acme-corp --name "Acme Corp" --owner alice@acme-corp.com`), Args: cobra.ExactArgs(1),
-		RunE: p.beginning(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, args []string) error {
 			if name == "" {
 				name = args[0]
 			}
@@ -66,7 +66,7 @@ func (p *program) orgsList() *cobra.Command {
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "list [SLUG]", Short: "List organizations, or the members of one",
 		Example: examples("sallyport orgs list", "sallyport orgs list acme-corp", "sallyport orgs list --json"), Args: cobra.MaximumNArgs(1),
-		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			if len(args) == 1 {
 				return p.members(ctx, a, args[0], limit)
 			}

@@ -68,7 +68,7 @@ func (p *program) orgsInvitations() *cobra.Command {
 		Long: "List the open invitations of an organization. A suspended one cannot be accepted until it is confirmed: its inviter has been\n" +
 			"removed, disabled or given a lower role since.",
 		Example: examples("sallyport orgs invitations acme-corp", "sallyport orgs invitations acme-corp --json"), Args: cobra.ExactArgs(1),
-		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err

@@ -34,7 +34,7 @@ func (p *program) orgsMFAPolicy() *cobra.Command {
 			return &failure{what: "whose policy is meant: that of one organization, or that of the installation", next: "Give either its SLUG or --platform.", code: 2}
 		}
 		set := flags.Changed("require") || flags.Changed("grace-days")
-		open := p.reading
+		open := p.withReadOnly
 		if set {
 			open = p.with
 		}
@@ -131,7 +131,7 @@ func (p *program) orgsCompliance() *cobra.Command {
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "compliance SLUG", Short: "List who has the second step that an organization asks for",
 		Example: examples("sallyport orgs compliance acme-corp", "sallyport orgs compliance acme-corp --json"), Args: cobra.ExactArgs(1),
-		RunE: p.reading(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
 				return err

@@ -240,7 +240,7 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 	}
 }
 
-// Who follows the documentation calls commands as it writes them.
+// A reader of the documentation calls commands as it writes them.
 func TestTheCommandsInTheDocumentationCanBeCalled(t *testing.T) {
 	files, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

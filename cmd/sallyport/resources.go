@@ -26,7 +26,7 @@ func (p *program) resources() *cobra.Command {
 func (p *program) resourcesList() *cobra.Command {
 	return p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List resource servers", Example: examples("sallyport resources list", "sallyport resources list --json"), Args: cobra.NoArgs,
-		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			all, err := a.Identity.Resources(ctx, identity.Operator())
 			if err != nil {
 				return err
@@ -58,7 +58,7 @@ func (p *program) resourcesCreate() *cobra.Command {
 		Example: examples(`sallyport resources create https://api.example.com --name "Example API" --scope "api:read=Read your data" --scope "api:write=Change your data"`,
 			`sallyport resources create https://files.example.com --scope "files:read=See your files" --served-by files-api`),
 		Args: cobra.ExactArgs(1),
-		RunE: p.beginning(func(ctx context.Context, a *app.App, args []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, args []string) error {
 			r := storage.Resource{Identifier: args[0], Name: name, Scopes: map[string]string{}, ServedBy: servedBy}
 			if r.Name == "" {
 				r.Name = r.Identifier

@@ -15,7 +15,7 @@ func (p *program) seed() *cobra.Command {
 		Use: "seed", Short: "Create sample people, organizations and clients",
 		Long:    "Create sample people, organizations and clients. What is there already is left alone. Refused in production: everybody knows the passwords.",
 		Example: examples("sallyport seed", "sallyport seed --users 200", "sallyport seed --users 10000 --orgs 10000 --clients 10000"), Args: cobra.NoArgs,
-		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			o.Progress = p.progress()
 			if err := a.Identity.Seed(ctx, identity.Operator(), o); err != nil {
 				return err

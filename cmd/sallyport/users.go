@@ -62,7 +62,7 @@ func (p *program) usersCreate() *cobra.Command {
 		Example: examples("sallyport users create", "sallyport users create -e ada@example.com --super-admin",
 			"pass show sallyport/ada | sallyport users create -e ada@example.com -p -"),
 		Args: cobra.NoArgs,
-		RunE: p.beginning(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			if err := p.need(&n.Email, "Email", "-e ADDRESS"); err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ func (p *program) usersList() *cobra.Command {
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List people", Example: examples("sallyport users list", "sallyport users list --limit 0 --json"), Args: cobra.NoArgs,
-		RunE: p.reading(func(ctx context.Context, a *app.App, _ []string) error {
+		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			type row struct {
 				Email    string   `json:"email"`
 				Sub      string   `json:"sub"`

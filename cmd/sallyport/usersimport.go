@@ -53,9 +53,9 @@ func (p *program) usersImport() *cobra.Command {
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if o.DryRun {
-			return p.previewing(act)(c, args)
+			return p.withPreview(act)(c, args)
 		}
-		return p.beginning(act)(c, args)
+		return p.withNew(act)(c, args)
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "check the file and count, and change nothing")
 	cmd.Flags().BoolVar(&o.Peppered, "peppered", false, "PASSWORD_PEPPER (SECURITY_PASSWORD_SALT) went into every hash, as Flask-Security does it")

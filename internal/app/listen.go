@@ -61,9 +61,9 @@ func (e *ListenError) useAnotherPort() string {
 	return say
 }
 
-// warnOfNeighbour tells of another program that browsers reach at localhost in our place: they try ::1 first, and the
+// warnOfOtherServer tells of another program that browsers reach at localhost in our place: they try ::1 first, and the
 // default of LISTEN is 127.0.0.1 alone.
-func (a *App) warnOfNeighbour(ctx context.Context, out io.Writer) {
+func (a *App) warnOfOtherServer(ctx context.Context, out io.Writer) {
 	host, port, err := net.SplitHostPort(a.Config.Listen)
 	if err != nil || host != "127.0.0.1" || issuerHost(a.Config.Issuer) != "localhost" {
 		return

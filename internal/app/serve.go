@@ -61,7 +61,7 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	if err != nil {
 		return errors.Join(&ListenError{Key: "ADMIN_LISTEN", Address: a.Config.AdminListen, Err: err}, public.Close())
 	}
-	a.warnOfNeighbour(ctx, out)
+	a.warnOfOtherServer(ctx, out)
 	a.greet(ctx, out)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -65,15 +65,15 @@ func (rt *Router) find(r *http.Request) http.Handler {
 	if t, ok := rt.routes[r.URL.Path]; ok && !t.hasVars {
 		return t
 	}
-	if path, ok := strings.CutSuffix(r.URL.Path, "/"); ok && rt.reads(r, path) {
+	if path, ok := strings.CutSuffix(r.URL.Path, "/"); ok && rt.hasReader(r, path) {
 		return redirectTo(path)
 	}
 	return rt.mux
 }
 
-// reads reports whether the request only reads and a route would answer it at path. A POST is never redirected: clients
+// hasReader reports whether the request only reads and a route would answer it at path. A POST is never redirected: clients
 // of protocol endpoints would send its body, with a secret in it, a second time or not at all.
-func (rt *Router) reads(r *http.Request, path string) bool {
+func (rt *Router) hasReader(r *http.Request, path string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || path == "" || strings.HasSuffix(path, "/") {
 		return false
 	}
