@@ -26,6 +26,24 @@ var nodePeers = []peer{
 		},
 	},
 	{
+		folder: "express-openid-connect", lock: "package.json", version: `"express-openid-connect": "([^"]+)"`,
+		login: "/login", callback: "/callback", install: npm, start: startNode,
+		attempts: []attempt{
+			{settings: "as it comes", refused: "unsupported_response_type"},
+			{settings: "response_type: code, fetchUserInfo()", environ: []string{"CODE=1", "ASK_USERINFO=1"}},
+			{settings: "response_type: code, claims_in_id_token", environ: []string{"CODE=1"}, client: "claims_in_id_token: true"},
+		},
+	},
+	{
+		folder: "auth.js", lock: "package.json", version: `"@auth/express": "([^"]+)"`,
+		login: "/auth/signin", button: `form[action$="/auth/signin/sallyport"] button`, callback: "/auth/callback/sallyport",
+		install: npm, start: startNode,
+		attempts: []attempt{
+			{settings: "claims_in_id_token", client: "claims_in_id_token: true"},
+			{settings: "idToken: false", environ: []string{"ASK_USERINFO=1"}},
+		},
+	},
+	{
 		folder: "oidc-client-ts", lock: "package.json", version: `"oidc-client-ts": "([^"]+)"`,
 		login: "/", callback: "/callback", slow: true, install: npm, start: startNode,
 		attempts: []attempt{

@@ -21,9 +21,9 @@ type peer struct {
 	folder string
 	// lock is the file of the folder that pins versions; version finds the library's in it.
 	lock, version string
-	// login and callback are paths of the relying party: where a sign-in begins, or a page with a button #sign-in that begins
-	// it, and its redirect URI.
-	login, callback string
+	// login and callback are paths of the relying party: where a sign-in begins, and its redirect URI. button is the selector
+	// of what begins the sign-in on the page login; "" is #sign-in, if there is one.
+	login, button, callback string
 	// slow says that scripts show who has signed in, after the page has loaded.
 	slow bool
 	// user is the selector of what shows who has signed in; "" is #user.
@@ -144,7 +144,7 @@ func (p peer) try(t *testing.T, s *harness.Server, dir string, at place, a attem
 	}
 	who := cmp.Or(a.person, harness.Bob)
 	tab := harness.Chromium(t)
-	signIn(t, tab, begin, who)
+	signIn(t, tab, begin, cmp.Or(p.button, "#sign-in"), who)
 	if a.refused != "" {
 		if told := heard(t, tab, said) + s.Log.String()[before:]; !strings.Contains(told, a.refused) {
 			t.Fatalf("nothing tells of %q:\n%s", a.refused, told)
@@ -167,11 +167,11 @@ func (p peer) try(t *testing.T, s *harness.Server, dir string, at place, a attem
 }
 
 // signIn opens a relying party and does what it and Sallyport ask for.
-func signIn(t *testing.T, tab *harness.Tab, url string, who harness.Person) {
+func signIn(t *testing.T, tab *harness.Tab, url, button string, who harness.Person) {
 	t.Helper()
 	tab.Open(t, url)
-	if has(t, tab, "#sign-in") {
-		tab.Follow(t, "#sign-in")
+	if has(t, tab, button) {
+		tab.Follow(t, button)
 	}
 	if has(t, tab, "form#login") {
 		tab.SignIn(t, who)
