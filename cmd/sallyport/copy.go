@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
 )
@@ -58,12 +59,12 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 	}
 	source, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL})
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+		return &app.DatabaseError{Err: err}
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	target, err := storage.Open(ctx, storage.Config{URL: to})
 	if err != nil {
-		return fmt.Errorf("--to: %w", err)
+		return &failure{what: "--to: " + err.Error(), next: "Correct --to, PGPASSWORD or PGPASSFILE. Nothing was changed.", cause: err}
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	show := p.progress()

@@ -93,6 +93,10 @@ func TestDoctorWarnsOfSettingsWithoutEffect(t *testing.T) {
 	if strings.Contains(out, "canary") {
 		t.Errorf("doctor shows the value:\n%s", out)
 	}
+	out, _ = f.want(1, "", "doctor", "--set", "DATABASE_URL=postgres://sallyport:canary@db.invalid/x?sslmode=require")
+	if !strings.Contains(out, "sslmode=require in DATABASE_URL does not verify the server") || strings.Contains(out, "canary") {
+		t.Errorf("doctor does not warn of a database that is not verified:\n%s", out)
+	}
 }
 
 // One look tells everything: a fault hides no other one, each has its cause, and no password is shown.
@@ -109,6 +113,7 @@ func TestDoctorChecksEverythingAndNamesCauses(t *testing.T) {
 		"no Redis":                {[]string{"REDIS_URL=redis://:canary@127.0.0.1:1"}, "redis", "no connection"},
 		"a Redis without a name":  {[]string{"REDIS_URL=redis://:canary@redis.invalid:6379"}, "redis", "does not resolve"},
 		"no PostgreSQL":           {[]string{"DATABASE_URL=postgres://sallyport:canary@127.0.0.1:1/x"}, "database", "no connection"},
+		"a wrong password":        {[]string{"DATABASE_URL=postgres://sallyport:canary@" + refusingPostgres(t) + "/x"}, "database", "the password is refused"},
 		"no such database":        {[]string{"DATABASE_URL=" + noDatabase}, "database", "does not exist"},
 		"no TLS":                  {[]string{"DATABASE_URL=" + strings.Replace(postgres, "sslmode=disable", "sslmode=require", 1)}, "database", "does not speak TLS"},
 		"a host that is not":      {[]string{"DATABASE_URL=postgres://sallyport:canary@db.invalid/x"}, "database", "does not resolve"},

@@ -76,6 +76,7 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 	var config *app.ConfigError
 	var faults identity.Faults
 	var listen *app.ListenError
+	var database *app.DatabaseError
 	switch {
 	case !p.busy:
 		return &failure{what: err.Error(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
@@ -87,6 +88,8 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 		return &failure{what: listen.Error(), next: listen.Next()}
 	case errors.Is(err, context.Canceled):
 		return &failure{what: "stopped"}
+	case errors.As(err, &database):
+		return &failure{what: err.Error(), next: database.Next()}
 	case errors.Is(err, storage.ErrNewerSchema):
 		return &failure{what: err.Error(), next: "Use the binary that migrated the database, or a newer one."}
 	case errors.Is(err, storage.ErrUnavailable):

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"io"
 	"log"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -54,6 +57,87 @@ func answers(address string) bool {
 	var out, stderr bytes.Buffer
 	p := &program{in: strings.NewReader(""), out: &out, err: &stderr}
 	return p.run(context.Background(), []string{"healthcheck", "--ready", "--set", "ADMIN_LISTEN=" + address}) == 0
+}
+
+// refusingPostgres is the address of a server that asks for a password and takes none: that of the tests asks for none.
+// It speaks as much of PostgreSQL's protocol (version 3.0) as comes before it refuses.
+func refusingPostgres(t *testing.T) string {
+	t.Helper()
+	message := func(kind byte, body string) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...)
+	}
+	refuse := func(conn net.Conn) {
+		defer conn.Close()
+		length := make([]byte, 4)
+		if _, err := io.ReadFull(conn, length); err != nil {
+			return
+		}
+		if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(length))-4); err != nil {
+			return
+		}
+		_, _ = conn.Write(message('R', "\x00\x00\x00\x03")) // a password in clear, please
+		answer := make([]byte, 1024)
+		_, _ = conn.Read(answer)
+		_, _ = conn.Write(message('E', "SFATAL\x00VFATAL\x00C28P01\x00Mpassword authentication failed for user \"sallyport\"\x00\x00"))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			refuse(conn)
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-ended })
+	return l.Addr().String()
+}
+
+// Starting without a database is the first thing that goes wrong in a new installation: the error tells what to change.
+func TestStartingSaysWhatToDoAboutTheDatabase(t *testing.T) {
+	f := emptyFolder(t)
+	write(t, "bad.db", "this is no database, and long enough to be taken for one by whoever looks at its size alone")
+	server, err := url.Parse(variable(t, "SALLYPORT_TEST_POSTGRES_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(change func(u *url.URL)) string {
+		u := *server
+		u.User = url.UserPassword(u.User.Username(), "canary")
+		change(&u)
+		return u.String()
+	}
+	for name, c := range map[string]struct{ url, cause, remedy string }{
+		"a wrong password":     {"postgres://sallyport:canary@" + refusingPostgres(t) + "/x", "password authentication failed", "correct POSTGRES_USER and POSTGRES_PASSWORD"},
+		"no such user":         {at(func(u *url.URL) { u.User = url.UserPassword("no_such_user", "canary") }), "no_such_user", "correct the user in DATABASE_URL"},
+		"no such database":     {at(func(u *url.URL) { u.Path = "/no_such_database" }), "does not exist", "createdb"},
+		"a server without TLS": {at(func(u *url.URL) { u.RawQuery = "sslmode=require" }), "SSL", "ssl = on"},
+		"no server":            {"postgres://sallyport:canary@127.0.0.1:1/x", "connection refused", "check that the server runs and listens there"},
+		"no such host":         {"postgres://sallyport:canary@db.invalid/x", "db.invalid", "correct DATABASE_URL"},
+		"another file":         {"sqlite://bad.db", "not a database", "correct DATABASE_URL"},
+	} {
+		commands := []string{"serve"}
+		if name == "a wrong password" { // all open it in one of two ways
+			commands = append(commands, "users list")
+		}
+		for _, command := range commands {
+			_, stderr := f.want(1, "", append(strings.Fields(command), "--set", "DATABASE_URL="+c.url, "--set", "LISTEN=127.0.0.1:0", "--set", "ADMIN_LISTEN=127.0.0.1:0")...)
+			for _, want := range []string{"DATABASE_URL", c.cause, c.remedy, "sallyport doctor"} {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("%s, %s: nothing says %q:\n%s", command, name, want, stderr)
+				}
+			}
+			if strings.Contains(stderr, "canary") {
+				t.Errorf("%s, %s: the password is shown:\n%s", command, name, stderr)
+			}
+		}
+	}
 }
 
 // A port that another program has is the first thing a new user meets on macOS, where AirPlay has port 5000.

@@ -89,7 +89,7 @@ func open(ctx context.Context, cfg *Config, o Options) (*App, error) {
 	}
 	store, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL, Now: o.Now, Wrap: o.Wrap})
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+		return nil, &DatabaseError{err}
 	}
 	a, err := assemble(cfg, store, o)
 	if err != nil {

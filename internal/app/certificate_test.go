@@ -8,12 +8,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,12 +52,13 @@ type renewal struct {
 	cert, key string // paths
 	served    *certificate
 	log       *strings.Builder
+	records   chan []byte // of the server
 	address   string
 }
 
 func newRenewal(t *testing.T) *renewal {
 	t.Helper()
-	r := &renewal{t: t, dir: t.TempDir(), log: &strings.Builder{}}
+	r := &renewal{t: t, dir: t.TempDir(), log: &strings.Builder{}, records: make(chan []byte, 100)}
 	// As Kubernetes lays out a secret: links to files in a folder that a link names.
 	r.folder("one", "first", time.Now().Add(24*time.Hour))
 	r.link("one")
@@ -66,12 +71,18 @@ func newRenewal(t *testing.T) *renewal {
 	r.must(err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	r.must(err)
-	srv := web.NewServer(nil, slog.New(slog.DiscardHandler), nil)
+	srv := web.NewServer(nil, slog.New(slog.NewJSONHandler(r, nil)), nil)
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); _ = srv.Serve(r.served.listener(l)) }()
 	t.Cleanup(func() { srv.Close(); <-stopped })
 	r.address = l.Addr().String()
 	return r
+}
+
+// Write takes a record of the server.
+func (r *renewal) Write(p []byte) (int, error) {
+	r.records <- slices.Clone(p)
+	return len(p), nil
 }
 
 func (r *renewal) must(err error) {
@@ -188,6 +199,50 @@ func TestCertificatesAreFollowed(t *testing.T) {
 	<-ended
 	if certificatePoll > time.Minute {
 		t.Errorf("the files are read every %v: a renewed certificate is served within a minute", certificatePoll)
+	}
+}
+
+// A browser that speaks plain http to the TLS port is told so; what speaks something else finds the connection closed.
+// Each leaves one record, and none can write lines of its own into the log.
+func TestPlainHTTPAtTheTLSPortIsAnswered(t *testing.T) {
+	r := newRenewal(t)
+	const http, other = "client sent an HTTP request to an HTTPS server", "first record does not look like a TLS handshake"
+	for name, tc := range map[string]struct{ sent, answer, cause string }{
+		"a page":                   {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.0 400 ", http},
+		"a form":                   {"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\npassword=canary", "HTTP/1.0 400 ", http},
+		"a check of a proxy":       {"HEAD /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 400 ", http},
+		"OPTIONS *":                {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.0 400 ", http},
+		"HTTP/2 without TLS":       {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", other},
+		"the PROXY protocol":       {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n", "", other},
+		"a record of their making": {"\n{\"level\":\"ERROR\",\"msg\":\"canary\"}\n", "", other},
+		"half a handshake":         {"\x16\x03\x01\x02\x00\x01", "", "EOF"},
+	} {
+		conn, err := net.Dial("tcp", r.address)
+		r.must(err)
+		r.must(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+		_, err = io.WriteString(conn, tc.sent)
+		r.must(err)
+		r.must(conn.(*net.TCPConn).CloseWrite())
+		answer, err := io.ReadAll(conn) // until the server has closed
+		if errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(string(answer), tc.answer) || tc.answer == "" && strings.Contains(string(answer), "HTTP") {
+			t.Errorf("%s: got %q, %v, want %q and the end", name, answer, err, tc.answer)
+		}
+		var record struct{ Level, Msg, Error string }
+		select {
+		case line := <-r.records:
+			if err := json.Unmarshal(line, &record); err != nil || strings.Contains(string(line), "canary") {
+				t.Errorf("%s: the log has %s", name, line)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: nothing was logged", name)
+		}
+		if record.Level != "INFO" || record.Msg != "a TLS handshake failed" || !strings.Contains(record.Error, tc.cause) || !strings.Contains(record.Error, conn.LocalAddr().String()) {
+			t.Errorf("%s, from %s: got the record %+v, want the cause %q", name, conn.LocalAddr(), record, tc.cause)
+		}
+		r.must(conn.Close())
+	}
+	if len(r.records) > 0 {
+		t.Errorf("more was logged than one record each: %s", <-r.records)
 	}
 }
 

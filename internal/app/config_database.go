@@ -75,14 +75,26 @@ func splitHosts(u *url.URL, query url.Values) {
 	query.Set("port", strings.Join(ports, ","))
 }
 
-// localDatabase reports whether no host is beyond this machine; a path is a
-// Unix socket.
-func localDatabase(u *url.URL, query url.Values) bool {
-	hosts := u.Host
-	if hosts == "" {
-		hosts = query.Get("host")
+// unverifiedDatabase is the warning for a database beyond this machine whose server need not prove who it is, "" for
+// none: the operator has said so, and may have copied it from elsewhere.
+func unverifiedDatabase(databaseURL string) string {
+	u, err := url.Parse(databaseURL)
+	if err != nil || u.Scheme != "postgres" {
+		return ""
 	}
-	for _, host := range strings.Split(hosts, ",") {
+	query := u.Query()
+	mode := query.Get("sslmode")
+	if mode == "verify-full" || localDatabase(u, query) {
+		return ""
+	}
+	return "sslmode=" + mode + " in DATABASE_URL does not verify the server, so somebody on the way to it could take its place and read everything; " +
+		"use verify-full, with sslrootcert=FILE for a private authority, unless nobody else is on that network"
+}
+
+// localDatabase reports whether no host is beyond this machine; a path is a
+// Unix socket. The driver goes by the query too, whatever the host before it is.
+func localDatabase(u *url.URL, query url.Values) bool {
+	for _, host := range strings.Split(u.Host+","+query.Get("host")+","+query.Get("hostaddr"), ",") {
 		if h, _, err := net.SplitHostPort(host); err == nil {
 			host = h
 		}

@@ -177,6 +177,8 @@ func TestPostgresURLAlwaysSaysHowItIsEncrypted(t *testing.T) {
 		{"postgres:///db?host=/run/postgresql", "postgres:///db?host=%2Frun%2Fpostgresql&sslmode=disable"},
 		{"postgres://u@db/db", "postgres://u@db/db?sslmode=verify-full"},
 		{"postgres://u@localhost,db2/db", "postgres://u@localhost,db2/db?sslmode=verify-full"},
+		{"postgres://u@localhost/db?host=db2", "postgres://u@localhost/db?host=db2&sslmode=verify-full"},
+		{"postgres://u@localhost/db?hostaddr=10.0.0.7", "postgres://u@localhost/db?hostaddr=10.0.0.7&sslmode=verify-full"},
 		{"postgres://u@db1:5432,db2:5433/db", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=verify-full"},
 		{"postgres://u@db1,db2:5433/db?target_session_attrs=read-write", "postgres://u@db1,db2/db?port=5432%2C5433&sslmode=verify-full&target_session_attrs=read-write"},
 		{"postgresql://u@db/db?sslmode=verify-full", "postgres://u@db/db?sslmode=verify-full"},
@@ -184,6 +186,38 @@ func TestPostgresURLAlwaysSaysHowItIsEncrypted(t *testing.T) {
 		got, err := parseDatabaseURL(tc.text)
 		if err != nil || got != tc.want {
 			t.Errorf("%s: got %q, %v, want %q", tc.text, got, err, tc.want)
+		}
+	}
+}
+
+// Anybody on the way to a server that is not verified can take its place.
+func TestAnUnverifiedDatabaseBeyondThisMachineDrawsAWarning(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://u:canary@db/db?sslmode=disable":                    "sslmode=disable",
+		"postgres://u:canary@db/db?sslmode=allow":                      "sslmode=allow",
+		"postgres://u:canary@db/db?sslmode=prefer":                     "sslmode=prefer",
+		"postgres://u:canary@db:5433/db?sslmode=require":               "sslmode=require",
+		"postgres://u:canary@db/db?sslmode=verify-ca":                  "sslmode=verify-ca",
+		"postgresql+psycopg2://u:canary@10.0.0.7/db?sslmode=require":   "sslmode=require",
+		"postgres://u:canary@127.0.0.1,db2/db?sslmode=disable":         "sslmode=disable",
+		"postgres://u:canary@127.0.0.1/db?sslmode=disable&host=db2":    "sslmode=disable",
+		"postgres:///db?host=/run/postgresql,db2&sslmode=require":      "sslmode=require",
+		"postgres://u:canary@[fd00::7]/db?sslmode=disable":             "sslmode=disable",
+		"postgres://u:canary@localhost.example.com/db?sslmode=disable": "sslmode=disable",
+		"postgres://u:canary@db/db":                                    "",
+		"postgres://u:canary@db/db?sslmode=verify-full":                "",
+		"postgres://u:canary@127.0.0.1:5433/db?sslmode=disable":        "",
+		"postgres://u:canary@[::1]/db?sslmode=prefer":                  "",
+		"postgres:///db?host=/run/postgresql&sslmode=disable":          "",
+		"sqlite://db.sqlite?sslmode=disable":                           "",
+	} {
+		parsed, err := parseDatabaseURL(text)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		got := unverifiedDatabase(parsed)
+		if (got == "") != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "canary") {
+			t.Errorf("%s: got %q, want %q in it", text, got, want)
 		}
 	}
 }

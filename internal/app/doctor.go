@@ -123,6 +123,9 @@ func (d *doctor) database(haveKeys bool) {
 		notChecked("DATABASE_URL has a fault", "database", clock, schema, signing, apps)
 		return
 	}
+	if sentence := unverifiedDatabase(d.cfg.DatabaseURL); sentence != "" {
+		d.found = append(d.found, Finding{Check: "database", Warning: sentence})
+	}
 	ctx, cancel := context.WithTimeout(d.ctx, doctorTimeout)
 	defer cancel()
 	store, err := storage.OpenReadOnly(ctx, storage.Config{URL: d.cfg.DatabaseURL})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +41,18 @@ func isAbsent(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// DatabaseError says why the database cannot be opened. It quotes no secret.
+type DatabaseError struct{ Err error }
+
+func (e *DatabaseError) Error() string { return "DATABASE_URL: " + e.Err.Error() }
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
+// Next says what to do about it.
+func (e *DatabaseError) Next() string {
+	_, remedy := storage.Diagnose(e.Err)
+	return "To mend it, " + remedy + ". All of the configuration is looked at by: sallyport doctor"
+}
+
 // OpenReadOnly opens the installation of cfg for looking at it. It makes no key, no file and no folder, and does not
 // migrate. Keys of development that do not exist are replaced by random ones and KeysMissing is set.
 func OpenReadOnly(ctx context.Context, cfg *Config, o Options) (*App, error) {
@@ -61,7 +72,7 @@ func OpenReadOnly(ctx context.Context, cfg *Config, o Options) (*App, error) {
 	}
 	store, err := storage.OpenReadOnly(ctx, storage.Config{URL: cfg.DatabaseURL, Now: o.Now, Wrap: o.Wrap})
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+		return nil, &DatabaseError{err}
 	}
 	a, err := assemble(&keys, store, o)
 	if err == nil {
