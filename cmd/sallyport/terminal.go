@@ -135,7 +135,8 @@ func (p *program) askPassword(ctx context.Context, check func(string) error) (st
 func (p *program) askHidden(ctx context.Context, in *os.File, question string) (string, error) {
 	fmt.Fprintf(p.err, "%s: ", question)
 	defer fmt.Fprintln(p.err)
-	shown, err := term.GetState(int(in.Fd()))
+	fd := int(in.Fd()) // once, for it changes the file
+	shown, err := term.GetState(fd)
 	if err = cmp.Or(err, ctx.Err()); err != nil {
 		return "", err
 	}
@@ -145,14 +146,14 @@ func (p *program) askHidden(ctx context.Context, in *os.File, question string) (
 	}
 	typed := make(chan line, 1)
 	go func() {
-		text, err := term.ReadPassword(int(in.Fd()))
+		text, err := term.ReadPassword(fd)
 		typed <- line{text, err}
 	}()
 	select {
 	case l := <-typed:
 		return string(l.text), l.err
 	case <-ctx.Done():
-		return "", errors.Join(ctx.Err(), term.Restore(int(in.Fd()), shown))
+		return "", errors.Join(ctx.Err(), term.Restore(fd, shown))
 	}
 }
 

@@ -70,14 +70,15 @@ func TestAPasswordIsAskedForAgain(t *testing.T) {
 // Ctrl+C at the question ends the command, and the terminal shows again what is typed.
 func TestATerminalShowsWhatIsTypedAfterCtrlC(t *testing.T) {
 	_, terminal := openTerminal(t)
-	before, err := term.GetState(int(terminal.Fd()))
+	fd := int(terminal.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		for asked := false; !asked && ctx.Err() == nil; { // until it hides what is typed
-			now, err := term.GetState(int(terminal.Fd()))
+			now, err := term.GetState(fd)
 			asked = err != nil || *now != *before
 		}
 		stop()
@@ -86,7 +87,7 @@ func TestATerminalShowsWhatIsTypedAfterCtrlC(t *testing.T) {
 	if _, err := (&program{in: terminal, err: &stderr}).askPassword(ctx, func(string) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if after, err := term.GetState(int(terminal.Fd())); err != nil || *after != *before {
+	if after, err := term.GetState(fd); err != nil || *after != *before {
 		t.Errorf("the terminal is in another state: %v", err)
 	}
 }
