@@ -6,13 +6,13 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"github.com/pquerna/otp/totp"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
@@ -81,18 +81,35 @@ func (f *Factors) ImportedTOTP(userID uuid.UUID, seed []byte) (*storage.Factor, 
 
 // offer is a seed as people get it into an app.
 func (a *apps) offer(u *storage.User, factorID uuid.UUID, seed []byte) (*TOTPEnrolment, error) {
-	// A colon separates the issuer from the account in the label.
-	key, err := totp.Generate(totp.GenerateOpts{Issuer: strings.ReplaceAll(a.issuer(), ":", " "), AccountName: u.Email, Period: totpPeriod, Secret: seed,
-		Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
-	if err != nil {
-		return nil, err
-	}
-	picture, err := qr.Encode(key.URL(), qr.M)
+	key := base32Text.EncodeToString(seed)
+	uri := keyURI(a.issuer(), u.Email, key)
+	picture, err := qr.Encode(uri, qr.M)
 	if err != nil {
 		return nil, fmt.Errorf("draw a QR code: %w", err)
 	}
-	return &TOTPEnrolment{ID: factorID, Secret: key.Secret(), URI: key.URL(), QR: picture.PNG()}, nil
+	return &TOTPEnrolment{ID: factorID, Secret: key, URI: uri, QR: picture.PNG()}, nil
 }
+
+// keyURI is what authenticator apps read: label and issuer escaped but for unreserved
+// characters (RFC 3986, section 2.3), because strict apps refuse others in a label and
+// not all read + as a space. A colon separates the issuer from the account in the label,
+// and some apps take %3A for one. An issuer with a colon is therefore in the parameter alone.
+func keyURI(issuer, account, key string) string {
+	if hasColon(issuer) && hasColon(account) {
+		issuer = strings.NewReplacer(":", " ", "%3A", " ", "%3a", " ").Replace(issuer)
+	}
+	label := escape(account)
+	if !hasColon(issuer) {
+		label = escape(issuer) + ":" + label
+	}
+	return fmt.Sprintf("otpauth://totp/%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", label, key, escape(issuer), totpDigits, totpPeriod)
+}
+
+func hasColon(s string) bool {
+	return strings.ContainsAny(s, ":") || strings.Contains(strings.ToUpper(s), "%3A")
+}
+
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // waiting is the app of all that waits for its first code from this session.
 func (a *apps) waiting(w *Who, all []storage.Factor) *storage.Factor {

@@ -76,11 +76,11 @@ func TestAnAppIsOfferedASeedOfOurs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := url.Values{"secret": {offer.Secret}, "issuer": {"Wonderland  Identity"}, "period": {"30"}, "digits": {"6"}, "algorithm": {"SHA1"}}
+		want := url.Values{"secret": {offer.Secret}, "issuer": {"Wonderland: Identity"}, "period": {"30"}, "digits": {"6"}, "algorithm": {"SHA1"}}
 		if diff := cmp.Diff(want, uri.Query()); diff != "" {
 			t.Errorf("the URI (-want +got):\n%s", diff)
 		}
-		if got, want := uri.Scheme+"://"+uri.Host+uri.Path, "otpauth://totp/Wonderland  Identity:alice@acme-corp.com"; got != want {
+		if got, want := uri.Scheme+"://"+uri.Host+uri.Path, "otpauth://totp/alice@acme-corp.com"; got != want {
 			t.Errorf("the URI: got %s, want %s", got, want)
 		}
 		if picture, err := png.Decode(bytes.NewReader(offer.QR)); err != nil || picture.Bounds().Dx() < 200 {
