@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
@@ -32,7 +31,7 @@ func meanings() []meaning {
 		{storage.ErrSuspended, http.StatusConflict, "", "This invitation must be confirmed by an owner of the organization first."},
 		{identity.ErrRegistrationClosed, http.StatusForbidden, "", "Accounts are made by invitation or by an administrator."},
 		{identity.ErrRecoveryClosed, http.StatusForbidden, "", "This installation sends no links to reset a password."},
-		{identity.ErrTooManyMails, http.StatusTooManyRequests, "", "There were several mails to this address just now. Look in the mailbox, and try again in an hour."},
+		{identity.ErrTooManyMails, http.StatusTooManyRequests, "", "There were several mails to this address just now. Look in the mailbox."},
 		{identity.ErrTooManyTokens, http.StatusConflict, "", "There are as many tokens as one may have. Revoke one first."},
 		{factor.ErrWrong, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
 		{storage.ErrSpent, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
@@ -48,9 +47,6 @@ func meanings() []meaning {
 		{storage.ErrConflict, http.StatusConflict, "", ""},
 	}
 }
-
-// manyMails is when to ask for a mail again.
-const manyMails = time.Hour
 
 // refusal says what a handler's error means to the caller. What it does not know
 // is a fault of ours.
@@ -69,8 +65,9 @@ func (a *API) refusal(err error) error {
 			continue
 		}
 		e := &web.Error{Status: m.status, Code: m.code, Message: m.message, Err: err}
-		if m.status == http.StatusTooManyRequests {
-			e.RetryAfter = manyMails
+		if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
+			e.RetryAfter = many.RetryAfter
+			e.Message += " Try again in " + web.Wait(many.RetryAfter) + "."
 		}
 		return e
 	}

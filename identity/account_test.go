@@ -210,8 +210,11 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 		t.Errorf("a proven one: got %v, %v", notice, err)
 	}
 	// MF-10: a mailbox that has had enough gets no more of them.
-	in.mailboxAllowed = func(_ context.Context, kind, key string) (bool, error) {
-		return kind != "new device" || key != bob.EmailKey, nil
+	in.mailboxWait = func(_ context.Context, kind, key string) (time.Duration, error) {
+		if kind != "new device" || key != bob.EmailKey {
+			return 0, nil
+		}
+		return time.Hour, nil
 	}
 	if notice, err := in.NoticeOfSignIn(t.Context(), bob, Origin{}); err != nil || notice != nil {
 		t.Errorf("one too many: got %v, %v", notice, err)

@@ -47,9 +47,10 @@ type Config struct {
 	ConfirmEmail bool
 	// Recovery: links to reset a forgotten password are mailed.
 	Recovery bool
-	// MailboxAllowed counts a mail of a kind to the mailbox with that folded address,
-	// which a stranger asked for, and reports whether it may still be sent; nil allows all.
-	MailboxAllowed func(ctx context.Context, kind, emailKey string) (bool, error)
+	// MailboxWait counts a mail of a kind to the mailbox with that folded address, which a
+	// stranger asked for, and tells how long the next must wait; 0 if it may be sent. nil
+	// allows all.
+	MailboxWait func(ctx context.Context, kind, emailKey string) (time.Duration, error)
 	// Wake tells the outbox worker of this process that there is something to do; may be nil.
 	Wake func()
 	// PersonalOrg is PersonalAlways, PersonalUninvited or PersonalNever; "" is never.
@@ -69,18 +70,18 @@ type Identity struct {
 	production bool
 	now        func() time.Time
 
-	mail           *mail.Writer
-	sealer         *secret.Sealer
-	issuer         string
-	registration   string
-	confirmEmail   bool
-	recovery       bool
-	mailboxAllowed func(ctx context.Context, kind, emailKey string) (bool, error)
-	wake           func()
-	holder         string // of leases: this process
-	personalOrg    string
-	administered   administered
-	noticed        struct { // how far DeadlineNotices has come
+	mail         *mail.Writer
+	sealer       *secret.Sealer
+	issuer       string
+	registration string
+	confirmEmail bool
+	recovery     bool
+	mailboxWait  func(ctx context.Context, kind, emailKey string) (time.Duration, error)
+	wake         func()
+	holder       string // of leases: this process
+	personalOrg  string
+	administered administered
+	noticed      struct { // how far DeadlineNotices has come
 		sync.Mutex
 		place noticePlace
 	}
@@ -98,9 +99,9 @@ func New(c Config) *Identity {
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
 		words: wordsOf(c.ContextWords), brand: c.Brand, production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1),
 		mail: c.Mail, sealer: c.Sealer, issuer: c.Issuer, registration: cmp.Or(c.Registration, RegistrationOpen), confirmEmail: c.ConfirmEmail, recovery: c.Recovery,
-		mailboxAllowed: c.MailboxAllowed, wake: c.Wake, holder: uuid.NewString()}
-	if i.mailboxAllowed == nil {
-		i.mailboxAllowed = func(context.Context, string, string) (bool, error) { return true, nil }
+		mailboxWait: c.MailboxWait, wake: c.Wake, holder: uuid.NewString()}
+	if i.mailboxWait == nil {
+		i.mailboxWait = func(context.Context, string, string) (time.Duration, error) { return 0, nil }
 	}
 	if i.brand == nil {
 		i.brand = func() string { return "" }

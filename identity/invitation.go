@@ -51,10 +51,8 @@ func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID
 	if n.Inviter, err = i.inviter(ctx, a); err != nil {
 		return nil, err
 	}
-	if allowed, err := i.mailboxAllowed(ctx, "invitation", key); err != nil {
+	if err := i.takeMailbox(ctx, "invitation", key); err != nil {
 		return nil, err
-	} else if !allowed {
-		return nil, ErrTooManyMails
 	}
 	m, err := i.letter(&storage.User{Email: n.Email}, mail.Invitation{Organization: o.Name, Inviter: n.Inviter, Role: roleWords(role),
 		Link: i.issuer + "/invite?token=" + token, ValidFor: InvitationLife}, "")

@@ -155,8 +155,11 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 // An organization cannot make this server write to strangers without end.
 func TestInvitationsAreBounded(t *testing.T) {
 	in := onSQLite(t, func(c *Config) {
-		c.MailboxAllowed = func(_ context.Context, kind, emailKey string) (bool, error) {
-			return kind == "invitation" && emailKey != "full@acme.example", nil
+		c.MailboxWait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
+			if kind == "invitation" && emailKey != "full@acme.example" {
+				return 0, nil
+			}
+			return time.Hour, nil
 		}
 	})
 	acme, owner := in.organization(t, "acme")

@@ -48,6 +48,29 @@ func (i *Identity) unsealMessage(m *storage.Message, v any) error {
 // dedupe keeps a message that is handled twice from sending two mails.
 func dedupe(m *storage.Message) string { return "answer " + m.ID.String() }
 
+// TooManyMails is ErrTooManyMails with the time to wait.
+type TooManyMails struct{ RetryAfter time.Duration }
+
+func (e *TooManyMails) Error() string { return ErrTooManyMails.Error() }
+
+// Unwrap returns ErrTooManyMails.
+func (e *TooManyMails) Unwrap() error { return ErrTooManyMails }
+
+// mailboxAllowed is mailboxWait where nobody is told of a refusal.
+func (i *Identity) mailboxAllowed(ctx context.Context, kind, emailKey string) (bool, error) {
+	wait, err := i.mailboxWait(ctx, kind, emailKey)
+	return wait == 0, err
+}
+
+// takeMailbox is mailboxWait for somebody who is told: *TooManyMails.
+func (i *Identity) takeMailbox(ctx context.Context, kind, emailKey string) error {
+	wait, err := i.mailboxWait(ctx, kind, emailKey)
+	if err == nil && wait > 0 {
+		err = &TooManyMails{RetryAfter: wait}
+	}
+	return err
+}
+
 // mayMail counts the mail that answers a message to a mailbox, once however often
 // the message is tried: what fails on the way must not use up the mailbox's share.
 func (i *Identity) mayMail(ctx context.Context, m *storage.Message, kind, emailKey string) (bool, error) {

@@ -151,9 +151,9 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 	counted := map[string]int{}
 	fiveAnHour := func(c *Config) {
 		c.ConfirmEmail = true
-		c.MailboxAllowed = func(_ context.Context, kind, emailKey string) (bool, error) {
+		c.MailboxWait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
 			counted[kind+emailKey]++
-			return counted[kind+emailKey] <= 5, nil
+			return time.Duration(max(0, counted[kind+emailKey]-5)), nil
 		}
 	}
 	eachEngine(t, func(t *testing.T, in *installation) {

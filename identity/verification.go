@@ -73,10 +73,8 @@ func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin
 	if err != nil || u.Proven() {
 		return err
 	}
-	if allowed, err := i.mailboxAllowed(ctx, mailboxVerification, u.EmailKey); err != nil {
+	if err := i.takeMailbox(ctx, mailboxVerification, u.EmailKey); err != nil {
 		return err
-	} else if !allowed {
-		return ErrTooManyMails
 	}
 	m, l, err := i.verificationMail(u, from)
 	if err != nil {

@@ -186,8 +186,8 @@ func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	token := secret.NewToken("")
 	f.IDHash = secret.HashOf(token)
 	err := p.store.CreateFlow(r.Context(), f, p.budgets.Flows(r, f.UserID, web.ClientIP(r)))
-	if errors.Is(err, storage.ErrConflict) {
-		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: bindWithin}
+	if full, ok := errors.AsType[*storage.Full](err); ok {
+		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: full.Until.Sub(p.now())}
 	}
 	return token, err
 }

@@ -1,6 +1,10 @@
 package storage
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -12,6 +16,40 @@ type Budget struct {
 	Hash   secret.Hash // of the counter; zero if nothing is counted
 	Limit  int
 	Length time.Duration
+}
+
+// Full is the error for a row beyond a budget; it is ErrConflict too.
+type Full struct {
+	Until time.Time // when there is room again, at the latest
+}
+
+func (f *Full) Error() string { return fmt.Sprintf("the budget is used up until %v", f.Until) }
+
+// Unwrap returns ErrConflict.
+func (f *Full) Unwrap() error { return ErrConflict }
+
+// full is the Full of a budget that has just refused a row, and of the flows counted for
+// the same (FlowBudget).
+func (s *Store) full(ctx context.Context, b Budget, flows FlowBudget) error {
+	now := s.clock()
+	out := &Full{Until: now.Add(time.Second)}
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{
+		{`SELECT expires_at FROM counters WHERE hash = ? AND n >= ? AND expires_at > ?`, []any{b.Hash, b.Limit, usec(now)}},
+		// When all but one less than the bound have ended.
+		{`SELECT expires_at` + unfinishedFlows + ` ORDER BY expires_at DESC LIMIT 1 OFFSET ?`, []any{flows.CountedFor, usec(now), max(0, flows.Unfinished-1)}},
+	} {
+		var until time.Time
+		if err := s.row(ctx, q.query, q.args...).Scan(instant{&until}); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if until.After(out.Until) {
+			out.Until = until
+		}
+	}
+	return out
 }
 
 // take counts one and returns a row, or neither where the budget is used up. It takes

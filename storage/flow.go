@@ -106,7 +106,7 @@ const endFlow = `UPDATE flows SET spent_at = ?, ` + clearFlow + ` WHERE id_hash 
 
 // CreateFlow stores a flow within the budget of what it is counted for. Beyond it,
 // the oldest flows that no browser has opened go to make room; if there are none,
-// ErrConflict, and nothing is stored. A flow that a browser has opened is dropped only
+// *Full, and nothing is stored. A flow that a browser has opened is dropped only
 // to make room for another of the same known device or person.
 func (s *Store) CreateFlow(ctx context.Context, f *Flow, b FlowBudget) error {
 	row, err := f.args(b.CountedFor)
@@ -121,11 +121,11 @@ func (s *Store) CreateFlow(ctx context.Context, f *Flow, b FlowBudget) error {
 		args = append(append(append(args, b.Unfinished, known), counted...), known)
 		n, err := s.exec(ctx, createFlowPostgres, append(append(args, row...), known)...)
 		if err == nil && n == 0 {
-			err = ErrConflict
+			err = s.full(ctx, b.New, b)
 		}
 		return fault("store a flow", err)
 	}
-	return fault("store a flow", s.inTx(ctx, func(t *tx) error {
+	err = s.inTx(ctx, func(t *tx) error {
 		var one, unfinished, over int
 		err := t.row(ctx, s.engine.take(), b.New.takeArgs(now)...).Scan(&one)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -148,7 +148,11 @@ func (s *Store) CreateFlow(ctx context.Context, f *Flow, b FlowBudget) error {
 		}
 		_, err = t.exec(ctx, insertFlow+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row...)
 		return err
-	}))
+	})
+	if errors.Is(err, ErrConflict) {
+		err = s.full(ctx, b.New, b)
+	}
+	return fault("store a flow", err)
 }
 
 const insertFlow = `INSERT INTO flows (id_hash, client_id, request, redirect_uri, hint, pushed_hash, browser_hash, counted_for, requested_at, expires_at, user_id, sign_in_after)`

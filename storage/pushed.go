@@ -28,7 +28,7 @@ const clearPushed = `request = '', hint = ''`
 // endPushed takes the time, the hash and the client_id.
 const endPushed = `UPDATE pushed_requests SET spent_at = ?, ` + clearPushed + ` WHERE hash = ? AND client_id = ? AND spent_at IS NULL`
 
-// CreatePushedRequest stores p; ErrConflict, and nothing is stored, if the budget of
+// CreatePushedRequest stores p; *Full, and nothing is stored, if the budget of
 // whoever pushes is used up.
 func (s *Store) CreatePushedRequest(ctx context.Context, p *PushedRequest, b Budget) error {
 	request, err := json.Marshal(p.Request)
@@ -44,11 +44,11 @@ func (s *Store) CreatePushedRequest(ctx context.Context, p *PushedRequest, b Bud
 	if s.engine == Postgres {
 		n, err := s.exec(ctx, createPushedPostgres, append(b.takeArgs(now), row...)...)
 		if err == nil && n == 0 {
-			err = ErrConflict
+			err = s.full(ctx, b, FlowBudget{})
 		}
 		return fault("store a pushed request", err)
 	}
-	return fault("store a pushed request", s.inTx(ctx, func(t *tx) error {
+	err = s.inTx(ctx, func(t *tx) error {
 		var one int
 		err := t.row(ctx, s.engine.take(), b.takeArgs(now)...).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -58,7 +58,11 @@ func (s *Store) CreatePushedRequest(ctx context.Context, p *PushedRequest, b Bud
 		}
 		_, err = t.exec(ctx, insertPushed+` VALUES (?, ?, ?, ?, ?, ?)`, row...)
 		return err
-	}))
+	})
+	if errors.Is(err, ErrConflict) {
+		err = s.full(ctx, b, FlowBudget{})
+	}
+	return fault("store a pushed request", err)
 }
 
 const insertPushed = `INSERT INTO pushed_requests (hash, client_id, request, hint, created_at, expires_at)`

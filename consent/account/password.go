@@ -2,9 +2,7 @@ package account
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
@@ -72,8 +70,8 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v *person
 func (p *Pages) refusePassword(w http.ResponseWriter, r *http.Request, v *person, has bool, cause error) error {
 	page := p.passwordPage(r, v, has)
 	if blocked, ok := errors.AsType[*limit.Blocked](cause); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int((blocked.RetryAfter+time.Second-1)/time.Second)))
-		page.Error = "There were too many wrong passwords for this account. Try again " + in(blocked.RetryAfter) + "."
+		web.SetRetryAfter(w.Header(), blocked.RetryAfter)
+		page.Error = "There were too many wrong passwords for this account. Try again in " + web.Wait(blocked.RetryAfter) + "."
 		return p.Web.Page(w, http.StatusTooManyRequests, page)
 	}
 	faults, isFault := errors.AsType[identity.Faults](cause)
@@ -90,16 +88,4 @@ func (p *Pages) refusePassword(w http.ResponseWriter, r *http.Request, v *person
 		return cause
 	}
 	return p.Web.Page(w, http.StatusUnprocessableEntity, page)
-}
-
-// in says in words when to come back.
-func in(d time.Duration) string {
-	minutes := int((d + time.Minute - 1) / time.Minute)
-	switch {
-	case minutes <= 1:
-		return "in a minute"
-	case minutes < 60:
-		return fmt.Sprintf("in %d minutes", minutes)
-	}
-	return "in an hour"
 }

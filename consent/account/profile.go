@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -102,9 +103,10 @@ func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *pers
 		return err
 	}
 	err := p.Identity.RequestVerification(r.Context(), v.Actor, v.From)
-	if errors.Is(err, identity.ErrTooManyMails) {
+	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
 		part := p.part(r)
-		part.Error = "You had several mails just now. Look for the latest one, or try again in an hour."
+		web.SetRetryAfter(w.Header(), many.RetryAfter)
+		part.Error = "You had several mails just now. Look for the latest one, or try again in " + web.Wait(many.RetryAfter) + "."
 		return p.Web.Page(w, http.StatusTooManyRequests, templates.AccountEmail{AccountPart: part, Email: v.User.Email, Unproven: true})
 	}
 	if err != nil {

@@ -153,8 +153,9 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, v *visit, err error) erro
 func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *visit) error {
 	actor := identity.Actor{UserID: v.seen.User.ID, RequestID: web.RequestID(r.Context())}
 	err := p.identity.RequestVerification(r.Context(), actor, p.origin(r))
-	if errors.Is(err, identity.ErrTooManyMails) {
-		return p.sendEnrolment(w, v, http.StatusTooManyRequests, "We have sent you several mails already. Look for them, also among the spam, or try again in an hour.")
+	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
+		web.SetRetryAfter(w.Header(), many.RetryAfter)
+		return p.sendEnrolment(w, v, http.StatusTooManyRequests, "We have sent you several mails already. Look for them, also among the spam, or try again in "+web.Wait(many.RetryAfter)+".")
 	} else if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
@@ -266,9 +264,9 @@ func (p *Pages) blocked(w http.ResponseWriter, r *http.Request, v *visit, kind s
 	if b.Challenge {
 		return p.end(w, r, v)
 	}
-	w.Header().Set("Retry-After", strconv.Itoa(int((b.RetryAfter+time.Second-1)/time.Second)))
+	web.SetRetryAfter(w.Header(), b.RetryAfter)
 	page := p.provePage(v, kind)
-	page.Error = "There were too many wrong codes. Nothing is lost: try again in " + minutes(b.RetryAfter) + "."
+	page.Error = "There were too many wrong codes. Nothing is lost: try again in " + web.Wait(b.RetryAfter) + "."
 	return p.send(w, v, http.StatusTooManyRequests, page)
 }
 
@@ -303,16 +301,4 @@ func wrongOf(kind string) string {
 		return wrongKey
 	}
 	return wrongCode
-}
-
-// minutes says in words how long.
-func minutes(d time.Duration) string {
-	n := int((d + time.Minute - 1) / time.Minute)
-	switch {
-	case n <= 1:
-		return "a minute"
-	case n < 60:
-		return strconv.Itoa(n) + " minutes"
-	}
-	return "an hour"
 }

@@ -2,10 +2,8 @@ package login
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -185,8 +183,8 @@ func tooMany(w http.ResponseWriter, cause error) (sentence string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	w.Header().Set("Retry-After", strconv.Itoa(seconds(blocked.RetryAfter)))
-	return "There were too many attempts. Try again " + in(blocked.RetryAfter) + ".", true
+	web.SetRetryAfter(w.Header(), blocked.RetryAfter)
+	return "There were too many attempts. Try again in " + web.Wait(blocked.RetryAfter) + ".", true
 }
 
 // busy is the answer when there is no room to hash a password.
@@ -195,19 +193,4 @@ func busy(err error) error {
 		return &web.Error{Status: http.StatusServiceUnavailable, RetryAfter: busyRetry, Err: err}
 	}
 	return err
-}
-
-// seconds rounds up: a client that comes back then must not be too early.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// in says in words when to come back.
-func in(d time.Duration) string {
-	minutes := int((d + time.Minute - 1) / time.Minute)
-	switch {
-	case minutes <= 1:
-		return "in a minute"
-	case minutes < 60:
-		return fmt.Sprintf("in %d minutes", minutes)
-	}
-	return "in an hour"
 }

@@ -63,7 +63,7 @@ type App struct {
 	temporary string
 
 	// What a server brings along; nil in a command. Set before anything runs.
-	mailboxes func(ctx context.Context, kind, emailKey string) (bool, error)
+	mailboxes func(ctx context.Context, kind, emailKey string) (time.Duration, error)
 	wake      func()
 }
 
@@ -123,17 +123,17 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
 		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,
 		Mail: letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
-		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxAllowed: a.mailboxAllowed, Wake: a.wakeOutbox, Now: o.Now})
+		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.mailboxWait, Wake: a.wakeOutbox, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
 	return a, err
 }
 
-// mailboxAllowed counts a mail that a stranger asked for. A command has nobody to
+// mailboxWait counts a mail that a stranger asked for. A command has nobody to
 // ask: what it sends, the operator wants sent.
-func (a *App) mailboxAllowed(ctx context.Context, kind, emailKey string) (bool, error) {
+func (a *App) mailboxWait(ctx context.Context, kind, emailKey string) (time.Duration, error) {
 	if a.mailboxes == nil {
-		return true, nil
+		return 0, nil
 	}
 	return a.mailboxes(ctx, kind, emailKey)
 }

@@ -30,14 +30,15 @@ func (g *Guard) TakeKey(ctx context.Context, challenge secret.Hash) error {
 }
 
 // TakeMailbox counts a mail of a kind to the mailbox with that folded address,
-// whether anybody has it or not. False if there were five in the hour: then none is
-// sent, and nobody is told, because the mailbox may be another person's.
-func (g *Guard) TakeMailbox(ctx context.Context, kind, emailKey string) (ok bool, err error) {
+// whether anybody has it or not. It returns how long the next must wait, 0 if this one
+// may be sent: after five in the hour none is, and strangers are not told, because the
+// mailbox may be another person's.
+func (g *Guard) TakeMailbox(ctx context.Context, kind, emailKey string) (wait time.Duration, err error) {
 	err = g.take(ctx, mailboxHour, kind, emailKey)
-	if _, blocked := errors.AsType[*Blocked](err); blocked {
-		return false, nil
+	if b, blocked := errors.AsType[*Blocked](err); blocked {
+		return b.RetryAfter, nil
 	}
-	return err == nil, err
+	return 0, err
 }
 
 // ClientFailure counts a wrong secret of a client that exists. *Blocked from the

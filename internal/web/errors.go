@@ -115,16 +115,39 @@ func (web *Web) fail(w http.ResponseWriter, r *http.Request, err error, answer f
 	}
 	h["Cache-Control"] = web.headers["Cache-Control"]
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		SetRetryAfter(h, e.RetryAfter)
 	}
 	answer(w, r, e)
 }
 
+// SetRetryAfter says in the header when to come back, in whole seconds: never too early.
+func SetRetryAfter(h http.Header, d time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(int((d+time.Second-1)/time.Second)))
+}
+
+// Wait says in words how long: "a minute", "29 minutes", "an hour".
+func Wait(d time.Duration) string {
+	minutes := int((d + time.Minute - 1) / time.Minute)
+	switch {
+	case minutes <= 1:
+		return "a minute"
+	case minutes < 60:
+		return strconv.Itoa(minutes) + " minutes"
+	case minutes == 60:
+		return "an hour"
+	}
+	return strconv.Itoa((minutes+59)/60) + " hours"
+}
+
 func (web *Web) errorPage(w http.ResponseWriter, r *http.Request, e Error) {
-	err := web.Page(w, e.Status, templates.Error{
+	page := templates.Error{
 		Code: e.Code, RequestID: RequestID(r.Context()), Developer: e.Message, BackURL: e.BackURL, BackLabel: e.BackLabel,
 		Action: e.Action, Account: e.Account, Advice: e.Advice,
-	})
+	}
+	if e.Code == "too_many_requests" && e.RetryAfter > time.Minute {
+		page.Advice = "Nothing is lost. Try again in " + Wait(e.RetryAfter) + "."
+	}
+	err := web.Page(w, e.Status, page)
 	if err != nil {
 		Annotate(r.Context(), "page_error", err.Error())
 		http.Error(w, "Something went wrong on our side.", http.StatusInternalServerError)
