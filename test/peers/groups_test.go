@@ -45,11 +45,11 @@ var groupPeers = []peer{
 			{settings: "groups: acme-corp:member lets Bob in", client: groupScope,
 				environ: []string{"GROUPS=acme-corp:member", "ADMINS=acme-corp:owner"}},
 			{settings: "groups: acme-corp:owner keeps Bob out", client: groupScope,
-				environ: []string{"GROUPS=acme-corp:owner", "ADMINS=acme-corp:owner"}, refused: "Forbidden"},
+				environ: []string{"GROUPS=acme-corp:owner", "ADMINS=acme-corp:owner"}, refused: "not currently authorized to use this hub"},
 			{settings: "groups: acme-corp:owner administers", client: groupScope, person: harness.Alice,
 				environ: []string{"GROUPS=acme-corp", "ADMINS=acme-corp:owner"}, shows: "Admin"},
 			{settings: "groups: tech-startup:owner keeps Alice out", client: groupScope, person: harness.Alice,
-				environ: []string{"GROUPS=tech-startup:owner", "ADMINS=tech-startup:owner"}, refused: "Forbidden"},
+				environ: []string{"GROUPS=tech-startup:owner", "ADMINS=tech-startup:owner"}, refused: "not currently authorized to use this hub"},
 		},
 	},
 }
