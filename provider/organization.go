@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
@@ -52,7 +51,6 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 	if err != nil {
 		return err
 	}
-	choices = slices.DeleteFunc(choices, func(c storage.Choice) bool { return isHidden(j, c.Requirement) })
 	chosen, err := question.Choose(choices)
 	if err != nil {
 		return organizationError(err)
@@ -60,6 +58,10 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 	if chosen == nil {
 		j.Choices = choices
 		return nil
+	}
+	// The choice is made among all of them first: the next best one is another customer, to which the person has not been asked to go.
+	if isHidden(j, chosen.Requirement) {
+		return organizationError(identity.ErrOrganizationInteraction)
 	}
 	j.Organization, j.Role, j.Consent = &chosen.Organization, chosen.Role, chosen.Consent
 	require(j, chosen.Requirement)

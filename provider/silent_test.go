@@ -57,7 +57,45 @@ func TestASilentRequestDoesNotTellAMembershipThatOwesAFactor(t *testing.T) {
 		if got := o.asks(t, o.bob, o.peer("web"), url.Values{"organization": {"acme-corp"}, "prompt": {"none"}, "scope": {"openid org"}}); got != "acme-corp" {
 			t.Errorf("while the grace runs: %s", got)
 		}
+		l.policy(t, "acme-corp", storage.MFAPolicy{})
+		testSilenceIsNoOtherChoice(t, o, l)
 	})
+}
+
+// Alice is in two organizations, and one of them gets a policy that she does not meet. The other one does not take its
+// place: the client would get a token for another customer without a word.
+func testSilenceIsNoOtherChoice(t *testing.T, o *organizations, l *learner) {
+	o.alice = o.signedIn(t, harness.Alice)
+	agree := func(slugs ...string) {
+		t.Helper()
+		for _, slug := range slugs {
+			if got := outcome(o.alice.WalkTo(t, o.peer("other").Authorize(url.Values{"scope": {"openid groups org:" + slug}}).URL, harness.Alice)); got != "code" {
+				t.Fatalf("agreeing for %s: %s", slug, got)
+			}
+			o.Clock.Advance(time.Second)
+		}
+	}
+	check := func(what, client, want string, scopes ...string) {
+		t.Helper()
+		for _, scope := range scopes {
+			if got := o.asks(t, o.alice, o.peer(client), url.Values{"scope": {scope}, "prompt": {"none"}}); got != want {
+				t.Errorf("%s, %s for %q: %s, want %s", what, client, scope, got, want)
+			}
+		}
+	}
+	agree("tech-startup", "acme-corp")
+	check("while nothing is asked", "other", "acme-corp", "openid org")
+	for _, require := range []string{storage.RequireAny, storage.RequirePasskey} {
+		l.policy(t, "acme-corp", storage.MFAPolicy{Require: require})
+		check("the latest consent's asks for "+require, "other", "interaction_required", "openid org", "openid groups")
+		check("one of two asks for "+require, "web", "interaction_required", "openid org", "openid groups")
+	}
+	l.policy(t, "acme-corp", storage.MFAPolicy{})
+	l.policy(t, "tech-startup", storage.MFAPolicy{Require: storage.RequireAny})
+	check("the earlier consent's asks", "other", "acme-corp", "openid org")
+	check("the other one of two asks", "web", "interaction_required", "openid org")
+	l.policy(t, "acme-corp", storage.MFAPolicy{Require: storage.RequireTOTP})
+	check("both ask", "other", "interaction_required", "openid org")
 }
 
 // A JWT access token can be revoked by its client whether or not it works at the moment: a scope that the client has lost,
