@@ -23,6 +23,20 @@ var megabytes = map[string]string{
 	"not text": strings.Repeat("\xff", 1<<20), "letters": strings.Repeat("a", 1<<20),
 }
 
+// Half a million scopes are refused for their length, with one fault and none for each.
+func TestALongScopeIsOneFault(t *testing.T) {
+	for _, scopes := range []string{strings.Repeat("a ", 500_000), "openid " + strings.Repeat("api:read ", 100_000), strings.Repeat("\u00e9 ", 2000), strings.Repeat("a", maxScopeBytes+1)} {
+		m, faults := storage.Metadata{Scope: scopes, RedirectURIs: []string{"https://a.example/cb"}}, Faults{}
+		check := func() {
+			faults = checkMetadata("app", &m, true)
+			checkScopes(&faults, &m, func(string) bool { return true })
+		}
+		if got := memoryOf(check); got > 64<<10 || len(faults) != 1 || faults[0].Field != "scope" {
+			t.Errorf("%.20s…: %d bytes of memory and %d faults, want one", scopes, got, len(faults))
+		}
+	}
+}
+
 // Whatever is typed has its length looked at before anything is made of it.
 func TestEveryTypedValueIsMeasuredFirst(t *testing.T) {
 	for text, long := range megabytes {

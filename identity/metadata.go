@@ -46,7 +46,9 @@ func fillIn(m *storage.Metadata) {
 			m.Scope += " offline_access"
 		}
 	}
-	m.Scope = strings.Join(strings.Fields(m.Scope), " ")
+	if len(m.Scope) <= maxScopeBytes { // a longer one is refused
+		m.Scope = strings.Join(strings.Fields(m.Scope), " ")
+	}
 	if m.TokenEndpointAuthMethod == "none" {
 		m.RequirePKCE = storage.PKCERequired
 	}
@@ -192,7 +194,7 @@ func checkPresentation(faults *Faults, m *storage.Metadata) {
 			faults.addItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", clip(acr)), "list up to 10, such as urn:sallyport:acr:mfa")
 		}
 	}
-	if len(m.Scope) > 4096 {
-		faults.add("scope", "is longer than 4096 bytes", "register another client")
+	if len(m.Scope) > maxScopeBytes {
+		faults.add("scope", fmt.Sprintf("is longer than %d bytes", maxScopeBytes), "register another client")
 	}
 }

@@ -22,7 +22,7 @@ import (
 const (
 	// busyRetry is when there is room to hash again.
 	busyRetry = 2 * time.Second
-	// maxTyped bounds what is shown again.
+	// maxTyped bounds what is shown again, in bytes.
 	maxTyped = 320
 )
 
@@ -175,9 +175,4 @@ func capital(s string) string {
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 
-func cut(s string) string {
-	if r := []rune(s); len(r) > maxTyped {
-		return string(r[:maxTyped])
-	}
-	return s
-}
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }
