@@ -128,16 +128,19 @@ func (p *Provider) newFlow(q *request, browser secret.Hash) *storage.Flow {
 		BrowserHash: browser, RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
 }
 
+// errNoFlow is the page about a flow of which nothing is known any more, not even its app.
+var errNoFlow = &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: "/", BackLabel: "Go to the start page"}
+
 // reopen finds the flow of ?flow= for this browser, bound to it and with its
 // request checked again. Its errors are pages.
 func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) (*storage.Flow, *request, error) {
 	ctx := r.Context()
 	if len(token) != 43 {
-		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
+		return nil, nil, errNoFlow
 	}
 	f, err := p.store.Flow(ctx, secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_expired"}
+		return nil, nil, errNoFlow
 	} else if err != nil {
 		return nil, nil, err
 	}

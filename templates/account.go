@@ -64,6 +64,7 @@ type AccountHome struct {
 	Account       Account
 	SignOutCSRF   string // of the form that posts to /logout
 	Unproven      bool   // the address is
+	Setup         bool   // the person administers this server
 	Due           AccountDue
 	HasPassword   bool
 	Authenticator int // apps

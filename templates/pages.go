@@ -214,6 +214,7 @@ func (p FormPost) page() (string, string) {
 type Home struct {
 	Issuer        string
 	Notice        string  // why the person was signed out
+	Setup         bool    // the person administers this server
 	Account       Account // zero shows the sign-in button
 	SignInURL     string  // "" is /login
 	SignOutAction string  // "" is /oauth2/logout; a POST with csrf

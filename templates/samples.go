@@ -65,6 +65,7 @@ func journeySamples() []Sample {
 		{"home", Home{Issuer: "https://id.acme.example"}},
 		{"home-account", Home{Issuer: "https://id.acme.example", Account: bob, CSRF: csrf}},
 		{"home-empty", Home{}},
+		{"home-superadmin", Home{Issuer: "https://id.acme.example", Account: bob, CSRF: csrf, Setup: true}},
 		{"home-ended", Home{Issuer: "https://id.acme.example", Notice: SessionEndText("network_changed")}},
 	}
 }

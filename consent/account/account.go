@@ -120,7 +120,7 @@ func (p *Pages) part(r *http.Request) templates.AccountPart {
 	browser := p.Sessions.Browser(r)
 	part := templates.AccountPart{CSRF: p.Sessions.CSRFToken(browser, actAccount), Now: p.Now()}
 	what, proof, _ := strings.Cut(r.URL.Query().Get("done"), ".")
-	if what != "" && p.Sessions.VerifyCSRF(browser, doneFor(what), proof) {
+	if what != "" && p.Sessions.VerifyCSRF(browser, login.DoneFor(what), proof) {
 		part.Done = doneWords[what]
 	}
 	return part
@@ -141,8 +141,6 @@ func (p *Pages) form(r *http.Request) (url.Values, error) {
 // done sends the person to a page that says what was done. What it says is signed
 // for this browser: a link cannot make the page claim something.
 func (p *Pages) done(w http.ResponseWriter, r *http.Request, path, what string) error {
-	proof := p.Sessions.CSRFToken(p.Sessions.Browser(r), doneFor(what))
+	proof := p.Sessions.CSRFToken(p.Sessions.Browser(r), login.DoneFor(what))
 	return web.SeeOther(w, r, path+"?done="+url.QueryEscape(what+"."+proof))
 }
-
-func doneFor(what string) string { return "done:" + what }

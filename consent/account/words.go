@@ -12,6 +12,7 @@ import (
 
 // doneWords are what pages say after an act.
 var doneWords = map[string]string{
+	"confirmed":    "Your email address is confirmed.",
 	"profile":      "Your profile is saved.",
 	"mail":         "Another mail is on its way.",
 	"password":     "Your password is changed. Every other device has to sign in again.",

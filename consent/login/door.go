@@ -83,5 +83,9 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	return v, "", nil
 }
 
+// DoneFor is the purpose of the CSRF token in ?done=WHAT.TOKEN, by which a page under
+// /account says what has just been done there, and no link can make it say so.
+func DoneFor(what string) string { return "done:" + what }
+
 // AgainAt is where somebody goes whose sign-in is not fresh enough for a page.
 func AgainAt(here string) string { return "/login?to=" + here + "&notice=" + NoticeFresh }

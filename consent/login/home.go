@@ -2,8 +2,10 @@ package login
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
@@ -26,6 +28,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	if here != nil {
 		page.Account = templates.Account{Name: here.User.Profile.Name, Email: here.User.Email}
+		page.Setup = slices.Contains(here.User.PlatformRoles, storage.RoleSuperadmin)
 	}
 	if here == nil {
 		if page.Notice, err = p.whySignedOut(r); err != nil {

@@ -147,6 +147,9 @@ func (web *Web) errorPage(w http.ResponseWriter, r *http.Request, e Error) {
 	if e.Code == "too_many_requests" && e.RetryAfter > time.Minute {
 		page.Advice = "Nothing is lost. Try again in " + Wait(e.RetryAfter) + "."
 	}
+	if e.BackURL == "" && (e.Code == "not_found" || e.Code == "method_not_allowed") {
+		page.BackURL, page.BackLabel = "/", "Go to the start page"
+	}
 	err := web.Page(w, e.Status, page)
 	if err != nil {
 		Annotate(r.Context(), "page_error", err.Error())

@@ -28,6 +28,7 @@ const tell = (sentence) => {
   note.textContent = sentence;
   file.after(note);
   file.setAttribute("aria-invalid", "true");
+  file.setCustomValidity(sentence); // the form is not sent: "Saved" would be about another logo
 };
 
 const show = (url) => {
@@ -49,6 +50,7 @@ if (file) {
   file.addEventListener("change", () => {
     const [chosen] = file.files;
     form.elements.logo.value = "";
+    file.setCustomValidity("");
     if (!chosen) return;
     if (chosen.size > most) return tell("This file is larger than 32 KiB. Save it smaller, or as SVG.");
     const reader = new FileReader();
