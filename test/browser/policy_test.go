@@ -80,57 +80,64 @@ func TestFormsLeadToTheAppAndBeyond(t *testing.T) {
 	s.Apply(t, "version: 1\nclients:"+policyClient("asks", app, "")+policyClient("trusted", app, "skip_consent: true"))
 	phone := s.Phone(t, harness.Admin)
 	w := &onward{s: s, app: app}
-	for name, lead := range map[string]func(t *testing.T, tab *harness.Tab) (button string){
-		"sign-in": func(t *testing.T, tab *harness.Tab) string {
-			w.authorize(t, tab, "trusted", "scheme", "openid")
+	for name, lead := range map[string]func(t *testing.T, tab *harness.Tab, onto string) (button string){
+		"sign-in": func(t *testing.T, tab *harness.Tab, onto string) string {
+			w.authorize(t, tab, "trusted", onto, "openid")
 			tab.Fill(t, "#email", harness.Bob.Email)
 			tab.Fill(t, "#password", harness.Bob.Password)
 			return "#login-submit"
 		},
-		"register": func(t *testing.T, tab *harness.Tab) string {
-			w.authorize(t, tab, "trusted", "scheme", "openid")
+		"register": func(t *testing.T, tab *harness.Tab, onto string) string {
+			w.authorize(t, tab, "trusted", onto, "openid")
 			tab.Follow(t, "a#register")
 			tab.Fill(t, "#name", "Nora New")
-			tab.Fill(t, "#email", "nora@example.com")
+			tab.Fill(t, "#email", "nora."+onto+"@example.com")
 			tab.Fill(t, "#password", "nine quiet badgers dig")
 			return "#register-submit"
 		},
-		"second factor": func(t *testing.T, tab *harness.Tab) string {
-			w.authorize(t, tab, "trusted", "scheme", "openid")
+		"second factor": func(t *testing.T, tab *harness.Tab, onto string) string {
+			w.authorize(t, tab, "trusted", onto, "openid")
 			s.Clock.Advance(time.Minute) // the code that enrolled the app counts once
 			tab.SignIn(t, harness.Admin)
 			tab.Wait(t, "#code")
 			tab.Fill(t, "#code", phone.Code(t))
 			return "#factor-submit"
 		},
-		"organization": func(t *testing.T, tab *harness.Tab) string {
-			w.authorize(t, tab, "trusted", "scheme", "openid org")
+		"organization": func(t *testing.T, tab *harness.Tab, onto string) string {
+			w.authorize(t, tab, "trusted", onto, "openid org")
 			tab.SignIn(t, harness.Alice)
 			return "button[name=organization][value=tech-startup]"
 		},
-		"consent": func(t *testing.T, tab *harness.Tab) string {
-			w.authorize(t, tab, "asks", "scheme", "openid email")
-			tab.SignIn(t, harness.Bob)
+		"consent": func(t *testing.T, tab *harness.Tab, onto string) string {
+			w.authorize(t, tab, "asks", onto, "openid email")
+			tab.SignIn(t, map[string]harness.Person{"scheme": harness.Bob, "http": harness.Alice}[onto])
 			return "#allow"
 		},
-		"logout": func(t *testing.T, tab *harness.Tab) string {
+		"logout": func(t *testing.T, tab *harness.Tab, onto string) string {
 			tab.Open(t, s.Issuer+"/login")
 			tab.SignIn(t, harness.Bob)
-			tab.Open(t, s.Issuer+"/oauth2/logout?"+url.Values{"client_id": {"asks"}, "post_logout_redirect_uri": {app.callback + "/out/scheme"}}.Encode())
+			tab.Open(t, s.Issuer+"/oauth2/logout?"+url.Values{"client_id": {"asks"}, "post_logout_redirect_uri": {app.callback + "/out/" + onto}}.Encode())
 			return "#logout-yes"
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			tab := w.tab(t)
-			button := lead(t, tab)
-			tab.Wait(t, button)
-			tab.Forget()
-			tab.Run(t, chromedp.Click(button, chromedp.ByQuery))
-			// No program takes the URL here: what can be seen is that the browser went for it.
-			if last := lastRedirect(t, tab, program); strings.Contains(last.Failed, "csp") || len(tab.Complaints()) > 0 {
-				t.Errorf("the way to the program ends as %+v, complaints %q", last, tab.Complaints())
-			}
-		})
+		for _, onto := range []string{"scheme", "http"} {
+			t.Run(name+"/"+onto, func(t *testing.T) {
+				tab := w.tab(t)
+				button := lead(t, tab, onto)
+				tab.Wait(t, button)
+				tab.Forget()
+				tab.Run(t, chromedp.Click(button, chromedp.ByQuery))
+				if onto == "http" {
+					tab.Wait(t, "#home")
+				} else if last := lastRedirect(t, tab, program); strings.Contains(last.Failed, "csp") {
+					// No program takes the URL here: what can be seen is that the browser went for it.
+					t.Errorf("the way to the program ends as %+v", last)
+				}
+				if complaints := tab.Complaints(); len(complaints) > 0 {
+					t.Errorf("complaints %q", complaints)
+				}
+			})
+		}
 	}
 	t.Run("and back", func(t *testing.T) { testBackFromTheApp(t, w) })
 }
