@@ -179,6 +179,7 @@ func (p *program) clientsCreate() *cobra.Command {
 		Use: "create [CLIENT_ID]", Short: "Register a client application",
 		Long: "Register a client application and print its secret, once. --type chooses safe settings:\n" +
 			"  web      a server with a secret\n  spa      a page in a browser: no secret, PKCE\n  native   an app on people's own devices: no secret, PKCE\n  machine  no people: client_credentials\n" +
+			"Without flags that say otherwise --type web gets --pkce auto, and access tokens are opaque.\n" +
 			"Scopes of an API are defined first, by `sallyport resources create`. For what no flag says use clients.yaml.",
 		Example: examples(`sallyport clients create portal --name "Portal" --redirect-uri https://portal.example.com/callback --post-logout-redirect-uri https://portal.example.com/`,
 			"sallyport clients create cluster --redirect-uri https://k8s.example.com/callback --scope \"openid profile email\" --claims-in-id-token",

@@ -27,8 +27,8 @@ func registrationFlags(cmd *cobra.Command) *registration {
 	flags.StringArrayVar(&r.given.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
 	flags.StringVar(&r.given.LogoURI, "logo-uri", "", "the `URI` of its logo, a PNG, JPEG or WebP that is fetched once")
 	flags.StringVar(&r.given.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
-	flags.StringVar(&r.pkce, "pkce", "", "`WHAT` --type web must send against code injection: required (PKCE), auto (PKCE or a nonce, the default) or off")
-	flags.StringVar(&r.given.AccessTokenFormat, "access-token-format", "", "the `FORMAT` of access tokens: opaque (the default) or jwt")
+	flags.StringVar(&r.pkce, "pkce", "", "`WHAT` a client with a secret must send against code injection: required (PKCE), auto (PKCE or a nonce) or off")
+	flags.StringVar(&r.given.AccessTokenFormat, "access-token-format", "", "the `FORMAT` of access tokens: opaque or jwt")
 	flags.BoolVar(&r.given.ClaimsInIDToken, "claims-in-id-token", false, "put the claims of profile, email, phone and address into the ID token, for relying parties that never ask userinfo")
 	return r
 }

@@ -89,7 +89,9 @@ func (p *program) resourcesCreate() *cobra.Command {
 func (p *program) resourcesDelete() *cobra.Command {
 	return p.yesFlag(&cobra.Command{
 		Use: "delete IDENTIFIER", Short: "Delete a resource server with its scopes",
-		Long:    "Delete a resource server with its scopes. Clients must not list the scopes any more: clients update --scope. Access tokens for it that are out work until they expire.",
+		Long: "Delete a resource server with its scopes. Clients must not list the scopes any more: clients update --scope.\n" +
+			"Introspection answers within a second that access tokens for it are inactive. JWT access tokens work until they expire\n" +
+			"at resource servers that do not ask here.",
 		Example: examples("sallyport resources delete https://api.example.com", "sallyport resources delete https://api.example.com --yes"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			if err := p.confirm(fmt.Sprintf("%s is deleted with its scopes. Go on?", printable(args[0]))); err != nil {
