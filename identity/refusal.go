@@ -42,7 +42,7 @@ func (i *Identity) NoteRefusal(r storage.Refusal) {
 		i.refusals.minutes[key] = m
 	}
 	m.LastAt = r.At
-	if len(m.Refusals) >= storage.MaxRefusals || i.refusals.pending >= maxPending {
+	if !m.HasRoom(&r) || i.refusals.pending >= maxPending {
 		m.More++
 		return
 	}

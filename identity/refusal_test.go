@@ -38,18 +38,18 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 		other := New(in.made) // another node
 		start := time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)
 		note := func(i *Identity, clientID string, after time.Duration, cause string) {
-			i.NoteRefusal(storage.Refusal{ClientID: clientID, At: start.Add(after), Endpoint: "/oauth2/token", Error: "invalid_grant", Cause: cause,
-				RequestID: "r", Parameters: []string{"code", "grant_type"}, RedirectURI: "https://app.example/cb", Scope: "openid"})
+			i.NoteRefusal(storage.Refusal{ClientID: clientID, At: start.Add(after), Endpoint: "/oauth2/token", Error: "of " + cause, Cause: cause,
+				Authenticated: true, RequestID: "r", Parameters: []string{"code", "grant_type"}, RedirectURI: "https://app.example/cb", Scope: "openid"})
 		}
 		for n := range 45 {
 			note(in.Identity, "busy", time.Duration(n)*time.Second, fmt.Sprint("first ", n))
-			note(other, "busy", time.Duration(n)*time.Second, "second")
+			note(other, "busy", time.Duration(n)*time.Second, fmt.Sprint("second ", n))
 		}
 		note(other, "quiet", time.Second, "alone")
 		note(other, "gone", time.Second, "of no client")
 		in.writeRefusals(t, in.Identity, other)
-		for range 100 { // more than a node keeps by itself
-			note(other, "busy", 59*time.Second, "third")
+		for n := range 100 { // more than a node keeps by itself
+			note(other, "busy", 59*time.Second, fmt.Sprint("third ", n))
 		}
 		note(in.Identity, "busy", time.Minute, "the next minute")
 		in.writeRefusals(t, other, in.Identity)
@@ -59,7 +59,7 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 			t.Fatalf("%d lines, the latest %+v", len(all), all[:min(len(all), 2)])
 		}
 		last := all[61]
-		if last.Cause != "first 0" || last.More != 0 || last.Endpoint != "/oauth2/token" || last.Error != "invalid_grant" || len(last.Parameters) != 2 ||
+		if last.Cause != "first 0" || last.More != 0 || last.Endpoint != "/oauth2/token" || last.Error != "of first 0" || len(last.Parameters) != 2 ||
 			last.RedirectURI != "https://app.example/cb" || last.Scope != "openid" || !last.At.Equal(start) || last.ClientID != "busy" || last.RequestID != "r" {
 			t.Errorf("the first line is %+v", last)
 		}
@@ -71,6 +71,69 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 		}
 		if _, err := in.Refusals(t.Context(), Operator(), "gone", 3); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("those of no client: %v", err)
+		}
+	})
+}
+
+// A stranger who sends requests in a client's name, and a loop that repeats one fault, hide no other refusal of the
+// minute, whichever node they are at, and the rows of a client are bounded.
+func TestRefusalsThatRepeatHideNoOthers(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{ClientName: "App", RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
+		nodes := []*Identity{in.Identity, New(in.made)}
+		note := func(i *Identity, authenticated bool, endpoint, code, cause string) {
+			i.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Endpoint: endpoint, Error: code, Cause: cause, Authenticated: authenticated})
+		}
+		kept := func() (all map[string]int, more int64) {
+			all = map[string]int{}
+			for _, r := range in.refused(t, "app") {
+				if more += r.More; r.More == 0 {
+					all[r.Endpoint+" "+r.Error]++
+				}
+			}
+			return all, more
+		}
+		for n := range 40 {
+			for _, i := range nodes {
+				note(i, false, "/oauth2/authorize", "invalid_request", fmt.Sprint("a loop, ", n))
+				note(i, true, "/oauth2/token", "invalid_grant", fmt.Sprint("another loop, ", n))
+			}
+		}
+		in.writeRefusals(t, nodes...)
+		all, more := kept()
+		if all["/oauth2/authorize invalid_request"] != 5 || all["/oauth2/token invalid_grant"] != 5 || len(all) != 2 || more != 150 {
+			t.Fatalf("of two loops %v are kept, and %d counted", all, more)
+		}
+		for n := range 40 {
+			for _, i := range nodes {
+				note(i, false, "/oauth2/authorize", fmt.Sprint("made up ", n), "")
+			}
+		}
+		in.writeRefusals(t, nodes...)
+		for n, i := range nodes {
+			note(i, false, "/oauth2/authorize", "invalid_scope", "")
+			note(i, true, "/oauth2/token", "invalid_scope", fmt.Sprint(n))
+			note(i, true, "/oauth2/par", "invalid_grant", fmt.Sprint(n))
+		}
+		in.writeRefusals(t, nodes...)
+		all, more = kept()
+		total := 0
+		for _, n := range all {
+			total += n
+		}
+		if all["/oauth2/token invalid_scope"] != 2 || all["/oauth2/par invalid_grant"] != 2 || all["/oauth2/authorize invalid_scope"] != 0 ||
+			total != 34 || more != 150+60+2 {
+			t.Errorf("beside a stranger's %v are kept (%d), and %d counted", all, total, more)
+		}
+
+		in.database(t, `WITH RECURSIVE old(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM old WHERE n < 5200)
+			INSERT INTO refusals (client_id, minute, line, occurred_at, n) SELECT 'app', n, 1, n, 1 FROM old`)
+		in.now = in.now.Add(time.Minute)
+		note(in.Identity, true, "/oauth2/token", "invalid_scope", "the latest")
+		in.writeRefusals(t, in.Identity)
+		left, err := in.Refusals(t.Context(), Operator(), "app", 10000)
+		if err != nil || len(left) != 5000 && len(left) != 5001 || left[0].Cause != "the latest" {
+			t.Errorf("%d rows are left: %v", len(left), err)
 		}
 	})
 }

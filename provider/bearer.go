@@ -48,6 +48,7 @@ func (p *Provider) present(ctx context.Context, raw string) (*presented, error) 
 		return nil, err
 	}
 	concerns(ctx, t.ClientID)
+	attemptOf(ctx).authenticated = true
 	if why := t.Dead(a, p.now()); why != "" {
 		return nil, dead(why)
 	}
@@ -122,6 +123,7 @@ func (p *Provider) verifyJWT(ctx context.Context, raw string) (*storage.AccessTo
 		return nil, nil, dead("not a JWT access token of this issuer")
 	}
 	concerns(ctx, c.Client)
+	attemptOf(ctx).authenticated = true
 	now := p.now()
 	t := &storage.AccessToken{ClientID: c.Client, Scopes: strings.Fields(c.Scope), Audience: c.Audience,
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}

@@ -76,8 +76,13 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 		if err := p.checkAssertion(ctx, c, cred.assertion, at); err != nil {
 			return nil, err
 		}
+		attemptOf(ctx).authenticated = true
 	default:
-		return c, p.checkSecret(ctx, c, cred.secrets)
+		if err := p.checkSecret(ctx, c, cred.secrets); err != nil {
+			return nil, err
+		}
+		attemptOf(ctx).authenticated = true
+		return c, nil
 	}
 	p.identity.NoteClientUse(c.ID)
 	return c, nil

@@ -19,6 +19,8 @@ import (
 type attempt struct {
 	clientID string     // "" while the request has named no registered client
 	params   url.Values // those that count, where they are not the ones that were sent
+	// authenticated says that the client has proved who it is, or its token has.
+	authenticated bool
 }
 
 type attemptKey struct{}
@@ -100,7 +102,7 @@ func (p *Provider) refused(r *http.Request, path string, e *Error) {
 		maps.Copy(params, r.PostForm)
 	}
 	p.identity.NoteRefusal(storage.Refusal{ClientID: a.clientID, At: p.now(), Endpoint: path, Error: e.Code,
-		Cause: shorten(cause), RequestID: web.RequestID(ctx), Parameters: parameterNames(params),
+		Cause: shorten(cause), RequestID: web.RequestID(ctx), Authenticated: a.authenticated, Parameters: parameterNames(params),
 		RedirectURI: shorten(params.Get("redirect_uri")), Scope: shorten(params.Get("scope"))})
 }
 
@@ -125,8 +127,8 @@ func (e *Error) cause() string {
 // parameterName is a name that is kept. Tokens are sent as names by mistake (?sp_at_…); none is of letters only.
 var parameterName = regexp.MustCompile(`^[a-z][a-z_]{0,31}$`)
 
-// maxNames bounds the names that are kept of one request.
-const maxNames = 40
+// maxNames bounds the names that are kept of one request. No request has a use for more.
+const maxNames = 20
 
 func parameterNames(params url.Values) []string {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(params)), func(name string) bool { return !parameterName.MatchString(name) })

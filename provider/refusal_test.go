@@ -179,6 +179,55 @@ func TestEveryRefusalIsKeptForTheClient(t *testing.T) {
 	})
 }
 
+// What a stranger sends in a client's name leaves room for the refusals of those who proved to be the client.
+func TestStrangersHideNoRefusalOfTheClient(t *testing.T) {
+	p := withPeers(t)
+	b, web, own := p.Browser(t), p.peer("web"), p.peer("opaque")
+	token := tokensFor(t, p.signedIn(t, harness.Bob), own, url.Values{"scope": {"openid"}}).AccessToken
+	own.Post(t, "/oauth2/revoke", url.Values{"token": {token}}, nil)
+	names := url.Values{"scope": {"openidd"}}
+	for n := range 26 {
+		names.Set("more_"+string(rune('a'+n)), "x")
+	}
+	for range 6 {
+		for _, client := range []string{"web", "opaque"} {
+			for _, path := range []string{"/oauth2/token", "/oauth2/par", "/oauth2/introspect", "/oauth2/revoke"} {
+				p.RP(client, "", peerRedirect, "").Post(t, path, url.Values{"client_id": {client}, "grant_type": {"refresh_token"}}, &problem{})
+			}
+			b.Get(t, p.peer(client).Authorize(names).URL)
+			b.Get(t, p.peer(client).Authorize(url.Values{"prompt": {"x"}}).URL)
+			b.Get(t, p.peer(client).Authorize(url.Values{"redirect_uri": {"https://evil.example/"}}).URL)
+		}
+	}
+	web.Token(t, url.Values{"grant_type": {"password"}})
+	own.Post(t, "/oauth2/par", url.Values{"response_type": {"code"}, "redirect_uri": {"https://evil.example/"}}, &problem{})
+	own.Userinfo(t, token)
+	if err := p.App.Identity.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
+		t.Fatal(err)
+	}
+	for client, want := range map[string][]string{"web": {"/oauth2/token unsupported_grant_type"}, "opaque": {"/oauth2/par invalid_request", "/oauth2/userinfo invalid_token"}} {
+		all, err := p.App.Identity.Refusals(t.Context(), identity.Operator(), client, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := map[string]int{}
+		for _, r := range all {
+			kept[r.Endpoint+" "+r.Error]++
+			if len(r.Parameters) > 20 {
+				t.Errorf("%d names of one request are kept", len(r.Parameters))
+			}
+		}
+		for _, one := range want {
+			if kept[one] != 1 {
+				t.Errorf("%s: %s is not among %v", client, one, kept)
+			}
+		}
+		if len(all) != 30+len(want)+1 || all[0].More != 12 {
+			t.Errorf("%s: %d lines, the last counts %d", client, len(all), all[0].More)
+		}
+	}
+}
+
 // keptRefusals is the text of all refusals.
 func keptRefusals(t *testing.T, s *harness.Server) string {
 	t.Helper()

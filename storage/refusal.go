@@ -12,6 +12,16 @@ import (
 // MaxRefusals is how many refusals of a client and minute are kept one by one.
 const MaxRefusals = 60
 
+const (
+	// maxOfStrangers bounds those among MaxRefusals that did not authenticate. Anyone can send such a request in a client's
+	// name, and would hide the client's own faults behind them.
+	maxOfStrangers = MaxRefusals / 2
+	// maxEqualRefusals bounds those with the same endpoint and error: one broken loop hides no other fault.
+	maxEqualRefusals = 5
+	// maxRefusalRows bounds the rows of a client. The oldest go.
+	maxRefusalRows = 5000
+)
+
 // Refusal is one request of a client that was refused, for its developer.
 type Refusal struct {
 	ClientID  string
@@ -24,6 +34,8 @@ type Refusal struct {
 	Parameters  []string
 	RedirectURI string
 	Scope       string
+	// Authenticated says that the request proved to be of the client. It is not stored: it decides whether the refusal is.
+	Authenticated bool
 	// More is how many further refusals the minute had, in the one line that counts them; all else but ClientID and At
 	// is empty there.
 	More int64
@@ -39,8 +51,23 @@ type RefusedMinute struct {
 	LastAt time.Time
 }
 
-// AddRefusals stores refusals in one transaction. Of a client and minute at most MaxRefusals are kept, of all nodes
-// together; the others are counted. Those of a client that is deleted are dropped. Callers give them in the order of
+// HasRoom reports whether a further refusal of the minute is kept, and not only counted.
+func (m *RefusedMinute) HasRoom(r *Refusal) bool {
+	most := MaxRefusals
+	if !r.Authenticated {
+		most = maxOfStrangers
+	}
+	equal := 0
+	for n := range m.Refusals {
+		if m.Refusals[n].Endpoint == r.Endpoint && m.Refusals[n].Error == r.Error {
+			equal++
+		}
+	}
+	return len(m.Refusals) < most && equal < maxEqualRefusals
+}
+
+// AddRefusals stores refusals in one transaction. Of a client and minute those are kept that HasRoom has room for, of all
+// nodes together; the others are counted. Those of a client that is deleted are dropped. Callers give them in the order of
 // client and minute, so that two nodes do not wait for each other.
 func (s *Store) AddRefusals(ctx context.Context, minutes []RefusedMinute) error {
 	err := s.inTx(ctx, func(t *tx) error {
@@ -68,24 +95,46 @@ func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
 		ON CONFLICT (client_id, minute, line) DO UPDATE SET n = refusals.n`, m.ClientID, m.Minute, MaxRefusals+1, usec(m.LastAt)); err != nil {
 		return err
 	}
-	var kept int
-	if err := t.row(ctx, `SELECT count(*) FROM refusals WHERE client_id = ? AND minute = ? AND line <= ?`, m.ClientID, m.Minute, MaxRefusals).Scan(&kept); err != nil {
+	stored := RefusedMinute{}
+	if err := t.rows(ctx, func(r *sqlx.Rows) error {
+		var f Refusal
+		err := r.Scan(&f.Endpoint, &f.Error)
+		stored.Refusals = append(stored.Refusals, f)
+		return err
+	}, `SELECT endpoint, error FROM refusals WHERE client_id = ? AND minute = ? AND line <= ?`, m.ClientID, m.Minute, MaxRefusals); err != nil {
 		return err
 	}
-	room := min(len(m.Refusals), MaxRefusals-kept)
-	for n, r := range m.Refusals[:room] {
-		if _, err := t.exec(ctx, `INSERT INTO refusals (client_id, minute, line, occurred_at, endpoint, error, cause, request_id, parameters, redirect_uri, scope, n)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`, m.ClientID, m.Minute, kept+n+1, usec(r.At), r.Endpoint, r.Error, r.Cause, r.RequestID,
-			words(r.Parameters), r.RedirectURI, r.Scope); err != nil {
+	if len(stored.Refusals) == 0 { // the first ones of the minute
+		if err := t.trimRefusals(ctx, m.ClientID); err != nil {
 			return err
 		}
 	}
-	more := m.More + int64(len(m.Refusals)-room)
+	more := m.More
+	for n := range m.Refusals {
+		r := &m.Refusals[n]
+		if !stored.HasRoom(r) {
+			more++
+			continue
+		}
+		stored.Refusals = append(stored.Refusals, *r)
+		if _, err := t.exec(ctx, `INSERT INTO refusals (client_id, minute, line, occurred_at, endpoint, error, cause, request_id, parameters, redirect_uri, scope, n)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`, m.ClientID, m.Minute, len(stored.Refusals), usec(r.At), r.Endpoint, r.Error, r.Cause,
+			r.RequestID, words(r.Parameters), r.RedirectURI, r.Scope); err != nil {
+			return err
+		}
+	}
 	if more == 0 {
 		return nil
 	}
 	_, err = t.exec(ctx, `UPDATE refusals SET n = n + ?, occurred_at = ? WHERE client_id = ? AND minute = ? AND line = ?`,
 		more, usec(m.LastAt), m.ClientID, m.Minute, MaxRefusals+1)
+	return err
+}
+
+// trimRefusals deletes the oldest minutes of a client beyond maxRefusalRows.
+func (t *tx) trimRefusals(ctx context.Context, clientID string) error {
+	_, err := t.exec(ctx, `DELETE FROM refusals WHERE client_id = ? AND minute <
+		(SELECT minute FROM refusals WHERE client_id = ? ORDER BY minute DESC, line DESC LIMIT 1 OFFSET ?)`, clientID, clientID, maxRefusalRows)
 	return err
 }
 
