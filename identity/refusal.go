@@ -5,12 +5,16 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // maxPending bounds the refusals that wait to be written, and the minutes of clients that they are of.
 const maxPending = 5000
+
+// maxRefusalWait is how old refusals may become while the database does not take them.
+const maxRefusalWait = 10 * time.Minute
 
 // refusals collects what clients were refused, so that no request waits for it to be written.
 type refusals struct {
@@ -27,48 +31,89 @@ type refusedMinute struct {
 
 // NoteRefusal records that a request of a registered client was refused. WriteRefusals stores it.
 func (i *Identity) NoteRefusal(r storage.Refusal) {
-	key := refusedMinute{r.ClientID, r.At.Unix() / 60}
 	i.refusals.mu.Lock()
 	defer i.refusals.mu.Unlock()
-	m := i.refusals.minutes[key]
-	if m == nil {
-		if len(i.refusals.minutes) >= maxPending {
-			return
-		}
-		if i.refusals.minutes == nil {
-			i.refusals.minutes = map[refusedMinute]*storage.RefusedMinute{}
-		}
-		m = &storage.RefusedMinute{ClientID: key.clientID, Minute: key.minute}
-		i.refusals.minutes[key] = m
-	}
-	m.LastAt = r.At
-	if !m.HasRoom(&r) || i.refusals.pending >= maxPending {
-		m.More++
-		return
-	}
-	m.Refusals = append(m.Refusals, r)
-	i.refusals.pending++
+	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60, Refusals: []storage.Refusal{r}, LastAt: r.At})
 }
 
-// WriteRefusals stores what was noted since the last call, in batches. Call it every few seconds and at the end. What
-// is not written yet when the process crashes, or fails to be, is lost: it is help for developers, and no audit log.
-func (i *Identity) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
-	i.refusals.writing.Lock()
-	defer i.refusals.writing.Unlock()
-	i.refusals.mu.Lock()
-	minutes := i.refusals.minutes
-	i.refusals.minutes, i.refusals.pending = nil, 0
-	i.refusals.mu.Unlock()
+// add adds to what waits, within the bounds. Callers hold mu.
+func (r *refusals) add(m *storage.RefusedMinute) {
+	key := refusedMinute{m.ClientID, m.Minute}
+	waiting := r.minutes[key]
+	if waiting == nil {
+		if len(r.minutes) >= maxPending {
+			return
+		}
+		if r.minutes == nil {
+			r.minutes = map[refusedMinute]*storage.RefusedMinute{}
+		}
+		waiting = &storage.RefusedMinute{ClientID: m.ClientID, Minute: m.Minute}
+		r.minutes[key] = waiting
+	}
+	waiting.More += m.More
+	if m.LastAt.After(waiting.LastAt) {
+		waiting.LastAt = m.LastAt
+	}
+	for n := range m.Refusals {
+		if r.pending >= maxPending || !waiting.HasRoom(&m.Refusals[n]) {
+			waiting.More++
+			continue
+		}
+		waiting.Refusals = append(waiting.Refusals, m.Refusals[n])
+		r.pending++
+	}
+}
 
-	all := make([]storage.RefusedMinute, 0, len(minutes))
-	for _, m := range minutes {
+// take takes all that waits.
+func (r *refusals) take() []storage.RefusedMinute {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]storage.RefusedMinute, 0, len(r.minutes))
+	for _, m := range r.minutes {
 		all = append(all, *m)
 	}
+	r.minutes, r.pending = nil, 0
 	// One order everywhere: nodes that write at once must not wait for each other in a circle.
 	slices.SortFunc(all, func(a, b storage.RefusedMinute) int {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.Minute, b.Minute))
 	})
-	return storage.PaceEach(ctx, pace, all, func(batch []storage.RefusedMinute) error { return i.store.AddRefusals(ctx, batch) })
+	return all
+}
+
+// putBack lets what was taken wait again, before what was noted meanwhile. What is of before since is dropped, so that a
+// minute which the database never takes does not stop those of other clients for good.
+func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	noted := r.minutes
+	r.minutes, r.pending = nil, 0
+	for n := range all {
+		if !all[n].LastAt.Before(since) {
+			r.add(&all[n])
+		}
+	}
+	for _, m := range noted {
+		r.add(m)
+	}
+}
+
+// WriteRefusals stores what was noted, in batches. Call it every few seconds and at the end. What it could not write
+// waits for the next call, ten minutes at most. What waits when the process crashes is lost: it is help for developers,
+// and no audit log.
+func (i *Identity) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
+	i.refusals.writing.Lock()
+	defer i.refusals.writing.Unlock()
+	all := i.refusals.take()
+	written := 0
+	err := storage.PaceEach(ctx, pace, all, func(batch []storage.RefusedMinute) error {
+		if err := i.store.AddRefusals(ctx, batch); err != nil {
+			return err
+		}
+		written += len(batch)
+		return nil
+	})
+	i.refusals.putBack(all[written:], i.clock().Add(-maxRefusalWait))
+	return err
 }
 
 // Refusals lists up to limit requests of a client that were refused in the last 14 days, the latest first.

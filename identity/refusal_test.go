@@ -164,21 +164,85 @@ func TestRefusalsEndWithTheirClient(t *testing.T) {
 // What waits to be written is bounded, whatever happens to many clients at once.
 func TestRefusalsThatWaitAreBounded(t *testing.T) {
 	i := onSQLite(t).Identity
-	now := time.Now()
+	now := i.clock()
 	for n := range 3 * maxPending {
 		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("client-", n%200), At: now})
 		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("many-", n), At: now})
 	}
-	kept := 0
-	for _, m := range i.refusals.minutes {
-		kept += len(m.Refusals)
+	check := func(what string) {
+		t.Helper()
+		kept := 0
+		for _, m := range i.refusals.minutes {
+			kept += len(m.Refusals)
+		}
+		if kept == 0 || kept > maxPending || kept != i.refusals.pending || len(i.refusals.minutes) > maxPending {
+			t.Errorf("%s %d refusals (%d) of %d minutes wait, want at most %d", what, kept, i.refusals.pending, len(i.refusals.minutes), maxPending)
+		}
 	}
-	if kept > maxPending || len(i.refusals.minutes) > maxPending {
-		t.Errorf("%d refusals of %d minutes wait, want at most %d", kept, len(i.refusals.minutes), maxPending)
-	}
+	check("at first")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := i.WriteRefusals(ended, &storage.Pace{}); err == nil || len(i.refusals.minutes) > 0 || i.refusals.pending > 0 {
-		t.Errorf("what could not be written is kept: %v", err)
+	for range 2 {
+		if err := i.WriteRefusals(ended, &storage.Pace{}); err == nil {
+			t.Error("what could not be written was")
+		}
+		i.NoteRefusal(storage.Refusal{ClientID: "client-1", At: now})
+		check("after a failure")
 	}
+}
+
+// What a stop or a failure of the database keeps from being written waits, and is written by the next call, which may be
+// the last one of the process.
+func TestRefusalsThatCouldNotBeWrittenWait(t *testing.T) {
+	eachEngine(t, func(t *testing.T, in *installation) {
+		for n := range 4 {
+			id := fmt.Sprint("app-", n)
+			in.client(t, NewClient{ID: id, Metadata: storage.Metadata{ClientName: id, RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
+		}
+		note := func(cause string) {
+			for n := range 4 {
+				for range 7 { // two more than are kept
+					in.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("app-", n), At: in.now, Error: cause, Cause: cause, Authenticated: true})
+				}
+			}
+		}
+		want := func(what string, lines, more int) {
+			t.Helper()
+			for n := range 4 {
+				all, counted := in.refused(t, fmt.Sprint("app-", n)), 0
+				for _, r := range all {
+					counted += int(r.More)
+				}
+				if len(all) != lines+1 || counted != more {
+					t.Errorf("%s app-%d has %d lines, and %d are counted: %+v", what, n, len(all), counted, all)
+				}
+			}
+		}
+		failing, stop := context.WithCancel(t.Context())
+		stop()
+		note("noted before the failure")
+		if err := in.WriteRefusals(failing, &storage.Pace{}); err == nil {
+			t.Fatal("a context that has ended writes")
+		}
+		note("noted after it")
+		stopping, stop := context.WithCancel(t.Context())
+		// The server is told to stop while the job rests after its first client.
+		err := in.WriteRefusals(stopping, &storage.Pace{Smallest: 1, Largest: 1, Rest: func(ctx context.Context, _ time.Duration) error {
+			stop()
+			return ctx.Err()
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("the pass that was stopped: %v", err)
+		}
+		in.writeRefusals(t, in.Identity)
+		want("after the last call", 10, 4)
+		if last := in.refused(t, "app-3")[1]; last.Cause != "noted after it" {
+			t.Errorf("the latest line is %+v", last)
+		}
+		note("what is never written")
+		in.now = in.now.Add(maxRefusalWait + time.Second)
+		if err := in.WriteRefusals(failing, &storage.Pace{}); err == nil || len(in.refusals.minutes) > 0 || in.refusals.pending > 0 {
+			t.Errorf("what is too old waits on: %v", err)
+		}
+	})
 }
