@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
@@ -148,31 +146,11 @@ func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySe
 }
 
 func (f *fetcher) fetch(ctx context.Context, uri string) (*jose.JSONWebKeySet, error) {
-	u, err := url.Parse(uri)
-	if err != nil || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
-		return nil, errors.New("the jwks_uri of the client is not an https URL")
-	}
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, uri, nil)
+	body, err := fetch.Get(ctx, f.http, uri, "application/jwk-set+json, application/json", maxKeysBody)
 	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := f.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("the jwks_uri of the client cannot be fetched: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the jwks_uri of the client answers %d", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeysBody+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > maxKeysBody {
-		return nil, errors.New("the key set at jwks_uri is too large")
+		return nil, fmt.Errorf("the jwks_uri of the client: %w", err)
 	}
 	usable, err := identity.UsableKeys(body)
 	if err != nil {

@@ -269,7 +269,7 @@ func TestLogosAreNotFetchedFromInside(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Count: true, Clients: clients, Environ: []string{"SALLYPORT_OUTBOUND_ALLOW=10.0.0.0/8"}})
 	fetched(t, s)
 	for _, client := range []string{"wide.png", "metadata", "name"} {
-		if l, err := s.App.Store.ClientLogo(t.Context(), client); err != nil || !strings.Contains(l.Problem, "is not a public address") {
+		if l, err := s.App.Store.ClientLogo(t.Context(), client); err != nil || !strings.Contains(l.Problem, "cannot be reached at a public address") {
 			t.Errorf("%s: got %+v, %v", client, l, err)
 		}
 	}

@@ -29,8 +29,8 @@ func NewClient(allow []netip.Prefix, limit time.Duration) *http.Client {
 // ErrTooLarge: the body has more bytes than it may have.
 var ErrTooLarge = errors.New("the answer is too large")
 
-// Get returns the body at uri if that answers 200 with at most most bytes. Its errors do not repeat uri, which may hold
-// what is nobody else's business.
+// Get returns the body at uri if that answers 200 with at most most bytes. Its errors repeat neither uri, which may hold
+// what is nobody else's business, nor the addresses of the connection.
 func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([]byte, error) {
 	u, err := url.Parse(uri)
 	if err != nil || u.User != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -42,11 +42,8 @@ func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([
 	}
 	req.Header.Set("Accept", accept)
 	resp, err := c.Do(req)
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
 	if err != nil {
-		return nil, err
+		return nil, withoutAddresses(err)
 	}
 	defer resp.Body.Close()
 	switch {
@@ -57,10 +54,30 @@ func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
-		return nil, err
+		return nil, withoutAddresses(err)
 	}
 	if int64(len(body)) > most {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
 	}
 	return body, nil
+}
+
+// withoutAddresses says what is wrong with a request and not where. Go's errors repeat the URL, what its name resolves to
+// and this server's own address. Those who register a client read the error, and would map the network inside by it:
+// names that are unknown, addresses that are refused and ports that are closed are therefore one error.
+func withoutAddresses(err error) error {
+	connection, isConnection := errors.AsType[*net.OpError](err)
+	if isConnection && connection.Op == "dial" {
+		return errors.New("it cannot be reached at a public address, or at one that OUTBOUND_ALLOW opens")
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return errors.New("it does not answer in time")
+	}
+	if isConnection {
+		return connection.Err
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }
