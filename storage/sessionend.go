@@ -22,15 +22,19 @@ const (
 // count for anyNetwork.
 const soonEnded = 10 * time.Minute
 
+// recentlyEnded is how long an end by a change of network counts for anyNetwork: what happened twice within it is how
+// the person's network is, and what lies weeks apart is chance, or an attacker.
+const recentlyEnded = 24 * time.Hour
+
 // anyNetwork tells of a new session whether a change of network has ended the two
-// sessions before of the person in the same browser, each soon after its sign-in. It
-// takes anyNetworkArgs.
+// sessions before of the person in the same browser, each soon after its sign-in and
+// lately. It takes anyNetworkArgs.
 const anyNetwork = `(SELECT count(*) = 2 FROM (
 				SELECT p.end_reason, p.ended_at, p.auth_time FROM sessions p WHERE p.user_id = ? AND p.device_hash = ? ORDER BY p.created_at DESC LIMIT 2
-			) last_two WHERE last_two.end_reason = ? AND last_two.ended_at - last_two.auth_time <= ?)`
+			) last_two WHERE last_two.end_reason = ? AND last_two.ended_at - last_two.auth_time <= ? AND last_two.ended_at > ?)`
 
 func anyNetworkArgs(in *SignIn) []any {
-	return []any{id(in.Session.UserID), in.Device, EndNetwork, soonEnded.Microseconds()}
+	return []any{id(in.Session.UserID), in.Device, EndNetwork, soonEnded.Microseconds(), usec(in.Session.CreatedAt.Add(-recentlyEnded))}
 }
 
 // anyNetworkEvent tells that strong protection does not compare a session's networks.

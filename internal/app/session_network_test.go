@@ -53,6 +53,7 @@ func TestANetworkThatChangesAllTheTime(t *testing.T) {
 		t.Run("one session only", func(t *testing.T) { testTheExemptionIsForOneSession(t, s) })
 		t.Run("later than ten minutes", func(t *testing.T) { testLateMovesDoNotCount(t, s) })
 		t.Run("a stolen cookie", func(t *testing.T) { testAThiefEarnsNoExemption(t, s) })
+		t.Run("days apart", func(t *testing.T) { testMovesDaysApartDoNotCount(t, s) })
 	})
 }
 
@@ -163,6 +164,26 @@ func testLateMovesDoNotCount(t *testing.T, s *harness.Server) {
 	signIn(t, b, who)
 	if move(t, b, &network, "198.19.0.1") {
 		t.Error("after two early ends one after the other the network still counts")
+	}
+}
+
+func testMovesDaysApartDoNotCount(t *testing.T, s *harness.Server) {
+	who, network := person(t, s, "apart@example.com"), "192.0.2.1"
+	b := from(t, s, fixed(&network))
+	for i, pause := range []time.Duration{29 * 24 * time.Hour, 24*time.Hour + time.Second, 23 * time.Hour} {
+		signIn(t, b, who)
+		if !move(t, b, &network, fmt.Sprintf("198.18.%d.1", i)) {
+			t.Errorf("session %d is good in any network", i)
+		}
+		s.Clock.Advance(pause)
+	}
+	signIn(t, b, who)
+	if !move(t, b, &network, "198.19.0.1") {
+		t.Error("ends two days apart exempt a session")
+	}
+	signIn(t, b, who)
+	if move(t, b, &network, "198.19.1.1") {
+		t.Error("after two ends within a day the network still counts")
 	}
 }
 
