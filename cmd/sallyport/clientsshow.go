@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,9 +96,7 @@ func (p *program) clientsShow() *cobra.Command {
 				return err
 			}
 			if p.json {
-				e := json.NewEncoder(p.out)
-				e.SetIndent("", "  ")
-				return e.Encode(v)
+				return p.printJSON(v)
 			}
 			for _, line := range v.lines(c) {
 				fmt.Fprintln(p.out, printable(line))

@@ -21,9 +21,7 @@ import (
 // the same columns.
 func (p *program) list(values any, header []string, rows [][]string) error {
 	if p.json {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(values)
+		return p.printJSON(values)
 	}
 	l := p.listing(header...)
 	for _, row := range rows {
@@ -32,6 +30,25 @@ func (p *program) list(values any, header []string, rows [][]string) error {
 		}
 	}
 	return l.end()
+}
+
+// printJSON prints a value as JSON that moves no cursor: encoding/json leaves DEL and the C1 control characters as they
+// are, and a terminal takes U+009B for the beginning of a command.
+func (p *program) printJSON(value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	var escaped strings.Builder
+	for _, r := range string(text) {
+		if r >= 0x7f && r < 0xa0 { // in a string always: JSON has none of them elsewhere
+			fmt.Fprintf(&escaped, "\\u%04x", r)
+		} else {
+			escaped.WriteRune(r)
+		}
+	}
+	_, err = fmt.Fprintln(p.out, escaped.String())
+	return err
 }
 
 // printable keeps what people have entered from moving the cursor.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -100,9 +99,7 @@ func printableLines(s string) string {
 
 func (p *program) showImport(result *identity.Import, dryRun bool) error {
 	if p.json {
-		e := json.NewEncoder(p.out)
-		e.SetIndent("", "  ")
-		return e.Encode(struct {
+		return p.printJSON(struct {
 			DryRun bool `json:"dry_run"`
 			*identity.Import
 		}{dryRun, result})
