@@ -132,19 +132,24 @@ const maxNames = 20
 
 func parameterNames(params url.Values) []string {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(params)), func(name string) bool { return !parameterName.MatchString(name) })
-	return names[:min(len(names), maxNames)]
+	names = slices.Clone(names[:min(len(names), maxNames)])
+	for n := range names {
+		names[n] = strings.Clone(names[n])
+	}
+	return names
 }
 
 // maxRefusalText bounds a text of a refusal in bytes.
 const maxRefusalText = 500
 
-// shorten makes a text one that every database keeps.
+// shorten makes a text one that every database keeps. It is a copy: a part of the request would keep all of it in memory
+// while the refusal waits to be written.
 func shorten(text string) string {
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
 	if len(text) > maxRefusalText {
 		return strings.ToValidUTF8(text[:maxRefusalText], "") + "…"
 	}
-	return text
+	return strings.Clone(text)
 }
 
 // word is a value that an error_description may repeat: no markup for a client that shows it as HTML, no sentence of an
