@@ -63,7 +63,7 @@ var failures = map[string]failure{
 	"not_a_member":    {"This account cannot sign in to this app.", "It is not a member of the organization that the app needs. Use another account, or ask the organization for an invitation."},
 	"login_required":  {"The app asked for another account.", "Go on, and the app is told that somebody else is signed in here."},
 	"flow_expired":    {"This sign-in took too long and has expired.", startOver},
-	"flow_finished":   {"This sign-in is finished.", "There is nothing more to do here. Go on in the app. If it does not know you there, sign in again from it."},
+	"flow_finished":   {"This sign-in is over.", "There is nothing more to do here. Go on in the app. If it does not know you there, sign in again from it."},
 	"flow_elsewhere":  {"This sign-in was started in another browser. Please start again.", startOver},
 	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Allow cookies for this site, then start again. If you came by a link from another browser or device, go on there."},
 	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
