@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -89,16 +88,5 @@ func TestOrderOfOrganizations(t *testing.T) {
 		if got.String() != tc.want || page.LastUsed != tc.last {
 			t.Errorf("%s: got %q, last used %v; want %q, %v", name, got.String(), page.LastUsed, tc.want, tc.last)
 		}
-	}
-}
-
-func TestWhenToComeBack(t *testing.T) {
-	got := map[string]int{}
-	for _, d := range []time.Duration{time.Millisecond, time.Minute, 61 * time.Second, 10 * time.Minute, 59*time.Minute + time.Second, time.Hour} {
-		got[in(d)] = max(got[in(d)], seconds(d))
-	}
-	want := map[string]int{"in a minute": 60, "in 2 minutes": 61, "in 10 minutes": 600, "in an hour": 3600}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
