@@ -97,5 +97,19 @@ func testABrowserWithoutCookies(t *testing.T, j *journeys) {
 		if ended(p) != "page:missing_cookie" || !strings.Contains(p.Body, `id="back" href="`+path+`"`) {
 			t.Errorf("%s: %s, want the cookie named", path, ended(p))
 		}
+
+		// The cookie of a browser that keeps cookies goes when another tab signs in and out.
+		b := j.Browser(t)
+		form = b.Get(t, path).FormWith(t, "email")
+		logIn(t, b, b.Get(t, "/login"), harness.Bob)
+		b.Submit(t, b.Get(t, "/").FormWith(t, "csrf"))
+		p = b.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password)
+		if ended(p) != "page:missing_cookie" || !strings.Contains(p.Body, "If you signed out in another tab meanwhile, load the page again.") {
+			t.Errorf("%s, signed out in another tab: %s, want to be told to load the page again", path, ended(p))
+		}
+		again := b.Submit(t, b.Get(t, path).FormWith(t, "email"), "email", harness.Bob.Email, "password", harness.Bob.Password, "name", "Bob")
+		if got := ended(again); strings.HasPrefix(got, "page:") {
+			t.Errorf("%s, loaded again: %s", path, got)
+		}
 	}
 }

@@ -129,7 +129,12 @@ func (p *Provider) offerSignOut(h web.Handler) web.Handler {
 			return err
 		}
 		offer := *e
-		offer.Advice = "You are still signed in here. Sign out, or go back to the app. If it happens again, tell the people who run the app, and give them the request id."
+		choice := "You can sign out below."
+		if e.BackURL != "" {
+			choice = "Sign out, or go back to the app."
+		}
+		offer.Advice = "You are still signed in here. " + choice +
+			" If it happens again, tell the people who run the app, and give them the request id."
 		offer.Account = templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}
 		offer.Action = &templates.ErrorAction{ID: "logout-yes", Label: "Sign out", URL: pathLogout,
 			Form: map[string]string{"csrf": p.sessions.CSRFToken(browser, logoutPurpose), "answer": "yes"}}

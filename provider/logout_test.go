@@ -158,6 +158,9 @@ func testLogoutsThatGoNowhere(t *testing.T, p *peers) {
 		if !strings.Contains(page.Body, "You are still signed in here.") || !strings.Contains(page.Body, harness.Bob.Email) {
 			t.Errorf("%s: the page does not say who is signed in", name)
 		}
+		if back := strings.Contains(page.Body, `id="back"`); back != strings.Contains(page.Body, "go back to the app") {
+			t.Errorf("%s: the page has a link to the app: %v; its advice says otherwise", name, back)
+		}
 		if !p.in(t, b) {
 			t.Fatalf("%s: signed out", name)
 		}

@@ -154,8 +154,9 @@ type ErrorAction struct {
 	Form  map[string]string // the fields to post, csrf among them; nil for a link
 }
 
-// IsGood reports an end that is none of a failure.
-func (p Error) IsGood() bool { return p.Code == "flow_finished" }
+// IsFailure reports whether the page tells of a failure. A sign-in that is over is none; it may have been allowed or
+// refused.
+func (p Error) IsFailure() bool { return p.Code != "flow_finished" }
 
 func (p Error) page() (string, string) { return "error", p.FirstSentence() }
 

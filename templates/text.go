@@ -65,9 +65,9 @@ var failures = map[string]failure{
 	"flow_expired":    {"This sign-in took too long and has expired.", startOver},
 	"flow_finished":   {"This sign-in is over.", "There is nothing more to do here. Go on in the app. If it does not know you there, sign in again from it."},
 	"flow_elsewhere":  {"This sign-in was started in another browser. Please start again.", startOver},
-	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Allow cookies for this site, then start again. If you came by a link from another browser or device, go on there."},
+	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Start again. If that does not help, allow cookies for this site. If you came by a link from another browser or device, go on there."},
 	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
-	"csrf":            {"This page is out of date.", "Nothing was changed. Go back, reload the page, and send it again. If it happens again, start again from where you came."},
+	"csrf":            {"This page is out of date.", "Nothing was changed. Load the page again, and send it once more. If that does not help, start again from where you came."},
 
 	// Accounts.
 	"registration_closed":  {"Accounts here are made by your administrator.", "Ask them for one, or sign in if you have an account already."},
@@ -100,7 +100,7 @@ var ends = map[string]string{
 	"ended_by_person":  "You were signed out here from another device.",
 	"password_changed": "You were signed out here because your password was changed.",
 	"email_changed":    "You were signed out here because the email address of your account was changed.",
-	"factor_changed":   "You were signed out here because your second steps were changed.",
+	"factor_changed":   "You were signed out here because your two-step verification was changed.",
 	"address_proven":   "You were signed out here because your email address was confirmed elsewhere.",
 	"address_unproven": "You were signed out because your email address has to be confirmed.",
 }

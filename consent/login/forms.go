@@ -25,8 +25,10 @@ func CheckForm(sessions *session.Manager, browser secret.Hash, purpose, token, a
 		return nil
 	}
 	e := &web.Error{Status: http.StatusForbidden, Code: "csrf", Err: ErrStale}
-	if browser.IsZero() { // its cookie was set with the form
+	if browser.IsZero() { // signing out in another tab takes the cookie away that was set with the form
 		e.Code = "missing_cookie"
+		e.Advice = "Nothing was changed. If you signed out in another tab meanwhile, load the page again. If that does not help, " +
+			"allow cookies for this site."
 	}
 	if again != "" {
 		e.BackURL, e.BackLabel = again, "Load the page again"

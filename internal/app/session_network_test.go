@@ -40,7 +40,7 @@ func fixed(address *string) func() string { return func() string { return *addre
 const (
 	saysNetwork = "You were signed out because your network changed."
 	saysBrowser = "You were signed out because your session was used in another browser or on another system."
-	saysExempt  = "its network may change"
+	saysExempt  = "Network changes do not end this session"
 )
 
 // A browser whose network changes all the time is told why it is signed out, and may stay
