@@ -113,3 +113,51 @@ func testABrowserWithoutCookies(t *testing.T, j *journeys) {
 		}
 	}
 }
+
+// Unknown, disabled and wrong password look the same, but for what was typed.
+func testLoginErrorsAreOne(t *testing.T, j *journeys) {
+	u, err := j.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "dora@example.com", Password: "correct horse battery"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.App.Identity.DisableUser(t.Context(), identity.Operator(), u.ID); err != nil {
+		t.Fatal(err)
+	}
+	varying := regexp.MustCompile(`[A-Za-z0-9_-]{43}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	seen := map[string]string{}
+	for name, who := range map[string]harness.Person{"wrong": {Email: harness.Bob.Email, Password: "wrong"}, "unknown": {Email: "nobody@example.com", Password: "wrong"},
+		"disabled": {Email: "dora@example.com", Password: "correct horse battery"}, "disabled, wrong": {Email: "dora@example.com", Password: "wrong"},
+		"no address": {Email: "nonsense", Password: "x"}, "no password": {Email: harness.Bob.Email}} {
+		b := j.Browser(t)
+		page := logIn(t, b, b.Get(t, j.client("own").Authorize(nil).URL), who)
+		if page.Status != http.StatusUnprocessableEntity || page.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %d %v", name, page.Status, page.Header["Set-Cookie"])
+		}
+		seen[strings.ReplaceAll(varying.ReplaceAllString(page.Body, "*"), who.Email, "*")] += name + " "
+		if strings.Contains(page.Body, "correct horse") {
+			t.Errorf("%s: the password is on the page", name)
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("the pages differ: %v", seen)
+	}
+}
+
+// A consent counts for 180 days, in the middle of whatever else goes on.
+func testConsentIsForgotten(t *testing.T, j *journeys) {
+	rp := j.client("partner")
+	b := j.signedIn(t, harness.Alice)
+	if got := ended(b.WalkTo(t, rp.Authorize(scope("openid phone")).URL, harness.Alice)); got != "code" {
+		t.Fatalf("allowed: %s", got)
+	}
+	for _, step := range []struct {
+		wait time.Duration
+		want string
+	}{{179 * 24 * time.Hour, "code"}, {24*time.Hour + time.Minute, "/consent"}} {
+		j.Clock.Advance(step.wait)
+		b = j.signedIn(t, harness.Alice)
+		if got := ended(b.Get(t, rp.Authorize(scope("openid phone")).URL)); got != step.want {
+			t.Errorf("after %v more: %s, want %s", step.wait, got, step.want)
+		}
+	}
+}

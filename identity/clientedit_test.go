@@ -39,7 +39,7 @@ func TestChangesOfAClientAtTheSameTimeAllStay(t *testing.T) {
 	})
 }
 
-// What would break the client, or its secret, is refused before anything is changed.
+// A change that would break the client, or its secret, is refused before anything is changed.
 func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 	in := onSQLite(t)
 	in.client(t, NewClient{ID: "app", Metadata: web()})

@@ -164,13 +164,13 @@ func testLogoutsThatGoNowhere(t *testing.T, p *peers) {
 		if !p.in(t, b) {
 			t.Fatalf("%s: signed out", name)
 		}
-		// Nobody is signed in: the rules for where to go are the same, and there is nothing to sign out of.
+		// With nobody signed in the rules for where to go are the same, and there is nothing to sign out of.
 		page = p.Browser(t).Get(t, tc.target)
 		if got := outcome(page); got != tc.want || strings.Contains(page.Body, "still signed in") || strings.Contains(page.Body, `id="logout-yes"`) {
 			t.Errorf("%s, nobody signed in: %s", name, got)
 		}
 	}
-	// Whatever is wrong with the request, the person gets what they came for.
+	// The person can sign out whatever is wrong with the request.
 	for name, target := range map[string]string{
 		"the address":   logoutURL("id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/elsewhere"),
 		"the hint":      logoutURL("id_token_hint", "x", "post_logout_redirect_uri", peerOut),

@@ -171,7 +171,7 @@ func testUnknownIsLikeNotAMember(t *testing.T, o *organizations) {
 	}
 }
 
-// Who is told that their account is not a member can go back to the app, which is told
+// A person who is told that their account is not a member can go back to the app, which is told
 // too, or use another account for the same request.
 func testDeniedPeopleFindAWay(t *testing.T, o *organizations) {
 	follow := func(b *harness.Browser, p *harness.Page, id string) *harness.Page {

@@ -250,7 +250,7 @@ func keptRefusals(t *testing.T, s *harness.Server) string {
 	return kept.String()
 }
 
-// What the error tells of a value is safe to show: known scopes, and words that are neither markup nor an address nor a
+// The error names values that are safe to show: known scopes, and words that are neither markup nor an address nor a
 // sentence; a redirect URI is never sent to the client.
 func TestErrorsNameTheValueWhereThatIsSafe(t *testing.T) {
 	p := withPeers(t)

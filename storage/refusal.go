@@ -46,7 +46,7 @@ type RefusedMinute struct {
 	ClientID string
 	Minute   int64 // since the epoch
 	Refusals []Refusal
-	// More further ones were not kept, the last one at LastAt.
+	// More is how many further ones were not kept; the last of them came at LastAt.
 	More   int64
 	LastAt time.Time
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// The ends that no row tells: the session ran out.
+// These reasons are in no row: the session ran out.
 const (
 	EndExpired = "expired" // SESSION_LIFETIME has passed
 	EndIdle    = "idle"    // SESSION_IDLE has passed

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// What this binary was built from, set by the linker: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
-// What it leaves empty, the go command notes where it builds in a clone or installs a version.
+// The linker sets what this binary was built from: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
+// The go command notes what is left empty, where it builds in a clone or installs a version.
 var version, commit, date string
 
 // build is what `sallyport version` prints.

@@ -41,7 +41,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	return p.web.Page(w, http.StatusOK, page)
 }
 
-// logout ends the session of this browser. Who has none is out already.
+// logout ends the session of this browser, if it has one.
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	v := visit{browser: p.sessions.Browser(r)}
 	here, err := p.present(r)

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// What URIs of an app look like; the first is what frameworks listen at in development.
+// These are examples of an app's URIs; frameworks listen at the first in development.
 const (
 	localRedirect   = "http://localhost:3000/callback"
 	exampleRedirect = "https://app.example.com/callback"

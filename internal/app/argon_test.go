@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
-// Whoever changes the parameters of argon2id wants the hashes that exist to follow: each does at the next sign-in of its
+// After a change of the parameters of argon2id the hashes that exist follow: each does at the next sign-in of its
 // owner, whether it was made with less or with more, and a wrong password changes none.
 func TestChangedParametersReachAHashAtTheNextSignIn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {

@@ -200,7 +200,8 @@ func testLogosThatGo(t *testing.T, s *harness.Server, site *logoSite, shown stri
 	}
 }
 
-// What cannot be a logo is refused before it is decoded, told to the operator with its cause, and not tried for ever.
+// A file that cannot be a logo is refused before it is decoded, told to the operator with its cause, and not tried for
+// ever.
 func TestLogosThatCannotBeShownSayWhy(t *testing.T) {
 	site := newLogoSite(t)
 	huge := pngOf(t, 1, 1)

@@ -118,7 +118,7 @@ func (d *program) changePassword(t *testing.T, from, to string) int {
 	return d.call(t, http.MethodPost, "/users/me/password", object(t, map[string]any{"current_password": from, "new_password": to}))
 }
 
-// What both pages and API do, both do alike.
+// Pages and API do alike what both do.
 func TestPagesAndAPIDoTheSame(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost", Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32,::1/128"}})
 	for name, open := range map[string]func() door{

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What passlib 1.7.4 and Flask-Security-Too 5.9.2 have written, and the seed that they read back.
+// These secrets were written by passlib 1.7.4 and Flask-Security-Too 5.9.2, which read the seed back.
 var passlibTOTPVectors = []struct{ text, seed string }{
 	{`{"enckey":{"c":14,"k":"6IGB4S4EMK62GJA6CTRLURXGB3FJQE22","s":"GPDDRJZU4ZOOWPNHOQXA","t":"2","v":1},"type":"totp","v":1}`, "6BPCWJIEUCKPFHRTMYGCCBHAHTD3QV4K"},
 	{`{"enckey":{"c":14,"k":"6WG7QGF5Z6BMGGNSSPYMGXIBBJO2UMC6","s":"VT234V2KVG2ZNMUWGKTA","t":"1","v":1},"type":"totp","v":1}`, "DPR5ZG4T6JPAWILEZQ44PWE3WMLAFQBY"},
