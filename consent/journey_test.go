@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 

@@ -2,10 +2,13 @@ package consent_test
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
