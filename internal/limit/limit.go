@@ -77,14 +77,9 @@ func New(c Config) (*Guard, error) {
 		return nil, err
 	}
 	return &Guard{
-		shared:  counter.New(c.Store, c.Redis, c.Logger, c.Now),
-		names:   c.Keys.Subkeys("limit"),
-		Devices: c.Devices,
-		tally:   c.Tally,
-		log:     c.Logger,
-		now:     c.Now,
-		front:   front,
-		flights: map[secret.Hash]*flight{},
+		Devices: c.Devices, tally: c.Tally, log: c.Logger, now: c.Now,
+		shared: counter.New(c.Store, c.Redis, c.Logger, c.Now), names: c.Keys.Subkeys("limit"),
+		front: front, flights: map[secret.Hash]*flight{},
 	}, nil
 }
 
