@@ -195,6 +195,8 @@ func testFormsOfOneLink(t *testing.T, s *harness.Server) {
 	hers := b.Get(t, alices).Form(t, "reset")
 	form.Action = hers.Action
 	says(t, "Bob's form with Alice's link", b.Submit(t, &form, "password", "nine quiet badgers dig"), http.StatusForbidden, `data-error="csrf"`)
+	says(t, "a form without cookies", other.Submit(t, hers, "password", "nine quiet badgers dig"), http.StatusForbidden, `data-error="missing_cookie"`)
+	other.Get(t, "/login")
 	says(t, "another browser's form", other.Submit(t, hers, "password", "nine quiet badgers dig"), http.StatusForbidden, `data-error="csrf"`)
 	says(t, "the link after that", b.Get(t, alices), http.StatusOK, `id="reset-submit"`)
 }
