@@ -18,6 +18,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	for _, engine := range []storage.Engine{storage.SQLite, storage.Postgres} {
 		t.Run(string(engine), func(t *testing.T) {
 			in := install(t, engine)
+			in.settings = []string{proxied}
 			n := in.node(t)
 			l := newLoad(t, n, 6)
 			var restarts []time.Duration

@@ -111,7 +111,7 @@ func newCrowd(t *testing.T) *crowd {
 	in.issuer = strings.Replace(in.issuer, "127.0.0.1", "localhost", 1) // WebAuthn needs a name
 	c := &crowd{}
 	for _, confirm := range []string{"true", "false"} {
-		in.settings = []string{"SALLYPORT_CONFIRM_EMAIL=" + confirm, "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32",
+		in.settings = []string{"SALLYPORT_CONFIRM_EMAIL=" + confirm, proxied,
 			"SALLYPORT_PASSWORD_HASHER=bcrypt", "SALLYPORT_BCRYPT_LOG_ROUNDS=4"}
 		c.nodes = append(c.nodes, in.node(t))
 	}

@@ -239,8 +239,27 @@ func (n *node) machine() *harness.RP {
 	return n.rp("data-api-001", "data_secret_api_2024", "", "api:read api:write")
 }
 
+// proxied is the setting with which each browser of a node comes from an address of its own. An attempt whose
+// node is killed stays counted for its address, so that many kills would use up the one that all share.
+const proxied = "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"
+
 func (n *node) browser(t testing.TB) *harness.Browser {
+	if slices.Contains(n.in.settings, proxied) {
+		return harness.NewBrowser(t, n.in.issuer, &fromAddress{n.transport, fmt.Sprintf("10.%d.%d.%d", rand.N(256), rand.N(256), rand.N(256))})
+	}
 	return harness.NewBrowser(t, n.in.issuer, n.transport)
+}
+
+// fromAddress is a proxy in front of a browser at an address.
+type fromAddress struct {
+	http.RoundTripper
+	address string
+}
+
+func (f *fromAddress) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Forwarded-For", f.address)
+	return f.RoundTripper.RoundTrip(r)
 }
 
 // try runs f with a T whose Fatal makes try return an error, for what may fail
