@@ -40,7 +40,10 @@ func checkURI(raw string, kind uriKind) error {
 		return err
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.String() != raw || u.Scheme == "" {
+	if err == nil && u.Scheme == "" {
+		return errors.New("has no scheme; write it whole, like https://app.example.com/callback")
+	}
+	if err != nil || u.String() != raw {
 		return errors.New("is not a URI in its normal form: scheme in lower case, no needless escapes")
 	}
 	switch {

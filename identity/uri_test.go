@@ -100,3 +100,11 @@ func FuzzCheckURI(f *testing.F) {
 		}
 	})
 }
+
+func TestAURIWithoutASchemeIsToldHowToWriteIt(t *testing.T) {
+	for _, uri := range []string{"foo", "app.example.com/callback", "/callback", "//app.example.com/callback"} {
+		if err := checkURI(uri, redirectKind(false, true)); err == nil || !strings.Contains(err.Error(), "https://") {
+			t.Errorf("%q: got %v, want an error that shows a whole URI", uri, err)
+		}
+	}
+}

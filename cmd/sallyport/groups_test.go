@@ -37,6 +37,16 @@ func TestAMistypedCommandExitsWithTwoAndNamesTheNearest(t *testing.T) {
 	if _, stderr := f.want(2, "", "clients", "xylophone"); !strings.Contains(stderr, "clients --help") {
 		t.Errorf("a name that nothing is near: got %q", stderr)
 	}
+	for typed, usage := range map[string]string{
+		"clients update":              "sallyport clients update CLIENT_ID",
+		"orgs invite":                 "sallyport orgs invite SLUG",
+		"orgs revoke-invitation acme": "sallyport orgs revoke-invitation SLUG ID",
+		"resources delete a b":        "sallyport resources delete IDENTIFIER",
+	} {
+		if _, stderr := f.want(2, "", strings.Fields(typed)...); !strings.Contains(stderr, usage) {
+			t.Errorf("sallyport %s: got %q, want a failure that names %q", typed, stderr, usage)
+		}
+	}
 	for _, args := range [][]string{{"clients"}, {"help"}, {"help", "clients", "plan"}, {"clients", "plan", "--help"}, {"clients", "--help"}, {"completion"}} {
 		if out, _ := f.want(0, "", args...); !strings.Contains(out, "Usage:") {
 			t.Errorf("sallyport %s: got %q, want help", strings.Join(args, " "), out)

@@ -78,6 +78,8 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 	var listen *app.ListenError
 	var database *app.DatabaseError
 	switch {
+	case !p.busy && strings.Contains(err.Error(), "arg(s)"): // cobra's words for a wrong number of arguments
+		return &failure{what: "the arguments are not those of: " + cmd.UseLine(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
 	case !p.busy:
 		return &failure{what: err.Error(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
 	case errors.As(err, &config):
