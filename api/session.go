@@ -102,7 +102,8 @@ func (a *API) listSessions(c *call) (answer, error) {
 	}
 	view := func(s *storage.Session) listedSession {
 		networks := slices.DeleteFunc([]string{s.Network4, s.Network6}, func(n string) bool { return n == "" })
-		return listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks, AnyNetwork: s.AnyNetwork, API: s.API, ACR: s.ACR,
+		return listedSession{ID: s.ID, Current: s.ID == c.sid(), Device: s.Browser, Networks: networks,
+			AnyNetwork: s.AnyNetwork, API: s.API, ACR: s.ACR,
 			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
 	}
 	return listed(p, "Your sessions.", all, func(s *storage.Session) string { return s.ID.String() }, view), nil

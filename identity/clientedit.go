@@ -126,8 +126,8 @@ func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) e
 	})
 }
 
-// takeFromFile ends the file's ownership of a client that clients.yaml named once and names no more, because a person now
-// decides about it: export lists it again, and the file does not enable it by itself.
+// takeFromFile ends the file's ownership of a client that clients.yaml named once and names no more, because a person
+// now decides about it: export lists it again, and the file does not enable it by itself.
 func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *storage.Client) error {
 	if c.ManagedBy != storage.ManagedByFileOnce {
 		return nil

@@ -75,8 +75,8 @@ func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) ([]image.
 	}
 }
 
-// webpSizes are all sizes in a WebP: an extended file names one of its canvas and, in the chunk that is decoded, another
-// one that nothing holds against the first.
+// webpSizes are all sizes in a WebP: an extended file names one of its canvas and, in the chunk that is decoded,
+// another one that nothing holds against the first.
 func webpSizes(picture []byte) ([]image.Point, error) {
 	c, err := webp.DecodeConfig(bytes.NewReader(picture))
 	sizes := []image.Point{{X: c.Width, Y: c.Height}}

@@ -234,7 +234,8 @@ func (i *Identity) canReadOrganization(ctx context.Context, a Actor, organizatio
 	return i.hasRoleIn(ctx, &a, organizationID, least, readers...)
 }
 
-func (i *Identity) hasRoleIn(ctx context.Context, a *Actor, organizationID uuid.UUID, least string, platform ...string) error {
+func (i *Identity) hasRoleIn(ctx context.Context, a *Actor, organizationID uuid.UUID, least string,
+	platform ...string) error {
 	if a.operator {
 		return nil
 	}

@@ -292,7 +292,8 @@ func (im *importer) authenticator(faults *Faults, p *storage.NewUser, given stri
 		return nil
 	}
 	if !p.User.Proven() {
-		faults.add("totp_secret", "is given for an address that is not verified", "leave it out: no second step attaches before the address is proven")
+		faults.add("totp_secret", "is given for an address that is not verified",
+			"leave it out: no second step attaches before the address is proven")
 		return nil
 	}
 	seed, err := im.o.TOTPSecrets.OpenTOTP(given)

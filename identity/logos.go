@@ -23,9 +23,10 @@ const (
 	logoPoll  = 2 * time.Second
 )
 
-// logoRetries are the pauses before the next tries of a logo that cannot be fetched. After the last one only a change of
-// the registration has it tried again.
-var logoRetries = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour}
+// logoRetries are the pauses before the next tries of a logo that cannot be fetched. After the last one only a change
+// of the registration has it tried again.
+var logoRetries = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour,
+	12 * time.Hour}
 
 // LogosConfig is what Logos are made of.
 type LogosConfig struct {
@@ -106,7 +107,8 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	if !again.IsZero() {
 		next = again.UTC().Format(time.RFC3339)
 	}
-	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", problem, "try", due.Tries, "next_try", next)
+	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", problem, "try",
+		due.Tries, "next_try", next)
 	return l.store.LogoFailed(ctx, due, problem, again)
 }
 

@@ -33,7 +33,8 @@ type refusedMinute struct {
 func (i *Identity) NoteRefusal(r storage.Refusal) {
 	i.refusals.mu.Lock()
 	defer i.refusals.mu.Unlock()
-	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60, Refusals: []storage.Refusal{r}, LastAt: r.At})
+	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60, Refusals: []storage.Refusal{r},
+		LastAt: r.At})
 }
 
 // add adds to what waits, within the bounds. Callers hold mu.
@@ -80,8 +81,8 @@ func (r *refusals) take() []storage.RefusedMinute {
 	return all
 }
 
-// putBack lets what was taken wait again, before what was noted meanwhile. What is of before since is dropped, so that a
-// minute which the database never takes does not stop those of other clients for good.
+// putBack lets what was taken wait again, before what was noted meanwhile. What is of before since is dropped, so
+// that a minute which the database never takes does not stop those of other clients for good.
 func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

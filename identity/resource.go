@@ -40,7 +40,8 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 			}
 			for _, name := range sortedKeys(r.Scopes) {
 				if _, taken := p.Scopes[name]; taken {
-					faults.add("scopes."+clip(name), "is defined by "+clip(p.Identifier), "choose another name: a token with it would be for both")
+					faults.add("scopes."+clip(name), "is defined by "+clip(p.Identifier),
+						"choose another name: a token with it would be for both")
 				}
 			}
 		}
@@ -62,7 +63,8 @@ func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string
 		}
 		_, err := i.Client(ctx, a, id)
 		if errors.Is(err, storage.ErrNotFound) {
-			faults.addItem("served_by", n+1, fmt.Sprintf("%q is not registered", clip(id)), "create the client first: sallyport clients create")
+			faults.addItem("served_by", n+1, fmt.Sprintf("%q is not registered", clip(id)),
+				"create the client first: sallyport clients create")
 		} else if err != nil {
 			return err
 		}
@@ -111,7 +113,8 @@ func (i *Identity) checkUnused(ctx context.Context, scopes map[string]string) er
 			after = c.ID
 			for s := range strings.FieldsSeq(c.Metadata.Scope) {
 				if _, ours := scopes[s]; ours && len(faults) < maxNamed {
-					faults.add("scopes."+clip(s), "is among the scopes of the client "+c.ID, "take it from the client first: sallyport clients update "+c.ID+" --scope …")
+					faults.add("scopes."+clip(s), "is among the scopes of the client "+c.ID,
+						"take it from the client first: sallyport clients update "+c.ID+" --scope …")
 				}
 			}
 		}

@@ -27,7 +27,8 @@ const (
 
 // StandardScopes returns them in the order in which people are shown them.
 func StandardScopes() []string {
-	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeGroups, ScopeRoles, ScopeOfflineAccess}
+	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeGroups,
+		ScopeRoles, ScopeOfflineAccess}
 }
 
 // scopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.

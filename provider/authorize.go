@@ -77,7 +77,7 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 func (p *Provider) openAndCheck(ctx context.Context, params url.Values) (*request, error) {
 	q, err := p.open(ctx, params)
 	if q != nil {
-		attemptOf(ctx).params = q.params
+		notesOf(ctx).params = q.params
 	}
 	if err != nil {
 		return q, err
@@ -145,7 +145,8 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		return p.deniedPage(q, j, token, e)
 	}
 	step := p.next(j)
-	unreachable := q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) && !identity.Reaches(j.Visit.User.Factors, q.acr)
+	unreachable := q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) &&
+		!identity.Reaches(j.Visit.User.Factors, q.acr)
 	if step == nil && !unreachable {
 		return p.issue(w, r, q, j)
 	}
@@ -153,7 +154,8 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		return err
 	}
 	if unreachable {
-		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements", "The person cannot authenticate with the acr that is essential."))
+		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements",
+			"The person cannot authenticate with the acr that is essential."))
 	}
 	if q.prompted("none") {
 		return p.answerError(w, r, q, f, refusals[step.Refusal()])
@@ -166,7 +168,8 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 }
 
 // ensureFlow stores a flow that is not stored yet, bound to this browser, and returns its id.
-func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, j *storage.Journey, token string) (string, error) {
+func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, j *storage.Journey,
+	token string) (string, error) {
 	if token != "" {
 		return token, nil
 	}
@@ -187,7 +190,8 @@ func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	f.IDHash = secret.HashOf(token)
 	err := p.store.CreateFlow(r.Context(), f, p.budgets.Flows(r, f.UserID, web.ClientIP(r)))
 	if full, ok := errors.AsType[*storage.Full](err); ok {
-		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests", RetryAfter: full.Until.Sub(p.now())}
+		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests",
+			RetryAfter: full.Until.Sub(p.now())}
 	}
 	return token, err
 }

@@ -47,8 +47,8 @@ func (p *Provider) present(ctx context.Context, raw string) (*presented, error) 
 	} else if err != nil {
 		return nil, err
 	}
-	concerns(ctx, t.ClientID)
-	attemptOf(ctx).authenticated = true
+	noteClient(ctx, t.ClientID)
+	notesOf(ctx).authenticated = true
 	if why := t.Dead(a, p.now()); why != "" {
 		return nil, dead(why)
 	}
@@ -122,8 +122,8 @@ func (p *Provider) verifyJWT(ctx context.Context, raw string) (*storage.AccessTo
 	if err := json.Unmarshal(verified.Claims, c); err != nil || c.Issuer != p.issuer {
 		return nil, nil, dead("not a JWT access token of this issuer")
 	}
-	concerns(ctx, c.Client)
-	attemptOf(ctx).authenticated = true
+	noteClient(ctx, c.Client)
+	notesOf(ctx).authenticated = true
 	now := p.now()
 	t := &storage.AccessToken{ClientID: c.Client, Scopes: strings.Fields(c.Scope), Audience: c.Audience,
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}

@@ -121,7 +121,8 @@ func personClaims(claims map[string]any, u *storage.User, scopes []string, want 
 		value any
 	}{
 		{"name", f.Name}, {"given_name", f.GivenName}, {"family_name", f.FamilyName}, {"middle_name", f.MiddleName},
-		{"nickname", f.Nickname}, {"preferred_username", preferredUsername(u, scopes)}, {"profile", f.ProfileURL}, {"picture", f.Picture},
+		{"nickname", f.Nickname}, {"preferred_username", preferredUsername(u, scopes)}, {"profile", f.ProfileURL},
+		{"picture", f.Picture},
 		{"website", f.Website}, {"gender", f.Gender}, {"birthdate", f.Birthdate}, {"zoneinfo", f.Zoneinfo}, {"locale", f.Locale},
 		{"updated_at", u.UpdatedAt.Unix()},
 		{"email", u.Email}, {"email_verified", !u.EmailVerifiedAt.IsZero()},

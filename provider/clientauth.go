@@ -76,12 +76,12 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 		if err := p.checkAssertion(ctx, c, cred.assertion, at); err != nil {
 			return nil, err
 		}
-		attemptOf(ctx).authenticated = true
+		notesOf(ctx).authenticated = true
 	default:
 		if err := p.checkSecret(ctx, c, cred.secrets); err != nil {
 			return nil, err
 		}
-		attemptOf(ctx).authenticated = true
+		notesOf(ctx).authenticated = true
 		return c, nil
 	}
 	p.identity.NoteClientUse(c.ID)

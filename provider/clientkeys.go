@@ -113,7 +113,8 @@ type fetched struct {
 }
 
 func newFetcher(allow []netip.Prefix, now func() time.Time) *fetcher {
-	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, staleFor), http: fetch.NewClient(allow, fetchLimit)}
+	return &fetcher{now: now, cache: expirable.NewLRU[string, fetched](1000, nil, staleFor),
+		http: fetch.NewClient(allow, fetchLimit)}
 }
 
 func (f *fetcher) keys(ctx context.Context, uri, kid string) (*jose.JSONWebKeySet, error) {

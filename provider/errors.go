@@ -136,7 +136,7 @@ func fromWeb(e *web.Error) *Error {
 // RFC 6749, section 5.2, and are noted as refusals.
 func (p *Provider) machine(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		r, a := withAttempt(r)
+		r, a := withRequestNotes(r)
 		err := h(w, r)
 		if err == nil {
 			a.annotate(r)

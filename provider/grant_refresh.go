@@ -122,7 +122,7 @@ func (g *refreshGrant) narrow(_ context.Context, u *unit, asked []string) ([]str
 	}
 	for _, s := range asked {
 		if !slices.Contains(u.auth.Grant.Scopes, s) {
-			return nil, refuse("invalid_scope", naming("scope", s)+" was not granted, and a refresh cannot ask for more.")
+			return nil, refuse("invalid_scope", describeValue("scope", s)+" was not granted, and a refresh cannot ask for more.")
 		}
 	}
 	return scopes, nil

@@ -129,7 +129,8 @@ func (p *Provider) newFlow(q *request, browser secret.Hash) *storage.Flow {
 }
 
 // errNoFlow is the page about a flow of which nothing is known any more, not even its app.
-var errNoFlow = &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: "/", BackLabel: "Go to the start page"}
+var errNoFlow = &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: "/",
+	BackLabel: "Go to the start page"}
 
 // reopen finds the flow of ?flow= for this browser, bound to it and with its
 // request checked again. Its errors are pages.
@@ -159,7 +160,7 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 	if err := p.takeFlow(w, r, f, c); err != nil {
 		return nil, nil, err
 	}
-	attemptOf(ctx).params = f.Request
+	notesOf(ctx).params = f.Request
 	q := &request{client: c, params: f.Request, pushed: f.PushedHash, tokenHint: f.Hint, maxAge: -1}
 	if err := q.aim(); err != nil {
 		return nil, nil, err

@@ -59,7 +59,8 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 		j.Choices = choices
 		return nil
 	}
-	// The choice is made among all of them first: the next best one is another customer, to which the person has not been asked to go.
+	// The choice is made among all of them first: the next best one is another customer, to which the person has not
+	// been asked to go.
 	if isHidden(j, chosen.Requirement) {
 		return organizationError(identity.ErrOrganizationInteraction)
 	}
@@ -72,7 +73,8 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 // factor for it first, have none at all, and cannot be asked for one. Their password alone must not tell a client where
 // they are a member.
 func isHidden(j *storage.Journey, r *storage.Requirement) bool {
-	return j.Prompted("none") && r != nil && len(j.Visit.User.Factors) == 0 && identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
+	return j.Prompted("none") && r != nil && len(j.Visit.User.Factors) == 0 &&
+		identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
 }
 
 // require adds what the journey's organization asks of the sign-in.

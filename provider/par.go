@@ -41,7 +41,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	case c.Metadata.RequireSignedRequestObject:
 		return refuse("invalid_request", "This client must send its parameters in a signed request object.")
 	}
-	attemptOf(ctx).params = q.params
+	notesOf(ctx).params = q.params
 	if err := q.aim(); err != nil {
 		return err
 	}

@@ -15,33 +15,33 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// attempt is what is known of a request when it is refused: its client's developer finds the refusal by it.
-type attempt struct {
+// requestNotes is what is known of a request when it is refused, so that the developer of its client finds the refusal.
+type requestNotes struct {
 	clientID string     // "" while the request has named no registered client
 	params   url.Values // those that count, where they are not the ones that were sent
 	// authenticated says that the client has proved who it is, or its token has.
 	authenticated bool
 }
 
-type attemptKey struct{}
+type notesKey struct{}
 
-func withAttempt(r *http.Request) (*http.Request, *attempt) {
-	a := &attempt{}
-	return r.WithContext(context.WithValue(r.Context(), attemptKey{}, a)), a
+func withRequestNotes(r *http.Request) (*http.Request, *requestNotes) {
+	a := &requestNotes{}
+	return r.WithContext(context.WithValue(r.Context(), notesKey{}, a)), a
 }
 
-// attemptOf returns the attempt of a request. The pages of the steps read flows too, and are no requests of a client:
+// notesOf returns what is known of a request. The pages of the steps read flows too, and are no requests of a client:
 // what is noted there is dropped.
-func attemptOf(ctx context.Context) *attempt {
-	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+func notesOf(ctx context.Context) *requestNotes {
+	if a, ok := ctx.Value(notesKey{}).(*requestNotes); ok {
 		return a
 	}
-	return &attempt{}
+	return &requestNotes{}
 }
 
-// concerns notes the client that a request is of. The first one counts: introspection reads the tokens of others.
-func concerns(ctx context.Context, clientID string) {
-	if a := attemptOf(ctx); a.clientID == "" {
+// noteClient notes the client that a request is of. The first one counts: introspection reads the tokens of others.
+func noteClient(ctx context.Context, clientID string) {
+	if a := notesOf(ctx); a.clientID == "" {
 		a.clientID = clientID
 	}
 }
@@ -51,7 +51,7 @@ func concerns(ctx context.Context, clientID string) {
 func (p *Provider) requestClient(ctx context.Context, id string) (*client, error) {
 	c, err := p.client(ctx, id)
 	if err == nil || errors.Is(err, errDisabledClient) {
-		concerns(ctx, id)
+		noteClient(ctx, id)
 	}
 	return c, err
 }
@@ -60,7 +60,7 @@ func (p *Provider) requestClient(ctx context.Context, id string) (*client, error
 // the client, is a refusal too.
 func (p *Provider) pages(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		r, a := withAttempt(r)
+		r, a := withRequestNotes(r)
 		err := h(w, r)
 		if err != nil {
 			e := protocolError(err)
@@ -77,7 +77,7 @@ func (p *Provider) pages(path string, h web.Handler) web.Handler {
 	}
 }
 
-func (a *attempt) annotate(r *http.Request) {
+func (a *requestNotes) annotate(r *http.Request) {
 	if a.clientID != "" {
 		web.Annotate(r.Context(), "client", a.clientID)
 	}
@@ -89,7 +89,7 @@ func (p *Provider) refused(r *http.Request, path string, e *Error) {
 	p.counts.Refused(path, e.Code)
 	cause := e.cause()
 	web.Annotate(ctx, "cause", cause)
-	a := attemptOf(ctx)
+	a := notesOf(ctx)
 	if a.clientID == "" || ctx.Err() != nil { // the second: the caller hung up, and nothing was refused
 		return
 	}
@@ -106,8 +106,10 @@ func (p *Provider) refused(r *http.Request, path string, e *Error) {
 		RedirectURI: shorten(params.Get("redirect_uri")), Scope: shorten(params.Get("scope"))})
 }
 
-// vague are the descriptions that say the same whatever is wrong, so that an attacker learns nothing. The cause tells more.
-var vague = []string{errInvalidGrant.Description, errInvalidClient.Description, errInvalidToken.Description, errServer.Description,
+// uniformDescriptions are the descriptions that say the same whatever is wrong, so that an attacker learns nothing. The cause tells
+// more.
+var uniformDescriptions = []string{errInvalidGrant.Description, errInvalidClient.Description, errInvalidToken.Description,
+	errServer.Description,
 	errUnavailable.Description}
 
 // cause is what was wrong, for the log and the client's developer.
@@ -118,7 +120,7 @@ func (e *Error) cause() string {
 		return e.Description
 	case isError:
 		return inner.cause()
-	case e.Description == "" || slices.Contains(vague, e.Description):
+	case e.Description == "" || slices.Contains(uniformDescriptions, e.Description):
 		return strings.ReplaceAll(e.Err.Error(), "\n", ": ")
 	}
 	return e.Description + " " + strings.ReplaceAll(e.Err.Error(), "\n", ": ")
@@ -131,7 +133,8 @@ var parameterName = regexp.MustCompile(`^[a-z][a-z_]{0,31}$`)
 const maxNames = 20
 
 func parameterNames(params url.Values) []string {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(params)), func(name string) bool { return !parameterName.MatchString(name) })
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(params)),
+		func(name string) bool { return !parameterName.MatchString(name) })
 	names = slices.Clone(names[:min(len(names), maxNames)])
 	for n := range names {
 		names[n] = strings.Clone(names[n])
@@ -142,23 +145,19 @@ func parameterNames(params url.Values) []string {
 // maxRefusalText bounds a text of a refusal in bytes.
 const maxRefusalText = 500
 
-// shorten makes a text one that every database keeps. It is a copy: a part of the request would keep all of it in memory
-// while the refusal waits to be written.
+// shorten makes a text one that every database keeps. It is a copy: a part of the request would keep all of it in
+// memory while the refusal waits to be written.
 func shorten(text string) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
-	if len(text) > maxRefusalText {
-		return strings.ToValidUTF8(text[:maxRefusalText], "") + "…"
-	}
-	return strings.Clone(text)
+	return strings.Clone(web.Cut(strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?"), maxRefusalText))
 }
 
-// word is a value that an error_description may repeat: no markup for a client that shows it as HTML, no sentence of an
-// attacker's, and none of the characters that RFC 6749, section 5.2 excludes.
-var word = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
+// plainValue matches a value that an error_description may repeat: no markup for a client that shows it as HTML, no
+// sentence of an attacker's, and none of the characters that RFC 6749, section 5.2 excludes.
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
 
-// naming begins a sentence about one value of a parameter, which it names where that is safe.
-func naming(parameter, value string) string {
-	if word.MatchString(value) {
+// describeValue begins a sentence about one value of a parameter, which it names where that is safe.
+func describeValue(parameter, value string) string {
+	if plainValue.MatchString(value) {
 		return "The " + parameter + " " + value
 	}
 	return "A " + parameter + " of the request"

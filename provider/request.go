@@ -54,7 +54,8 @@ func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error)
 	}
 	c, err := p.requestClient(ctx, id)
 	if errors.Is(err, errUnknownClient) {
-		return nil, &web.Error{Status: http.StatusBadRequest, Code: "unknown_client", Message: "No enabled client has this client_id.", Err: err}
+		return nil, &web.Error{Status: http.StatusBadRequest, Code: "unknown_client",
+			Message: "No enabled client has this client_id.", Err: err}
 	} else if err != nil {
 		return nil, err
 	}
@@ -118,9 +119,11 @@ func (p *Provider) check(ctx context.Context, q *request) *Error {
 	case v.Get("response_type") == "":
 		return refuse("invalid_request", "The request has no response_type.")
 	case v.Get("response_type") != "code" || !q.client.responseTypes.Has("code") || !q.client.may("authorization_code"):
-		return refuse("unsupported_response_type", naming("response_type", v.Get("response_type"))+" is not supported, or the client is not registered for it: only code is.")
+		return refuse("unsupported_response_type",
+			describeValue("response_type", v.Get("response_type"))+" is not supported, or the client is not registered for it: only code is.")
 	case mode != "" && mode != "query" && mode != "form_post":
-		return refuse("invalid_request", naming("response_mode", mode)+" is not supported for a code: use query or form_post.")
+		return refuse("invalid_request",
+			describeValue("response_mode", mode)+" is not supported for a code: use query or form_post.")
 	case isTooLarge(v):
 		return refuse("invalid_request", "The parameters of a request may have 16 KiB together.")
 	case len(v.Get("state")) > maxState || len(v.Get("nonce")) > maxState:
@@ -201,7 +204,7 @@ func unknownScopes(asked []string) string {
 	if len(asked) == 0 {
 		return "The request has no scope."
 	}
-	return naming("scope", asked[0]) + " is not known here, and the request asks for no other that is."
+	return describeValue("scope", asked[0]) + " is not known here, and the request asks for no other that is."
 }
 
 func appendMissing(list []string, more ...string) []string {
@@ -214,7 +217,8 @@ func appendMissing(list []string, more ...string) []string {
 }
 
 // standardScopes are those of OpenID Connect and this product, in the order of discovery.
-var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs", "groups", "roles"}
+var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs",
+	"groups", "roles"}
 
 func isStandardScope(scope string) bool { return slices.Contains(standardScopes, scope) }
 
@@ -239,7 +243,8 @@ func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 	}
 	switch {
 	case method != "S256":
-		return refuse("invalid_request", naming("code_challenge_method", cmp.Or(method, "plain"))+" is not supported: it must be S256.")
+		return refuse("invalid_request",
+			describeValue("code_challenge_method", cmp.Or(method, "plain"))+" is not supported: it must be S256.")
 	case !challengeFormat.MatchString(challenge):
 		return refuse("invalid_request", "code_challenge must be the base64url SHA-256 of the verifier, 43 characters without padding.")
 	}
@@ -258,7 +263,7 @@ func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	q.prompt = strings.Fields(q.params.Get("prompt"))
 	for _, v := range q.prompt {
 		if !slices.Contains(promptValues, v) {
-			return refuse("invalid_request", naming("prompt", v)+" is not known: use none, login, consent, select_account.")
+			return refuse("invalid_request", describeValue("prompt", v)+" is not known: use none, login, consent, select_account.")
 		}
 	}
 	if slices.Contains(q.prompt, "none") && len(q.prompt) > 1 {

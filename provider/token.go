@@ -52,7 +52,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) (err error) {
 	case grant == "":
 		return refuse("invalid_request", "The parameter grant_type is missing.")
 	case !slices.Contains(grantTypes, grant):
-		return refuse("unsupported_grant_type", naming("grant_type", grant)+" is not supported; grant_types_supported of the discovery document lists those that are.")
+		return refuse("unsupported_grant_type",
+			describeValue("grant_type", grant)+" is not supported; grant_types_supported of the discovery document lists those that are.")
 	case !u.client.may(grant):
 		return refuse("unauthorized_client", "The client is not registered for the grant_type "+grant+".")
 	case grant == "authorization_code":

@@ -13,7 +13,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// usageInterval is how often last uses are written, refusalInterval how often refusals are: their developer waits for them.
+// usageInterval is how often last uses are written, refusalInterval how often refusals are: their developer waits for
+// them.
 const (
 	usageInterval   = 30 * time.Second
 	refusalInterval = 3 * time.Second
@@ -35,7 +36,8 @@ type usage struct {
 }
 
 func newUsage(c Config) *usage {
-	return &usage{store: c.Store, identity: c.Identity, log: c.Log, refusalPace: storage.Pace{Smallest: 1, Largest: 50}, grants: map[uuid.UUID]time.Time{}}
+	return &usage{store: c.Store, identity: c.Identity, log: c.Log, refusalPace: storage.Pace{Smallest: 1, Largest: 50},
+		grants: map[uuid.UUID]time.Time{}}
 }
 
 func (u *usage) record(by *unit) {

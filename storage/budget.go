@@ -39,7 +39,8 @@ func (s *Store) full(ctx context.Context, b Budget, flows FlowBudget) error {
 	}{
 		{`SELECT expires_at FROM counters WHERE hash = ? AND n >= ? AND expires_at > ?`, []any{b.Hash, b.Limit, usec(now)}},
 		// When all but one less than the bound have ended.
-		{`SELECT expires_at` + unfinishedFlows + ` ORDER BY expires_at DESC LIMIT 1 OFFSET ?`, []any{flows.CountedFor, usec(now), max(0, flows.Unfinished-1)}},
+		{`SELECT expires_at` + unfinishedFlows + ` ORDER BY expires_at DESC LIMIT 1 OFFSET ?`,
+			[]any{flows.CountedFor, usec(now), max(0, flows.Unfinished-1)}},
 	} {
 		var until time.Time
 		if err := s.row(ctx, q.query, q.args...).Scan(instant{&until}); err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -68,7 +68,8 @@ func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 		{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
 		{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
 		{`UPDATE links SET spent_at = ?, payload = '' WHERE user_id = ?`, []any{now, id(userID)}},
-		{`UPDATE sessions SET browser = '', network4 = '', network6 = '', device_hash = NULL WHERE user_id = ?`, []any{id(userID)}},
+		{`UPDATE sessions SET browser = '', network4 = '', network6 = '', device_hash = NULL WHERE user_id = ?`,
+			[]any{id(userID)}},
 		{`UPDATE personal_access_tokens SET name = '' WHERE user_id = ?`, []any{id(userID)}},
 		{`UPDATE invitations SET email = '', email_key = '' WHERE accepted_by = ?`, []any{id(userID)}},
 		// The salt goes too: without it the digest in the chain cannot be tried against guesses.

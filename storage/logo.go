@@ -43,7 +43,8 @@ func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
 // LeaseLogo takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
 func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, error) {
 	var l ClientLogo
-	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE due_at <= ? ORDER BY due_at LIMIT 1`, usec(s.clock())).Scan(l.dest()...)
+	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE due_at <= ? ORDER BY due_at LIMIT 1`,
+		usec(s.clock())).Scan(l.dest()...)
 	if err != nil {
 		return nil, fault("look for logos", err)
 	}
@@ -56,7 +57,8 @@ func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, er
 	return &l, fault("lease a logo", err)
 }
 
-// SaveLogo keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed meanwhile.
+// SaveLogo keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed
+// meanwhile.
 func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image []byte) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		n, err := t.exec(ctx, `UPDATE client_logos SET hash = ?, image = ?, due_at = NULL, problem = '' WHERE client_id = ? AND uri = ? AND due_at = ?`,

@@ -13,8 +13,8 @@ import (
 const MaxRefusals = 60
 
 const (
-	// maxOfStrangers bounds those among MaxRefusals that did not authenticate. Anyone can send such a request in a client's
-	// name, and would hide the client's own faults behind them.
+	// maxOfStrangers bounds those among MaxRefusals that did not authenticate. Anyone can send such a request in a
+	// client's name, and would hide the client's own faults behind them.
 	maxOfStrangers = MaxRefusals / 2
 	// maxEqualRefusals bounds those with the same endpoint and error: one broken loop hides no other fault.
 	maxEqualRefusals = 5
@@ -66,9 +66,9 @@ func (m *RefusedMinute) HasRoom(r *Refusal) bool {
 	return len(m.Refusals) < most && equal < maxEqualRefusals
 }
 
-// AddRefusals stores refusals in one transaction. Of a client and minute those are kept that HasRoom has room for, of all
-// nodes together; the others are counted. Those of a client that is deleted are dropped. Callers give them in the order of
-// client and minute, so that two nodes do not wait for each other.
+// AddRefusals stores refusals in one transaction. Of a client and minute those are kept that HasRoom has room for, of
+// all nodes together; the others are counted. Those of a client that is deleted are dropped. Callers give them in the
+// order of client and minute, so that two nodes do not wait for each other.
 func (s *Store) AddRefusals(ctx context.Context, minutes []RefusedMinute) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		for n := range minutes {
@@ -84,7 +84,8 @@ func (s *Store) AddRefusals(ctx context.Context, minutes []RefusedMinute) error 
 func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
 	// Held until the end, so that deleting the client comes before this or takes these rows too.
 	var one int
-	err := t.row(ctx, `SELECT 1 FROM clients WHERE id = ? AND deleted_at IS NULL`+t.s.engine.forShare(), m.ClientID).Scan(&one)
+	err := t.row(ctx, `SELECT 1 FROM clients WHERE id = ? AND deleted_at IS NULL`+t.s.engine.forShare(),
+		m.ClientID).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	} else if err != nil {
@@ -145,7 +146,8 @@ func (s *Store) Refusals(ctx context.Context, clientID string, limit int) ([]Ref
 		f := Refusal{ClientID: clientID}
 		var line int
 		var n int64
-		err := r.Scan(&line, instant{&f.At}, &f.Endpoint, &f.Error, &f.Cause, &f.RequestID, list{&f.Parameters}, &f.RedirectURI, &f.Scope, &n)
+		err := r.Scan(&line, instant{&f.At}, &f.Endpoint, &f.Error, &f.Cause, &f.RequestID, list{&f.Parameters},
+			&f.RedirectURI, &f.Scope, &n)
 		if line > MaxRefusals {
 			f.More = n
 		}

@@ -173,7 +173,8 @@ const sessionRenewable = `token_hash = ? AND user_id = ? AND ended_at IS NULL AN
 // signInPostgres is one round trip. The row lock of allowed makes a change of
 // password that is under way finish first, so that it ends this session too or
 // this sign-in sees the new hash.
-func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any, started, ended, beyond, anyNet []any) (out SignedIn, err error) {
+func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
+	started, ended, beyond, anyNet []any) (out SignedIn, err error) {
 	n := &in.Session
 	args := []any{id(n.UserID), in.PasswordHash,
 		n.TokenHash, usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6, usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt),
@@ -370,7 +371,8 @@ func (t *tx) startSession(ctx context.Context, in *SignIn, now any, ended, anyNe
 	err = t.row(ctx, `INSERT INTO sessions (id, token_hash, user_id, auth_time, acr, amr, browser, network4, network6, created_at, last_seen_at, idle_expires_at, expires_at, api,
 			device_hash, any_network)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+anyNetwork+`) RETURNING any_network`,
-		append([]any{id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4, n.Network6,
+		append([]any{id(n.ID), n.TokenHash, id(n.UserID), usec(n.AuthTime), n.ACR, words(n.AMR), n.Browser, n.Network4,
+			n.Network6,
 			usec(n.CreatedAt), usec(n.LastSeenAt), usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API, in.Device}, anyNetworkArgs(in)...)...).Scan(&exempt)
 	if err == nil && exempt {
 		anyNet[8] = strings.ReplaceAll(anyNet[8].(string), uuid.Nil.String(), n.ID.String())

@@ -34,12 +34,14 @@ const anyNetwork = `(SELECT count(*) = 2 FROM (
 			) last_two WHERE last_two.end_reason = ? AND last_two.ended_at - last_two.auth_time <= ? AND last_two.ended_at > ?)`
 
 func anyNetworkArgs(in *SignIn) []any {
-	return []any{id(in.Session.UserID), in.Device, EndNetwork, soonEnded.Microseconds(), usec(in.Session.CreatedAt.Add(-recentlyEnded))}
+	return []any{id(in.Session.UserID), in.Device, EndNetwork, soonEnded.Microseconds(),
+		usec(in.Session.CreatedAt.Add(-recentlyEnded))}
 }
 
 // anyNetworkEvent tells that strong protection does not compare a session's networks.
 func anyNetworkEvent(in *SignIn) *Event {
-	return &Event{Type: "session.network_exempted", Actor: in.Session.UserID, User: in.Session.UserID, RequestID: in.RequestID, Personal: in.Personal,
+	return &Event{Type: "session.network_exempted", Actor: in.Session.UserID, User: in.Session.UserID,
+		RequestID: in.RequestID, Personal: in.Personal,
 		Facts: map[string]any{"session": uuid.Nil}}
 }
 
@@ -67,7 +69,8 @@ func (s *Store) EndSession(ctx context.Context, browser secret.Hash, reason, req
 
 // endedEvent tells that a session has ended; the nil UUID stands for its sid.
 func endedEvent(reason, requestID string) *Event {
-	return &Event{Type: "session.ended", RequestID: requestID, Facts: map[string]any{"session": uuid.Nil, "reason": reason}}
+	return &Event{Type: "session.ended", RequestID: requestID,
+		Facts: map[string]any{"session": uuid.Nil, "reason": reason}}
 }
 
 func (t *tx) endSession(ctx context.Context, browser secret.Hash, reason string, now any, event []any) (int64, error) {
@@ -100,7 +103,8 @@ func (s *Store) EndMoved(ctx context.Context, browser, device secret.Hash, reque
 		return err
 	}
 	err = s.inTx(ctx, func(t *tx) error {
-		if _, err := t.exec(ctx, `UPDATE sessions SET device_hash = ? WHERE token_hash = ? AND ended_at IS NULL`, device, browser); err != nil {
+		if _, err := t.exec(ctx, `UPDATE sessions SET device_hash = ? WHERE token_hash = ? AND ended_at IS NULL`, device,
+			browser); err != nil {
 			return err
 		}
 		_, err := t.endSession(ctx, browser, EndNetwork, usec(now), args)

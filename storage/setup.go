@@ -185,7 +185,8 @@ func (r *RegistryEdit) editRedirects(ctx context.Context, clientID string, edit 
 	if err != nil {
 		return err
 	}
-	if _, err = r.tx.exec(ctx, `UPDATE clients SET metadata = ?, updated_at = ? WHERE id = ?`, string(metadata), r.now, clientID); err != nil {
+	if _, err = r.tx.exec(ctx, `UPDATE clients SET metadata = ?, updated_at = ? WHERE id = ?`, string(metadata), r.now,
+		clientID); err != nil {
 		return err
 	}
 	return r.indexOrigins(ctx, clientID)

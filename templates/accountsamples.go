@@ -62,7 +62,8 @@ func accountMoreSamples(part, saysDone, saysError AccountPart, bob Account, fact
 		{"account-passkey-empty", AccountPasskey{}},
 		{"account-sessions", AccountSessions{AccountPart: part, Sessions: []AccountSession{
 			{ID: "019a0000-0000-7000-8000-000000000011", Device: "Firefox on Linux", Network: "192.0.2.0/24", SignedIn: now.Add(-time.Hour), LastSeen: now, Current: true},
-			{ID: "019a0000-0000-7000-8000-000000000012", Device: "Safari on iOS", Network: "2001:db8:1234:5600::/56", AnyNetwork: true, SignedIn: now.Add(-20 * time.Hour), LastSeen: now.Add(-40 * time.Minute)},
+			{ID: "019a0000-0000-7000-8000-000000000012", Device: "Safari on iOS", Network: "2001:db8:1234:5600::/56",
+				AnyNetwork: true, SignedIn: now.Add(-20 * time.Hour), LastSeen: now.Add(-40 * time.Minute)},
 			{ID: "019a0000-0000-7000-8000-000000000013", Device: "Unknown browser on unknown system", SignedIn: now.Add(-30 * time.Hour), LastSeen: now.Add(-26 * time.Hour), ForProgram: true},
 			{ID: "019a0000-0000-7000-8000-000000000014", Device: strings.Repeat("Browser", 5) + " on " + strings.Repeat("System", 6), Network: "198.51.100.0/24", SignedIn: now.Add(-30 * time.Hour), LastSeen: now.Add(-3 * 24 * time.Hour)},
 		}}},
@@ -70,7 +71,9 @@ func accountMoreSamples(part, saysDone, saysError AccountPart, bob Account, fact
 		{"account-sessions-empty", AccountSessions{}},
 		{"account-apps", AccountApps{AccountPart: part, Apps: []AccountApp{
 			{ClientID: "acme-portal-001", Name: "Acme Portal", Host: "portal.acme.example", Organizations: []string{"Acme Corp", "Globex"}, Scopes: []Scope{{Name: "openid"}, {Name: "profile"}, {Name: "offline_access"}}, Allowed: now.Add(-40 * 24 * time.Hour), LastUsed: now.Add(-3 * time.Minute)},
-			{ClientID: "x", Name: longName, Logo: "/logos/0123456789abcdef0123456789abcdef.png", Host: longHost, Organizations: []string{longName}, Scopes: []Scope{{Name: "api:write", Sentence: "Change your reports"}}, Allowed: now.Add(-24 * time.Hour)},
+			{ClientID: "x", Name: longName, Logo: "/logos/0123456789abcdef0123456789abcdef.png", Host: longHost,
+				Organizations: []string{longName}, Scopes: []Scope{{Name: "api:write",
+					Sentence: "Change your reports"}}, Allowed: now.Add(-24 * time.Hour)},
 		}}},
 		{"account-apps-empty", AccountApps{}},
 		{"account-organizations", AccountOrganizations{AccountPart: part, Organizations: []AccountOrganization{

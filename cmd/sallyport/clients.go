@@ -17,8 +17,10 @@ import (
 
 func (p *program) clients() *cobra.Command {
 	cmd := &cobra.Command{Use: "clients", Short: "Look after client applications and clients.yaml",
-		Example: examples("sallyport clients list", `sallyport clients create portal --redirect-uri https://portal.example.com/callback`, "sallyport clients plan")}
-	cmd.AddCommand(p.clientsPlan(), p.clientsApply(), p.clientsExport(), p.clientsList(), p.clientsShow(), p.clientsCreate(), p.clientsUpdate(),
+		Example: examples("sallyport clients list",
+			`sallyport clients create portal --redirect-uri https://portal.example.com/callback`, "sallyport clients plan")}
+	cmd.AddCommand(p.clientsPlan(), p.clientsApply(), p.clientsExport(), p.clientsList(), p.clientsShow(),
+		p.clientsCreate(), p.clientsUpdate(),
 		p.clientsEnable(), p.clientsDisable(), p.clientsRotateSecret(), p.clientsDelete())
 	return cmd
 }
@@ -189,7 +191,8 @@ func (p *program) clientsCreate() *cobra.Command {
 	}
 	r := registrationFlags(cmd)
 	cmd.Flags().StringVar(&sort, "type", "web", "web, spa, native or machine")
-	cmd.Flags().StringVar(&organization, "org", "", "the `SLUG` of the organization it belongs to and whose members alone it admits")
+	cmd.Flags().StringVar(&organization, "org", "",
+		"the `SLUG` of the organization it belongs to and whose members alone it admits")
 	cmd.RunE = p.withNew(func(ctx context.Context, a *app.App, args []string) error {
 		var n identity.NewClient
 		if len(args) == 1 {
@@ -210,7 +213,8 @@ func (p *program) clientsCreate() *cobra.Command {
 		}
 		c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
 		if errors.Is(err, storage.ErrExists) {
-			return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)), next: "Choose another; see those in use: sallyport clients list"}
+			return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)),
+				next: "Choose another; see those in use: sallyport clients list"}
 		} else if err != nil {
 			return err
 		}

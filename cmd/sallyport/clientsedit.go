@@ -24,12 +24,14 @@ func registrationFlags(cmd *cobra.Command) *registration {
 	flags := cmd.Flags()
 	flags.StringVar(&r.given.ClientName, "name", "", "the `NAME` that people see")
 	flags.StringArrayVar(&r.given.RedirectURIs, "redirect-uri", nil, "a `URI` that codes are sent to; may be repeated")
-	flags.StringArrayVar(&r.given.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil, "a `URI` to return to after logout; may be repeated")
+	flags.StringArrayVar(&r.given.PostLogoutRedirectURIs, "post-logout-redirect-uri", nil,
+		"a `URI` to return to after logout; may be repeated")
 	flags.StringVar(&r.given.LogoURI, "logo-uri", "", "the `URI` of its logo, a PNG, JPEG or WebP that is fetched once")
 	flags.StringVar(&r.given.Scope, "scope", "", "the `SCOPES` it may ask for, in one argument")
 	flags.StringVar(&r.pkce, "pkce", "", "`WHAT` a client with a secret must send against code injection: required (PKCE), auto (PKCE or a nonce) or off")
 	flags.StringVar(&r.given.AccessTokenFormat, "access-token-format", "", "the `FORMAT` of access tokens: opaque or jwt")
-	flags.BoolVar(&r.given.ClaimsInIDToken, "claims-in-id-token", false, "put the claims of profile, email, phone and address into the ID token, for relying parties that never ask userinfo")
+	flags.BoolVar(&r.given.ClaimsInIDToken, "claims-in-id-token", false,
+		"put the claims of profile, email, phone and address into the ID token, for relying parties that never ask userinfo")
 	return r
 }
 
@@ -113,7 +115,8 @@ func (p *program) clientsUpdate() *cobra.Command {
 }
 
 func (p *program) clientsEnable() *cobra.Command {
-	return p.clientSwitch("enable", "Let a disabled client application go on", "Let a disabled client application go on: tokens that have not expired work again.",
+	return p.clientSwitch("enable", "Let a disabled client application go on",
+		"Let a disabled client application go on: tokens that have not expired work again.",
 		"active", (*identity.Identity).EnableClient)
 }
 

@@ -201,7 +201,7 @@ func (r shownRefusal) String() string {
 	}
 	line := fmt.Sprintf("%s %s %s", when(r.At), r.Endpoint, r.Error)
 	if r.Cause != "" {
-		line += ": " + r.Cause
+		line += ": " + strings.TrimSuffix(r.Cause, ".")
 	}
 	for _, value := range []struct{ name, value string }{
 		{"scope", r.Scope}, {"redirect_uri", r.RedirectURI}, {"request id", r.RequestID},

@@ -64,7 +64,8 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 	defer func() { err = errors.Join(err, source.Close()) }()
 	target, err := storage.Open(ctx, storage.Config{URL: to})
 	if err != nil {
-		return &failure{what: "--to: " + err.Error(), next: "Correct --to, PGPASSWORD or PGPASSFILE. Nothing was changed.", cause: err}
+		return &failure{what: "--to: " + err.Error(), next: "Correct --to, PGPASSWORD or PGPASSFILE. Nothing was changed.",
+			cause: err}
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	show := p.progress()

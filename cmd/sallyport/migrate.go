@@ -65,7 +65,8 @@ func (p *program) migrateStatus() *cobra.Command {
 }
 
 // onStore runs act on the database as it is, with no migration applied. begins says that it makes one if there is none.
-func (p *program) onStore(begins bool, act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
+func (p *program) onStore(begins bool,
+	act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, err := p.load()
 		if err != nil {

@@ -32,12 +32,14 @@ func (p *program) withNew(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(p.openOrBegin, act)
 }
 
-// withReadOnly runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is migrated.
+// withReadOnly runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is
+// migrated.
 func (p *program) withReadOnly(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(p.openToRead, act)
 }
 
-// withPreview is withReadOnly that takes an installation that does not exist for an empty one: act tells what would be made.
+// withPreview is withReadOnly that takes an installation that does not exist for an empty one: act tells what would
+// be made.
 func (p *program) withPreview(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(func(ctx context.Context, cfg *app.Config) (*app.App, error) {
 		if missing := cfg.MissingDatabase(); missing != "" {

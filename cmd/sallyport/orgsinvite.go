@@ -20,7 +20,8 @@ func (p *program) orgsInvite() *cobra.Command {
 		Use: "invite SLUG", Short: "Invite an address to an organization",
 		Long: "Mail an address the offer of a role in an organization. The link in it is for that address alone, works once and for 7 days.\n" +
 			"Inviting an address again replaces the link it has.",
-		Example: examples("sallyport orgs invite acme-corp -e carol@acme-corp.com", "sallyport orgs invite acme-corp -e carol@acme-corp.com --role admin"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport orgs invite acme-corp -e carol@acme-corp.com",
+			"sallyport orgs invite acme-corp -e carol@acme-corp.com --role admin"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
@@ -54,7 +55,8 @@ func notInvited(err error, email string, o *storage.Organization) error {
 	case errors.Is(err, storage.ErrExists):
 		return &failure{what: fmt.Sprintf("%s is in %s already", printable(email), o.Slug), next: "Give them another role: sallyport orgs add-member " + o.Slug + " -e ADDRESS --role ROLE", cause: err}
 	case errors.Is(err, identity.ErrTooManyInvitations):
-		return &failure{what: o.Slug + " has as many open invitations as it may", next: "See them: sallyport orgs invitations " + o.Slug, cause: err}
+		return &failure{what: o.Slug + " has as many open invitations as it may",
+			next: "See them: sallyport orgs invitations " + o.Slug, cause: err}
 	case errors.Is(err, identity.ErrTooManyMails):
 		return &failure{what: printable(email) + " was written to often enough for now", next: "Try again in an hour.", cause: err}
 	}
@@ -67,7 +69,8 @@ func (p *program) orgsInvitations() *cobra.Command {
 		Use: "invitations SLUG", Short: "List the open invitations of an organization",
 		Long: "List the open invitations of an organization. A suspended one cannot be accepted until it is confirmed: its inviter has been\n" +
 			"removed, disabled or given a lower role since.",
-		Example: examples("sallyport orgs invitations acme-corp", "sallyport orgs invitations acme-corp --json"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport orgs invitations acme-corp",
+			"sallyport orgs invitations acme-corp --json"), Args: cobra.ExactArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			o, err := p.organization(ctx, a, args[0])
 			if err != nil {
@@ -109,7 +112,8 @@ func (p *program) orgsConfirmInvitation() *cobra.Command {
 }
 
 func (p *program) orgsRevokeInvitation() *cobra.Command {
-	return p.invitationCommand("revoke-invitation SLUG ID", "Take an invitation back", "Take an open or suspended invitation back. Its link does not work any more.",
+	return p.invitationCommand("revoke-invitation SLUG ID", "Take an invitation back",
+		"Take an open or suspended invitation back. Its link does not work any more.",
 		"taken back", (*identity.Identity).RevokeInvitation)
 }
 

@@ -25,13 +25,15 @@ func (p *program) orgsMFAPolicy() *cobra.Command {
 		Long: "Show which second step an organization, or with --platform the whole installation, asks its people for, or set it with --require.\n" +
 			"People who have none that will do are reminded by mail and have the days of grace to set one up; after that they can do nothing else first.\n" +
 			"Asking for more begins the grace anew.",
-		Example: examples("sallyport orgs mfa-policy acme-corp", "sallyport orgs mfa-policy acme-corp --require any --grace-days 14",
+		Example: examples("sallyport orgs mfa-policy acme-corp",
+			"sallyport orgs mfa-policy acme-corp --require any --grace-days 14",
 			"sallyport orgs mfa-policy acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"), Args: cobra.MaximumNArgs(1),
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		flags := c.Flags()
 		if platform == (len(args) == 1) {
-			return &failure{what: "whose policy is meant: that of one organization, or that of the installation", next: "Give either its SLUG or --platform.", code: 2}
+			return &failure{what: "whose policy is meant: that of one organization, or that of the installation",
+				next: "Give either its SLUG or --platform.", code: 2}
 		}
 		set := flags.Changed("require") || flags.Changed("grace-days")
 		open := p.withReadOnly
@@ -130,7 +132,8 @@ func (p *program) orgsCompliance() *cobra.Command {
 	limit := 0
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "compliance SLUG", Short: "List who has the second step that an organization asks for",
-		Example: examples("sallyport orgs compliance acme-corp", "sallyport orgs compliance acme-corp --json"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport orgs compliance acme-corp",
+			"sallyport orgs compliance acme-corp --json"), Args: cobra.ExactArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			o, err := p.organization(ctx, a, args[0])
 			if err != nil {

@@ -18,14 +18,16 @@ func (p *program) resources() *cobra.Command {
 	cmd := &cobra.Command{Use: "resources", Short: "Look after resource servers and their scopes",
 		Long: "Look after resource servers: APIs that take access tokens of this server (RFC 8707). Each defines scopes, with the sentence that people read\n" +
 			"before they allow one. clients.yaml can define resource servers too.",
-		Example: examples("sallyport resources list", `sallyport resources create https://api.example.com --name "Example API" --scope "api:read=Read your data"`)}
+		Example: examples("sallyport resources list",
+			`sallyport resources create https://api.example.com --name "Example API" --scope "api:read=Read your data"`)}
 	cmd.AddCommand(p.resourcesList(), p.resourcesCreate(), p.resourcesDelete())
 	return cmd
 }
 
 func (p *program) resourcesList() *cobra.Command {
 	return p.jsonFlag(&cobra.Command{
-		Use: "list", Short: "List resource servers", Example: examples("sallyport resources list", "sallyport resources list --json"), Args: cobra.NoArgs,
+		Use: "list", Short: "List resource servers", Example: examples("sallyport resources list",
+			"sallyport resources list --json"), Args: cobra.NoArgs,
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			all, err := a.Identity.Resources(ctx, identity.Operator())
 			if err != nil {
@@ -41,7 +43,8 @@ func (p *program) resourcesList() *cobra.Command {
 			values, rows := []row{}, [][]string{}
 			for _, r := range all {
 				values = append(values, row{r.Identifier, r.Name, r.Scopes, append([]string{}, r.ServedBy...), r.ManagedBy})
-				rows = append(rows, []string{r.Identifier, r.Name, strings.Join(slices.Sorted(maps.Keys(r.Scopes)), " "), strings.Join(r.ServedBy, " "), r.ManagedBy})
+				rows = append(rows, []string{r.Identifier, r.Name, strings.Join(slices.Sorted(maps.Keys(r.Scopes)), " "),
+					strings.Join(r.ServedBy, " "), r.ManagedBy})
 			}
 			return p.list(values, []string{"identifier", "name", "scopes", "served by", "managed by"}, rows)
 		}),
@@ -66,13 +69,15 @@ func (p *program) resourcesCreate() *cobra.Command {
 			for _, s := range scopes {
 				scope, sentence, ok := strings.Cut(s, "=")
 				if _, twice := r.Scopes[scope]; !ok || twice {
-					return &failure{what: fmt.Sprintf("--scope %q is no new NAME=SENTENCE", printable(s)), next: `Write: --scope "api:read=Read your data"`, code: 2}
+					return &failure{what: fmt.Sprintf("--scope %q is no new NAME=SENTENCE", printable(s)),
+						next: `Write: --scope "api:read=Read your data"`, code: 2}
 				}
 				r.Scopes[scope] = sentence
 			}
 			err := a.Identity.CreateResource(ctx, identity.Operator(), r)
 			if errors.Is(err, storage.ErrExists) {
-				return &failure{what: fmt.Sprintf("the resource %s exists already", printable(r.Identifier)), next: "See it: sallyport resources list", cause: err}
+				return &failure{what: fmt.Sprintf("the resource %s exists already", printable(r.Identifier)),
+					next: "See it: sallyport resources list", cause: err}
 			} else if err != nil {
 				return err
 			}
@@ -81,8 +86,10 @@ func (p *program) resourcesCreate() *cobra.Command {
 		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the `NAME` that people see (default: the identifier)")
-	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "a scope it defines and what people read about it, as `NAME=SENTENCE`; may be repeated")
-	cmd.Flags().StringArrayVar(&servedBy, "served-by", nil, "the `CLIENT_ID` that it introspects tokens with; may be repeated")
+	cmd.Flags().StringArrayVar(&scopes, "scope", nil,
+		"a scope it defines and what people read about it, as `NAME=SENTENCE`; may be repeated")
+	cmd.Flags().StringArrayVar(&servedBy, "served-by", nil,
+		"the `CLIENT_ID` that it introspects tokens with; may be repeated")
 	return cmd
 }
 
@@ -92,7 +99,8 @@ func (p *program) resourcesDelete() *cobra.Command {
 		Long: "Delete a resource server with its scopes. Clients must not list the scopes any more: clients update --scope.\n" +
 			"Introspection answers within a second that access tokens for it are inactive. JWT access tokens work until they expire\n" +
 			"at resource servers that do not ask here.",
-		Example: examples("sallyport resources delete https://api.example.com", "sallyport resources delete https://api.example.com --yes"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport resources delete https://api.example.com",
+			"sallyport resources delete https://api.example.com --yes"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			if err := p.confirm(fmt.Sprintf("%s is deleted with its scopes. Go on?", printable(args[0]))); err != nil {
 				return err

@@ -17,7 +17,8 @@ func (p *program) secrets() *cobra.Command {
 			"`sallyport secrets rotate`, and drop the old key when `sallyport secrets status` names nothing under it.",
 		Example: examples("sallyport secrets status", "sallyport secrets rotate")}
 	cmd.AddCommand(
-		p.jsonFlag(&cobra.Command{Use: "status", Short: "Count what is kept under each key", Example: examples("sallyport secrets status", "sallyport secrets status --json"), Args: cobra.NoArgs,
+		p.jsonFlag(&cobra.Command{Use: "status", Short: "Count what is kept under each key",
+			Example: examples("sallyport secrets status", "sallyport secrets status --json"), Args: cobra.NoArgs,
 			RunE: p.withReadOnly(p.secretsStatus)}),
 		&cobra.Command{Use: "rotate", Short: "Seal everything under the first key", Example: examples("sallyport secrets rotate"), Args: cobra.NoArgs,
 			Long: "Seal signing keys and the seeds of authenticator apps under the first ENCRYPTION_KEY. Client secrets cannot be read, so each moves to the first SECRET_KEY when its client uses it next.",
@@ -38,7 +39,8 @@ func (p *program) secrets() *cobra.Command {
 
 func (p *program) secretsStatus(ctx context.Context, a *app.App, _ []string) error {
 	if a.KeysMissing {
-		return &failure{what: "the keys of this installation are not in " + a.Config.DataDir, next: "`sallyport serve` makes them where there are none. Those that exist already: set SECRET_KEY and ENCRYPTION_KEY."}
+		return &failure{what: "the keys of this installation are not in " + a.Config.DataDir,
+			next: "`sallyport serve` makes them where there are none. Those that exist already: set SECRET_KEY and ENCRYPTION_KEY."}
 	}
 	type row struct {
 		Setting string `json:"setting"`

@@ -116,8 +116,8 @@ func (p *program) line() (string, error) {
 	return strings.TrimSuffix(b.String(), "\r"), nil
 }
 
-// askPassword asks for a password twice without showing it. It asks anew for one that check refuses, before that is typed
-// a second time, and for two that differ.
+// askPassword asks for a password twice without showing it. It asks anew for one that check refuses, before that is
+// typed a second time, and for two that differ.
 func (p *program) askPassword(ctx context.Context, check func(string) error) (string, error) {
 	in, ok := p.in.(*os.File)
 	if !ok || !terminal(in) {
@@ -148,7 +148,8 @@ func (p *program) askPassword(ctx context.Context, check func(string) error) (st
 	}
 }
 
-// askHidden asks for a line without showing it. When ctx ends, as it does at Ctrl+C, the terminal shows again what is typed.
+// askHidden asks for a line without showing it. When ctx ends, as it does at Ctrl+C, the terminal shows again what is
+// typed.
 func (p *program) askHidden(ctx context.Context, in *os.File, question string) (string, error) {
 	fmt.Fprintf(p.err, "%s: ", question)
 	defer fmt.Fprintln(p.err)

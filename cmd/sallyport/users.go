@@ -234,7 +234,8 @@ func (p *program) usersRole(name, short, long string, set setRole, said map[bool
 	var email, role string
 	cmd := &cobra.Command{
 		Use: name + " [ROLE]", Short: short, Long: strings.TrimSpace(short + ". " + long),
-		Example: examples("sallyport users "+name+" superadmin -e ada@example.com", "sallyport users "+name+" -e ada@example.com -r superadmin"), Args: cobra.MaximumNArgs(1),
+		Example: examples("sallyport users "+name+" superadmin -e ada@example.com",
+			"sallyport users "+name+" -e ada@example.com -r superadmin"), Args: cobra.MaximumNArgs(1),
 	}
 	act := p.with(func(ctx context.Context, a *app.App, _ []string) error {
 		u, err := p.person(ctx, a, &email)
@@ -251,11 +252,13 @@ func (p *program) usersRole(name, short, long string, set setRole, said map[bool
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) == 1 && role != "" && args[0] != role:
-			return &failure{what: fmt.Sprintf("%q and -r %q are two roles", printable(args[0]), printable(role)), next: "Give one at a time.", code: 2}
+			return &failure{what: fmt.Sprintf("%q and -r %q are two roles", printable(args[0]), printable(role)),
+				next: "Give one at a time.", code: 2}
 		case len(args) == 1:
 			role = args[0]
 		case role == "":
-			return &failure{what: "the role is missing", next: "Write: sallyport users " + name + " ROLE -e ADDRESS, with superadmin or admin for ROLE", code: 2}
+			return &failure{what: "the role is missing",
+				next: "Write: sallyport users " + name + " ROLE -e ADDRESS, with superadmin or admin for ROLE", code: 2}
 		}
 		return act(c, args)
 	}

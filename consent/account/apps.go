@@ -28,7 +28,8 @@ func (p *Pages) apps(w http.ResponseWriter, r *http.Request, v *person) error {
 }
 
 func appOf(a *identity.App, resources []storage.Resource) templates.AccountApp {
-	app := templates.AccountApp{ClientID: a.Client.ID, Name: a.Client.Name(), Logo: a.Client.LogoPath(), Host: hostOf(a.Client), Organizations: names(a.Organizations), Allowed: a.GrantedAt, LastUsed: a.LastUsedAt}
+	app := templates.AccountApp{ClientID: a.Client.ID, Name: a.Client.Name(), Logo: a.Client.LogoPath(),
+		Host: hostOf(a.Client), Organizations: names(a.Organizations), Allowed: a.GrantedAt, LastUsed: a.LastUsedAt}
 	for _, name := range a.Scopes {
 		scope := templates.Scope{Name: name}
 		for _, res := range resources {

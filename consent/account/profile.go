@@ -16,7 +16,8 @@ import (
 // overview is the page that leads to all others.
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) error {
 	ctx := r.Context()
-	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.Proven(), Due: due(&v.Owed, "/account/security"),
+	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.Proven(),
+		Due:   due(&v.Owed, "/account/security"),
 		Setup: slices.Contains(v.User.PlatformRoles, storage.RoleSuperadmin)}
 	_, page.SignOutCSRF = login.SignOutForm(p.Sessions, p.Sessions.Browser(r))
 	var err error

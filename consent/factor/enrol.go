@@ -155,7 +155,8 @@ func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *visi
 	err := p.identity.RequestVerification(r.Context(), actor, p.origin(r))
 	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
 		web.SetRetryAfter(w.Header(), many.RetryAfter)
-		return p.sendEnrolment(w, v, http.StatusTooManyRequests, "We have sent you several mails already. Look for them, also among the spam, or try again in "+web.Wait(many.RetryAfter)+".")
+		return p.sendEnrolment(w, v, http.StatusTooManyRequests,
+			"We have sent you several mails already. Look for them, also among the spam, or try again in "+web.Wait(many.RetryAfter)+".")
 	} else if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// What is shown again after a fault is a page's worth, whatever was sent, and text that a page can hold.
+// A form that is shown again after a fault repeats a bounded part of what was typed, and only valid UTF-8.
 func TestWhatIsShownAgainIsBounded(t *testing.T) {
 	for _, typed := range []string{
 		strings.Repeat("a", 1<<20), strings.Repeat("\u00e9", 1<<19), "x" + strings.Repeat("\U0001f512", 1<<18), "e" + strings.Repeat("\u0301", 1<<19),

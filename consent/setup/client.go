@@ -55,14 +55,16 @@ func (p *Pages) clientPage(r *http.Request, v *person, chosen []string) (templat
 	}
 	for _, name := range identity.StandardScopes() {
 		if name != identity.ScopeOpenID { // every app that signs people in has it
-			page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Personal: true, Chosen: slices.Contains(chosen, name)})
+			page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Personal: true,
+				Chosen: slices.Contains(chosen, name)})
 		}
 	}
 	resources, err := p.Registry.Resources(r.Context())
 	for _, res := range resources {
 		for _, name := range slices.Sorted(maps.Keys(res.Scopes)) {
 			if len(page.Scopes) < maxScopes {
-				page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Sentence: res.Scopes[name], Chosen: slices.Contains(chosen, name)})
+				page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Sentence: res.Scopes[name],
+					Chosen: slices.Contains(chosen, name)})
 			}
 		}
 	}
@@ -122,7 +124,8 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) 
 
 // snippetScope is what the app's code asks for at first: all but offline_access, which it has to make use of.
 func snippetScope(c *storage.Client) string {
-	return strings.Join(slices.DeleteFunc(strings.Fields(c.Metadata.Scope), func(s string) bool { return s == identity.ScopeOfflineAccess }), " ")
+	return strings.Join(slices.DeleteFunc(strings.Fields(c.Metadata.Scope),
+		func(s string) bool { return s == identity.ScopeOfflineAccess }), " ")
 }
 
 // lines are those of a text field that say something.

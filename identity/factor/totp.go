@@ -70,10 +70,12 @@ func (a *apps) begin(w *Who, name string) (*storage.Factor, *TOTPEnrolment, erro
 	return row, offer, err
 }
 
-// ImportedTOTP is the authenticator app of a person who had it with another system: confirmed, for they have used it there.
+// ImportedTOTP is the authenticator app of a person who had it with another system: confirmed, for they have used it
+// there.
 func (f *Factors) ImportedTOTP(userID uuid.UUID, seed []byte) (*storage.Factor, error) {
 	now := f.apps.now()
-	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: userID, Kind: storage.FactorTOTP, Name: defaultName, CreatedAt: now, ConfirmedAt: now}
+	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: userID, Kind: storage.FactorTOTP, Name: defaultName,
+		CreatedAt: now, ConfirmedAt: now}
 	var err error
 	row.Sealed, err = f.apps.sealer.Seal(seed, place(row.ID, userID))
 	return row, err
@@ -102,7 +104,8 @@ func keyURI(issuer, account, key string) string {
 	if !hasColon(issuer) {
 		label = escape(issuer) + ":" + label
 	}
-	return fmt.Sprintf("otpauth://totp/%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", label, key, escape(issuer), totpDigits, totpPeriod)
+	return fmt.Sprintf("otpauth://totp/%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d", label, key,
+		escape(issuer), totpDigits, totpPeriod)
 }
 
 func hasColon(s string) bool {

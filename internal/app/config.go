@@ -186,7 +186,8 @@ func (l *loader) checkTogether(c *Config, values map[string]value) {
 		}
 		c.SessionIdle = c.SessionLifetime
 	}
-	if !l.faulty("ARGON2_MEMORY_KIB") && !l.faulty("ARGON2_TIME") && !l.faulty("ARGON2_PARALLELISM") && c.Argon2.Check() != nil {
+	if !l.faulty("ARGON2_MEMORY_KIB") && !l.faulty("ARGON2_TIME") && !l.faulty("ARGON2_PARALLELISM") &&
+		c.Argon2.Check() != nil {
 		l.fault("ARGON2_TIME", "times ARGON2_MEMORY_KIB must be at most 1048576: one hash would take seconds of everybody's sign-ins", "SALLYPORT_ARGON2_TIME=4")
 	}
 	l.checkMail(c, values)

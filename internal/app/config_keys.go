@@ -120,11 +120,12 @@ func storeSettings() []setting {
 
 // argon is a parameter of argon2id: a number from least, which is its default, to most.
 func argon(key, example, help string, least, most int, set func(p *secret.Argon2Params, n int)) setting {
-	return setting{key: key, def: strconv.Itoa(least), example: example, help: help, apply: func(c *Config, text string) error {
-		n, err := parseInt(text, least, most)
-		set(&c.Argon2, n)
-		return err
-	}}
+	return setting{key: key, def: strconv.Itoa(least), example: example, help: help,
+		apply: func(c *Config, text string) error {
+			n, err := parseInt(text, least, most)
+			set(&c.Argon2, n)
+			return err
+		}}
 }
 
 func secretSettings() []setting {
@@ -147,11 +148,17 @@ func secretSettings() []setting {
 			help:  "argon2id or bcrypt. Hashes of the other kind, or made with other parameters,\nstill verify and are replaced when their owner signs in.",
 			apply: func(c *Config, text string) error { c.PasswordHasher = text; return oneOf(text, "argon2id", "bcrypt") }},
 		argon("ARGON2_MEMORY_KIB", "47104", "Cost of argon2id. The defaults are the least that OWASP asks for: nothing starts\nwith less. A hash takes this memory, in KiB; `sallyport doctor` says how long it\ntakes here.",
-			int(secret.Argon2Floor.MemoryKiB), secret.MaxArgon2MemoryKiB, func(p *secret.Argon2Params, n int) { p.MemoryKiB = uint32(n) }),
+			int(secret.Argon2Floor.MemoryKiB), secret.MaxArgon2MemoryKiB, func(p *secret.Argon2Params,
+				n int) {
+				p.MemoryKiB = uint32(n)
+			}),
 		argon("ARGON2_TIME", "3", "Passes over that memory.",
 			int(secret.Argon2Floor.Time), secret.MaxArgon2Time, func(p *secret.Argon2Params, n int) { p.Time = uint32(n) }),
 		argon("ARGON2_PARALLELISM", "1", "Lanes, which run on as many processors if there are any to spare.",
-			int(secret.Argon2Floor.Threads), secret.MaxArgon2Threads, func(p *secret.Argon2Params, n int) { p.Threads = uint8(n) }),
+			int(secret.Argon2Floor.Threads), secret.MaxArgon2Threads, func(p *secret.Argon2Params,
+				n int) {
+				p.Threads = uint8(n)
+			}),
 		{key: "BCRYPT_LOG_ROUNDS", aliases: []string{"BCRYPT_LOG_ROUNDS"}, def: "12", example: "12", help: "Cost of bcrypt, 4 to 31; at least 12 in production.",
 			apply: func(c *Config, text string) (err error) { c.BcryptCost, err = parseInt(text, 4, 31); return }},
 		{key: "PASSWORD_PEPPER", aliases: []string{"SECURITY_PASSWORD_SALT"}, secret: true, example: "$(openssl rand -hex 32)", defInText: "none",
@@ -175,7 +182,8 @@ func peopleSettings() []setting {
 				c.SessionLifetime, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
 				return
 			}},
-		{key: "SESSION_IDLE", def: "7200", example: "7200", help: "Seconds without a request after which it must as well: never earlier, and at\nmost a quarter of that, but no more than a minute, later.",
+		{key: "SESSION_IDLE", def: "7200", example: "7200",
+			help: "Seconds without a request after which it must as well: never earlier, and at\nmost a quarter of that, but no more than a minute, later.",
 			apply: func(c *Config, text string) (err error) {
 				c.SessionIdle, err = parseSeconds(text, time.Minute, 365*24*time.Hour)
 				return

@@ -28,7 +28,8 @@ var replacedPrefixes = []string{"SECURITY_", "MAIL_", "SESSION_"}
 // isReplacedName reports whether n looks like a setting of a system that this product replaces. Desktops set
 // SESSION_MANAGER in every terminal (the X session management protocol).
 func isReplacedName(n string) bool {
-	return n != "SESSION_MANAGER" && slices.ContainsFunc(replacedPrefixes, func(p string) bool { return strings.HasPrefix(n, p) })
+	return n != "SESSION_MANAGER" && slices.ContainsFunc(replacedPrefixes,
+		func(p string) bool { return strings.HasPrefix(n, p) })
 }
 
 // nearestName is the accepted environment variable that n resembles most, "" if it resembles none. A key without its
@@ -68,7 +69,8 @@ func mailWarnings(c *Config, values map[string]value) []string {
 	var out []string
 	for _, p := range []struct{ key, provider string }{{"MAILGUN_API_KEY", "mailgun"}, {"SENDGRID_API_KEY", "sendgrid"}} {
 		if _, given := values[p.key]; given {
-			out = append(out, fmt.Sprintf("%s has no effect: mail goes to %s unless MAIL_PROVIDER is %s", p.key, mailTarget(c), p.provider))
+			out = append(out, fmt.Sprintf("%s has no effect: mail goes to %s unless MAIL_PROVIDER is %s", p.key, mailTarget(c),
+				p.provider))
 		}
 	}
 	return out

@@ -54,7 +54,8 @@ func Doctor(ctx context.Context, opts LoadOptions) []Finding {
 		d.found = append(d.found, Finding{Check: "configuration", Warning: sentence})
 	}
 	d.database(d.secrets())
-	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME", "ARGON2_PARALLELISM")
+	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME",
+		"ARGON2_PARALLELISM")
 	d.check("redis", d.redis, "REDIS_URL")
 	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER", "MAILGUN_BASE_URL", "SENDGRID_BASE_URL", "MAILGUN_API_KEY",
 		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
@@ -206,7 +207,8 @@ func (d *doctor) logos(ctx context.Context, store *storage.Store) {
 		if !l.DueAt.IsZero() {
 			again = "it is tried again at " + l.DueAt.UTC().Format(time.RFC3339)
 		}
-		d.found = append(d.found, Finding{Check: "logos", Warning: fmt.Sprintf("the logo of %s cannot be shown: %s; %s", l.ClientID, l.Problem, again)})
+		d.found = append(d.found, Finding{Check: "logos",
+			Warning: fmt.Sprintf("the logo of %s cannot be shown: %s; %s", l.ClientID, l.Problem, again)})
 	}
 	if len(failed) == 0 {
 		d.ok("logos", "no logo of a client has failed")

@@ -65,9 +65,11 @@ func (s *Server) apiHealth(w http.ResponseWriter, r *http.Request) error {
 				wrong[part] = []string{word}
 			}
 		}
-		return &web.Error{Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second, Message: "The service cannot answer requests now.", Details: wrong,
+		return &web.Error{Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second,
+			Message: "The service cannot answer requests now.", Details: wrong,
 			Err: errors.New("not ready")}
 	}
-	message := map[string]string{"ready": "Everything is well.", "degraded": "The service answers, but a part of it is not well."}[h.Status]
+	message := map[string]string{"ready": "Everything is well.",
+		"degraded": "The service answers, but a part of it is not well."}[h.Status]
 	return web.JSON(w, http.StatusOK, web.NewEnvelope(r.Context(), http.StatusOK, message, p, nil))
 }

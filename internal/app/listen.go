@@ -54,7 +54,8 @@ func (e *ListenError) useAnotherPort() string {
 	if err != nil {
 		return who + ". End it, or use another port."
 	}
-	say := fmt.Sprintf("%s. End it, or use another port:\n  sallyport serve --set %s=%s", who, e.Key, net.JoinHostPort(host, free[0]))
+	say := fmt.Sprintf("%s. End it, or use another port:\n  sallyport serve --set %s=%s", who, e.Key,
+		net.JoinHostPort(host, free[0]))
 	if u, err := url.Parse(e.Issuer); err == nil && e.Key == "LISTEN" && u.Port() == text {
 		say += fmt.Sprintf(" --set ISSUER=%s://%s", u.Scheme, net.JoinHostPort(u.Hostname(), free[0]))
 	}

@@ -120,7 +120,8 @@ func (s *Server) lay() error {
 		return err
 	}
 	s.web, err = web.New(web.Config{Issuer: cfg.Issuer, Templates: s.pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
-		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz", healthPath}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
+		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz",
+			healthPath}, Unavailable: unavailable, Observe: s.metrics.observe, Now: a.now})
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,8 @@ func (s *Server) staff(postman *mail.Postman) {
 	s.outbox = a.newMailWorker(postman, a.Identity.MessageHandlers(), s.metrics.delivered)
 	a.wake, a.mailboxes = s.outbox.Wake, s.guard.TakeMailbox
 	s.workers = []worker{
-		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"logos", a.Logos.Run}, {"usage", s.provider.Run}, {"limits", s.tally.Run}, {"outbox", s.outbox.Run},
+		{"registry", a.Registry.Run}, {"keys", a.Keys.Run}, {"logos", a.Logos.Run}, {"usage", s.provider.Run},
+		{"limits", s.tally.Run}, {"outbox", s.outbox.Run},
 		{"sweeper", (&storage.Sweeper{Store: a.Store, Log: a.Log, Swept: s.metrics.swept}).Run},
 		{"notices", func(ctx context.Context) { a.Identity.RunNotices(ctx, a.Log) }},
 		{"lapse", s.lapse}, {"unproven", s.endUnproven}, {"health", s.watch}, {"brand", s.followBrand},

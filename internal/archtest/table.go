@@ -21,7 +21,8 @@ func rules() []rule {
 		{"internal/archtest", nil},
 		{"test/...", nil}, // tests alone, which may import anything
 		{"test/campaigns", []string{"internal/app", "internal/harness", "storage"}},
-		{"provider", []string{"identity", "storage", "templates", "internal/web", "internal/session", "internal/keys", "internal/secret", "internal/fetch"}},
+		{"provider", []string{"identity", "storage", "templates", "internal/web", "internal/session", "internal/keys",
+			"internal/secret", "internal/fetch"}},
 		{"consent/...", []string{"consent/...", "identity/...", "storage", "templates", "internal/web", "internal/session", "internal/secret", "internal/limit", "internal/device"}},
 		{"api", []string{"identity/...", "storage", "templates", "internal/web", "internal/session", "internal/limit", "internal/device", "internal/secret"}}, // the last for the hashes of tokens
 		{"admin", []string{"identity/...", "storage", "templates", "internal/web", "internal/session", "internal/limit"}},

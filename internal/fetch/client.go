@@ -1,6 +1,6 @@
-// Package fetch is the HTTP client for what clients have registered an address of: keys and logos. Whoever registers a
-// client chooses what this server asks for, so it reaches public addresses only (and what OUTBOUND_ALLOW opens), follows
-// no redirect, uses no proxy, and ends in time (OWASP: server-side request forgery).
+// Package fetch is the HTTP client for addresses that a client's registration names: keys and logos. A registration must
+// not make this server ask for what is inside its network. The client therefore reaches public addresses only (and what
+// OUTBOUND_ALLOW opens), follows no redirect, uses no proxy, and ends in time (OWASP: server-side request forgery).
 package fetch
 
 import (
@@ -29,8 +29,8 @@ func NewClient(allow []netip.Prefix, limit time.Duration) *http.Client {
 // ErrTooLarge: the body has more bytes than it may have.
 var ErrTooLarge = errors.New("the answer is too large")
 
-// Get returns the body at uri if that answers 200 with at most most bytes. Its errors repeat neither uri, which may hold
-// what is nobody else's business, nor the addresses of the connection.
+// Get returns the body at uri if that answers 200 with at most most bytes. Its errors repeat neither uri, which may
+// hold what is nobody else's business, nor the addresses of the connection.
 func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([]byte, error) {
 	u, err := url.Parse(uri)
 	if err != nil || u.User != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -48,7 +48,8 @@ func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return nil, fmt.Errorf("it redirects (%d), which is not followed; register the address that it leads to", resp.StatusCode)
+		return nil, fmt.Errorf("it redirects (%d), which is not followed; register the address that it leads to",
+			resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("it answers %d", resp.StatusCode)
 	}
@@ -62,9 +63,9 @@ func Get(ctx context.Context, c *http.Client, uri, accept string, most int64) ([
 	return body, nil
 }
 
-// withoutAddresses says what is wrong with a request and not where. Go's errors repeat the URL, what its name resolves to
-// and this server's own address. Those who register a client read the error, and would map the network inside by it:
-// names that are unknown, addresses that are refused and ports that are closed are therefore one error.
+// withoutAddresses says what is wrong with a request and not where. Go's errors repeat the URL, what its name
+// resolves to and this server's own address. Those who register a client read the error, and would map the network
+// inside by it: names that are unknown, addresses that are refused and ports that are closed are therefore one error.
 func withoutAddresses(err error) error {
 	connection, isConnection := errors.AsType[*net.OpError](err)
 	if isConnection && connection.Op == "dial" {

@@ -355,7 +355,8 @@ func (p *Passwords) acquire(ctx context.Context) (release func(), err error) {
 	}, nil
 }
 
-// garbage is what a hash leaves behind, in hashes of the default size: with more memory a hash the collector is due sooner.
+// garbage is what a hash leaves behind, in hashes of the default size: with more memory a hash the collector is due
+// sooner.
 func (p *Passwords) garbage() int {
 	if p.kind != Argon2id {
 		return 1

@@ -36,8 +36,8 @@ func securityHeaders(https bool) http.Header {
 // callback that goes on to a custom scheme or to http would be stopped after the code is spent, and the server cannot
 // know where an app goes on to.
 //
-// Little is lost. form-action is the second line behind templates that escape every value, so that no stranger can put a
-// form into a page; and what our own forms post goes to ourselves.
+// Little is lost. form-action is the second line behind templates that escape every value, so that no stranger can
+// put a form into a page; and what our own forms post goes to ourselves.
 func OmitFormAction(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set(csp, strings.Replace(h.Get(csp), formAction+"; ", "", 1))

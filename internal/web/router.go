@@ -71,8 +71,8 @@ func (rt *Router) find(r *http.Request) http.Handler {
 	return rt.mux
 }
 
-// hasReader reports whether the request only reads and a route would answer it at path. A POST is never redirected: clients
-// of protocol endpoints would send its body, with a secret in it, a second time or not at all.
+// hasReader reports whether the request only reads and a route would answer it at path. A POST is never redirected:
+// clients of protocol endpoints would send its body, with a secret in it, a second time or not at all.
 func (rt *Router) hasReader(r *http.Request, path string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || path == "" || strings.HasSuffix(path, "/") {
 		return false
