@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -102,7 +101,7 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	if retry := due.Tries - 1; !final && retry < len(logoRetries) {
 		again = l.now().Add(logoRetries[retry])
 	}
-	problem := clipProblem(err)
+	problem := err.Error()
 	next := "not before its registration changes"
 	if !again.IsZero() {
 		next = again.UTC().Format(time.RFC3339)
@@ -110,14 +109,4 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", problem, "try",
 		due.Tries, "next_try", next)
 	return l.store.LogoFailed(ctx, due, problem, again)
-}
-
-// clipProblem bounds a cause, which may quote what a server has sent.
-func clipProblem(err error) string {
-	const most = 200
-	text := fmt.Sprint(err)
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return text
 }

@@ -145,11 +145,9 @@ func parameterNames(params url.Values) []string {
 // maxRefusalText bounds a text of a refusal in bytes.
 const maxRefusalText = 500
 
-// shorten makes a text one that every database keeps. It is a copy: a part of the request would keep all of it in
-// memory while the refusal waits to be written.
-func shorten(text string) string {
-	return strings.Clone(web.Cut(strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?"), maxRefusalText))
-}
+// shorten returns the part of a text that is stored. It is a copy: a part of the request would keep all of it in memory
+// while the refusal waits to be written.
+func shorten(text string) string { return strings.Clone(storage.Storable(text, maxRefusalText)) }
 
 // plainValue matches a value that an error_description may repeat: no markup for a client that shows it as HTML, no
 // sentence of an attacker's, and none of the characters that RFC 6749, section 5.2 excludes.

@@ -71,10 +71,13 @@ func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image 
 	return fault("save a logo", err)
 }
 
+// maxProblem bounds a cause in bytes: it may quote what another server has sent.
+const maxProblem = 200
+
 // LogoFailed notes why a leased logo could not be fetched, and when to try again; zero for never.
 func (s *Store) LogoFailed(ctx context.Context, l *ClientLogo, problem string, again time.Time) error {
 	_, err := s.exec(ctx, `UPDATE client_logos SET due_at = ?, problem = ? WHERE client_id = ? AND uri = ? AND due_at = ?`,
-		usec(again), problem, l.ClientID, l.URI, usec(l.DueAt))
+		usec(again), Storable(problem, maxProblem), l.ClientID, l.URI, usec(l.DueAt))
 	return fault("note a failed logo", err)
 }
 

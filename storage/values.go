@@ -17,6 +17,16 @@ func usec(t time.Time) any {
 	return t.UnixMicro()
 }
 
+// Storable returns a text from elsewhere as every database keeps it, in at most most bytes and "…" in the place of the
+// rest: PostgreSQL takes neither NUL nor what is not UTF-8.
+func Storable(text string, most int) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
 // instant scans a column of microseconds into *t; NULL is the zero time.
 type instant struct{ t *time.Time }
 

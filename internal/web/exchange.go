@@ -77,7 +77,7 @@ func Annotate(ctx context.Context, args ...any) {
 	}
 	for _, a := range args {
 		if text, ok := a.(string); ok {
-			a = Cut(text, maxLogged)
+			a = cut(text)
 		}
 		x.notes = append(x.notes, a)
 	}
@@ -86,12 +86,11 @@ func Annotate(ctx context.Context, args ...any) {
 // maxLogged bounds a text in the access log: errors of libraries repeat what was sent.
 const maxLogged = 1 << 10
 
-// Cut returns a text of at most most bytes, and "…" in the place of the rest.
-func Cut(text string, most int) string {
-	if len(text) <= most {
+func cut(text string) string {
+	if len(text) <= maxLogged {
 		return text
 	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
+	return strings.ToValidUTF8(text[:maxLogged], "") + "…"
 }
 
 // WriteHeader remembers the first final status.
@@ -210,7 +209,7 @@ func (web *Web) finish(x *exchange, r *http.Request, start time.Time) {
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
 		slog.Float64("dur_ms", float64(took.Microseconds())/1000), slog.String("ip", x.client.String()))
 	if x.err != nil {
-		attrs = append(attrs, slog.String("error", Cut(x.err.Error(), maxLogged)))
+		attrs = append(attrs, slog.String("error", cut(x.err.Error())))
 	}
 	if p, ok := x.err.(*panicError); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
