@@ -7,7 +7,7 @@ DATE ?= $(shell git log -1 --format=%cI 2>/dev/null)
 TARGETS ?= linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64 windows/amd64
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fuzz bench campaign peers screenshots release
+.PHONY: help run demo test check fuzz bench figures mutants campaign peers screenshots release
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,12 @@ fuzz: ## every fuzz target for a few seconds
 
 bench: ## every benchmark, on both engines
 	@.ci/with-services go test -run '^$$' -bench . -benchmem ./...
+
+figures: ## sizes, comments, clones and imports of the code
+	@go run -C tools ./figures
+
+mutants: ## take guards out one at a time, each must fail its test; FROM=n goes on at number n
+	@.ci/with-services go run -C tools ./mutants -from $(or $(FROM),1)
 
 campaign: ## races, kills and faults with their full numbers, some minutes
 	@SALLYPORT_TEST_FULL=1 .ci/with-services go test -count=1 -v -timeout 60m ./test/campaigns
