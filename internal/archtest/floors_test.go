@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// floors are versions below which a library that others bring along has a known
-// hole. They stand in go.mod as indirect lines, which look like noise to whoever
-// cleans up next.
+// floors are the lowest versions without a known hole of libraries that other libraries bring along. go.mod has them as
+// indirect lines, which look as if nothing needed them.
 var floors = map[string]string{
 	"github.com/go-jose/go-jose/v3": "v3.0.5", // CVE-2025-27144, CVE-2026-34986; fosite asks for v3.0.3
 	"github.com/go-jose/go-jose/v4": "v4.1.4", // CVE-2026-34986
