@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/gorilla/mux"
 )
 
 // maxBody bounds every request body, read or not, but those of the JSON API, which MaxAPIBody bounds.
@@ -26,10 +27,11 @@ type exchange struct {
 	status int // 0 until the header is written
 	bytes  int64
 
-	id     string
+	id     [1]string // as the header's value
 	client netip.Addr
 	scheme string
-	route  string
+	match  mux.RouteMatch // of the router
+	route  string         // its template
 	err    error
 	notes  []any
 	// beforeError, if not nil, adds headers to an answer of status 400 and above.
@@ -46,7 +48,7 @@ func exchangeOf(ctx context.Context) *exchange {
 // RequestID returns the id that ties log, audit event and error page together, a UUID; empty outside a request.
 func RequestID(ctx context.Context) string {
 	if x := exchangeOf(ctx); x != nil {
-		return x.id
+		return x.id[0]
 	}
 	return ""
 }
@@ -117,14 +119,14 @@ func (x *exchange) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// serve does for h what is done for every request.
-func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
+// serve does what is done for every request, and has those for this server answered.
+func (web *Web) serve(w http.ResponseWriter, r *http.Request, answer func(*exchange, *http.Request)) {
 	start := web.now()
 	x := &exchange{ResponseWriter: w}
 	trusted := web.isTrusted(peerAddr(r))
 	x.client = web.clientAddr(r, trusted)
 	x.scheme = schemeOf(r, trusted)
-	x.id = requestID(r, trusted)
+	x.id[0] = requestID(r, trusted)
 	if !trusted {
 		web.noteUntrusted(r)
 	}
@@ -133,7 +135,7 @@ func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	for name, values := range web.headers {
 		header[name] = values
 	}
-	header["X-Request-Id"] = []string{x.id}
+	header["X-Request-Id"] = x.id[:]
 
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	if trusted {
@@ -160,7 +162,7 @@ func (web *Web) serve(w http.ResponseWriter, r *http.Request, h http.Handler) {
 	case !isPlainPath(r):
 		web.refuse(x, r, &Error{Status: http.StatusNotFound})
 	default:
-		h.ServeHTTP(x, r)
+		answer(x, r)
 	}
 }
 
@@ -205,7 +207,7 @@ func (web *Web) finish(x *exchange, r *http.Request, start time.Time) {
 	}
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
-		slog.String("request_id", x.id), slog.String("method", method), slog.String("route", x.route),
+		slog.String("request_id", x.id[0]), slog.String("method", method), slog.String("route", x.route),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
 		slog.Float64("dur_ms", float64(took.Microseconds())/1000), slog.String("ip", x.client.String()))
 	if x.err != nil {
