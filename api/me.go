@@ -44,7 +44,6 @@ func (a *API) deleteMe(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a.sessions.Forget(ctx, c.bind)
 	return answer{message: "The account is deleted."}, nil
 }
 

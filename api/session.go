@@ -114,11 +114,9 @@ func (a *API) endSession(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	token, err := a.identity.EndSession(c.r.Context(), c.actor(), id)
-	if err != nil {
+	if err := a.identity.EndSession(c.r.Context(), c.actor(), id); err != nil {
 		return answer{}, err
 	}
-	a.sessions.Forget(c.r.Context(), token)
 	return answer{message: "The session has ended, and what its applications held."}, nil
 }
 

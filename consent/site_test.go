@@ -67,12 +67,12 @@ func newSite(t *testing.T) *site {
 	}
 	keys := must(secret.NewKeyring([][]byte{secret.Random(32)}))
 	edge := must(web.New(web.Config{Issuer: issuer, Templates: must(templates.New(templates.Brand{})), Logger: log, Now: clock}))
-	s.sessions = must(session.New(session.Config{Store: s.store, Keys: keys, Secure: true, Lifetime: 24 * time.Hour, Idle: 2 * time.Hour, Protection: session.Strong,
-		Devices: device.New(keys, true, clock), Address: web.ClientIP, RequestID: web.RequestID, Logger: log, Now: clock}))
+	sealer := must(secret.NewSealer([][]byte{secret.Random(32)}))
+	s.sessions = must(session.New(session.Config{Store: s.store, Keys: keys, Sealer: sealer, Secure: true, Lifetime: 24 * time.Hour, Idle: 2 * time.Hour, Protection: session.Strong,
+		Devices: device.New(keys, true, clock), Address: web.ClientIP, RequestID: web.RequestID, Now: clock}))
 	s.passwords = must(secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4}))
 	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: device.New(keys, true, clock), Tally: tally.New(s.store, log, clock), Logger: log, Now: clock}))
 	s.routes = edge.NewRouter()
-	sealer := must(secret.NewSealer([][]byte{secret.Random(32)}))
 	letters := mail.NewWriter(sealer, issuer)
 	people := identity.New(identity.Config{Store: s.store, Passwords: s.passwords, Mail: letters, Sealer: sealer, Issuer: issuer, Now: clock})
 	// Else "/" is the first run.

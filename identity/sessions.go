@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/mail"
-	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -34,12 +33,11 @@ func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID
 }
 
 // EndSession ends one of the acting person's sessions and every grant that was made
-// in it, offline ones too. It returns the hash of the session's token, under which
-// a copy may be kept. storage.ErrNotFound if they have none such.
-func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) (token secret.Hash, err error) {
+// in it, offline ones too. storage.ErrNotFound if they have none such.
+func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) error {
 	u, err := i.person(ctx, a)
 	if err != nil {
-		return token, err
+		return err
 	}
 	e := with(with(about(a, "session.ended", u.ID), "session", sid), "reason", storage.EndByPerson)
 	return i.store.EndSessionOf(ctx, u.ID, sid, e)

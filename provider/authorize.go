@@ -231,7 +231,7 @@ func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *reques
 // issue makes the code and writes it with its grant: fosite checks once more and
 // calls store.go, one statement stores everything.
 func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *storage.Journey) error {
-	u := &unit{now: p.now(), client: q.client, issue: p.newGrant(q, j)}
+	u := &unit{now: p.now(), client: q.client, issue: p.newGrant(r.Context(), q, j)}
 	u.issue.Event.RequestID = web.RequestID(r.Context())
 	ctx := withUnit(r.Context(), u)
 	ar, err := p.fosite.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{}, PostForm: url.Values{}, Form: url.Values{
@@ -269,7 +269,7 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 }
 
 // newGrant is what the end of this journey writes.
-func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
+func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.Journey) *storage.IssueCode {
 	now, v := p.now(), j.Visit
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
 		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
@@ -283,7 +283,7 @@ func (p *Provider) newGrant(q *request, j *storage.Journey) *storage.IssueCode {
 			Nonce: q.params.Get("nonce"), ExpiresAt: now.Add(codeLifetime)},
 		Event: storage.Event{Type: "grant.created", Organization: g.OrganizationID, Actor: g.UserID, User: g.UserID, Client: g.ClientID,
 			Facts: map[string]any{"grant": g.ID.String(), "scopes": g.Scopes, "session": g.SessionID.String()}}}
-	if seen, idle, due := p.sessions.Touch(&v.Session); due {
+	if seen, idle, due := p.sessions.Touch(ctx, &v.Session); due {
 		in.SeenAt, in.IdleExpiresAt = seen, idle
 	}
 	return in

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -107,9 +106,6 @@ type SessionBound struct {
 type SignedIn struct {
 	ID      uuid.UUID // the sid
 	Renewed bool      // the same person signed in again: the sid is the old one
-	// Ended are the token hashes of the person's sessions that ended because of the
-	// bound; copies may be kept under them.
-	Ended []secret.Hash
 }
 
 // The reasons of an end, in sessions.end_reason and in the event.
@@ -189,7 +185,6 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
 	args = append(args, noticeArgs(in, now)...)
 	args = slices.Concat(args, []any{now, EndBound}, rivalsArgs(in, now), []any{in.Bound.Most, in.Bound.Most}, rivalsArgs(in, now), []any{now, EndBound},
 		owedArgs(in.Owed, now), ended, beyond, anyNet, started)
-	var over pq.ByteaArray
 	err = s.rowW(ctx, `WITH allowed AS (
 			SELECT u.id FROM users u JOIN passwords p ON p.user_id = u.id
 			WHERE u.id = ? AND p.hash = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL FOR SHARE
@@ -219,7 +214,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
 			UPDATE sessions SET ended_at = ?, end_reason = ? WHERE id = ANY (ARRAY(
 				SELECT s.id `+rivals+` AND EXISTS (SELECT 1 FROM allowed) ORDER BY s.last_seen_at, s.id
 				LIMIT (SELECT CASE WHEN CAST(? AS bigint) > 0 THEN greatest(count(*) + 1 - CAST(? AS bigint), 0) ELSE 0 END `+rivals+`) FOR UPDATE OF s SKIP LOCKED))
-			RETURNING id, user_id, token_hash
+			RETURNING id, user_id
 		), lost AS (
 			UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ANY (ARRAY(SELECT id FROM beyond)) AND NOT offline AND revoked_at IS NULL
 		), now_in AS (
@@ -233,10 +228,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
 			INSERT INTO audit_events (`+eventColumns+`)
 			SELECT CAST(? AS uuid), CAST(? AS bigint), CASE WHEN renewed THEN 'session.renewed' ELSE CAST(? AS text) END, CAST(? AS uuid), CAST(? AS uuid), CAST(? AS uuid),
 				CAST(? AS text), CAST(? AS text), `+putSID+`, CAST(? AS text), CAST(? AS bytea), CAST(? AS bytea) FROM now_in
-		) SELECT id, renewed, (SELECT array_agg(token_hash) FROM beyond) FROM now_in`, args...).Scan(&out.ID, &out.Renewed, &over)
-	for _, hash := range over {
-		out.Ended = append(out.Ended, secret.Hash(hash))
-	}
+		) SELECT id, renewed FROM now_in`, args...).Scan(&out.ID, &out.Renewed)
 	return out, err
 }
 
@@ -315,7 +307,7 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended, an
 	if err != nil {
 		return out, err
 	}
-	if out.Ended, err = t.endBeyond(ctx, in, now); err != nil {
+	if err = t.endBeyond(ctx, in, now); err != nil {
 		return out, err
 	}
 	if _, err := t.exec(ctx, returnFlow, now, in.Browser); err != nil {

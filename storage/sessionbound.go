@@ -31,13 +31,14 @@ func boundEvent(in *SignIn) *Event {
 
 // endBeyond ends the person's sessions beyond the bound, the longest idle ones, after
 // this one has its new token.
-func (t *tx) endBeyond(ctx context.Context, in *SignIn, now any) (ended []secret.Hash, err error) {
+func (t *tx) endBeyond(ctx context.Context, in *SignIn, now any) error {
 	if in.Bound.Most == 0 {
-		return nil, nil
+		return nil
 	}
 	this := *in
 	this.Browser = in.Session.TokenHash
-	err = t.rows(ctx, func(r *sqlx.Rows) error {
+	var ended []secret.Hash
+	err := t.rows(ctx, func(r *sqlx.Rows) error {
 		var token secret.Hash
 		err := r.Scan(&token)
 		ended = append(ended, token)
@@ -45,16 +46,16 @@ func (t *tx) endBeyond(ctx context.Context, in *SignIn, now any) (ended []secret
 	}, `SELECT s.token_hash `+rivals+` ORDER BY s.last_seen_at DESC, s.id DESC LIMIT ? OFFSET ?`,
 		append(rivalsArgs(&this, now), math.MaxInt32, in.Bound.Most-1)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, token := range ended {
 		args, err := boundEvent(in).args(t.s.clock())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := t.endSession(ctx, token, EndBound, now, args); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return ended, nil
+	return nil
 }

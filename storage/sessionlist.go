@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
@@ -26,21 +27,24 @@ func (s *Store) Sessions(ctx context.Context, userID uuid.UUID) ([]Session, erro
 }
 
 // EndSessionOf ends one live session of a person with all its grants, offline
-// ones too: they say that it is not theirs any more. It returns the session's
-// token hash, under which a copy may be kept. ErrNotFound if they have none such.
-func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Event) (token secret.Hash, err error) {
-	err = s.inTx(ctx, func(t *tx) error {
+// ones too: they say that it is not theirs any more. ErrNotFound if they have none such.
+func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Event) error {
+	err := s.inTx(ctx, func(t *tx) error {
 		now := usec(s.clock())
-		if err := t.row(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE id = ? AND user_id = ? AND ended_at IS NULL RETURNING token_hash`,
-			now, EndByPerson, id(sid), id(userID)).Scan(&token); err != nil {
+		n, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE id = ? AND user_id = ? AND ended_at IS NULL`,
+			now, EndByPerson, id(sid), id(userID))
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return ErrNotFound
 		}
 		if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE session_id = ? AND revoked_at IS NULL`, now, EndByPerson, id(sid)); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
 	})
-	return token, fault("end a session of a person", err)
+	return fault("end a session of a person", err)
 }
 
 // EndOtherSessions ends every session of a person but keep (nil: every one), with
@@ -86,6 +90,15 @@ func (t *tx) stillIn(ctx context.Context, userID, session uuid.UUID, ended error
 		err = ended
 	}
 	return err
+}
+
+// EndIdleSession writes that a session was last used at seen and has been idle for long
+// enough since idleEnd, and reports whether it was so: not if it has ended, or was used
+// since. It is over by the row then, which all that accept its tokens read.
+func (s *Store) EndIdleSession(ctx context.Context, browser secret.Hash, seen, idleEnd time.Time) (bool, error) {
+	n, err := s.exec(ctx, `UPDATE sessions SET last_seen_at = ?, idle_expires_at = ? WHERE token_hash = ? AND ended_at IS NULL AND last_seen_at <= ?`,
+		usec(seen), usec(idleEnd), browser, usec(seen))
+	return n > 0, fault("end an idle session", err)
 }
 
 // TouchSession notes that a session is used, where no other write would.

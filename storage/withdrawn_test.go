@@ -136,8 +136,7 @@ var withdrawals = []struct {
 		return a.s.ResetFactors(ctx, a.user, &Event{Type: "user.factors_reset"})
 	}},
 	{"session ended from another", false, func(ctx context.Context, a *authorizing) error {
-		_, err := a.s.EndSessionOf(ctx, a.user, a.session, &Event{Type: "session.ended"})
-		return err
+		return a.s.EndSessionOf(ctx, a.user, a.session, &Event{Type: "session.ended"})
 	}},
 	{"signed out", true, func(ctx context.Context, a *authorizing) error {
 		_, err := a.s.EndSession(ctx, a.browser, EndSignOut, "")
@@ -378,7 +377,7 @@ func TestNoAnswerIsRememberedFromASessionThatHasEnded(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		a := newAuthorizing(t, s)
 		answer := answerOf(s, flowOf(t, s, a.browser, nil), a.browser, a.user, "openid", "email")
-		if _, err := s.EndSessionOf(t.Context(), a.user, a.session, &Event{Type: "session.ended"}); err != nil {
+		if err := s.EndSessionOf(t.Context(), a.user, a.session, &Event{Type: "session.ended"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.AnswerConsent(t.Context(), answer); !errors.Is(err, ErrSpent) {
@@ -403,7 +402,7 @@ func TestAnAnswerOfAnEndedSessionIsWithdrawnToo(t *testing.T) {
 			must(t, err)
 		},
 		"the person": func(t *testing.T, a *authorizing) {
-			_, err := a.s.EndSessionOf(t.Context(), a.user, a.session, &Event{Type: "session.ended"})
+			err := a.s.EndSessionOf(t.Context(), a.user, a.session, &Event{Type: "session.ended"})
 			must(t, err)
 		},
 		"nothing": func(*testing.T, *authorizing) {},

@@ -80,8 +80,7 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 	if err != nil {
 		return err
 	}
-	token, err := p.Identity.EndSession(r.Context(), v.Actor, id)
-	if err != nil {
+	if err := p.Identity.EndSession(r.Context(), v.Actor, id); err != nil {
 		return gone(err, "/account/sessions")
 	}
 	if id == v.Session.ID {
@@ -90,7 +89,6 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 		}
 		return web.SeeOther(w, r, "/")
 	}
-	p.Sessions.Forget(r.Context(), token)
 	return p.done(w, r, "/account/sessions", "ended")
 }
 
@@ -105,18 +103,8 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v *person) err
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	ctx := r.Context()
-	all, err := p.Identity.Sessions(ctx, v.Actor)
-	if err != nil {
+	if err := p.Identity.EndOtherSessions(r.Context(), v.Actor, v.Session.ID); err != nil {
 		return err
-	}
-	if err := p.Identity.EndOtherSessions(ctx, v.Actor, v.Session.ID); err != nil {
-		return err
-	}
-	for i := range all {
-		if all[i].ID != v.Session.ID {
-			p.Sessions.Forget(ctx, all[i].TokenHash)
-		}
 	}
 	return p.done(w, r, "/account/sessions", "others")
 }

@@ -281,7 +281,6 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *visit) error {
 		if _, err := p.store.EndSession(ctx, v.browser, endGuessing, web.RequestID(ctx)); err != nil {
 			return err
 		}
-		p.sessions.Forget(ctx, v.browser)
 	case v.journey != nil:
 		err := p.store.AskAgain(ctx, v.journey.Flow.IDHash, v.browser)
 		if errors.Is(err, storage.ErrSpent) {

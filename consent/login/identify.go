@@ -32,28 +32,29 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
 	}
+	notice := v.query.Get("notice")
+	var here *storage.Visit
+	if v.journey == nil || notice == NoticeFresh {
+		if here, err = p.present(r); err != nil {
+			return err
+		}
+	}
 	page := p.loginPage(v)
-	switch page.Done = notices[v.query.Get("notice")]; {
+	switch page.Done = notices[notice]; {
 	case page.Done != "":
 		page.Notice = ""
-	case v.journey == nil && p.sessions.Glance(r):
+	case v.journey == nil && here != nil:
 		page.Notice = "You are signed in already. Signing in again replaces that."
 	case page.Notice == "":
 		if page.Notice, err = p.whySignedOut(r); err != nil {
 			return err
 		}
 	}
-	if v.query.Get("notice") == NoticeCodes {
+	if notice == NoticeCodes {
 		page.Notice = "There were too many wrong codes for your second step. Sign in again to try once more."
 	}
-	if v.query.Get("notice") == NoticeFresh {
-		here, err := p.present(r)
-		if err != nil {
-			return err
-		}
-		if here != nil {
-			page.Notice, page.Email = "This can change who gets into your account. Sign in again, so that we know it is you.", here.User.Email
-		}
+	if notice == NoticeFresh && here != nil {
+		page.Notice, page.Email = "This can change who gets into your account. Sign in again, so that we know it is you.", here.User.Email
 	}
 	if email := v.query.Get("email"); email != "" {
 		page.Email = cut(email)

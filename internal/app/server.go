@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/tally"
@@ -126,8 +127,12 @@ func (s *Server) lay() error {
 		return err
 	}
 	devices := device.New(a.keyring, cfg.secure(), a.now)
+	var shared *redis.Client
+	if s.redis != nil {
+		shared = redis.New(s.redis, a.Log, a.now)
+	}
 	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
-		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Devices: devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: s.redis, Logger: a.Log, Now: a.now})
+		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Devices: devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: shared, Sealer: a.Sealer, Now: a.now})
 	if err != nil {
 		return err
 	}

@@ -37,13 +37,16 @@ func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error)
 
 // Compare holds the visit's session against the browser and network of the request.
 // Under strong protection a session that is used from another browser or network
-// is ended with its grants that are not offline: the caller must go on as if
-// nobody were signed in. It costs nothing as long as nothing has changed.
+// is ended with its grants that are not offline, and so is one that has idled out: the
+// caller must go on as if nobody were signed in. It costs nothing as long as nothing has changed.
 func (m *Manager) Compare(r *http.Request, visit *storage.Visit) (Standing, error) {
+	s := &visit.Session
+	if over, err := m.hasIdledOut(r.Context(), s); over || err != nil {
+		return SignedOut, err
+	}
 	if m.protection == Off {
 		return Good, nil
 	}
-	s := &visit.Session
 	network4, network6 := networks(m.address(r))
 	otherBrowser := browserName(r.UserAgent()) != s.Browser
 	otherNetwork := !s.AnyNetwork && (moved(s.Network4, network4) || moved(s.Network6, network6))
@@ -51,7 +54,7 @@ func (m *Manager) Compare(r *http.Request, visit *storage.Visit) (Standing, erro
 	case (otherBrowser || otherNetwork) && m.protection == Basic:
 		return Stale, nil
 	case otherBrowser:
-		return SignedOut, m.cookies.end(r.Context(), s.TokenHash, ending{storage.EndBrowser, m.requestID(r.Context())})
+		return SignedOut, m.end(r, s.TokenHash, storage.EndBrowser)
 	case otherNetwork:
 		return SignedOut, m.endMoved(r, visit)
 	}
@@ -72,10 +75,7 @@ func (m *Manager) endMoved(r *http.Request, visit *storage.Visit) error {
 	if d := m.devices.Read(r); !m.devices.KnownSince(d, visit.User.EmailKey, device.ByPassword).IsZero() {
 		here = deviceHash(d)
 	}
-	token := visit.Session.TokenHash
-	err := m.store.EndMoved(r.Context(), token, here, m.requestID(r.Context()))
-	m.cookies.copies.drop(r.Context(), token)
-	return err
+	return m.store.EndMoved(r.Context(), visit.Session.TokenHash, here, m.requestID(r.Context()))
 }
 
 // deviceHash is what a device is known by in the database; zero for a browser without one.

@@ -1,45 +1,16 @@
-// Package session keeps who is signed in in a browser.
-//
-// # The cookie
-//
-// A browser has one cookie, __Host-sp_browser (sp_browser on plain http in
-// development): a token of 256 random bits, Lax, HttpOnly, for this host only.
-// Before anybody signs in it is anonymous: no row, but flows are bound to its
-// hash and form tokens are made from it. Signing in always gives a new token,
-// under which unfinished flows follow, so a token that somebody planted before is
-// worth nothing after (session fixation).
-//
-//	provider   Browser → storage.Visit (one statement) → Check
-//	pages      Ensure, CSRFToken → VerifyCSRF → SignIn, SignOut
-//	JSON API   the same, or a bearer token of its own (token.go)
-//
-// # States
-//
-//	none ──Ensure──▶ anonymous ──SignIn──▶ signed in ──SignIn, same person──▶ signed in, same sid, new token
-//	                     ▲                   │    └──SignIn, another person──▶ a new session; the old one ends
-//	                     └──── SignOut, Check, run out, ended elsewhere ───┘
-//
-// # Where it is kept
-//
-// Through gorilla/sessions: cookies is its Store. A row of storage.Session is the
-// truth and every decision reads it, joined with the person. If Redis is given,
-// redisstore holds a copy under the hash of the token; it answers only what may
-// be wrong without harm (Glance), so that whatever Redis says or loses signs
-// nobody in or out.
 package session
 
 import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/internal/device"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -50,9 +21,6 @@ const (
 	Basic  = "basic"  // it makes the session stale
 	Off    = "off"
 )
-
-// maxTouchInterval is how often at most a session's last use is written; see touchInterval.
-const maxTouchInterval = time.Minute
 
 // What a session has that still needs its second factor: whoever has a password
 // alone shall not fill the table, nor have long to guess.
@@ -65,10 +33,11 @@ const (
 type Config struct {
 	Store      *storage.Store
 	Keys       *secret.Keyring
-	Secure     bool          // the issuer is https
-	Lifetime   time.Duration // from the last sign-in
-	Idle       time.Duration // from the last use: never less, and at most one touch interval more
-	Protection string        // Strong, Basic or Off
+	Sealer     *secret.Sealer // for entries in Redis and the database
+	Secure     bool           // the issuer is https
+	Lifetime   time.Duration  // from the last sign-in
+	Idle       time.Duration  // from the last use: never less, and at most one touch interval more
+	Protection string         // Strong, Basic or Off
 	// PerUser is how many sessions a person may have; 0 for any number. Those that
 	// have yet to prove a second factor, known by HalfACR, have a bound of their own.
 	PerUser int
@@ -78,14 +47,14 @@ type Config struct {
 	// Address tells where a request comes from, RequestID which one it is.
 	Address   func(*http.Request) netip.Addr
 	RequestID func(context.Context) string
-	Redis     redis.UniversalClient // may be nil
-	Logger    *slog.Logger
+	Redis     *redis.Client // may be nil
 	Now       func() time.Time
 }
 
 // Manager is safe for use by several goroutines.
 type Manager struct {
 	cookies    *cookies
+	redis      *redisKeeper // nil without Redis
 	csrf       secret.Subkeys
 	store      *storage.Store
 	lifetime   time.Duration
@@ -102,8 +71,8 @@ type Manager struct {
 // New returns a Manager for c, or an error that says what c lacks.
 func New(c Config) (*Manager, error) {
 	switch {
-	case c.Store == nil || c.Keys == nil || c.Devices == nil || c.Address == nil || c.RequestID == nil || c.Logger == nil || c.Now == nil:
-		return nil, fmt.Errorf("session: store, keys, devices, address, request id, logger and clock are needed")
+	case c.Store == nil || c.Keys == nil || c.Sealer == nil || c.Devices == nil || c.Address == nil || c.RequestID == nil || c.Now == nil:
+		return nil, fmt.Errorf("session: store, keys, sealer, devices, address, request id and clock are needed")
 	case c.Lifetime <= 0 || c.Idle <= 0:
 		return nil, fmt.Errorf("session: lifetime %v and idle time %v must be positive", c.Lifetime, c.Idle)
 	case c.PerUser < 0:
@@ -113,6 +82,7 @@ func New(c Config) (*Manager, error) {
 	}
 	return &Manager{
 		cookies:    newCookies(c),
+		redis:      newRedisKeeper(c.Redis, codec{c.Sealer, c.Now}),
 		csrf:       c.Keys.Subkeys("csrf"),
 		store:      c.Store,
 		lifetime:   c.Lifetime,
@@ -138,13 +108,11 @@ func (m *Manager) Browser(r *http.Request) secret.Hash {
 // Ensure returns the browser's hash, and gives an anonymous token to a browser
 // that has none.
 func (m *Manager) Ensure(w http.ResponseWriter, r *http.Request) (secret.Hash, error) {
-	s := m.cookies.get(r)
-	if s.ID == "" {
-		if err := s.Save(r, w); err != nil {
-			return secret.Hash{}, err
-		}
+	if s := m.cookies.get(r); s.ID != "" {
+		return tokenHash(s.ID), nil
 	}
-	return tokenHash(s.ID), nil
+	token := secret.NewToken("")
+	return tokenHash(token), m.cookies.replace(w, r, token)
 }
 
 // SignIn is who has just proven to be in front of a browser, and how.
@@ -171,9 +139,26 @@ type SignIn struct {
 // storage.ErrConflict if the person was disabled or the password changed
 // meanwhile, or there is nothing to step up; storage.ErrSpent if the factor was used.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) error {
-	s := m.cookies.get(r)
-	s.Values[startKey] = m.start(r, in)
-	return s.Save(r, w)
+	token := secret.NewToken("")
+	if err := m.signIn(r, in, m.Browser(r), tokenHash(token), false); err != nil {
+		return err
+	}
+	return m.cookies.replace(w, r, token)
+}
+
+// signIn makes or renews the row for token, in the place of the one for before. A session
+// that has idled out is not renewed: its grants would come back.
+func (m *Manager) signIn(r *http.Request, in SignIn, before, token secret.Hash, api bool) error {
+	ctx, start := r.Context(), m.start(r, in)
+	start.Browser, start.Session.TokenHash, start.Session.API = before, token, api
+	if _, err := m.endIdle(ctx, before); err != nil {
+		return err
+	}
+	if _, err := m.store.SignIn(ctx, start); err != nil {
+		return err
+	}
+	m.noteRequest(ctx, token, start.Session.LastSeenAt)
+	return nil
 }
 
 // start is the row that a sign-in makes.
@@ -187,7 +172,7 @@ func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 	row := storage.Session{
 		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
 		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
-		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, ends), ExpiresAt: ends,
+		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, m.redis.available()), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
 		Session: row, Device: deviceHash(m.devices.Read(r)), PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
@@ -200,45 +185,27 @@ func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
 // not offline, and takes the cookie away. Flows that wait in other tabs go on under a
 // new anonymous token; they ask who is there.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
-	s := m.cookies.get(r)
-	s.Values[endKey] = ending{storage.EndSignOut, m.requestID(r.Context())}
-	s.Options.MaxAge = -1
-	return s.Save(r, w)
+	browser, next := m.Browser(r), secret.NewToken("")
+	if err := m.end(r, browser, storage.EndSignOut); err != nil {
+		return err
+	}
+	waiting, err := m.store.MoveFlows(r.Context(), browser, tokenHash(next))
+	if err != nil {
+		return err
+	}
+	if !waiting {
+		next = ""
+	}
+	return m.cookies.replace(w, r, next)
 }
 
-// Glance tells whether somebody seems to be signed in, from the copy in Redis if
-// there is one. It may be wrong either way: use it for what a page says beside
-// the point, never to let anybody do or see anything.
-func (m *Manager) Glance(r *http.Request) bool {
-	return m.cookies.glance(r, m.now())
-}
-
-// touchInterval is how often at most a session's last use is written. It is short beside
-// the idle time, because a use that was not written must not end a session early.
-func (m *Manager) touchInterval() time.Duration { return min(maxTouchInterval, m.idle/4) }
-
-// idleEnd is when a session that was used at now, and for up to a touch interval after
-// that without a write, has been idle for long enough.
-func (m *Manager) idleEnd(now, expires time.Time) time.Time {
-	return earlier(now.Add(m.idle+m.touchInterval()), expires)
-}
-
-// Touch tells whether a write that happens anyway should move the session's
-// last_seen_at to now and idle_expires_at to idleExpires.
-func (m *Manager) Touch(s *storage.Session) (now, idleExpires time.Time, due bool) {
-	now = m.now()
-	return now, m.idleEnd(now, s.ExpiresAt), now.Sub(s.LastSeenAt) >= m.touchInterval()
-}
-
-// Keep is Touch for a request that writes nothing else: it keeps the session of
-// somebody who only looks around from running out.
-func (m *Manager) Keep(ctx context.Context, s *storage.Session) error {
-	now, idle, due := m.Touch(s)
-	if !due {
+// end ends the session of a token, if there is one.
+func (m *Manager) end(r *http.Request, token secret.Hash, reason string) error {
+	if token.IsZero() {
 		return nil
 	}
-	s.LastSeenAt, s.IdleExpiresAt = now, idle
-	return m.store.TouchSession(ctx, s)
+	_, err := m.store.EndSession(r.Context(), token, reason, m.requestID(r.Context()))
+	return err
 }
 
 // CSRFToken returns what a form for purpose in this browser carries. It is worth

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -28,24 +27,11 @@ func (m *Manager) Token(r *http.Request) secret.Hash {
 // the new session token instead of setting one. The token that the request bears is
 // renewed as a browser's would be. The errors are those of SignIn.
 func (m *Manager) SignInToken(r *http.Request, in SignIn) (token string, err error) {
-	start := m.start(r, in)
 	token = secret.NewToken(TokenPrefix)
-	start.Browser, start.Session.TokenHash, start.Session.API = m.Token(r), secret.HashOf(token), true
-	done, err := m.store.SignIn(r.Context(), start)
-	if err != nil {
-		return "", err
-	}
-	for _, gone := range done.Ended {
-		m.Forget(r.Context(), gone)
-	}
-	return token, nil
+	return token, m.signIn(r, in, m.Token(r), secret.HashOf(token), true)
 }
 
 // SignOutToken ends the session of the token that the request bears.
 func (m *Manager) SignOutToken(r *http.Request) error {
-	return m.cookies.end(r.Context(), m.Token(r), ending{storage.EndSignOut, m.requestID(r.Context())})
+	return m.end(r, m.Token(r), storage.EndSignOut)
 }
-
-// Forget drops the hot copy of a session that was ended elsewhere than by this
-// package. The row is the truth; a copy left behind only misleads Glance.
-func (m *Manager) Forget(ctx context.Context, token secret.Hash) { m.cookies.copies.drop(ctx, token) }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,8 +61,8 @@ func (r *redisServer) kill() {
 	_, _ = r.process.Wait()
 }
 
-// FT-04: Redis only saves time. Killed, flushed, replaced, paused, or holding
-// yesterday's copies: nobody is signed out, nothing revoked comes back, failures
+// Redis only saves time. Killed, flushed, replaced, paused, or holding
+// yesterday's entries: nobody is signed out, nothing revoked comes back, failures
 // are counted on, and /readyz tells.
 func TestWithoutRedisNobodyIsSignedOutOrIn(t *testing.T) {
 	r := startRedis(t)
@@ -69,9 +70,9 @@ func TestWithoutRedisNobodyIsSignedOutOrIn(t *testing.T) {
 	rp := s.Portal()
 	in, out := s.Browser(t), s.Browser(t)
 	tokens, revoked := rp.SignIn(t, in, harness.Bob, nil), rp.SignIn(t, out, harness.Alice, nil)
-	before := r.copies(t)
+	before := r.entries(t)
 	if len(before) == 0 {
-		t.Fatal("Redis holds no copy of a session: this test would show nothing")
+		t.Fatal("Redis holds nothing of a session: this test would show nothing")
 	}
 	// Who kept the cookie of a session may try it after its end.
 	issuer, err := url.Parse(s.Issuer)
@@ -118,6 +119,65 @@ func TestWithoutRedisNobodyIsSignedOutOrIn(t *testing.T) {
 	wantNoFault(t, s)
 }
 
+// A session that is used writes the database once a minute, and four times an hour where Redis has its last
+// request, however many pages it looks at. Whatever happens to Redis, it stays signed in, and once it has ended it
+// does not come back.
+func TestWritesOfAThousandPageViews(t *testing.T) {
+	r := startRedis(t)
+	trouble := map[int]func(){
+		250: r.kill,
+		500: func() { r.start(t) }, // an empty one, after 15 minutes without
+		750: func() { must(t, r.client.FlushAll(t.Context()).Err()) },
+	}
+	for _, c := range []struct {
+		name    string
+		redis   bool
+		trouble map[int]func()
+		most    int
+	}{{"without Redis", false, nil, 60}, {"with Redis", true, nil, 4}, {"with a Redis that is killed, replaced and flushed", true, trouble, 4 + 15 + 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			o := harness.Options{Count: true}
+			if c.redis {
+				o.Environ = []string{"SALLYPORT_REDIS_URL=redis://" + r.address}
+			}
+			s := harness.Start(t, storage.SQLite, o)
+			b, rp := s.Browser(t), s.Portal()
+			rp.SignIn(t, b, harness.Bob, nil)
+			writes := 0
+			for i := range 1000 {
+				if do := c.trouble[i]; do != nil {
+					do()
+				}
+				s.Clock.Advance(3600 * time.Millisecond)
+				s.Counter.Reset()
+				if p := b.Get(t, "/account"); p.Status != http.StatusOK || p.URL.Path != "/account" {
+					t.Fatalf("page view %d answers %d at %s", i, p.Status, p.URL)
+				}
+				_, log := s.Counter.Trips()
+				for _, statement := range log {
+					if strings.HasPrefix(strings.TrimSpace(statement), "UPDATE sessions") {
+						writes++
+					}
+				}
+			}
+			t.Logf("%d writes in 1,000 page views within an hour", writes)
+			if writes == 0 || writes > c.most {
+				t.Errorf("%d writes in 1,000 page views within an hour, want at most %d", writes, c.most)
+			}
+			s.Clock.Advance(2*time.Hour + 2*time.Minute)
+			if p := b.Get(t, "/account"); p.URL.Path != "/login" {
+				t.Errorf("idle for more than two hours: still at %s", p.URL)
+			}
+			if c.redis {
+				must(t, r.client.FlushAll(t.Context()).Err())
+				if p := b.Get(t, "/account"); p.URL.Path != "/login" {
+					t.Errorf("a session that had ended is back: %s", p.URL)
+				}
+			}
+		})
+	}
+}
+
 // Without Redis the database counts failures: ten guesses at an account, then 429,
 // also if Redis goes between them (product: 10 failures in 10 min per account).
 func TestFailuresAreCountedWithoutRedis(t *testing.T) {
@@ -147,8 +207,8 @@ func TestFailuresAreCountedWithoutRedis(t *testing.T) {
 	}
 }
 
-// copies are all keys with their values as DUMP gives them.
-func (r *redisServer) copies(t *testing.T) map[string]string {
+// entries are all keys with their values as DUMP gives them.
+func (r *redisServer) entries(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	keys, err := r.client.Keys(t.Context(), "*").Result()
