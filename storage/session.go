@@ -181,7 +181,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
 		usec(n.IdleExpiresAt), usec(n.ExpiresAt), n.API, in.Device}
 	args = append(args, anyNetworkArgs(in)...)
 	args = append(args, now, in.Browser,
-		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser)
+		n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser, n.TokenHash, in.Browser)
 	args = append(args, noticeArgs(in, now)...)
 	args = slices.Concat(args, []any{now, EndBound}, rivalsArgs(in, now), []any{in.Bound.Most, in.Bound.Most}, rivalsArgs(in, now), []any{now, EndBound},
 		owedArgs(in.Owed, now), ended, beyond, anyNet, started)
@@ -206,6 +206,8 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, now any,
 		), moved AS (
 			UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
 			WHERE browser_hash = ? AND spent_at IS NULL AND EXISTS (SELECT 1 FROM allowed)
+		), carried AS (
+			`+moveStates+` AND EXISTS (SELECT 1 FROM allowed)
 		), noticed AS (
 			INSERT INTO outbox (id, kind, payload, created_at, available_at)
 			SELECT `+s.engine.casts("uuid", "text", "text", "bigint", "bigint")+` FROM created
@@ -315,6 +317,9 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, now any, started, ended, an
 	}
 	if _, err := t.exec(ctx, `UPDATE flows SET browser_hash = ?, user_id = ?, organization_id = CASE WHEN user_id = ? THEN organization_id END, consent = CASE WHEN user_id = ? THEN consent ELSE '' END
 		WHERE browser_hash = ? AND spent_at IS NULL`, n.TokenHash, id(n.UserID), id(n.UserID), id(n.UserID), in.Browser); err != nil {
+		return out, err
+	}
+	if _, err := t.exec(ctx, moveStates, n.TokenHash, in.Browser); err != nil {
 		return out, err
 	}
 	if in.Owed != nil {

@@ -74,6 +74,7 @@ var sweeps = []sweep{
 	{table: "invitations", column: "expires_at", keep: keepEnded},
 	{table: "personal_access_tokens", column: "expires_at", keep: keepEnded},
 	{table: "counters", column: "expires_at"},
+	{table: "browser_states", column: "expires_at"},
 	{table: "refusals", column: "occurred_at", keep: keepRefusal},
 	{table: "outbox", column: "done_at", keep: keepSent},
 }

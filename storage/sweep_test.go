@@ -63,6 +63,9 @@ var expiring = map[string]func(t *testing.T, s *Store, at time.Time){
 	"counters": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO counters (hash, n, expires_at) VALUES (?, 1, ?)`, secret.HashOf(uuid.NewString()), usec(at))
 	},
+	"browser_states": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO browser_states (id, name, data, expires_at) VALUES (?, 'notice', ?, ?)`, secret.HashOf(uuid.NewString()), []byte("sealed"), usec(at))
+	},
 	"links": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO links (hash, purpose, created_at, expires_at) VALUES (?, 'reset', 0, ?)`, secret.HashOf(uuid.NewString()), usec(at))
 	},

@@ -29,7 +29,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/sallyport-id/sallyport/consent/login"
@@ -115,12 +114,10 @@ func (p *Pages) Mount(rt *web.Router) {
 // actAccount is what the forms of all these pages are made for.
 const actAccount = "account"
 
-// part is what every page has: the form's token, and what was just done.
+// part is what every page has: the form's token, and once what was just done.
 func (p *Pages) part(r *http.Request) templates.AccountPart {
-	browser := p.Sessions.Browser(r)
-	part := templates.AccountPart{CSRF: p.Sessions.CSRFToken(browser, actAccount), Now: p.Now()}
-	what, proof, _ := strings.Cut(r.URL.Query().Get("done"), ".")
-	if what != "" && p.Sessions.VerifyCSRF(browser, login.DoneFor(what), proof) {
+	part := templates.AccountPart{CSRF: p.Sessions.CSRFToken(p.Sessions.Browser(r), actAccount), Now: p.Now()}
+	if what := r.URL.Query().Get("done"); login.WasDone(p.Sessions, r, what) {
 		part.Done = doneWords[what]
 	}
 	return part
@@ -138,9 +135,7 @@ func (p *Pages) form(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// done sends the person to a page that says what was done. What it says is signed
-// for this browser: a link cannot make the page claim something.
+// done sends the person to a page that says what was done.
 func (p *Pages) done(w http.ResponseWriter, r *http.Request, path, what string) error {
-	proof := p.Sessions.CSRFToken(p.Sessions.Browser(r), login.DoneFor(what))
-	return web.SeeOther(w, r, path+"?done="+url.QueryEscape(what+"."+proof))
+	return login.Done(p.Sessions, w, r, path, what)
 }

@@ -83,9 +83,25 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	return v, "", nil
 }
 
-// DoneFor is the purpose of the CSRF token in ?done=WHAT.TOKEN, by which a page under
-// /account says what has just been done there, and no link can make it say so.
-func DoneFor(what string) string { return "done:" + what }
+// Done sends the browser to a page that says once what was done. The page is told in
+// ?done= where to look; what it says it takes from a notice of this browser, so no link
+// can make it claim something. What was done is done: a notice that cannot be kept is
+// logged, and not shown.
+func Done(s *session.Manager, w http.ResponseWriter, r *http.Request, path, what string) error {
+	if err := s.SetNotice(r, what); err != nil {
+		web.Annotate(r.Context(), "notice", err.Error())
+	}
+	return web.SeeOther(w, r, path+"?done="+what)
+}
+
+// WasDone reports whether a page that was opened with ?done=WHAT should say so.
+func WasDone(s *session.Manager, r *http.Request, what string) bool {
+	done, err := s.TakeNotice(r, what)
+	if err != nil {
+		web.Annotate(r.Context(), "notice", err.Error())
+	}
+	return done
+}
 
 // AgainAt is where somebody goes whose sign-in is not fresh enough for a page.
 func AgainAt(here string) string { return "/login?to=" + here + "&notice=" + NoticeFresh }

@@ -121,7 +121,7 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 	case proven.PasswordToken != "":
 		return web.SeeOther(w, r, "/recover/reset?token="+url.QueryEscape(proven.PasswordToken)+"&notice="+noticeVerified)
 	case presentUser(here) == proven.User.ID:
-		return web.SeeOther(w, r, "/account?done=confirmed."+p.sessions.CSRFToken(v.browser, DoneFor("confirmed")))
+		return Done(p.sessions, w, r, "/account", "confirmed")
 	}
 	return web.SeeOther(w, r, p.signInAt(r, proven.Flow, proven.To, noticeVerified, proven.User.Email))
 }

@@ -152,17 +152,13 @@ func passkeyWords(err error) string {
 	return ""
 }
 
-// doneBrand is what the proof is made for that a brand was saved: a link cannot
-// make the page claim it.
-const doneBrand = "setup done:brand"
-
 func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *person) error {
 	settings, err := p.Registry.Settings(r.Context())
 	if err != nil {
 		return err
 	}
 	page := p.brandPage(r, settings.Brand)
-	if p.Sessions.VerifyCSRF(p.Sessions.Browser(r), doneBrand, r.URL.Query().Get("saved")) {
+	if login.WasDone(p.Sessions, r, r.URL.Query().Get("done")) {
 		page.Saved, page.Done = true, "Saved. Every page and every mail looks like this now."
 	}
 	return p.Web.Page(w, http.StatusOK, page)
@@ -215,5 +211,5 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 	if err := p.Rebrand(r.Context()); err != nil {
 		return err
 	}
-	return web.SeeOther(w, r, "/setup/brand?saved="+p.Sessions.CSRFToken(p.Sessions.Browser(r), doneBrand))
+	return login.Done(p.Sessions, w, r, "/setup/brand", "brand")
 }

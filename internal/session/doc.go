@@ -39,4 +39,18 @@
 // written so is told by its idle end, and no older entry counts against it.
 //
 //	exact ──Redis fails──▶ by the row ──Redis works──▶ exact
+//
+// # What a browser carries between requests
+//
+// States (state.go) is the gorilla store for what lies between two requests outside a
+// flow: one-time notices, the test of a client, sign-ins at other providers. It sends no
+// second cookie.
+//
+//	New ──none──▶ Values, Save ──▶ kept, sealed, for minutes ──New──▶ Values ──Save, MaxAge -1──▶ gone
+//
+//	NAME        under the hash of the browser's token; moves to its next token at a sign-in
+//	NAME.STATE  under the hash of STATE, which an answer brings back, with a cookie or without
+//
+// It is kept in Redis through redisstore, and without Redis or while it fails in a table
+// (keeper.go, storage.BrowserState).
 package session

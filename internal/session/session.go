@@ -53,6 +53,9 @@ type Config struct {
 
 // Manager is safe for use by several goroutines.
 type Manager struct {
+	// States keep what the browser carries between requests outside a flow.
+	States *States
+
 	cookies    *cookies
 	redis      *redisKeeper // nil without Redis
 	csrf       secret.Subkeys
@@ -80,9 +83,10 @@ func New(c Config) (*Manager, error) {
 	case c.Protection != Strong && c.Protection != Basic && c.Protection != Off:
 		return nil, fmt.Errorf("session: protection %q, want %s, %s or %s", c.Protection, Strong, Basic, Off)
 	}
-	return &Manager{
+	entries := codec{c.Sealer, c.Now}
+	m := &Manager{
 		cookies:    newCookies(c),
-		redis:      newRedisKeeper(c.Redis, codec{c.Sealer, c.Now}),
+		redis:      newRedisKeeper(c.Redis, entries),
 		csrf:       c.Keys.Subkeys("csrf"),
 		store:      c.Store,
 		lifetime:   c.Lifetime,
@@ -94,7 +98,12 @@ func New(c Config) (*Manager, error) {
 		address:    c.Address,
 		requestID:  c.RequestID,
 		now:        func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-	}, nil
+	}
+	m.States = &States{browser: m.Browser, keepers: []keeper{tableKeeper{c.Store, entries}}}
+	if m.redis != nil {
+		m.States.keepers = []keeper{m.redis, m.States.keepers[0]}
+	}
+	return m, nil
 }
 
 // Browser returns the hash of the browser's token, zero if it has none, a
@@ -158,6 +167,7 @@ func (m *Manager) signIn(r *http.Request, in SignIn, before, token secret.Hash, 
 		return err
 	}
 	m.noteRequest(ctx, token, start.Session.LastSeenAt)
+	m.moveStates(ctx, before, token)
 	return nil
 }
 
