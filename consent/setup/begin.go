@@ -56,8 +56,8 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	return p.takeToken(w, r, token)
 }
 
-// admin leads here for as long as there is nobody to administer anything.
-func (p *Pages) admin(w http.ResponseWriter, r *http.Request) error {
+// RedirectWhileOpen leads to the setup for as long as there is no administrator, and is absent afterwards.
+func (p *Pages) RedirectWhileOpen(w http.ResponseWriter, r *http.Request) error {
 	open, err := p.Identity.SetupOpen(r.Context())
 	if err == nil && !open {
 		err = errAbsent

@@ -7,7 +7,6 @@
 //	/setup/client   the first app; the answer shows its secret, once
 //	/setup/test     POST begins a test of an app, GET takes its code
 //	/setup/done     what comes next
-//	/admin          leads here while nobody administers the server
 //
 // # Who may be here
 //
@@ -20,11 +19,8 @@
 //
 // # The test
 //
-// It is the code flow as an app runs it, in this browser: authorize, sign-in,
-// consent, then token and userinfo endpoint through the server's whole handler.
-// The app gets one more redirect URI for it, and a secret of its own, both for ten
-// minutes at most (identity.StartClientTest). State is a MAC over the session; the
-// verifier, the nonce and that secret are derived from it and kept nowhere.
+// It is the code flow as an app runs it, in this browser: internal/clienttest does it,
+// and these pages begin it and show what came of it.
 package setup
 
 import (
@@ -37,8 +33,8 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/clienttest"
 	"github.com/sallyport-id/sallyport/internal/limit"
-	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -54,10 +50,8 @@ type Config struct {
 	Limits   *limit.Guard
 	Identity *identity.Identity
 	Factors  *factor.Factors
-	Keys     *secret.Keyring
-	// Server answers the requests of a test, as it does those from outside.
-	Server http.Handler
-	Issuer string
+	Tester   *clienttest.Tester
+	Issuer   string
 	// Fixed is the configured brand; what it says cannot be set here.
 	Fixed templates.Brand
 	// Rebrand makes this process show what was set, at once.
@@ -72,18 +66,17 @@ type Config struct {
 // Pages are the handlers of this package.
 type Pages struct {
 	Config
-	door  login.Door
-	tests secret.Subkeys
+	door login.Door
 }
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
 	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil ||
-		c.Keys == nil || c.Server == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
+		c.Tester == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
 		return nil, errors.New("setup: something of the configuration is missing")
 	}
 	door := login.Door{Store: c.Store, Registry: c.Registry, Sessions: c.Sessions, Identity: c.Identity, Now: c.Now}
-	return &Pages{Config: c, door: door, tests: c.Keys.Subkeys("setup-test")}, nil
+	return &Pages{Config: c, door: door}, nil
 }
 
 // Mount adds the pages to the route table.
@@ -94,7 +87,6 @@ func (p *Pages) Mount(rt *web.Router) {
 	}
 	show("/setup", p.show)
 	act("/setup", p.begin)
-	show("/admin", p.admin)
 	show("/setup/passkey", p.gate(login.Fresh, p.showPasskey))
 	act("/setup/passkey", p.gate(login.Fresh, p.addPasskey))
 	rt.Handle("/setup/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)

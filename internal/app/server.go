@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/consent/setup"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/clienttest"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
@@ -175,8 +176,13 @@ func (s *Server) openDoors(rt *web.Router) error {
 	if err != nil {
 		return err
 	}
+	tester, err := clienttest.New(clienttest.Config{Store: a.Store, Registry: a.Registry, Identity: a.Identity, States: s.sessions.States,
+		Server: http.HandlerFunc(s.inside), Issuer: cfg.Issuer, Now: a.now})
+	if err != nil {
+		return err
+	}
 	first, err := setup.New(setup.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
-		Factors: a.Factors, Keys: a.keyring, Server: http.HandlerFunc(s.inside), Issuer: cfg.Issuer, Fixed: a.brand.fixed, Rebrand: s.rebrand,
+		Factors: a.Factors, Tester: tester, Issuer: cfg.Issuer, Fixed: a.brand.fixed, Rebrand: s.rebrand,
 		PasswordMinLength: cfg.PasswordMinLength, Production: cfg.Env == Production, Now: a.now})
 	if err != nil {
 		return err
@@ -188,6 +194,7 @@ func (s *Server) openDoors(rt *web.Router) error {
 	agree.Mount(rt)
 	own.Mount(rt)
 	first.Mount(rt)
+	rt.Handle("/admin", s.web.Handle(first.RedirectWhileOpen), http.MethodGet)
 	json.Mount(rt)
 	s.provider = p
 	return nil
