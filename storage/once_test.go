@@ -40,3 +40,15 @@ func TestACodeAndARefreshTokenAreSpentOnce(t *testing.T) {
 		}
 	})
 }
+
+// A flow ends with one answer: a second code for it would be one that its person never saw asked for.
+func TestAFlowIsSpentOnce(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		registered(t, s, "app")
+		flow := flowOf(t, s, secret.HashOf(secret.NewToken("")), nil)
+		must(t, s.SpendFlow(t.Context(), flow))
+		if err := s.SpendFlow(t.Context(), flow); !errors.Is(err, ErrSpent) {
+			t.Errorf("a second time: got %v, want ErrSpent", err)
+		}
+	})
+}

@@ -11,7 +11,7 @@ var guards = []guard{
 		"./storage", "TestACodeAndARefreshTokenAreSpentOnce/sqlite"},
 	{"a flow is spent once", "storage/flow.go",
 		"` WHERE id_hash = ? AND spent_at IS NULL`", "` WHERE id_hash = ?`",
-		"./storage", "TestNoCodeRestsOnAFlowThatChanged/sqlite"},
+		"./storage", "TestAFlowIsSpentOnce/sqlite"},
 	{"a pushed request is spent once", "storage/pushed.go",
 		"` WHERE hash = ? AND client_id = ? AND spent_at IS NULL`", "` WHERE hash = ? AND client_id = ?`",
 		"./provider", "TestPushedRequests/sqlite"},
