@@ -3,13 +3,12 @@ package api
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -20,11 +19,10 @@ type Config struct {
 	Store    *storage.Store
 	Registry *storage.Registry
 	Sessions *session.Manager
-	Limits   *limit.Guard
+	SignIn   *signin.Service
 	Identity *identity.Identity
 	Factors  *factor.Factors
 	Keys     *secret.Keyring
-	Now      func() time.Time
 }
 
 // API answers /api/v1. It is safe for concurrent use.
@@ -33,20 +31,20 @@ type API struct {
 	store    *storage.Store
 	registry *storage.Registry
 	sessions *session.Manager
-	limits   *limit.Guard
+	signIn   *signin.Service
 	identity *identity.Identity
 	factors  *factor.Factors
 	cursors  secret.Subkeys
-	now      func() time.Time
 }
 
 // New returns an API, or an error if c is not whole.
 func New(c Config) (*API, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Keys == nil || c.Now == nil {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil ||
+		c.Keys == nil {
 		return nil, errors.New("api: something of the configuration is missing")
 	}
-	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity,
-		factors: c.Factors, cursors: c.Keys.Subkeys("API cursor"), now: c.Now}, nil
+	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity,
+		factors: c.Factors, cursors: c.Keys.Subkeys("API cursor")}, nil
 }
 
 // prefix begins every path.

@@ -1,14 +1,12 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -29,33 +27,26 @@ func (a *API) register(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	ctx := c.r.Context()
-	if err := a.limits.Take(ctx, limit.Registration, identity.AccountOf(in.Email), a.source(c)); err != nil {
+	r := identity.Registration{Email: in.Email, Name: in.Name, Password: in.Password, Browser: c.browser(), Invitation: in.Invitation}
+	c.token = c.token || in.Token
+	out, err := a.signIn.Register(c.r.Context(), a.source(c), r)
+	if err != nil {
 		return answer{}, err
 	}
-	r := identity.Registration{Email: in.Email, Name: in.Name, Password: in.Password, Browser: c.browser(), Invitation: in.Invitation,
-		From: a.origin(c), RequestID: web.RequestID(ctx)}
-	if in.Invitation == "" && a.identity.ConfirmsEmail() {
-		if err := a.identity.RequestRegistration(ctx, r); err != nil {
-			return answer{}, err
-		}
+	if out == nil {
 		return answer{status: http.StatusAccepted, message: "Check your mail: the link in it makes the account."}, nil
 	}
-	u, hash, err := a.identity.Register(ctx, r)
-	if err != nil {
-		return answer{}, err
-	}
-	out, err := a.start(c, u, session.SignIn{User: u.ID, PasswordHash: hash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}, in.Token)
-	if err != nil {
-		return answer{}, err
-	}
-	a.limits.Devices.Remember(c.w, a.source(c).Device, u.EmailKey, device.ByPassword)
-	out.status, out.message = http.StatusCreated, "The account is made."
-	return out, nil
+	data, err := a.enter(c, out)
+	return answer{status: http.StatusCreated, message: "The account is made.", data: data}, err
 }
 
-// source is where a request came from, for what limits guessing.
-func (a *API) source(c *call) limit.Source { return a.limits.Source(c.r, web.ClientIP(c.r)) }
+// source is where the call comes from, and what kind of session its caller takes.
+func (a *API) source(c *call) session.Source {
+	if c.token {
+		return a.sessions.SourceByToken(c.r)
+	}
+	return a.sessions.Source(c.r)
+}
 
 // loginInput is the body of auth/login.
 type loginInput struct {
@@ -71,85 +62,45 @@ func (a *API) login(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	ctx := c.r.Context()
-	account := identity.AccountOf(in.Email)
-	attempt, err := a.limits.Begin(account, a.source(c))
+	c.token = c.token || in.Token
+	out, err := a.signIn.Password(c.r.Context(), a.source(c), in.Email, in.Password)
 	if err != nil {
 		return answer{}, err
 	}
-	defer attempt.End(ctx)
-	found, err := a.identity.CheckCredentials(ctx, in.Email, in.Password, attempt)
-	if errors.Is(err, identity.ErrCredentials) {
-		if err := attempt.Failed(ctx, found.User.ID); err != nil {
-			return answer{}, err
-		}
-	}
-	if err != nil {
-		return answer{}, err
-	}
-	u := found.User
-	signIn := session.SignIn{User: u.ID, PasswordHash: found.PasswordHash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}
-	signIn.Half = identity.Half(u.Factors, signIn.ACR)
-	switch {
-	case signIn.Half && a.limits.Devices.KnownSince(a.source(c).Device, u.EmailKey, device.ByFactor).IsZero():
-		signIn.Owed, err = a.identity.WatchSecondStep()
-	case !signIn.Half && !attempt.Known():
-		signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, u, a.origin(c))
-	}
-	if err != nil {
-		return answer{}, err
-	}
-	out, err := a.start(c, u, signIn, in.Token)
-	if errors.Is(err, storage.ErrConflict) { // the password was changed, or the person disabled, since it was read
-		if err := attempt.Failed(ctx, u.ID); err != nil {
-			return answer{}, err
-		}
-		return answer{}, identity.ErrCredentials
-	} else if err != nil {
-		return answer{}, err
-	}
-	attempt.Succeeded(ctx, c.w)
-	return out, nil
+	return a.signedIn(c, out)
 }
 
-// start signs in and describes the session that began.
-func (a *API) start(c *call, u *storage.User, in session.SignIn, token bool) (answer, error) {
-	ctx := c.r.Context()
-	c.token = token || c.token
-	data := sessionView{}
-	if c.token {
-		var err error
-		if data.Token, err = a.sessions.SignInToken(c.r, in); err != nil {
-			return answer{}, err
-		}
-		c.bind = secret.HashOf(data.Token)
-	} else {
-		if err := a.sessions.SignIn(c.w, c.r, in); err != nil {
-			return answer{}, err
-		}
-		c.bind = a.sessions.Browser(c.r)
-		data.CSRFToken = a.sessions.CSRFToken(c.bind, csrfPurpose)
-	}
-	if u.FirstSignInAt.IsZero() {
-		// The person is in. What is left undone is done at the next sign-in.
-		if err := a.identity.Welcome(ctx, u); err != nil {
-			web.Annotate(ctx, "welcome", err.Error())
-		}
-	}
-	v, err := a.store.Visit(ctx, storage.VisitQuery{Browser: c.bind})
-	if err != nil {
-		return answer{}, err
-	}
-	c.visit, c.personal = v, nil // a token that came along is not who acts from here on
-	if err := a.assess(c); err != nil {
-		return answer{}, err
-	}
-	data.describe(c)
+// signedIn answers a first factor.
+func (a *API) signedIn(c *call, out *signin.Result) (answer, error) {
+	data, err := a.enter(c, out)
 	message := "Signed in."
 	if data.MFARequired {
 		message = "The password is right. Prove your second step now."
 	}
-	return answer{message: message, data: data}, nil
+	return answer{message: message, data: data}, err
+}
+
+// enter makes the session that a sign-in has made the caller's, and describes it.
+func (a *API) enter(c *call, out *signin.Result) (data sessionView, err error) {
+	c.bind, c.personal = secret.HashOf(out.Token), nil // a token that came along is not who acts from here on
+	if c.token {
+		data.Token = out.Token
+		a.sessions.SetCookies(c.w, c.r, "", out.Device)
+	} else {
+		data.CSRFToken = a.sessions.CSRFToken(c.bind, csrfPurpose)
+		a.sessions.SetCookies(c.w, c.r, out.Token, out.Device)
+	}
+	if c.current, err = a.sessions.Lookup(c.r, storage.VisitQuery{Browser: c.bind}); err != nil {
+		return data, err
+	}
+	if c.current == nil {
+		return data, storage.ErrNotFound
+	}
+	if err := a.assess(c); err != nil {
+		return data, err
+	}
+	data.describe(c)
+	return data, nil
 }
 
 func (a *API) logout(c *call) (answer, error) {
@@ -179,11 +130,7 @@ func (a *API) forgotPassword(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	ctx := c.r.Context()
-	if err := a.limits.Take(ctx, limit.Recovery, identity.AccountOf(in.Email), a.source(c)); err != nil {
-		return answer{}, err
-	}
-	if err := a.identity.RequestRecovery(ctx, in.Email, identity.Way{}, a.origin(c), web.RequestID(ctx)); err != nil {
+	if err := a.signIn.RequestRecovery(c.r.Context(), a.source(c), in.Email, identity.Way{}); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusAccepted, message: "If the address has an account, a mail with a link is on its way."}, nil
@@ -213,45 +160,20 @@ func (a *API) verifyEmail(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	by := identity.VerifyBy{Browser: c.browser(), Password: in.Password, NewPassword: in.NewPassword, From: a.origin(c), RequestID: web.RequestID(c.r.Context())}
-	if c.visit != nil && c.personal == nil {
-		by.SignedInAs = c.visit.User.ID
+	by := identity.VerifyBy{Browser: c.browser(), Password: in.Password, NewPassword: in.NewPassword}
+	if c.current != nil && c.personal == nil {
+		by.SignedInAs = c.current.User.ID
 	}
-	proven, err := a.verifyGuarded(c, in.Token, by)
+	proven, mark, err := a.signIn.VerifyEmail(c.r.Context(), a.source(c), in.Token, by)
 	if err != nil {
 		return answer{}, renamed(err, map[string]string{"password": "new_password"})
 	}
+	a.sessions.SetCookies(c.w, c.r, "", mark)
 	data := struct {
 		PasswordRequired bool   `json:"password_required"`
 		PasswordToken    string `json:"password_token,omitempty"`
 	}{proven.PasswordToken != "", proven.PasswordToken}
 	return answer{message: "The address is yours.", data: data}, nil
-}
-
-// verifyGuarded counts a wrong password as a failed sign-in to the account.
-func (a *API) verifyGuarded(c *call, token string, by identity.VerifyBy) (*identity.Proven, error) {
-	ctx := c.r.Context()
-	if by.Password == "" {
-		return a.identity.Verify(ctx, token, by)
-	}
-	about, err := a.identity.OpenVerification(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	attempt, err := a.limits.Begin(identity.AccountOf(about.Email), a.source(c))
-	if err != nil {
-		return nil, err
-	}
-	defer attempt.End(ctx)
-	by.Attempt = attempt
-	proven, err := a.identity.Verify(ctx, token, by)
-	if errors.Is(err, identity.ErrWrongPassword) {
-		return nil, errors.Join(err, attempt.Failed(ctx, about.User))
-	}
-	if err == nil && proven.Typed {
-		attempt.Succeeded(ctx, c.w)
-	}
-	return proven, err
 }
 
 func (a *API) sendVerification(c *call) (answer, error) {

@@ -12,24 +12,25 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 // access is what an endpoint wants of its caller. Each level has those before it, but
-// for a recent sign-in, which only enrolling and fresh want.
+// for a recent sign-in, which only enrolling and recentSignIn want.
 type access int
 
 const (
-	anybody   access = iota
-	half             // a session, though it may owe a second factor
-	whole            // one that owes none, though it may have to enrol one
-	listing          // the same; a personal access token too
-	enrolling        // whole, signed in within identity.FreshFor
-	member           // one that owes nothing at all; a personal access token too
-	person           // the same, but no personal access token
-	fresh            // the same, signed in within identity.FreshFor
+	anybody             access = iota
+	pendingSecondFactor        // a session, though its second factor may be yet to be shown
+	authenticated              // one that needs none, though one may have to be set up
+	listing                    // the same; a personal access token too
+	enrolling                  // authenticated, signed in within identity.FreshFor
+	userOrToken                // one that needs nothing at all; a personal access token too
+	userOnly                   // the same, but no personal access token
+	recentSignIn               // the same, signed in within identity.FreshFor
 )
 
 // call is one request to an endpoint.
@@ -40,12 +41,11 @@ type call struct {
 	// and answered; zero for a caller that has neither.
 	bind  secret.Hash
 	token bool // the session is one of a bearer token
-	// visit is the session and its person; nil for nobody. A personal access token
-	// has a person and no session.
-	visit    *storage.Visit
+	// current is the session and its user; nil for nobody. A personal access token
+	// has a user and no session.
+	current  *session.Current
 	personal *identity.Bearer
-	standing session.Standing
-	owes     identity.Assurance
+	required signin.Required
 }
 
 // actor is who does what the call does.
@@ -53,11 +53,11 @@ func (c *call) actor() identity.Actor {
 	if c.personal != nil {
 		return c.personal.Actor(web.RequestID(c.r.Context()))
 	}
-	return identity.Actor{UserID: c.visit.User.ID, RequestID: web.RequestID(c.r.Context())}
+	return identity.Actor{UserID: c.current.User.ID, RequestID: web.RequestID(c.r.Context())}
 }
 
 // sid is the session's id; nil for a personal access token.
-func (c *call) sid() uuid.UUID { return c.visit.Session.ID }
+func (c *call) sid() uuid.UUID { return c.current.Session.ID }
 
 // call finds out who asks and refuses who may not.
 func (a *API) call(w http.ResponseWriter, r *http.Request, e endpoint) (*call, error) {
@@ -74,11 +74,12 @@ func (a *API) call(w http.ResponseWriter, r *http.Request, e endpoint) (*call, e
 // identify reads who bears which token or cookie. An Authorization header speaks
 // for itself: whoever sends a bad one is not taken for their cookie's person. Where
 // anybody may call, the token of a session that has ended is nobody's.
-func (a *API) identify(c *call, e endpoint) error {
+func (a *API) identify(c *call, e endpoint) (err error) {
 	header := c.r.Header.Values("Authorization")
 	if len(header) == 0 {
 		c.bind = a.sessions.Browser(c.r)
-		return a.visit(c, false)
+		c.current, err = a.sessions.Current(c.r)
+		return err
 	}
 	if _, token, _ := strings.Cut(header[0], " "); len(header) == 1 && strings.HasPrefix(token, identity.TokenPrefix) {
 		return a.identifyPersonal(c, token)
@@ -87,10 +88,10 @@ func (a *API) identify(c *call, e endpoint) error {
 	if c.bind.IsZero() {
 		return badToken("The Authorization header holds no token of this API.")
 	}
-	if err := a.visit(c, true); err != nil {
+	if c.current, err = a.sessions.CurrentByToken(c.r); err != nil {
 		return err
 	}
-	if c.visit == nil && e.access != anybody {
+	if c.current == nil && e.access != anybody {
 		why, err := a.whyEnded(c)
 		if err != nil {
 			return err
@@ -118,26 +119,7 @@ func (a *API) identifyPersonal(c *call, token string) error {
 	if b.Overdue {
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Its person has to set up a second step first, and signs in for that."}
 	}
-	c.personal, c.visit = b, &storage.Visit{User: b.User}
-	return nil
-}
-
-// visit reads the session; one of a token is none of a browser, nor the other way round.
-func (a *API) visit(c *call, api bool) error {
-	if c.bind.IsZero() {
-		return nil
-	}
-	v, err := a.store.Visit(c.r.Context(), storage.VisitQuery{Browser: c.bind})
-	if errors.Is(err, storage.ErrNotFound) || err == nil && v.Session.API != api {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	standing, err := a.sessions.Check(c.r, v)
-	if err != nil || standing == session.SignedOut {
-		return err
-	}
-	c.visit, c.standing = v, standing
+	c.personal, c.current = b, &session.Current{Visit: &storage.Visit{User: b.User}}
 	return nil
 }
 
@@ -153,7 +135,7 @@ func (a *API) checkForgery(c *call, e endpoint) error {
 	if err := a.web.CheckOrigin(c.r); err != nil {
 		return err
 	}
-	if c.visit != nil && !a.sessions.VerifyCSRF(c.bind, csrfPurpose, c.r.Header.Get("X-CSRF-Token")) {
+	if c.current != nil && !a.sessions.VerifyCSRF(c.bind, csrfPurpose, c.r.Header.Get("X-CSRF-Token")) {
 		return &web.Error{Status: http.StatusForbidden, Code: "csrf", Message: "The header X-CSRF-Token is missing or stale: take data.csrf_token of GET " + prefix + "/auth/me."}
 	}
 	return nil
@@ -167,7 +149,7 @@ func (a *API) admit(c *call, want access) error {
 	if want == anybody {
 		return nil
 	}
-	if c.visit == nil {
+	if c.current == nil {
 		why, err := a.whyEnded(c)
 		if err != nil {
 			return err
@@ -177,20 +159,20 @@ func (a *API) admit(c *call, want access) error {
 		}
 		return unauthorized(why)
 	}
-	if want == half {
+	if want == pendingSecondFactor {
 		return c.notPersonal()
 	}
 	if err := a.assess(c); err != nil {
 		return err
 	}
 	switch {
-	case len(c.owes.Prove) > 0:
-		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA, Message: "Prove your second step first: " + strings.Join(c.owes.Prove, ", ") + "."}
-	case want > enrolling && len(c.owes.Enrol) > 0:
-		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Set up a second step first: " + strings.Join(c.owes.Enrol, " or ") + ". Until then nothing else is possible."}
-	case want != member && want != listing && c.personal != nil:
+	case len(c.required.Prove) > 0:
+		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA, Message: "Prove your second step first: " + strings.Join(c.required.Prove, ", ") + "."}
+	case want > enrolling && len(c.required.Enrol) > 0:
+		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Set up a second step first: " + strings.Join(c.required.Enrol, " or ") + ". Until then nothing else is possible."}
+	case want != userOrToken && want != listing && c.personal != nil:
 		return c.notPersonal()
-	case (want == fresh || want == enrolling) && !a.isFresh(c):
+	case (want == recentSignIn || want == enrolling) && !a.signIn.IsFresh(c.current):
 		return stale()
 	}
 	return nil
@@ -207,15 +189,10 @@ func (a *API) assess(c *call) error {
 	if c.personal != nil {
 		return nil
 	}
-	settings, err := a.registry.Settings(c.r.Context())
-	if err != nil {
-		return err
-	}
-	c.owes, err = a.identity.Owed(c.r.Context(), c.visit, settings)
+	var err error
+	c.required, err = a.signIn.Required(c.r.Context(), c.current)
 	return err
 }
-
-func (a *API) isFresh(c *call) bool { return c.standing == session.Good && a.identity.Fresh(c.visit) }
 
 func (c *call) notPersonal() error {
 	if c.personal == nil {

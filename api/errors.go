@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -25,6 +26,7 @@ type meaning struct {
 func meanings() []meaning {
 	return []meaning{
 		{identity.ErrCredentials, http.StatusUnauthorized, "", "This email and password do not belong together. A new account must be confirmed from its mail first."},
+		{signin.ErrTooManyCodes, http.StatusUnauthorized, "", "There were too many wrong codes. Sign in again from the start."},
 		{identity.ErrWrongPassword, http.StatusBadRequest, web.CodeValidation, "The password is another one."},
 		{identity.ErrLink, http.StatusBadRequest, "", "This token was used, has expired, or never was one. Ask for a new one."},
 		{identity.ErrRegistered, http.StatusConflict, "", "The address has an account already. Sign in."},

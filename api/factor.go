@@ -1,41 +1,37 @@
 package api
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// who is the caller as package factor wants to know them.
-func (a *API) who(c *call) factor.Who {
-	return factor.Who{User: &c.visit.User, Session: c.sid(), Bind: c.bind, From: a.origin(c), RequestID: web.RequestID(c.r.Context())}
+// subject is the caller as package factor wants to know them.
+func (a *API) subject(c *call, allowed []string) factor.Subject {
+	return a.signIn.Subject(a.source(c), c.current, allowed)
 }
 
-// enrolling is who for setting up a factor, from where the session was made. That it
-// was begun within minutes of a sign-in (the access enrolling) is enough: whoever has
+// enrolling are the kinds that the caller may set up, nil for all, from where the session was made.
+// That it was begun within minutes of a sign-in (the access enrolling) is enough: whoever has
 // only found a session open must not make a second step of their own of it, and
 // whoever takes their time with an app may finish.
-func (a *API) enrolling(c *call) (factor.Who, error) {
-	w := a.who(c)
-	if len(c.owes.Enrol) > 0 {
-		w.Allowed = c.owes.Enrol
+func (c *call) enrolling() (allowed []string, err error) {
+	if c.current.Standing != session.Good {
+		return nil, stale()
 	}
-	if c.standing != session.Good {
-		return w, stale()
+	if len(c.required.Enrol) > 0 {
+		return c.required.Enrol, nil
 	}
-	return w, nil
+	return nil, nil
 }
 
 // factorView is a second factor in answers.
@@ -63,15 +59,15 @@ func (a *API) enrollTOTP(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	w, err := a.enrolling(c)
+	allowed, err := c.enrolling()
 	if err != nil {
 		return answer{}, err
 	}
-	e, err := a.factors.BeginTOTP(c.r.Context(), w, in.Name)
+	e, err := a.factors.BeginTOTP(c.r.Context(), a.subject(c, allowed), in.Name)
 	if err != nil {
 		return answer{}, err
 	}
-	data := map[string]any{"id": e.ID, "secret": e.Secret, "uri": e.URI, "qr": "data:image/png;base64," + base64.StdEncoding.EncodeToString(e.QR)}
+	data := map[string]any{"id": e.ID, "secret": e.Secret, "uri": e.URI, "qr": e.ImageURL()}
 	return answer{message: "Add the secret to an authenticator app, then confirm with its code.", data: data}, nil
 }
 
@@ -83,40 +79,42 @@ func (a *API) confirmTOTP(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	w, err := a.enrolling(c)
-	if err != nil {
-		return answer{}, err
-	}
 	// Wrong codes are not counted: whoever enrols an app has its key, there is nothing
 	// to guess.
-	e, err := a.factors.ConfirmTOTP(c.r.Context(), w, in.Code, in.Name)
+	out, err := a.enrol(c, signin.Enrolment{Kind: storage.FactorTOTP, Name: in.Name, Answer: in.Code})
 	if errors.Is(err, factor.ErrWrong) {
-		return answer{}, wrongCode()
-	} else if err != nil {
-		return answer{}, err
+		err = wrongCode()
 	}
-	return a.enrolled(c, e)
+	return out, err
 }
 
 // wrongCode does not say why: a used code, a late one and a wrong one are the same.
 func wrongCode() error { return invalid("code", "is not right, or was used before") }
 
-// enrolled steps the session up to what was just shown. That the factor is set up
-// stands by now, and the codes are shown this once only: where the session cannot be
-// stepped up, because it has ended meanwhile, they are answered without one.
-func (a *API) enrolled(c *call, e *factor.Enrolment) (answer, error) {
-	acr, amr := e.Over(c.visit.Session.ACR, c.visit.Session.AMR)
-	codes := append([]string{}, e.RecoveryCodes...)
-	data := map[string]any{"factor": viewFactor(&e.Factor), "recovery_codes": codes, "session": nil}
-	out := answer{status: http.StatusCreated, message: "The second step is set up. Keep the recovery codes: they are shown once.", data: data}
-	in, err := a.start(c, &c.visit.User, session.SignIn{User: c.visit.User.ID, StepUp: true, ACR: acr, AMR: amr}, c.token)
-	if err != nil {
-		web.Annotate(c.r.Context(), "session", err.Error())
-		out.message = "The second step is set up. Keep the recovery codes: they are shown once. The session has ended: sign in again."
-		return out, nil
+// enrol sets a factor up and answers with what is shown once only.
+func (a *API) enrol(c *call, e signin.Enrolment) (answer, error) {
+	var err error
+	if e.Allowed, err = c.enrolling(); err != nil {
+		return answer{}, err
 	}
-	data["session"] = in.data
-	a.limits.Devices.Remember(c.w, a.source(c).Device, c.visit.User.EmailKey, device.ByFactor)
+	e.Session = c.current
+	in, err := a.signIn.Enrol(c.r.Context(), a.source(c), e)
+	if err != nil {
+		return answer{}, err
+	}
+	codes := append([]string{}, in.RecoveryCodes...)
+	data := map[string]any{"factor": viewFactor(in.Factor), "recovery_codes": codes, "session": nil}
+	out := answer{status: http.StatusCreated, data: data,
+		message: "The second step is set up. Keep the recovery codes: they are shown once."}
+	if in.Token != "" {
+		view, err := a.enter(c, in)
+		if err == nil {
+			data["session"] = view
+			return out, nil
+		}
+		web.Annotate(c.r.Context(), "session", err.Error())
+	}
+	out.message += " The session has ended: sign in again."
 	return out, nil
 }
 
@@ -125,119 +123,44 @@ type codeInput struct {
 	Code string `json:"code"`
 }
 
-func (a *API) verifyTOTP(c *call) (answer, error) {
-	return a.verifyCode(c, a.factors.VerifyTOTP, storage.FactorTOTP)
-}
+func (a *API) verifyTOTP(c *call) (answer, error) { return a.verifyCode(c, storage.FactorTOTP) }
 
 func (a *API) verifyRecoveryCode(c *call) (answer, error) {
-	return a.verifyCode(c, a.factors.VerifyRecoveryCode, identity.FactorRecovery)
+	return a.verifyCode(c, identity.FactorRecovery)
 }
 
 // verifyCode steps a session up with a code of the given kind.
-func (a *API) verifyCode(c *call, verify verifier[string], kind string) (answer, error) {
+func (a *API) verifyCode(c *call, kind string) (answer, error) {
 	var in codeInput
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	w, err := a.proving(c, kind)
-	if err != nil {
-		return answer{}, err
-	}
-	out, err := a.guessed(c, func(known bool) (answer, error) {
-		v, err := verify(c.r.Context(), w, in.Code)
-		if err != nil {
-			return answer{}, err
-		}
-		return a.stepUp(c, v, known)
-	})
-	if errors.Is(err, factor.ErrWrong) || errors.Is(err, storage.ErrSpent) {
+	out, err := a.prove(c, kind, in.Code)
+	if errors.Is(err, factor.ErrWrong) {
 		err = wrongCode()
 	}
 	return out, err
 }
 
-// proving is who for showing a factor, with only the kinds that do.
-func (a *API) proving(c *call, kind string) (factor.Who, error) {
-	w := a.who(c)
+// prove steps the caller's session up to what they show.
+func (a *API) prove(c *call, kind, typed string) (answer, error) {
 	if err := a.assess(c); err != nil {
-		return w, err
-	}
-	if len(c.owes.Prove) > 0 {
-		w.Allowed = c.owes.Prove
-		if !slices.Contains(w.Allowed, kind) {
-			return w, factor.ErrNotAllowed
-		}
-	}
-	return w, nil
-}
-
-// guessed bounds how often a code may be guessed. verify is told whether a second
-// step was proven on this device before.
-func (a *API) guessed(c *call, verify func(known bool) (answer, error)) (answer, error) {
-	ctx := c.r.Context()
-	attempt, err := a.limits.BeginCode(c.visit.User.EmailKey, c.bind, a.source(c))
-	if err != nil {
-		return answer{}, a.mustWait(c, err)
-	}
-	defer attempt.End(ctx)
-	if err := attempt.Reserve(ctx, nil); err != nil {
-		return answer{}, a.mustWait(c, err)
-	}
-	out, err := verify(attempt.Known())
-	if errors.Is(err, factor.ErrWrong) || errors.Is(err, storage.ErrSpent) {
-		if failed := attempt.Failed(ctx, c.visit.User.ID); failed != nil {
-			return answer{}, failed
-		}
-		if attempt.Exhausted() {
-			return answer{}, a.endGuessing(c)
-		}
 		return answer{}, err
 	}
-	if err == nil {
-		attempt.Succeeded(ctx, c.w)
+	out, err := a.signIn.Prove(c.r.Context(), a.source(c), c.required,
+		signin.Proof{Session: c.current, Kind: kind, Answer: typed})
+	if err != nil {
+		return answer{}, err
 	}
-	return out, err
-}
-
-// mustWait is what is answered to who has to wait, or to sign in anew: what the first
-// factor earned bears no more wrong codes, and waiting does not help.
-func (a *API) mustWait(c *call, err error) error {
-	if b, ok := errors.AsType[*limit.Blocked](err); ok && b.Challenge {
-		return a.endGuessing(c)
+	view, err := a.enter(c, out)
+	if err != nil {
+		return answer{}, err
 	}
-	return err
-}
-
-// endGuessing ends a session whose second step was guessed at. One that has proven
-// another keeps what it has.
-func (a *API) endGuessing(c *call) error {
-	if identity.Half(c.visit.User.Factors, c.visit.Session.ACR) {
-		if _, err := a.logout(c); err != nil {
-			return err
-		}
+	done := answer{message: "The second step is done.", data: view}
+	if out.Recovered {
+		done.data = recoveredView{view, out.CodesLeft, out.RecoveryCodes}
 	}
-	return unauthorized("There were too many wrong codes. Sign in again from the start.")
-}
-
-// stepUp spends the proof together with the session's new token. Where that completes
-// a sign-in, its notice is mailed, unless the device is known.
-func (a *API) stepUp(c *call, v *factor.Verified, known bool) (answer, error) {
-	acr, amr := v.Over(c.visit.Session.ACR, c.visit.Session.AMR)
-	if s := &c.visit.Session; !known && identity.Half(c.visit.User.Factors, s.ACR) {
-		notice, err := a.identity.NoticeOfSignIn(c.r.Context(), v.User, a.origin(c))
-		if err != nil {
-			return answer{}, err
-		}
-		if notice != nil {
-			v.Use.Mails = append(v.Use.Mails, notice)
-		}
-	}
-	out, err := a.start(c, v.User, session.SignIn{User: v.User.ID, Use: v.Use, StepUp: true, ACR: acr, AMR: amr}, c.token)
-	out.message = "The second step is done."
-	if in, ok := out.data.(sessionView); ok && v.Use.RecoveryCode != nil {
-		out.data = recoveredView{in, v.Use.Left, v.NewCodes()}
-	}
-	return out, err
+	return done, nil
 }
 
 // recoveredView is a session that a recovery code has proven.
@@ -256,7 +179,7 @@ func (a *API) disableTOTP(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	list, err := a.factors.List(c.r.Context(), c.visit.User.ID)
+	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -266,14 +189,14 @@ func (a *API) disableTOTP(c *call) (answer, error) {
 			apps = append(apps, f.ID)
 		}
 	}
-	if err := a.factors.Remove(c.r.Context(), a.who(c), apps...); err != nil {
+	if err := a.factors.Remove(c.r.Context(), a.subject(c, nil), apps...); err != nil {
 		return answer{}, err
 	}
 	return answer{message: "The authenticator app is removed. All other sessions have ended."}, nil
 }
 
 func (a *API) countRecoveryCodes(c *call) (answer, error) {
-	list, err := a.factors.List(c.r.Context(), c.visit.User.ID)
+	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -284,7 +207,7 @@ func (a *API) regenerateRecoveryCodes(c *call) (answer, error) {
 	if err := empty(c); err != nil {
 		return answer{}, err
 	}
-	codes, err := a.factors.RegenerateRecoveryCodes(c.r.Context(), a.who(c))
+	codes, err := a.factors.RegenerateRecoveryCodes(c.r.Context(), a.subject(c, nil))
 	if err != nil {
 		return answer{}, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *API) me(c *call) (answer, error) {
-	return answer{message: "You.", data: viewUser(&c.visit.User)}, nil
+	return answer{message: "You.", data: viewUser(&c.current.User)}, nil
 }
 
 func (a *API) updateMe(c *call) (answer, error) {
@@ -24,7 +24,7 @@ func (a *API) updateMe(c *call) (answer, error) {
 	if err := a.identity.UpdateProfile(c.r.Context(), c.actor(), in); err != nil {
 		return answer{}, err
 	}
-	u, err := a.store.User(c.r.Context(), c.visit.User.ID)
+	u, err := a.store.User(c.r.Context(), c.current.User.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -68,26 +68,11 @@ func (a *API) changePassword(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	ctx, account := c.r.Context(), c.visit.User.EmailKey
-	attempt, err := a.limits.Begin(account, a.source(c))
-	if err != nil {
-		return answer{}, err
-	}
-	defer attempt.End(ctx)
-	claimant, err := a.identity.Claim(ctx, account, attempt)
-	if err != nil {
-		return answer{}, err
-	}
-	err = a.identity.ChangePassword(ctx, c.actor(), in.Current, in.New, c.sid(), a.origin(c))
+	mark, err := a.signIn.ChangePassword(c.r.Context(), a.source(c), c.current, in.Current, in.New)
 	if errors.Is(err, identity.ErrWrongPassword) {
-		if err := attempt.Failed(ctx, c.visit.User.ID); err != nil {
-			return answer{}, err
-		}
 		return answer{}, invalid("current_password", "is not your password")
 	}
-	if err == nil && claimant.PasswordHash != "" {
-		attempt.Succeeded(ctx, c.w)
-	}
+	a.sessions.SetCookies(c.w, c.r, "", mark)
 	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, renamed(err, map[string]string{"password": "new_password"})
 }
 
@@ -105,7 +90,7 @@ type organizationView struct {
 func (a *API) viewOrganization(c *call, m *storage.Membership) organizationView {
 	o := &m.Organization
 	v := organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
-	if since, overdue := a.identity.OverdueSince(c.visit, m); overdue {
+	if since, overdue := a.identity.OverdueSince(c.current.Visit, m); overdue {
 		v.OverdueSince = &since
 	}
 	return v
@@ -121,7 +106,7 @@ func (a *API) listOrganizations(c *call) (answer, error) {
 		if o := b.Token.Organization; o.Slug > p.after {
 			all = []storage.Membership{{Organization: o, Role: b.Role}}
 		}
-	} else if all, err = a.store.MembershipsAfter(c.r.Context(), c.visit.User.ID, p.after, p.fetch()); err != nil {
+	} else if all, err = a.store.MembershipsAfter(c.r.Context(), c.current.User.ID, p.after, p.fetch()); err != nil {
 		return answer{}, err
 	}
 	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug },

@@ -37,7 +37,7 @@ func (a *API) page(c *call) (page, error) {
 			return p, invalid("limit", "is not from 1 to "+strconv.Itoa(maxPage))
 		}
 	}
-	bound := [][]byte{[]byte(c.r.URL.Path), c.visit.User.ID[:], nil}
+	bound := [][]byte{[]byte(c.r.URL.Path), c.current.User.ID[:], nil}
 	if c.personal != nil {
 		bound[2] = c.personal.Token.ID[:]
 	}

@@ -64,16 +64,16 @@ type sessionView struct {
 
 // describe fills in the session, its person and what it owes; assess was called before.
 func (v *sessionView) describe(c *call) {
-	s := &c.visit.Session
-	v.User = viewUser(&c.visit.User)
-	if len(c.owes.Prove) > 0 {
-		v.User = claimedView{Email: c.visit.User.Email}
+	s := &c.current.Session
+	v.User = viewUser(&c.current.User)
+	if len(c.required.Prove) > 0 {
+		v.User = claimedView{Email: c.current.User.Email}
 	}
 	v.SessionID, v.ExpiresAt, v.AuthTime, v.ACR, v.AMR = s.ID, s.ExpiresAt, s.AuthTime, s.ACR, s.AMR
-	v.MFARequired, v.Methods = len(c.owes.Prove) > 0, append([]string{}, c.owes.Prove...)
-	v.EnrollmentRequired, v.Enroll = len(c.owes.Enrol) > 0, append([]string{}, c.owes.Enrol...)
-	if !c.owes.Deadline.IsZero() {
-		v.EnrollBy = &c.owes.Deadline
+	v.MFARequired, v.Methods = len(c.required.Prove) > 0, append([]string{}, c.required.Prove...)
+	v.EnrollmentRequired, v.Enroll = len(c.required.Enrol) > 0, append([]string{}, c.required.Enrol...)
+	if !c.required.Deadline.IsZero() {
+		v.EnrollBy = &c.required.Deadline
 	}
 }
 
@@ -136,6 +136,5 @@ func (c *call) id() (uuid.UUID, error) {
 
 // origin is where the call comes from, for notices.
 func (a *API) origin(c *call) identity.Origin {
-	device, network := a.sessions.Device(c.r)
-	return identity.Origin{At: a.now().UTC(), Device: device, Network: network}
+	return a.signIn.Origin(a.source(c))
 }

@@ -1,30 +1,24 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 
-	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/storage"
 )
-
-// verifier checks a proof of one kind.
-type verifier[P any] func(context.Context, factor.Who, P) (*factor.Verified, error)
 
 func (a *API) beginRegistration(c *call) (answer, error) {
 	if err := empty(c); err != nil {
 		return answer{}, err
 	}
-	w, err := a.enrolling(c)
+	allowed, err := c.enrolling()
 	if err != nil {
 		return answer{}, err
 	}
-	raw, err := a.factors.BeginWebAuthn(c.r.Context(), w)
+	raw, err := a.factors.BeginWebAuthn(c.r.Context(), a.subject(c, allowed))
 	if err != nil {
 		return answer{}, err
 	}
@@ -40,15 +34,7 @@ func (a *API) completeRegistration(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	w, err := a.enrolling(c)
-	if err != nil {
-		return answer{}, err
-	}
-	e, err := a.factors.ConfirmWebAuthn(c.r.Context(), w, in.Name, in.Credential)
-	if err != nil {
-		return answer{}, err
-	}
-	return a.enrolled(c, e)
+	return a.enrol(c, signin.Enrolment{Kind: storage.FactorWebAuthn, Name: in.Name, Answer: string(in.Credential)})
 }
 
 // beginAssertion challenges the authenticators of who is signed in, or whoever has
@@ -60,12 +46,11 @@ func (a *API) beginAssertion(c *call) (answer, error) {
 	}
 	ctx := c.r.Context()
 	const message = "Give data to navigator.credentials.get, its answer to login/complete."
-	if c.visit != nil && c.personal == nil {
-		w, err := a.proving(c, storage.FactorWebAuthn)
-		if err != nil {
+	if c.current != nil && c.personal == nil {
+		if err := a.assess(c); err != nil {
 			return answer{}, err
 		}
-		raw, err := a.factors.ChallengeWebAuthn(ctx, w)
+		raw, err := a.factors.ChallengeWebAuthn(ctx, a.subject(c, c.required.Prove))
 		if err != nil {
 			return answer{}, err
 		}
@@ -96,57 +81,24 @@ func (a *API) completeAssertion(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if in.Ceremony != "" {
-		return a.signInByPasskey(c, in)
-	}
-	if c.visit == nil || c.personal != nil {
-		return answer{}, unauthorized("")
-	}
-	if err := a.checkForgery(c, endpoint{method: post, access: half}); err != nil {
-		return answer{}, err
-	}
-	w, err := a.proving(c, storage.FactorWebAuthn)
-	if err != nil {
-		return answer{}, err
-	}
-	// A key cannot be guessed, and codes must not run out for wrong ones: only its work is bounded.
-	ctx := c.r.Context()
-	if err := a.limits.TakeKey(ctx, c.bind); err != nil {
-		return answer{}, err
-	}
-	from, account := a.source(c).Device, c.visit.User.EmailKey
-	v, err := a.factors.VerifyWebAuthn(ctx, w, in.Credential)
-	if err != nil {
-		return answer{}, err
-	}
-	out, err := a.stepUp(c, v, !a.limits.Devices.KnownSince(from, account, device.ByFactor).IsZero())
-	if err == nil {
-		a.limits.Devices.Remember(c.w, from, account, device.ByFactor)
-	}
-	return out, err
-}
-
-func (a *API) signInByPasskey(c *call, in assertionInput) (answer, error) {
-	ctx := c.r.Context()
-	v, err := a.factors.VerifyPasskey(ctx, secret.HashOf(in.Ceremony), in.Credential)
-	if err != nil {
-		return answer{}, err
-	}
-	signIn := session.SignIn{User: v.User.ID, Use: v.Use, ACR: v.ACR, AMR: v.AMR}
-	from := a.source(c)
-	if a.limits.Devices.KnownSince(from.Device, v.User.EmailKey, device.ByPassword).IsZero() {
-		if signIn.Notice, err = a.identity.NoticeOfSignIn(ctx, v.User, a.origin(c)); err != nil {
+		c.token = c.token || in.Token
+		out, err := a.signIn.Passkey(c.r.Context(), a.source(c), secret.HashOf(in.Ceremony), in.Credential)
+		if err != nil {
 			return answer{}, err
 		}
+		return a.signedIn(c, out)
 	}
-	out, err := a.start(c, v.User, signIn, in.Token)
-	if err == nil {
-		a.limits.Devices.Remember(c.w, from.Device, v.User.EmailKey, device.ByFactor)
+	if c.current == nil || c.personal != nil {
+		return answer{}, unauthorized("")
 	}
-	return out, err
+	if err := a.checkForgery(c, endpoint{method: post, access: pendingSecondFactor}); err != nil {
+		return answer{}, err
+	}
+	return a.prove(c, storage.FactorWebAuthn, string(in.Credential))
 }
 
 func (a *API) listCredentials(c *call) (answer, error) {
-	list, err := a.factors.List(c.r.Context(), c.visit.User.ID)
+	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -165,7 +117,7 @@ func (a *API) credential(c *call) (*storage.Factor, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.factors.List(c.r.Context(), c.visit.User.ID)
+	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +139,7 @@ func (a *API) renameCredential(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := a.factors.Rename(c.r.Context(), a.who(c), f.ID, in.Name); err != nil {
+	if err := a.factors.Rename(c.r.Context(), a.subject(c, nil), f.ID, in.Name); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusOK, message: "The name is changed."}, nil
@@ -198,7 +150,7 @@ func (a *API) deleteCredential(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := a.factors.Remove(c.r.Context(), a.who(c), f.ID); err != nil {
+	if err := a.factors.Remove(c.r.Context(), a.subject(c, nil), f.ID); err != nil {
 		return answer{}, err
 	}
 	return answer{message: "It is removed. All other sessions have ended."}, nil

@@ -27,7 +27,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-id/sallyport/consent/factor"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -148,5 +148,6 @@ func purpose(j *storage.Journey) string {
 // settled reports whether everything that comes before this step is answered: the
 // second step too, for an answer that is remembered outlasts the session it came from.
 func settled(j *storage.Journey) bool {
-	return j.SignedIn() && !(factor.Prove{}).Pending(j) && (!j.NeedsOrganization || j.Organization != nil)
+	required := signin.RequiredFor(j)
+	return !required.Any()
 }

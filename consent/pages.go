@@ -3,7 +3,6 @@ package consent
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/sallyport-id/sallyport/consent/login"
@@ -13,19 +12,13 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Journeys finds the journey of a request's ?flow= for the browser that asks. Its
-// errors are answers, ready to be returned.
-type Journeys interface {
-	Journey(r *http.Request) (*storage.Journey, error)
-}
-
 // Config is what Pages need. All of it.
 type Config struct {
 	Web      *web.Web
 	Store    *storage.Store
 	Registry *storage.Registry
 	Sessions *session.Manager
-	Journeys Journeys
+	Journeys login.Journeys
 }
 
 // Pages are the handlers of this package.
@@ -34,7 +27,7 @@ type Pages struct {
 	store    *storage.Store
 	registry *storage.Registry
 	sessions *session.Manager
-	journeys Journeys
+	journeys login.Journeys
 }
 
 // New returns the pages, or an error if c is not whole.
@@ -51,35 +44,29 @@ func (p *Pages) Mount(rt *web.Router) {
 	rt.Handle("/consent", web.Popup(p.web.SameOrigin(p.web.Handle(p.answer))), http.MethodPost)
 }
 
-// next is where the person goes from here: all steps are asked again there.
-func next(r *http.Request) string {
-	return "/oauth2/authorize?flow=" + url.QueryEscape(r.URL.Query().Get("flow"))
-}
-
 // show is the page.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
-	j, err := p.journeys.Journey(r)
+	v, err := login.ReadFlowRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
+	j := v.Journey
 	if !settled(j) || !(Agree{}).Pending(j) {
-		http.Redirect(w, r, next(r), http.StatusSeeOther)
-		return nil
+		return web.SeeOther(w, r, v.Next())
 	}
 	scopes, err := p.sentences(r, asked(j))
 	if err != nil {
 		return err
 	}
-	flow, browser := r.URL.Query().Get("flow"), p.sessions.Browser(r)
 	m := &j.Client.Metadata
 	page := templates.Consent{
-		Flow: flow, CSRF: p.sessions.CSRFToken(browser, purpose(j)),
+		Flow: v.Flow, CSRF: p.sessions.CSRFToken(v.Browser, purpose(j)),
 		AppName: j.Client.Name(), AppLogo: j.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
 		RedirectHost: destination(j.RedirectURI), FirstParty: j.Client.SkipsConsent(),
 		Account: templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email},
 		SignsIn: slices.Contains(j.Scopes, "openid"), Scopes: scopes, GrantedCount: len(j.Scopes) - len(scopes),
 	}
-	page.SwitchAction, page.SwitchCSRF = login.SwitchForm(p.sessions, browser, flow, j)
+	page.SwitchAction, page.SwitchCSRF = v.SwitchForm(p.sessions)
 	if j.Organization != nil {
 		page.OrganizationName = j.Organization.Name
 	}
@@ -116,20 +103,19 @@ func (p *Pages) sentences(r *http.Request, scopes []string) ([]templates.Scope, 
 // answer records what the person said. It counts for exactly what the page showed,
 // and once: who comes too late is sent on to what was said first.
 func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
-	j, err := p.journeys.Journey(r)
+	v, err := login.ReadFlowRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
+	j := v.Journey
 	form, err := web.Form(r)
 	if err != nil {
 		return err
 	}
 	if !settled(j) || !(Agree{}).Pending(j) {
-		http.Redirect(w, r, next(r), http.StatusSeeOther)
-		return nil
+		return web.SeeOther(w, r, v.Next())
 	}
-	browser := p.sessions.Browser(r)
-	if err := login.CheckForm(p.sessions, browser, purpose(j), form.Get("csrf"), next(r)); err != nil {
+	if err := login.CheckForm(p.sessions, v.Browser, purpose(j), form.Get("csrf"), v.Next()); err != nil {
 		return err
 	}
 	said := form.Get("answer")
@@ -140,8 +126,7 @@ func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
-	http.Redirect(w, r, next(r), http.StatusSeeOther)
-	return nil
+	return web.SeeOther(w, r, v.Next())
 }
 
 // answerOf is what the person's answer writes. The scopes that the page did not

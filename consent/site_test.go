@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -79,7 +80,9 @@ func newSite(t *testing.T) *site {
 	must(people.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "root@example.com", Superadmin: true}))
 	factors := must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters, Identity: people, Issuer: issuer, Name: func() string { return "Sallyport" }, Now: clock}))
 	registry := storage.NewRegistry(s.store, log)
-	must(login.New(login.Config{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors, Journeys: s, Issuer: issuer})).Mount(s.routes)
+	sequence := must(signin.New(signin.Config{Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors,
+		Annotate: web.Annotate, Now: clock}))
+	must(login.New(login.Config{Web: edge, Store: s.store, Sessions: s.sessions, SignIn: sequence, Identity: people, Factors: factors, Journeys: s, Issuer: issuer})).Mount(s.routes)
 	must(consent.New(consent.Config{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, Journeys: s})).Mount(s.routes)
 	s.routes.Handle("/oauth2/authorize", edge.Handle(s.authorize), http.MethodGet)
 	return s

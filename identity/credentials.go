@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -20,66 +19,35 @@ var (
 	ErrWrongPassword = errors.New("this is not the password")
 )
 
-// Attempt bounds guessing. *limit.Attempt is one.
-type Attempt interface {
-	// Reserve counts the attempt before anything is compared; its error ends it. read,
-	// which may be nil, adds to the counters and tells when the account's password was set.
-	Reserve(ctx context.Context, read func(ctx context.Context, add []storage.Counter) (seen []storage.Counter, changed time.Time, err error)) error
-}
-
-// Credentials are whose address was typed.
-type Credentials struct {
-	User *storage.User // never nil; zero if nobody has the address
-	// PasswordHash is the stored hash that was verified, "" unless it was.
-	PasswordHash string
-}
-
-// CheckCredentials compares an address and a password. Whatever it finds, it reads
-// one statement and computes one hash, so that time tells nothing: nobody, a
-// disabled person, one without a password, and an unproven one where CONFIRM_EMAIL
-// is on are ErrCredentials after the same work as a wrong password; Credentials then
-// say whom to count it for. A stored hash that cannot be used is secret.ErrBadHash
-// beside it, for the log. A hash of another kind or strength than today's is
-// replaced on success. Other errors: those of attempt, secret.ErrBusy.
-func (i *Identity) CheckCredentials(ctx context.Context, typed, password string, attempt Attempt) (*Credentials, error) {
-	claimant, err := i.Claim(ctx, AccountOf(typed), attempt)
-	if err != nil {
-		return nil, err
-	}
-	c := &Credentials{User: &claimant.User}
+// CheckCredentials compares a password with that of the account that storage.Claimant read for
+// the typed address, and returns the stored hash that was verified. Whatever it finds, it
+// computes one hash, so that time tells nothing: no account, a disabled one, one without a
+// password, and an unproven one where CONFIRM_EMAIL is on are ErrCredentials after the same
+// work as a wrong password. A stored hash that cannot be used is secret.ErrBadHash beside it,
+// for the log. A hash of another kind or strength than today's is replaced on success. The
+// caller counts guesses before anything is compared: see internal/signin. Other errors: secret.ErrBusy.
+func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.Claimant, password string) (
+	hash string, err error) {
 	if claimant.PasswordHash == "" {
 		if err := i.passwords.VerifyNone(ctx, password); err != nil {
-			return nil, err
+			return "", err
 		}
-		return c, ErrCredentials
+		return "", ErrCredentials
 	}
 	ok, rehash, err := i.passwords.Verify(ctx, claimant.PasswordHash, password)
 	if errors.Is(err, secret.ErrBadHash) {
-		return c, fmt.Errorf("%w: %w", ErrCredentials, err)
+		return "", fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if !ok || !claimant.User.Active() || i.confirmEmail && !claimant.User.Proven() {
-		return c, ErrCredentials
+		return "", ErrCredentials
 	}
-	c.PasswordHash = claimant.PasswordHash
 	if rehash {
-		c.PasswordHash, err = i.rehash(ctx, claimant, password)
+		return i.rehash(ctx, claimant, password)
 	}
-	return c, err
-}
-
-// Claim reads whose password is about to be compared, and reserves the attempt in the
-// same statement.
-func (i *Identity) Claim(ctx context.Context, account string, attempt Attempt) (claimant *storage.Claimant, err error) {
-	err = attempt.Reserve(ctx, func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
-		if claimant, err = i.store.Claimant(ctx, account, add); err != nil {
-			return nil, time.Time{}, err
-		}
-		return claimant.Counters, claimant.PasswordChangedAt, nil
-	})
-	return claimant, err
+	return claimant.PasswordHash, nil
 }
 
 // rehash stores the password's hash as new ones are made today. When there is no

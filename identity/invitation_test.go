@@ -236,10 +236,10 @@ func TestRegisteringByInvitation(t *testing.T) {
 		if err != nil || carol.ID != squatter.ID || !carol.Proven() {
 			t.Fatalf("got %+v, %v", carol, err)
 		}
-		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "waiting for carol here", unbounded{}); !errors.Is(err, ErrCredentials) {
+		if _, _, err := in.check(t.Context(), "carol@acme.example", "waiting for carol here"); !errors.Is(err, ErrCredentials) {
 			t.Errorf("the squatter's password: got %v, want ErrCredentials", err)
 		}
-		if _, err := in.CheckCredentials(t.Context(), "carol@acme.example", "a quiet river bends north", unbounded{}); err != nil {
+		if _, _, err := in.check(t.Context(), "carol@acme.example", "a quiet river bends north"); err != nil {
 			t.Errorf("carol's password: %v", err)
 		}
 

@@ -45,9 +45,8 @@ type VerifyBy struct {
 	// SignedInAs is whose live session the browser has; nil for nobody's.
 	SignedInAs uuid.UUID
 	// Password is the one of the registration, typed again; "" if it was not asked
-	// for. It comes with the Attempt that bounds guessing at it.
+	// for. The caller has counted the guess.
 	Password string
-	Attempt  Attempt
 	// NewPassword takes the place of one that does not count; "" if none was chosen yet.
 	NewPassword string
 	From        Origin
@@ -62,8 +61,6 @@ type Proven struct {
 	PasswordToken string
 	// Flow and To are those of the registration, "" if it was another browser's.
 	Flow, To string
-	// Typed: the password of the registration was typed again, and was right.
-	Typed bool
 }
 
 // RequestVerification mails the signed-in person another link to prove their
@@ -151,7 +148,7 @@ func linkError(err error) error {
 // closed NewPassword is needed then: an answer that is lost must not lock anybody out.
 //
 // Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, Faults
-// of the new one, and what Attempt refuses with, then the link stays; ErrRegistered if
+// of the new one, then the link stays; ErrRegistered if
 // the address has a proven account by now, which leads to signing in; secret.ErrBusy.
 func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
 	l, to, u, err := i.verificationLink(ctx, token)
@@ -159,16 +156,10 @@ func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Prov
 		return nil, err
 	}
 	keeps := verification(l, to, u).Keeps(by.Browser, by.SignedInAs)
-	var p *Proven
 	if l.Purpose == storage.LinkRegister {
-		p, err = i.finishRegistration(ctx, l, to, by, keeps)
-	} else {
-		p, err = i.verifyAccount(ctx, l, to, u, by, keeps)
+		return i.finishRegistration(ctx, l, to, by, keeps)
 	}
-	if err == nil {
-		p.Typed = !keeps && by.Password != ""
-	}
-	return p, err
+	return i.verifyAccount(ctx, l, to, u, by, keeps)
 }
 
 // chosen is the hash of a new password, "" if there is yet to be one.
@@ -196,7 +187,7 @@ func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked
 		if err != nil {
 			return nil, linkError(err)
 		}
-		if err := i.guessed(ctx, u.EmailKey, hash, by); err != nil {
+		if err := i.typedAgain(ctx, hash, by.Password); err != nil {
 			return nil, err
 		}
 	default:
@@ -215,7 +206,7 @@ func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to l
 	switch {
 	case keeps:
 	case by.Password != "":
-		err = i.guessed(ctx, to.EmailKey, to.PasswordHash, by)
+		err = i.typedAgain(ctx, to.PasswordHash, by.Password)
 	default:
 		to.PasswordHash, err = i.chosen(ctx, by, to.Email, to.Name)
 	}
@@ -283,14 +274,6 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 		return nil, err
 	}
 	return done, nil
-}
-
-// guessed is typedAgain for somebody who may be anybody.
-func (i *Identity) guessed(ctx context.Context, account, hash string, by VerifyBy) error {
-	if _, err := i.Claim(ctx, account, by.Attempt); err != nil {
-		return err
-	}
-	return i.typedAgain(ctx, hash, by.Password)
 }
 
 // typedAgain compares a password with the one of the registration.

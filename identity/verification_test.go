@@ -57,7 +57,7 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 			"the same browser":                      {VerifyBy{Browser: attackers}, true},
 			"another browser":                       {VerifyBy{Browser: victims}, false},
 			"no browser":                            {VerifyBy{}, false},
-			"another browser, the password again":   {VerifyBy{Browser: victims, Password: oldPassword, Attempt: unbounded{}}, true},
+			"another browser, the password again":   {VerifyBy{Browser: victims, Password: oldPassword}, true},
 			"signed in as somebody else, elsewhere": {VerifyBy{Browser: victims, SignedInAs: uuid.New()}, false},
 		} {
 			link := in.confirmLink(t, Registration{Email: email, Browser: attackers, Flow: "flow"})
@@ -80,7 +80,7 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 			in.letters(t)
 		}
 		link := in.confirmLink(t, Registration{Email: email}) // by the API: no browser
-		if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword, Attempt: unbounded{}}); err != ErrWrongPassword {
+		if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
 			t.Errorf("another password: got %v, want ErrWrongPassword", err)
 		}
 		if done, err := in.Verify(t.Context(), link, VerifyBy{}); err != nil || done.PasswordToken == "" {
@@ -97,7 +97,7 @@ func TestOfTwoRegistrationsOfOneAddressTheFirstProvenCounts(t *testing.T) {
 		if err != nil || done.User.Profile.Name != "Bob" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
-		for _, by := range []VerifyBy{{Browser: attackers}, {Browser: victims}, {SignedInAs: done.User.ID}, {Password: oldPassword, Attempt: unbounded{}}} {
+		for _, by := range []VerifyBy{{Browser: attackers}, {Browser: victims}, {SignedInAs: done.User.ID}, {Password: oldPassword}} {
 			if _, err := in.Verify(t.Context(), theirs, by); err != ErrRegistered {
 				t.Errorf("the other link: got %v, want ErrRegistered", err)
 			}
@@ -235,14 +235,14 @@ func TestWhoeverIsSignedInToTheAccountLosesNothing(t *testing.T) {
 		for name, by := range map[string]func(u *storage.User) VerifyBy{
 			"signed in": func(u *storage.User) VerifyBy { return VerifyBy{Browser: victims, SignedInAs: u.ID} },
 			"the password again": func(*storage.User) VerifyBy {
-				return VerifyBy{Browser: victims, Password: oldPassword, Attempt: unbounded{}}
+				return VerifyBy{Browser: victims, Password: oldPassword}
 			},
 		} {
 			u := in.unproven(t, "bob@acme-corp.com")
 			live := in.session(t, u)
 			in.grant(t, u, live)
 			link := in.verifyLink(t, u)
-			if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword, Attempt: unbounded{}}); err != ErrWrongPassword {
+			if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
 				t.Errorf("%s: another password: got %v", name, err)
 			}
 			done, err := in.Verify(t.Context(), link, by(u))

@@ -77,7 +77,7 @@ func TestResetMFATakesEverySecondStepAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who := factor.Who{User: u, Bind: secret.HashOf("browser")}
+	who := factor.Subject{User: u, SessionHash: secret.HashOf("browser")}
 	begun, err := a.Factors.BeginTOTP(t.Context(), who, "Phone")
 	if err != nil {
 		t.Fatal(err)

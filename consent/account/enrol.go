@@ -1,8 +1,6 @@
 package account
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,8 +8,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -20,12 +17,12 @@ import (
 // showApp shows the key that waits for its first code in this session, a new one if
 // none does.
 func (p *Pages) showApp(w http.ResponseWriter, r *http.Request, v *person) error {
-	offer, err := p.Factors.BeginTOTP(r.Context(), v.Who(), "")
+	offer, err := p.Factors.BeginTOTP(r.Context(), v.Subject, "")
 	if err != nil {
 		return p.refuseEnrolment(w, r, err)
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountTOTP{AccountPart: p.part(r), Secret: offer.Secret,
-		QR: "data:image/png;base64," + base64.StdEncoding.EncodeToString(offer.QR)})
+		QR: offer.ImageURL()})
 }
 
 // addApp takes the first code. A wrong one does not show the key again: it is in
@@ -35,17 +32,18 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 	if err != nil {
 		return err
 	}
-	enrolment, err := p.Factors.ConfirmTOTP(r.Context(), v.Who(), form.Get("code"), form.Get("name"))
+	in, err := p.SignIn.Enrol(r.Context(), v.Source, signin.Enrolment{Session: v.Current, Kind: storage.FactorTOTP,
+		Name: form.Get("name"), Answer: form.Get("code")})
 	switch {
 	case errors.Is(err, factor.ErrWrong):
 		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountTOTP{AccountPart: p.part(r), Name: form.Get("name"),
 			Errors: map[string]string{"code": "This code is not right. Enter the one that your app shows now."}})
-	case errors.Is(err, factor.ErrChallenge) && !p.Identity.Fresh(v.Visit):
+	case errors.Is(err, factor.ErrChallenge) && !p.SignIn.IsFresh(v.Current):
 		return web.SeeOther(w, r, login.AgainAt(r.URL.Path)) // nothing waits, and to begin anew it takes more
 	case err != nil:
 		return p.refuseEnrolment(w, r, err)
 	}
-	return p.enrolled(w, r, v, enrolment, "app")
+	return p.enrolled(w, r, in, "app")
 }
 
 // showPasskey explains what the browser is about to ask.
@@ -68,14 +66,8 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Who())
-	if err == nil {
-		return web.JSON(w, http.StatusOK, options)
-	}
-	if why := enrolmentWords(err); why != "" {
-		return web.JSON(w, http.StatusUnprocessableEntity, map[string]string{"error": why})
-	}
-	return err
+	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Subject)
+	return login.SendChallenge(w, options, err)
 }
 
 // addPasskey stores what the authenticator answered.
@@ -84,9 +76,10 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	enrolment, err := p.Factors.ConfirmWebAuthn(r.Context(), v.Who(), form.Get("name"), json.RawMessage(form.Get("credential")))
-	why := enrolmentWords(err)
-	if why != "" && !p.Identity.Fresh(v.Visit) {
+	in, err := p.SignIn.Enrol(r.Context(), v.Source, signin.Enrolment{Session: v.Current, Kind: storage.FactorWebAuthn,
+		Name: form.Get("name"), Answer: form.Get("credential")})
+	why := factor.EnrolmentText(err)
+	if why != "" && !p.SignIn.IsFresh(v.Current) {
 		return web.SeeOther(w, r, login.AgainAt(r.URL.Path))
 	}
 	if why != "" {
@@ -96,10 +89,10 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 		return err
 	}
 	what := "key"
-	if enrolment.Factor.Passkey {
+	if in.Factor.Passkey {
 		what = "passkey"
 	}
-	return p.enrolled(w, r, v, enrolment, what)
+	return p.enrolled(w, r, in, what)
 }
 
 func (p *Pages) refusePasskey(w http.ResponseWriter, r *http.Request, form url.Values, why string) error {
@@ -108,48 +101,19 @@ func (p *Pages) refusePasskey(w http.ResponseWriter, r *http.Request, form url.V
 	return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountPasskey{AccountPart: part, Name: form.Get("name")})
 }
 
-// enrolled steps the session up, for the person has just shown what they added, and
-// gives out the recovery codes that come with the first second step.
-func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, v *person, e *factor.Enrolment, what string) error {
-	acr, amr := e.Over(v.Session.ACR, v.Session.AMR)
-	err := p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
-	switch {
-	case err == nil:
-		p.Limits.Devices.Remember(w, p.Limits.Devices.Read(r), v.User.EmailKey, device.ByFactor)
-	case len(e.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
-		web.Annotate(r.Context(), "session", err.Error())
-	case !errors.Is(err, storage.ErrConflict): // conflict: the session ended meanwhile
-		return err
-	}
-	if len(e.RecoveryCodes) == 0 {
+// enrolled gives out the recovery codes that come with the first second step, or says what was added.
+func (p *Pages) enrolled(w http.ResponseWriter, r *http.Request, in *signin.Result, what string) error {
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
+	if len(in.RecoveryCodes) == 0 {
 		return p.done(w, r, "/account/security", what)
 	}
-	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: e.RecoveryCodes, NextURL: "/account/security", Added: addedWords[what],
-		Keys: e.Factor.Kind == storage.FactorWebAuthn})
-}
-
-// enrolmentWords say why a second step was not added; "" for faults of ours.
-func enrolmentWords(err error) string {
-	switch {
-	case errors.Is(err, factor.ErrUnproven):
-		return "Confirm your email address first."
-	case errors.Is(err, factor.ErrTooMany):
-		return "You have as many of this kind as anybody may have. Remove one first."
-	case errors.Is(err, factor.ErrUnavailable), errors.Is(err, factor.ErrNotAllowed):
-		return "This cannot be used here."
-	case errors.Is(err, storage.ErrExists):
-		return "This passkey or security key is set up already."
-	case errors.Is(err, factor.ErrChallenge):
-		return "That took too long, or the page was opened twice. Nothing was added. Try again."
-	case errors.Is(err, factor.ErrWrong):
-		return "What the passkey or security key answered is not right. Nothing was added. Try again."
-	}
-	return ""
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: in.User.Email, Codes: in.RecoveryCodes,
+		NextURL: "/account/security", Added: addedWords[what], Keys: in.Factor.Kind == storage.FactorWebAuthn})
 }
 
 // refuseEnrolment says on the list why an authenticator app was not added.
 func (p *Pages) refuseEnrolment(w http.ResponseWriter, r *http.Request, err error) error {
-	why := enrolmentWords(err)
+	why := factor.EnrolmentText(err)
 	if why == "" {
 		return err
 	}
@@ -176,7 +140,7 @@ func (p *Pages) makeCodes(w http.ResponseWriter, r *http.Request, v *person) err
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	codes, err := p.Factors.RegenerateRecoveryCodes(r.Context(), v.Who())
+	codes, err := p.Factors.RegenerateRecoveryCodes(r.Context(), v.Subject)
 	if errors.Is(err, storage.ErrConflict) {
 		return web.SeeOther(w, r, "/account/security")
 	}

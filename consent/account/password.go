@@ -34,40 +34,27 @@ func (p *Pages) showPassword(w http.ResponseWriter, r *http.Request, v *person) 
 	return p.Web.Page(w, http.StatusOK, p.passwordPage(r, v, has))
 }
 
-// changePassword wants the present password too: a browser left open is not enough
-// to take an account over. Guessing it here counts like guessing it at /login, in
-// the same budgets.
+// changePassword wants the present password too: see signin.ChangePassword.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request, v *person) error {
 	form, err := p.form(r)
 	if err != nil {
 		return err
 	}
-	ctx, account := r.Context(), identity.AccountOf(v.User.Email)
-	attempt, err := p.Limits.Begin(account, p.Limits.Source(r, web.ClientIP(r)))
+	mark, err := p.SignIn.ChangePassword(r.Context(), v.Source, v.Current,
+		form.Get("current_password"), form.Get("password"))
 	if err != nil {
-		return p.refusePassword(w, r, v, true, err)
+		return p.refusePassword(w, r, v, err)
 	}
-	defer attempt.End(ctx)
-	claimant, err := p.Identity.Claim(ctx, account, attempt)
-	has := claimant == nil || claimant.PasswordHash != ""
-	if err != nil {
-		return p.refusePassword(w, r, v, has, err)
-	}
-	err = p.Identity.ChangePassword(ctx, v.Actor, form.Get("current_password"), form.Get("password"), v.Session.ID, v.From)
-	if errors.Is(err, identity.ErrWrongPassword) {
-		err = errors.Join(err, attempt.Failed(ctx, v.User.ID))
-	}
-	if err != nil {
-		return p.refusePassword(w, r, v, has, err)
-	}
-	if has {
-		attempt.Succeeded(ctx, w)
-	}
+	p.Sessions.SetCookies(w, r, "", mark)
 	return p.done(w, r, "/account", "password")
 }
 
 // refusePassword shows the form again and says why.
-func (p *Pages) refusePassword(w http.ResponseWriter, r *http.Request, v *person, has bool, cause error) error {
+func (p *Pages) refusePassword(w http.ResponseWriter, r *http.Request, v *person, cause error) error {
+	has, err := p.hasPassword(r, v)
+	if err != nil {
+		return err
+	}
 	page := p.passwordPage(r, v, has)
 	if blocked, ok := errors.AsType[*limit.Blocked](cause); ok {
 		web.SetRetryAfter(w.Header(), blocked.RetryAfter)

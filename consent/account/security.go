@@ -90,7 +90,7 @@ func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, v *person) 
 	if err != nil {
 		return err
 	}
-	err = p.Factors.Rename(r.Context(), v.Who(), f.ID, form.Get("name"))
+	err = p.Factors.Rename(r.Context(), v.Subject, f.ID, form.Get("name"))
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
 		page := templates.AccountFactorPage{AccountPart: p.part(r), Factor: factorOf(f), Errors: faulty(faults)}
 		page.Factor.Name = form.Get("name")
@@ -131,7 +131,7 @@ func (p *Pages) removeFactor(w http.ResponseWriter, r *http.Request, v *person) 
 	if err != nil {
 		return err
 	}
-	err = p.Factors.Remove(r.Context(), v.Who(), f.ID)
+	err = p.Factors.Remove(r.Context(), v.Subject, f.ID)
 	if errors.Is(err, factor.ErrRequired) {
 		page := p.removal(r, f, of)
 		page.Error = "A second step like this one is required of you, and you have no other. Add another first, then remove this one."

@@ -10,9 +10,10 @@
 //
 // # What is asked
 //
-// What a sign-in owes is decided in one place, identity.Assure, anew with every
+// What a session still needs is decided in one place, signin.Required, anew with every
 // request; see there. Only kinds that it names are offered, and only those are
-// accepted: who must show a key cannot choose a code instead.
+// accepted: a user who must show a key cannot choose a code instead. What is shown goes to
+// signin.Prove or signin.Enrol.
 //
 //	half session ──proof──▶ signed in ──policy, acr──▶ proof of another kind ──▶ on
 //	                           └──deadline over──▶ enrolment ──▶ on
@@ -30,12 +31,12 @@ package factor
 import (
 	"errors"
 	"net/http"
-	"time"
 
+	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -48,56 +49,40 @@ func (Prove) Path() string { return "/login/factor" }
 
 // Pending while the sign-in owes a proof or an enrolment.
 func (Prove) Pending(j *storage.Journey) bool {
-	a := Owed(j)
-	return a.Owes()
+	required := signin.RequiredFor(j)
+	return required.Owes()
 }
 
 // Refusal is login_required (OpenID Connect Core 1.0, section 3.1.2.6).
 func (Prove) Refusal() string { return "login_required" }
 
-// Owed is what a journey's sign-in still owes; nothing before there is one.
-func Owed(j *storage.Journey) identity.Assurance {
-	if !j.SignedIn() {
-		return identity.Assurance{}
-	}
-	s := &j.Visit.Session
-	return identity.Assure(identity.Situation{Factors: j.Visit.User.Factors, ACR: s.ACR, AMR: s.AMR,
-		Requirements: j.Requirements, Wanted: j.ACR, Now: j.Now})
-}
-
 // Config is what Pages need. All of it.
 type Config struct {
 	Web      *web.Web
-	Store    *storage.Store
-	Registry *storage.Registry
 	Sessions *session.Manager
-	Limits   *limit.Guard
+	SignIn   *signin.Service
 	Identity *identity.Identity
 	Factors  *factor.Factors
-	Journeys Journeys
-	Now      func() time.Time
+	Journeys login.Journeys
 }
 
 // Pages are the handlers of this package.
 type Pages struct {
 	web      *web.Web
-	store    *storage.Store
-	registry *storage.Registry
 	sessions *session.Manager
-	limits   *limit.Guard
+	signIn   *signin.Service
 	identity *identity.Identity
 	factors  *factor.Factors
-	journeys Journeys
-	now      func() time.Time
+	journeys login.Journeys
 }
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Journeys == nil || c.Now == nil {
+	if c.Web == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil || c.Journeys == nil {
 		return nil, errors.New("factor: something of the configuration is missing")
 	}
-	return &Pages{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity,
-		factors: c.Factors, journeys: c.Journeys, now: c.Now}, nil
+	return &Pages{web: c.Web, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity, factors: c.Factors,
+		journeys: c.Journeys}, nil
 }
 
 // Mount adds the pages to the route table.

@@ -3,11 +3,11 @@ package login
 import (
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -25,26 +25,19 @@ const (
 
 // Person is who a request comes from.
 type Person struct {
-	*storage.Visit
-	Owed  identity.Assurance // only a deadline ahead: all else is proven
-	Actor identity.Actor
-	From  identity.Origin
-}
-
-// Who is the person as identity/factor wants to know them. What a challenge is bound
-// to is this session under this token.
-func (v *Person) Who() factor.Who {
-	return factor.Who{User: &v.User, Session: v.Session.ID, Bind: v.Session.TokenHash, From: factor.Origin(v.From), RequestID: v.Actor.RequestID}
+	*session.Current
+	Owed    identity.Assurance // only a deadline ahead: all else is proven
+	Actor   identity.Actor
+	Source  session.Source
+	From    identity.Origin
+	Subject factor.Subject
 }
 
 // Door is the way into pages that are for people who have signed in to this server
 // itself, outside any flow.
 type Door struct {
-	Store    *storage.Store
-	Registry *storage.Registry
 	Sessions *session.Manager
-	Identity *identity.Identity
-	Now      func() time.Time
+	SignIn   *signin.Service
 }
 
 // Enter finds out who asks, and where they must go first, "" for nowhere: from there
@@ -52,35 +45,26 @@ type Door struct {
 // with that platform role ("" for any).
 func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere string, err error) {
 	ctx, here := r.Context(), web.LocalPath(r.URL.Path)
-	visit, err := d.Store.Visit(ctx, storage.VisitQuery{Browser: d.Sessions.Browser(r)})
+	c, err := d.Sessions.Current(r)
 	if err != nil {
 		return nil, "", err
 	}
-	standing, err := d.Sessions.Check(r, visit)
-	if err != nil {
-		return nil, "", err
-	}
-	if standing == session.SignedOut || role != "" && !slices.Contains(visit.User.PlatformRoles, role) {
+	if c == nil || role != "" && !slices.Contains(c.User.PlatformRoles, role) {
 		return nil, "", storage.ErrNotFound
 	}
-	settings, err := d.Registry.Settings(ctx)
+	required, err := d.SignIn.Required(ctx, c)
 	if err != nil {
 		return nil, "", err
 	}
-	owed, err := d.Identity.Owed(ctx, visit, settings)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(owed.Prove) > 0 || n > Enrolling && len(owed.Enrol) > 0 {
+	if len(required.Prove) > 0 || n > Enrolling && len(required.Enrol) > 0 {
 		return nil, "/login/factor?to=" + here, nil
 	}
-	if n >= Good && standing != session.Good || n == Fresh && !d.Identity.Fresh(visit) {
+	if n >= Good && c.Standing != session.Good || n == Fresh && !d.SignIn.IsFresh(c) {
 		return nil, AgainAt(here), nil
 	}
-	v = &Person{Visit: visit, Owed: owed, Actor: identity.Actor{UserID: visit.User.ID, RequestID: web.RequestID(ctx)}}
-	v.From.At = d.Now()
-	v.From.Device, v.From.Network = d.Sessions.Device(r)
-	return v, "", nil
+	from := d.Sessions.Source(r)
+	return &Person{Current: c, Owed: required.Assurance, Actor: identity.Actor{UserID: c.User.ID, RequestID: from.RequestID},
+		Source: from, From: d.SignIn.Origin(from), Subject: d.SignIn.Subject(from, c, nil)}, "", nil
 }
 
 // Done sends the browser to a page that says once what was done. The page is told in

@@ -1,9 +1,11 @@
 package login
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
+	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -12,6 +14,18 @@ import (
 // SignOutForm returns where a page posts to sign out of this server, and the form's token.
 func SignOutForm(sessions *session.Manager, browser secret.Hash) (action, csrf string) {
 	return "/logout", sessions.CSRFToken(browser, actLogout)
+}
+
+// SendChallenge answers the script of a page that sets a passkey up: {"publicKey": …}, or
+// {"error": sentence} for what package factor refuses.
+func SendChallenge(w http.ResponseWriter, options json.RawMessage, err error) error {
+	if err == nil {
+		return web.JSON(w, http.StatusOK, options)
+	}
+	if why := factor.EnrolmentText(err); why != "" {
+		return web.JSON(w, http.StatusUnprocessableEntity, map[string]string{"error": why})
+	}
+	return err
 }
 
 // ErrStale is in the refusal of a form that was not made for this browser as it is now.

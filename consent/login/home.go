@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -19,14 +20,14 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := templates.Home{Issuer: p.issuer, SignOutAction: "/logout"}
 	browser := p.sessions.Browser(r)
-	here, err := p.present(r)
+	here, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}
-	if half(here) {
-		return web.SeeOther(w, r, "/login/factor")
-	}
 	if here != nil {
+		if signin.NeedsSecondFactor(here.Visit) {
+			return web.SeeOther(w, r, "/login/factor")
+		}
 		page.Account = templates.Account{Name: here.User.Profile.Name, Email: here.User.Email}
 		page.Setup = slices.Contains(here.User.PlatformRoles, storage.RoleSuperadmin)
 	}
@@ -43,8 +44,8 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 
 // logout ends the session of this browser, if it has one.
 func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
-	v := visit{browser: p.sessions.Browser(r)}
-	here, err := p.present(r)
+	v := PageRequest{Browser: p.sessions.Browser(r)}
+	here, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package login
 import (
 	"net/http"
 
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -15,27 +17,27 @@ type Identify struct{}
 func (Identify) Path() string { return "/login" }
 
 // Pending while nobody is signed in, or not recently enough for this flow.
-func (Identify) Pending(j *storage.Journey) bool { return !j.SignedIn() }
+func (Identify) Pending(j *storage.Journey) bool { return signin.RequiredFor(j).SignIn }
 
 // Refusal is login_required (OpenID Connect Core 1.0, section 3.1.2.6).
 func (Identify) Refusal() string { return "login_required" }
 
 // showLogin is the form.
 func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.open(r)
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
-	if v.journey != nil && !(Identify{}).Pending(v.journey) {
-		return web.SeeOther(w, r, v.next())
+	if v.Journey != nil && !signin.RequiredFor(v.Journey).SignIn {
+		return web.SeeOther(w, r, v.Next())
 	}
-	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
+	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
 	}
-	notice := v.query.Get("notice")
-	var here *storage.Visit
-	if v.journey == nil || notice == NoticeFresh {
-		if here, err = p.present(r); err != nil {
+	notice := v.Query.Get("notice")
+	var here *session.Current
+	if v.Journey == nil || notice == NoticeFresh {
+		if here, err = p.sessions.Current(r); err != nil {
 			return err
 		}
 	}
@@ -43,7 +45,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	switch page.Done = notices[notice]; {
 	case page.Done != "":
 		page.Notice = ""
-	case v.journey == nil && here != nil:
+	case v.Journey == nil && here != nil:
 		page.Notice = "You are signed in already. Signing in again replaces that."
 	case page.Notice == "":
 		if page.Notice, err = p.whySignedOut(r); err != nil {
@@ -56,10 +58,10 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if notice == NoticeFresh && here != nil {
 		page.Notice, page.Email = "This can change who gets into your account. Sign in again, so that we know it is you.", here.User.Email
 	}
-	if email := v.query.Get("email"); email != "" {
+	if email := v.Query.Get("email"); email != "" {
 		page.Email = cut(email)
 	}
-	return p.send(w, v, http.StatusOK, page)
+	return v.Render(w, p.web, http.StatusOK, page)
 }
 
 // whySignedOut says why the browser's last session ended, "" where somebody is signed in.
@@ -69,16 +71,16 @@ func (p *Pages) whySignedOut(r *http.Request) (string, error) {
 }
 
 // loginPage is the form as it is before anything was typed.
-func (p *Pages) loginPage(v visit) templates.Login {
-	page := templates.Login{Flow: v.flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actLogin)),
-		RegisterURL: p.registerURL(v), CancelURL: v.cancel()}
+func (p *Pages) loginPage(v PageRequest) templates.Login {
+	page := templates.Login{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actLogin)),
+		RegisterURL: p.registerURL(v), CancelURL: v.CancelURL()}
 	if p.factors.WebAuthn() {
-		page.PasskeyCSRF = p.sessions.CSRFToken(v.browser, v.purpose(actPasskey))
+		page.PasskeyCSRF = p.sessions.CSRFToken(v.Browser, v.Purpose(actPasskey))
 	}
 	if p.identity.RecoveryOpen() {
-		page.ForgotURL = v.path("/recover")
+		page.ForgotURL = v.Path("/recover")
 	}
-	if j := v.journey; j != nil {
+	if j := v.Journey; j != nil {
 		m := &j.Client.Metadata
 		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
 		page.Email, page.Notice = whom(j), why(j)

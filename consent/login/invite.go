@@ -6,7 +6,7 @@ import (
 	"net/url"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -20,31 +20,27 @@ var invitedAs = map[string]string{storage.RoleOwner: "an owner", storage.RoleAdm
 
 // guest is one request to the page of an invitation.
 type guest struct {
-	visit
+	PageRequest
 	token   string
 	invited *identity.Invited
-	here    *storage.Visit // nil if nobody is signed in
-	owes    bool           // they have a second step to prove or to set up first
+	here    *session.Current // nil if nobody is signed in
+	owes    bool             // they have a second step to prove or to set up first
 }
 
 // openInvite finds out who asks for which invitation. Opening one uses nothing.
 func (p *Pages) openInvite(r *http.Request) (g guest, err error) {
-	if g.visit, err = p.open(r); err != nil {
+	if g.PageRequest, err = ReadRequest(r, p.journeys, p.sessions); err != nil {
 		return g, err
 	}
-	g.token = g.query.Get("token")
+	g.token = g.Query.Get("token")
 	if g.invited, err = p.identity.OpenInvitation(r.Context(), g.token); err != nil {
 		return g, inviteGone(err)
 	}
-	if g.here, err = p.present(r); err != nil || g.here == nil {
+	if g.here, err = p.sessions.Current(r); err != nil || g.here == nil {
 		return g, err
 	}
-	settings, err := p.registry.Settings(r.Context())
-	if err != nil {
-		return g, err
-	}
-	owed, err := p.identity.Owed(r.Context(), g.here, settings)
-	g.owes = owed.Owes()
+	required, err := p.signIn.Required(r.Context(), g.here)
+	g.owes = required.Any()
 	return g, err
 }
 
@@ -67,7 +63,7 @@ func (p *Pages) showInvite(w http.ResponseWriter, r *http.Request) error {
 	if g.owes {
 		return web.SeeOther(w, r, "/login/factor?to="+url.QueryEscape(g.back()))
 	}
-	if g.browser, err = p.sessions.Ensure(w, r); err != nil {
+	if g.Browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
 	}
 	return p.web.Page(w, http.StatusOK, p.invitePage(g))
@@ -78,8 +74,8 @@ func (p *Pages) showInvite(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) invitePage(g guest) templates.Invite {
 	i, o := &g.invited.Invitation, &g.invited.Organization
 	page := templates.Invite{Token: g.token, Organization: o.Name, Role: invitedAs[i.Role], Inviter: i.Inviter, Email: i.Email, Until: i.ExpiresAt,
-		CSRF:         p.sessions.CSRFToken(g.browser, g.purpose(tokenPurpose(actInvite, g.token))),
-		RegisterCSRF: p.sessions.CSRFToken(g.browser, g.purpose(tokenPurpose(actInvited, g.token))),
+		CSRF:         p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvite, g.token))),
+		RegisterCSRF: p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvited, g.token))),
 		SignInURL:    "/login?" + url.Values{"to": {g.back()}}.Encode(),
 		Register:     g.here == nil && p.identity.RegistrationMode() != identity.RegistrationClosed,
 		Password:     templates.NewPassword{MinLength: p.minLength}}
@@ -105,7 +101,7 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 	if register {
 		purpose = tokenPurpose(actInvited, g.token)
 	}
-	if err := CheckForm(p.sessions, g.browser, g.purpose(purpose), form.Get("csrf"), g.back()); err != nil {
+	if err := CheckForm(p.sessions, g.Browser, g.Purpose(purpose), form.Get("csrf"), g.back()); err != nil {
 		return err
 	}
 	if register {
@@ -128,20 +124,14 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 // and joins. What was typed for the address does not count.
 func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, g guest, form url.Values) error {
 	if p.identity.RegistrationMode() == identity.RegistrationClosed {
-		return p.registers(g.visit)
+		return p.registers(g.PageRequest)
 	}
-	ctx := r.Context()
-	if err := p.limits.Take(ctx, limit.Registration, identity.AccountOf(g.invited.Invitation.Email), p.source(r)); err != nil {
-		return p.refuseInvited(w, g, form, err)
-	}
-	u, hash, err := p.identity.Register(ctx, identity.Registration{Email: g.invited.Invitation.Email, Name: form.Get("name"), Password: form.Get("password"),
-		Browser: g.browser, Invitation: g.token, From: p.origin(r), RequestID: web.RequestID(ctx)})
+	in, err := p.signIn.Register(r.Context(), p.sessions.Source(r), identity.Registration{Email: g.invited.Invitation.Email,
+		Name: form.Get("name"), Password: form.Get("password"), Browser: g.Browser, Invitation: g.token})
 	if err != nil {
 		return p.refuseInvited(w, g, form, err)
 	}
-	if err := p.enterNew(w, r, u, hash); err != nil {
-		return err
-	}
+	p.sessions.SetCookies(w, r, in.Token, in.Device)
 	return web.SeeOther(w, r, joined)
 }
 

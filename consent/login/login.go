@@ -24,10 +24,10 @@
 //
 // # A password
 //
-// identity.CheckCredentials reads and computes the same whatever was typed; an
-// unknown, a disabled, an unproven and a password-less person get the same answer
-// as a wrong password (password.go). Whoever has a second factor has earned half a
-// session with it, which is good for /login/factor alone.
+// The sign-in itself is internal/signin, which reads and computes the same whatever was
+// typed: an unknown, a disabled, an unproven and a password-less account get the same answer
+// as a wrong password. A user with a second factor gets a session that still needs it, which
+// is good for /login/factor alone.
 //
 // # Links
 //
@@ -50,27 +50,18 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/limit"
-	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
-	"github.com/sallyport-id/sallyport/templates"
 )
-
-// Journeys finds the journey of a request's ?flow= for the browser that asks. Its
-// errors are answers, ready to be returned.
-type Journeys interface {
-	Journey(r *http.Request) (*storage.Journey, error)
-}
 
 // Config is what Pages need.
 type Config struct {
 	Web      *web.Web
 	Store    *storage.Store
-	Registry *storage.Registry
 	Sessions *session.Manager
-	Limits   *limit.Guard
+	SignIn   *signin.Service
 	Identity *identity.Identity
 	Factors  *factor.Factors
 	Journeys Journeys
@@ -85,9 +76,8 @@ type Config struct {
 type Pages struct {
 	web       *web.Web
 	store     *storage.Store
-	registry  *storage.Registry
 	sessions  *session.Manager
-	limits    *limit.Guard
+	signIn    *signin.Service
 	identity  *identity.Identity
 	factors   *factor.Factors
 	journeys  Journeys
@@ -98,11 +88,12 @@ type Pages struct {
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil || c.Journeys == nil || c.Issuer == "" {
+	if c.Web == nil || c.Store == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil ||
+		c.Journeys == nil || c.Issuer == "" {
 		return nil, errors.New("login: something of the configuration is missing")
 	}
-	return &Pages{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, limits: c.Limits, identity: c.Identity, factors: c.Factors, journeys: c.Journeys,
-		issuer: c.Issuer, minLength: c.PasswordMinLength, outbox: c.Outbox}, nil
+	return &Pages{web: c.Web, store: c.Store, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity,
+		factors: c.Factors, journeys: c.Journeys, issuer: c.Issuer, minLength: c.PasswordMinLength, outbox: c.Outbox}, nil
 }
 
 // Mount adds the pages to the route table.
@@ -136,123 +127,26 @@ func (p *Pages) Mount(rt *web.Router) {
 	}
 }
 
-// visit is one request to a page of this package.
-type visit struct {
-	flow    string           // as in the URL, "" without one
-	journey *storage.Journey // nil without a flow
-	browser secret.Hash      // zero if the browser has no token
-	to      string           // where to go on without a flow: "/" or a page that web.LocalPath knows
-	query   url.Values
-}
-
-// open finds out who asks for which flow. The browser is given to the journey's
-// forms, not trusted by itself: a flow's journey is only found for its own.
-func (p *Pages) open(r *http.Request) (v visit, err error) {
-	if v.query, err = web.Query(r); err != nil {
-		return v, err
-	}
-	v.flow, v.to = v.query.Get("flow"), web.LocalPath(v.query.Get("to"))
-	if v.query.Has("flow") {
-		if v.journey, err = p.journeys.Journey(r); err != nil {
-			return v, err
-		}
-	}
-	v.browser = p.sessions.Browser(r)
-	return v, nil
-}
-
-// needFlow is open for pages that are nothing without a flow.
-func (p *Pages) needFlow(r *http.Request) (visit, error) {
-	v, err := p.open(r)
-	if err == nil && v.journey == nil {
-		err = &web.Error{Status: http.StatusNotFound}
-	}
-	return v, err
-}
-
-// purpose ties a form to what it does and in which flow.
-func (v visit) purpose(act string) string {
-	if v.journey == nil {
-		return act
-	}
-	return act + ":" + v.journey.Flow.IDHash.String()
-}
-
-// next is where the person goes from here: all steps are asked again there.
-func (v visit) next() string {
-	if v.journey == nil {
-		return v.to
-	}
-	return "/oauth2/authorize?flow=" + url.QueryEscape(v.flow)
-}
-
-// cancel is the way back to the app without an answer.
-func (v visit) cancel() string {
-	if v.journey == nil {
-		return ""
-	}
-	return v.next() + "&cancel=1"
-}
-
 // form reads a POST and checks that this browser was given the form for act. v is
 // nil for an error.
-func (p *Pages) form(r *http.Request, v visit, act string) (url.Values, error) {
+func (p *Pages) form(r *http.Request, v PageRequest, act string) (url.Values, error) {
 	form, err := web.Form(r)
 	if err != nil {
 		return nil, err
 	}
 	again := r.URL.RequestURI()
 	switch {
-	case v.journey != nil:
-		again = v.next()
+	case v.Journey != nil:
+		again = v.Next()
 	case act == actPasskey:
-		again = v.path("/login")
+		again = v.Path("/login")
 	case act == actLogout:
 		again = "/"
 	}
-	if err := CheckForm(p.sessions, v.browser, v.purpose(act), form.Get("csrf"), again); err != nil {
+	if err := CheckForm(p.sessions, v.Browser, v.Purpose(act), form.Get("csrf"), again); err != nil {
 		return nil, err
 	}
 	return form, nil
-}
-
-// send answers with a form that serves a flow: from it the way may lead to the app
-// directly.
-func (p *Pages) send(w http.ResponseWriter, v visit, status int, page templates.Page) error {
-	if v.journey != nil {
-		web.OmitFormAction(w)
-	}
-	return p.web.Page(w, status, page)
-}
-
-// path is a page of this package for the same flow, or for the same way on.
-func (v visit) path(page string) string {
-	switch {
-	case v.journey != nil:
-		return page + "?flow=" + url.QueryEscape(v.flow)
-	case v.to != "/":
-		return page + "?to=" + url.QueryEscape(v.to)
-	}
-	return page
-}
-
-// way is where somebody who is mailed a link goes on after it, in this browser.
-func (v visit) way() identity.Way {
-	return identity.Way{Browser: v.browser, Flow: v.flow, To: v.local()}
-}
-
-// local is the parameter to of a page, "" if there is nothing to say.
-func (v visit) local() string {
-	if v.journey != nil || v.to == "/" {
-		return ""
-	}
-	return v.to
-}
-
-// SwitchForm returns where a page of this flow posts "not you?", and the form's token.
-func SwitchForm(sessions *session.Manager, browser secret.Hash, flow string, j *storage.Journey) (action, csrf string) {
-	v := visit{flow: flow, journey: j}
-	return "/login/switch?flow=" + url.QueryEscape(flow), sessions.CSRFToken(browser, v.purpose(actSwitch))
 }
 
 // The acts that forms are made for.
@@ -273,18 +167,18 @@ const (
 // switchPerson makes the flow ask who is there once more. Nobody is signed out
 // before somebody else has signed in.
 func (p *Pages) switchPerson(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.needFlow(r)
+	v, err := ReadFlowRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
 	if _, err := p.form(r, v, actSwitch); err != nil {
 		return err
 	}
-	err = p.store.AskAgain(r.Context(), v.journey.Flow.IDHash, v.browser)
+	err = p.store.AskAgain(r.Context(), v.Journey.Flow.IDHash, v.Browser)
 	if errors.Is(err, storage.ErrSpent) {
-		return web.SeeOther(w, r, v.next())
+		return web.SeeOther(w, r, v.Next())
 	} else if err != nil {
 		return err
 	}
-	return web.SeeOther(w, r, "/login?flow="+url.QueryEscape(v.flow))
+	return web.SeeOther(w, r, v.Path("/login"))
 }

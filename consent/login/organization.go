@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -18,34 +19,34 @@ type Choose struct{}
 func (Choose) Path() string { return "/org" }
 
 // Pending while the token will name an organization and none is determined.
-func (Choose) Pending(j *storage.Journey) bool { return j.NeedsOrganization && j.Organization == nil }
+func (Choose) Pending(j *storage.Journey) bool { return signin.RequiredFor(j).Organization }
 
 // Refusal is interaction_required (OpenID Connect Core 1.0, section 3.1.2.6).
 func (Choose) Refusal() string { return "interaction_required" }
 
 // showOrganizations is the picker.
 func (p *Pages) showOrganizations(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.needFlow(r)
+	v, err := ReadFlowRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
-	choices, err := p.choices(r, v.journey)
+	choices, err := p.choices(r, v.Journey)
 	if err != nil {
 		return err
 	}
 	if choices == nil {
-		return web.SeeOther(w, r, v.next())
+		return web.SeeOther(w, r, v.Next())
 	}
 	page := organizationPage(choices)
-	page.Flow, page.CSRF, page.CancelURL = v.flow, p.sessions.CSRFToken(v.browser, v.purpose(actOrg)), v.cancel()
-	page.AppName, page.Query = v.journey.Client.Name(), cut(r.URL.Query().Get("q"))
+	page.Flow, page.CSRF, page.CancelURL = v.Flow, p.sessions.CSRFToken(v.Browser, v.Purpose(actOrg)), v.CancelURL()
+	page.AppName, page.Query = v.Journey.Client.Name(), cut(r.URL.Query().Get("q"))
 	web.OmitFormAction(w)
 	return p.web.Page(w, http.StatusOK, page)
 }
 
 // chooseOrganization records the pick, if the person is in that organization.
 func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.needFlow(r)
+	v, err := ReadFlowRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
@@ -53,33 +54,33 @@ func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	choices, err := p.choices(r, v.journey)
+	choices, err := p.choices(r, v.Journey)
 	if err != nil {
 		return err
 	}
 	if choices == nil {
-		return web.SeeOther(w, r, v.next())
+		return web.SeeOther(w, r, v.Next())
 	}
 	slug := form.Get("organization")
 	i := slices.IndexFunc(choices, func(c storage.Choice) bool { return c.Organization.Slug == slug })
 	if i < 0 {
 		// Not theirs, not there, or not any more: nobody learns which.
-		return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", BackURL: "/org?flow=" + v.flow, BackLabel: "Choose another organization"}
+		return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", BackURL: "/org?flow=" + v.Flow, BackLabel: "Choose another organization"}
 	}
-	err = p.store.ChooseOrganization(r.Context(), v.journey.Flow.IDHash, v.browser, choices[i].Organization.ID)
+	err = p.store.ChooseOrganization(r.Context(), v.Journey.Flow.IDHash, v.Browser, choices[i].Organization.ID)
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
-	return web.SeeOther(w, r, v.next())
+	return web.SeeOther(w, r, v.Next())
 }
 
 // choices are what the person may pick from; nil if it is not for them to pick or
 // not yet. Who has picked and comes back may pick again.
 func (p *Pages) choices(r *http.Request, j *storage.Journey) ([]storage.Choice, error) {
-	switch {
-	case (Identify{}).Pending(j), half(j.Visit):
+	switch required := signin.RequiredFor(j); {
+	case required.SignIn, signin.NeedsSecondFactor(j.Visit):
 		return nil, nil
-	case (Choose{}).Pending(j):
+	case required.Organization:
 		return append([]storage.Choice{}, j.Choices...), nil
 	case j.NeedsOrganization && j.Flow.OrganizationID != uuid.Nil:
 		return p.store.Choices(r.Context(), j.Visit.User.ID, j.Client.ID)

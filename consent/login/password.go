@@ -9,12 +9,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
-	"github.com/sallyport-id/sallyport/storage"
 )
 
 const (
@@ -36,136 +35,64 @@ const (
 // again and 422: not 401, which would owe the browser a challenge (RFC 9110,
 // section 15.5.2), and not 200, which password managers take for a success.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.open(r)
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
 	form, err := p.form(r, v, actLogin)
-	if v.overtaken(err) {
-		return web.SeeOther(w, r, v.next())
+	if v.alreadySignedIn(err) {
+		return web.SeeOther(w, r, v.Next())
 	}
 	if err != nil {
 		return err
 	}
-	ctx := r.Context()
-	attempt, err := p.limits.Begin(identity.AccountOf(form.Get("email")), p.source(r))
+	in, err := p.signIn.Password(r.Context(), p.sessions.Source(r), form.Get("email"), form.Get("password"))
 	if err != nil {
-		return p.refuseLogin(w, v, form, err)
+		return p.refuseLogin(w, r, v, form, err)
 	}
-	defer attempt.End(ctx)
-	c, err := p.identity.CheckCredentials(ctx, form.Get("email"), form.Get("password"), attempt)
-	if err == nil {
-		err = p.enter(w, r, c.User, attempt.Known(), session.SignIn{User: c.User.ID, PasswordHash: c.PasswordHash,
-			ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}})
-		if err == nil {
-			attempt.Succeeded(ctx, w)
-			return web.SeeOther(w, r, v.onward(c.User, identity.ACRPassword))
-		}
-	}
-	// storage.ErrConflict: the password was changed, or the person disabled, since it was read.
-	if !errors.Is(err, identity.ErrCredentials) && !errors.Is(err, storage.ErrConflict) {
-		return p.refuseLogin(w, v, form, err)
-	}
-	if errors.Is(err, secret.ErrBadHash) {
-		web.Annotate(ctx, "password_hash", err.Error())
-	}
-	if err := attempt.Failed(ctx, c.User.ID); err != nil {
-		return err
-	}
-	return p.refuseLogin(w, v, form, identity.ErrCredentials)
+	return p.signedIn(w, r, v, in)
 }
 
-// overtaken reports whether a form is out of date because another tab has signed in
+// alreadySignedIn reports whether a form is out of date because another tab has signed in
 // for the flow meanwhile: there is nothing more to do here.
-func (v visit) overtaken(err error) bool {
-	return errors.Is(err, ErrStale) && v.journey != nil && !(Identify{}).Pending(v.journey)
+func (v *PageRequest) alreadySignedIn(err error) bool {
+	return errors.Is(err, ErrStale) && v.Journey != nil && !signin.RequiredFor(v.Journey).SignIn
 }
 
-// enter signs a person in in this browser: whose known device it is not, they are
-// told of it by mail, and newcomers are welcomed. The errors are those of
-// session.Manager.SignIn.
-func (p *Pages) enter(w http.ResponseWriter, r *http.Request, u *storage.User, known bool, in session.SignIn) (err error) {
-	// A password alone signs nobody in who has a second step, which mails by itself.
-	in.Half = identity.Half(u.Factors, in.ACR)
-	switch {
-	case in.Half && p.limits.Devices.KnownSince(p.source(r).Device, u.EmailKey, device.ByFactor).IsZero():
-		in.Owed, err = p.identity.WatchSecondStep()
-	case !in.Half && !known:
-		in.Notice, err = p.identity.NoticeOfSignIn(r.Context(), u, p.origin(r))
+// signedIn gives the browser its session and leads on: to the second step at once, if no flow
+// asks for it.
+func (p *Pages) signedIn(w http.ResponseWriter, r *http.Request, v PageRequest, in *signin.Result) error {
+	p.sessions.SetCookies(w, r, in.Token, in.Device)
+	if v.Journey == nil && in.NeedsSecondFactor {
+		return web.SeeOther(w, r, v.Path("/login/factor"))
 	}
-	if err != nil {
-		return err
-	}
-	if err := p.sessions.SignIn(w, r, in); err != nil {
-		return err
-	}
-	if u.FirstSignInAt.IsZero() {
-		// The person is in. What is left undone is done at the next sign-in.
-		if err := p.identity.Welcome(r.Context(), u); err != nil {
-			web.Annotate(r.Context(), "welcome", err.Error())
-		}
-	}
-	return nil
+	return web.SeeOther(w, r, v.Next())
 }
-
-// onward is where a person goes who has just signed in: to the second step at
-// once, if no flow asks for it.
-func (v visit) onward(u *storage.User, acr string) string {
-	if v.journey == nil && identity.Half(u.Factors, acr) {
-		return v.path("/login/factor")
-	}
-	return v.next()
-}
-
-// source is where a request came from, for what limits guessing.
-func (p *Pages) source(r *http.Request) limit.Source { return p.limits.Source(r, web.ClientIP(r)) }
 
 // origin is where a request came from, for the mail that tells of it.
-func (p *Pages) origin(r *http.Request) identity.Origin {
-	device, network := p.sessions.Device(r)
-	return identity.Origin{Device: device, Network: network}
-}
+func (p *Pages) origin(r *http.Request) identity.Origin { return p.signIn.Origin(p.sessions.Source(r)) }
 
-// present is who is signed in in the browser, nil for nobody.
-func (p *Pages) present(r *http.Request) (*storage.Visit, error) {
-	browser := p.sessions.Browser(r)
-	if browser.IsZero() {
-		return nil, nil
-	}
-	v, err := p.store.Visit(r.Context(), storage.VisitQuery{Browser: browser})
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	standing, err := p.sessions.Check(r, v)
-	if err != nil || standing == session.SignedOut {
-		return nil, err
-	}
-	return v, nil
-}
-
-// half reports whether somebody is present who still owes their second step.
-func half(v *storage.Visit) bool { return v != nil && identity.Half(v.User.Factors, v.Session.ACR) }
-
-// presentUser is the id of who is present, the nil UUID for nobody.
-func presentUser(v *storage.Visit) uuid.UUID {
-	if v == nil || half(v) {
+// currentUser is the id of who is signed in, the nil UUID for nobody.
+func currentUser(c *session.Current) uuid.UUID {
+	if c == nil || signin.NeedsSecondFactor(c.Visit) {
 		return uuid.Nil
 	}
-	return v.User.ID
+	return c.User.ID
 }
 
 // cut keeps what may be megabytes short.
 func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }
 
 // refuseLogin shows the form again, with what was typed but for the password.
-func (p *Pages) refuseLogin(w http.ResponseWriter, v visit, form url.Values, cause error) error {
+func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values, cause error) error {
+	if errors.Is(cause, secret.ErrBadHash) {
+		web.Annotate(r.Context(), "password_hash", cause.Error())
+	}
 	page := p.loginPage(v)
 	page.Email, page.Notice = cut(form.Get("email")), ""
 	if sentence, ok := tooMany(w, cause); ok {
 		page.Error = sentence
-		return p.send(w, v, http.StatusTooManyRequests, page)
+		return v.Render(w, p.web, http.StatusTooManyRequests, page)
 	}
 	if !errors.Is(cause, identity.ErrCredentials) {
 		return busy(cause)
@@ -174,7 +101,7 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, v visit, form url.Values, cau
 	if p.identity.ConfirmsEmail() {
 		page.Error = failedOrToConfirm
 	}
-	return p.send(w, v, http.StatusUnprocessableEntity, page)
+	return v.Render(w, p.web, http.StatusUnprocessableEntity, page)
 }
 
 // tooMany is the sentence for who has to wait, and says when in the header.

@@ -5,17 +5,16 @@ import (
 	"net/http"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 // openRecover is open where links to reset a password are mailed.
-func (p *Pages) openRecover(r *http.Request) (visit, error) {
-	v, err := p.open(r)
+func (p *Pages) openRecover(r *http.Request) (PageRequest, error) {
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err == nil && !p.identity.RecoveryOpen() {
-		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.path("/login"), BackLabel: "Go to sign in"}
+		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
 	}
 	return v, err
 }
@@ -26,14 +25,14 @@ func (p *Pages) showRecover(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
+	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
 	}
 	return p.web.Page(w, http.StatusOK, p.recoverPage(v))
 }
 
-func (p *Pages) recoverPage(v visit) templates.Recover {
-	return templates.Recover{Flow: v.flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actRecover)), SignInURL: v.path("/login")}
+func (p *Pages) recoverPage(v PageRequest) templates.Recover {
+	return templates.Recover{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actRecover)), SignInURL: v.Path("/login")}
 }
 
 // recover asks for a link, if anybody has the address: the answer is one page
@@ -47,13 +46,10 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, email := r.Context(), form.Get("email")
-	err = p.limits.Take(ctx, limit.Recovery, identity.AccountOf(email), p.source(r))
+	email := form.Get("email")
+	err = p.signIn.RequestRecovery(r.Context(), p.sessions.Source(r), email, v.mailed())
 	if err == nil {
-		err = p.identity.RequestRecovery(ctx, email, v.way(), p.origin(r), web.RequestID(ctx))
-	}
-	if err == nil {
-		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), Reset: true, AgainURL: v.path("/recover"), SignInURL: v.path("/login"), OutboxURL: p.outbox})
+		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), Reset: true, AgainURL: v.Path("/recover"), SignInURL: v.Path("/login"), OutboxURL: p.outbox})
 	}
 	page, status := p.recoverPage(v), http.StatusUnprocessableEntity
 	page.Email = cut(email)
@@ -87,16 +83,16 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
 	return p.sendLinkPage(w, http.StatusOK, p.resetPage(v, u.User))
 }
 
-func (p *Pages) resetPage(v visit, u *storage.User) templates.Reset {
-	token := v.query.Get("token")
-	return templates.Reset{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actReset, token))), Email: u.Email,
-		Confirmed: v.query.Get("notice") == noticeVerified, SecondStep: len(u.Factors) > 0, Password: templates.NewPassword{MinLength: p.minLength}}
+func (p *Pages) resetPage(v PageRequest, u *storage.User) templates.Reset {
+	token := v.Query.Get("token")
+	return templates.Reset{Token: token, CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(tokenPurpose(actReset, token))), Email: u.Email,
+		Confirmed: v.Query.Get("notice") == noticeVerified, SecondStep: len(u.Factors) > 0, Password: templates.NewPassword{MinLength: p.minLength}}
 }
 
 // reset sets the password. The link alone signs nobody in, so that a second step
 // is not gone around.
 func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.open(r)
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
@@ -104,7 +100,7 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, token := r.Context(), v.query.Get("token")
+	ctx, token := r.Context(), v.Query.Get("token")
 	u, err := p.identity.OpenReset(ctx, token)
 	if err != nil {
 		return p.resetGone(err)
@@ -118,6 +114,6 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.resetGone(err)
 	}
-	flow, to := u.Way(v.browser)
+	flow, to := u.Way(v.Browser)
 	return web.SeeOther(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
 }

@@ -9,11 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/limit"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
-	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
@@ -22,12 +19,12 @@ const taken = "This address has an account already. Sign in, or choose another a
 
 // registerURL is where somebody without an account goes: who comes from an
 // invitation goes back to it, since it makes an account that joins at once.
-func (p *Pages) registerURL(v visit) string {
+func (p *Pages) registerURL(v PageRequest) string {
 	switch mode := p.identity.RegistrationMode(); {
-	case mode != identity.RegistrationClosed && v.journey == nil && toInvitation(v.to):
-		return v.to
+	case mode != identity.RegistrationClosed && v.Journey == nil && toInvitation(v.ReturnTo):
+		return v.ReturnTo
 	case mode == identity.RegistrationOpen:
-		return v.path("/register")
+		return v.Path("/register")
 	}
 	return ""
 }
@@ -35,8 +32,8 @@ func (p *Pages) registerURL(v visit) string {
 func toInvitation(to string) bool { return strings.HasPrefix(to, "/invite?") }
 
 // openRegister is open where anybody may register.
-func (p *Pages) openRegister(r *http.Request) (visit, error) {
-	v, err := p.open(r)
+func (p *Pages) openRegister(r *http.Request) (PageRequest, error) {
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return v, err
 	}
@@ -44,12 +41,12 @@ func (p *Pages) openRegister(r *http.Request) (visit, error) {
 }
 
 // registers is the refusal where nobody may, or nobody without an invitation.
-func (p *Pages) registers(v visit) error {
+func (p *Pages) registers(v PageRequest) error {
 	code := map[string]string{identity.RegistrationClosed: "registration_closed", identity.RegistrationInvite: "registration_invited"}[p.identity.RegistrationMode()]
 	if code == "" {
 		return nil
 	}
-	return &web.Error{Status: http.StatusForbidden, Code: code, BackURL: v.path("/login"), BackLabel: "Go to sign in"}
+	return &web.Error{Status: http.StatusForbidden, Code: code, BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
 }
 
 // showRegister is the form.
@@ -58,20 +55,20 @@ func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if v.journey != nil && !(Identify{}).Pending(v.journey) {
-		return web.SeeOther(w, r, v.next())
+	if v.Journey != nil && !signin.RequiredFor(v.Journey).SignIn {
+		return web.SeeOther(w, r, v.Next())
 	}
-	if v.browser, err = p.sessions.Ensure(w, r); err != nil {
+	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
 		return err
 	}
-	return p.send(w, v, http.StatusOK, p.registerPage(v))
+	return v.Render(w, p.web, http.StatusOK, p.registerPage(v))
 }
 
 // registerPage is the form as it is before anything was typed.
-func (p *Pages) registerPage(v visit) templates.Register {
-	page := templates.Register{Flow: v.flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.browser, v.purpose(actRegister)),
-		Password: templates.NewPassword{MinLength: p.minLength}, SignInURL: v.path("/login"), CancelURL: v.cancel()}
-	if j := v.journey; j != nil {
+func (p *Pages) registerPage(v PageRequest) templates.Register {
+	page := templates.Register{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actRegister)),
+		Password: templates.NewPassword{MinLength: p.minLength}, SignInURL: v.Path("/login"), CancelURL: v.CancelURL()}
+	if j := v.Journey; j != nil {
 		m := &j.Client.Metadata
 		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
 	}
@@ -87,55 +84,31 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form, err := p.form(r, v, actRegister)
-	if v.overtaken(err) {
-		return web.SeeOther(w, r, v.next())
+	if v.alreadySignedIn(err) {
+		return web.SeeOther(w, r, v.Next())
 	}
 	if err != nil {
 		return err
 	}
-	ctx := r.Context()
-	if err := p.limits.Take(ctx, limit.Registration, identity.AccountOf(form.Get("email")), p.source(r)); err != nil {
-		return p.refuseRegister(w, v, form, err)
-	}
-	request := identity.Registration{Email: form.Get("email"), Name: form.Get("name"), Password: form.Get("password"),
-		Browser: v.browser, Flow: v.flow, To: v.local(), From: p.origin(r), RequestID: web.RequestID(ctx)}
-	if p.identity.ConfirmsEmail() {
-		if err := p.identity.RequestRegistration(ctx, request); err != nil {
-			return p.refuseRegister(w, v, form, err)
-		}
-		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(request.Email), AgainURL: v.path("/register"), SignInURL: v.path("/login"), OutboxURL: p.outbox})
-	}
-	u, hash, err := p.identity.Register(ctx, request)
+	email := form.Get("email")
+	in, err := p.signIn.Register(r.Context(), p.sessions.Source(r), identity.Registration{Email: email, Name: form.Get("name"),
+		Password: form.Get("password"), Browser: v.Browser, Flow: v.Flow, To: v.local()})
 	if err != nil {
 		return p.refuseRegister(w, v, form, err)
 	}
-	if err := p.enterNew(w, r, u, hash); err != nil {
-		return err
+	if in == nil {
+		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), AgainURL: v.Path("/register"),
+			SignInURL: v.Path("/login"), OutboxURL: p.outbox})
 	}
-	return web.SeeOther(w, r, v.newcomer())
-}
-
-// enterNew signs somebody in who has just made their account. The browser is as
-// known to it as by the password that was chosen in it.
-func (p *Pages) enterNew(w http.ResponseWriter, r *http.Request, u *storage.User, passwordHash string) error {
-	err := p.enter(w, r, u, true, session.SignIn{User: u.ID, PasswordHash: passwordHash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}})
-	if err != nil {
-		return err
+	p.sessions.SetCookies(w, r, in.Token, in.Device)
+	if v.Journey == nil && v.ReturnTo == "/" {
+		return web.SeeOther(w, r, "/account")
 	}
-	p.limits.Devices.Remember(w, p.source(r).Device, u.EmailKey, device.ByPassword)
-	return nil
-}
-
-// newcomer is where somebody goes who has a new account.
-func (v visit) newcomer() string {
-	if v.journey == nil && v.to == "/" {
-		return "/account"
-	}
-	return v.next()
+	return web.SeeOther(w, r, v.Next())
 }
 
 // refuseRegister shows the form again, with what was typed but for the password.
-func (p *Pages) refuseRegister(w http.ResponseWriter, v visit, form url.Values, cause error) error {
+func (p *Pages) refuseRegister(w http.ResponseWriter, v PageRequest, form url.Values, cause error) error {
 	page := p.registerPage(v)
 	page.Name, page.Email = cut(form.Get("name")), cut(form.Get("email"))
 	status := http.StatusUnprocessableEntity
@@ -152,7 +125,7 @@ func (p *Pages) refuseRegister(w http.ResponseWriter, v visit, form url.Values, 
 	default:
 		return busy(cause)
 	}
-	return p.send(w, v, status, page)
+	return v.Render(w, p.web, status, page)
 }
 
 // sentences says what is wrong with a form, by the name of its field; "" for what

@@ -29,17 +29,17 @@ var notices = map[string]string{
 func tokenPurpose(act, token string) string { return act + ":" + secret.HashOf(token).String() }
 
 // needLink is open for the page behind a mailed link.
-func (p *Pages) needLink(w http.ResponseWriter, r *http.Request) (v visit, token string, err error) {
-	if v, err = p.open(r); err != nil {
+func (p *Pages) needLink(w http.ResponseWriter, r *http.Request) (v PageRequest, token string, err error) {
+	if v, err = ReadRequest(r, p.journeys, p.sessions); err != nil {
 		return v, "", err
 	}
-	v.browser, err = p.sessions.Ensure(w, r)
-	return v, v.query.Get("token"), err
+	v.Browser, err = p.sessions.Ensure(w, r)
+	return v, v.Query.Get("token"), err
 }
 
 // linkForm is form for the page behind a mailed link.
-func (p *Pages) linkForm(r *http.Request, v visit, act string) (url.Values, error) {
-	return p.form(r, v, tokenPurpose(act, v.query.Get("token")))
+func (p *Pages) linkForm(r *http.Request, v PageRequest, act string) (url.Values, error) {
+	return p.form(r, v, tokenPurpose(act, v.Query.Get("token")))
 }
 
 // sendLinkPage answers with a page behind a mailed link. Its form may lead on through the
@@ -70,26 +70,26 @@ func (p *Pages) showVerify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return verifyGone(err)
 	}
-	here, err := p.present(r)
+	here, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}
-	return p.sendLinkPage(w, http.StatusOK, p.verifyPage(v, token, about, presentUser(here)))
+	return p.sendLinkPage(w, http.StatusOK, p.verifyPage(v, token, about, currentUser(here)))
 }
 
 // verifyPage is the page behind the link. Where nobody could be mailed another link,
 // who has to choose a password does it here: an answer that is lost on the way to
 // the next page would lock them out.
-func (p *Pages) verifyPage(v visit, token string, about *identity.Verification, signedInAs uuid.UUID) templates.Verify {
-	return templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.browser, v.purpose(tokenPurpose(actVerify, token))),
+func (p *Pages) verifyPage(v PageRequest, token string, about *identity.Verification, signedInAs uuid.UUID) templates.Verify {
+	return templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(tokenPurpose(actVerify, token))),
 		Account: templates.Account{Name: about.Name, Email: about.Email}, Registration: about.Registration,
-		Choose: !p.identity.RecoveryOpen() && !about.Keeps(v.browser, signedInAs), Password: templates.NewPassword{MinLength: p.minLength}}
+		Choose: !p.identity.RecoveryOpen() && !about.Keeps(v.Browser, signedInAs), Password: templates.NewPassword{MinLength: p.minLength}}
 }
 
 // verify uses the link. It signs nobody in: whoever knows the password does that
 // next, and where nobody is known to, a new one is chosen first.
 func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.open(r)
+	v, err := ReadRequest(r, p.journeys, p.sessions)
 	if err != nil {
 		return err
 	}
@@ -97,12 +97,12 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	here, err := p.present(r)
+	here, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}
-	ctx, token := r.Context(), v.query.Get("token")
-	proven, err := p.identity.Verify(ctx, token, identity.VerifyBy{Browser: v.browser, SignedInAs: presentUser(here), NewPassword: form.Get("password"),
+	ctx, token := r.Context(), v.Query.Get("token")
+	proven, err := p.identity.Verify(ctx, token, identity.VerifyBy{Browser: v.Browser, SignedInAs: currentUser(here), NewPassword: form.Get("password"),
 		From: p.origin(r), RequestID: web.RequestID(ctx)})
 	faults, faulty := errors.AsType[identity.Faults](err)
 	switch {
@@ -111,7 +111,7 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return verifyGone(err)
 		}
-		page := p.verifyPage(v, token, about, presentUser(here))
+		page := p.verifyPage(v, token, about, currentUser(here))
 		page.Choose, page.Password.Error = true, sentences(faults)["password"]
 		return p.sendLinkPage(w, http.StatusUnprocessableEntity, page)
 	case errors.Is(err, identity.ErrRegistered):
@@ -120,7 +120,7 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		return verifyGone(err)
 	case proven.PasswordToken != "":
 		return web.SeeOther(w, r, "/recover/reset?token="+url.QueryEscape(proven.PasswordToken)+"&notice="+noticeVerified)
-	case presentUser(here) == proven.User.ID:
+	case currentUser(here) == proven.User.ID:
 		return Done(p.sessions, w, r, "/account", "confirmed")
 	}
 	return web.SeeOther(w, r, p.signInAt(r, proven.Flow, proven.To, noticeVerified, proven.User.Email))

@@ -11,9 +11,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -109,9 +107,11 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, form, err)
 	}
-	if err := p.signIn(w, r, u, hash); err != nil {
+	in, err := p.SignIn.NewSession(r.Context(), p.Sessions.Source(r), u, hash)
+	if err != nil {
 		return err
 	}
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
 	return web.SeeOther(w, r, "/setup/passkey")
 }
 
@@ -135,20 +135,6 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, form url.Values, 
 		return cause
 	}
 	return p.Web.Page(w, http.StatusUnprocessableEntity, page)
-}
-
-// signIn signs the new administrator in, and makes the browser known to the account.
-func (p *Pages) signIn(w http.ResponseWriter, r *http.Request, u *storage.User, passwordHash string) error {
-	err := p.Sessions.SignIn(w, r, session.SignIn{User: u.ID, PasswordHash: passwordHash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}})
-	if err != nil {
-		return err
-	}
-	if err := p.Identity.Welcome(r.Context(), u); err != nil {
-		// The person is in. What is left undone is done at the next sign-in.
-		web.Annotate(r.Context(), "welcome", err.Error())
-	}
-	p.Limits.Devices.Remember(w, p.Limits.Devices.Read(r), u.EmailKey, device.ByPassword)
-	return nil
 }
 
 // said is what is wrong with a field, as a person reads it below.

@@ -34,8 +34,8 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/clienttest"
-	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -47,7 +47,7 @@ type Config struct {
 	Store    *storage.Store
 	Registry *storage.Registry
 	Sessions *session.Manager
-	Limits   *limit.Guard
+	SignIn   *signin.Service
 	Identity *identity.Identity
 	Factors  *factor.Factors
 	Tester   *clienttest.Tester
@@ -71,12 +71,11 @@ type Pages struct {
 
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Limits == nil || c.Identity == nil || c.Factors == nil ||
-		c.Tester == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil ||
+		c.Factors == nil || c.Tester == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
 		return nil, errors.New("setup: something of the configuration is missing")
 	}
-	door := login.Door{Store: c.Store, Registry: c.Registry, Sessions: c.Sessions, Identity: c.Identity, Now: c.Now}
-	return &Pages{Config: c, door: door}, nil
+	return &Pages{Config: c, door: login.Door{Sessions: c.Sessions, SignIn: c.SignIn}}, nil
 }
 
 // Mount adds the pages to the route table.

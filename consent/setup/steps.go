@@ -3,7 +3,6 @@ package setup
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -11,8 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -92,25 +90,19 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Who())
-	if err == nil {
-		return web.JSON(w, http.StatusOK, options)
-	}
-	if why := passkeyWords(err); why != "" {
-		return web.JSON(w, http.StatusUnprocessableEntity, map[string]string{"error": why})
-	}
-	return err
+	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Subject)
+	return login.SendChallenge(w, options, err)
 }
 
-// addPasskey stores what the authenticator answered, steps the session up, for the
-// person has just shown it, and gives out the recovery codes that come with it.
+// addPasskey stores what the authenticator answered, and gives out the recovery codes that come with it.
 func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
 	form, err := p.form(r)
 	if err != nil {
 		return err
 	}
-	added, err := p.Factors.ConfirmWebAuthn(r.Context(), v.Who(), form.Get("name"), json.RawMessage(form.Get("credential")))
-	if why := passkeyWords(err); why != "" {
+	in, err := p.SignIn.Enrol(r.Context(), v.Source, signin.Enrolment{Session: v.Current, Kind: storage.FactorWebAuthn,
+		Name: form.Get("name"), Answer: form.Get("credential")})
+	if why := factor.EnrolmentText(err); why != "" {
 		page := p.passkeyPage(r, v)
 		page.Error = why
 		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
@@ -118,38 +110,13 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	acr, amr := added.Over(v.Session.ACR, v.Session.AMR)
-	err = p.Sessions.SignIn(w, r, session.SignIn{User: v.User.ID, StepUp: true, ACR: acr, AMR: amr})
-	switch {
-	case err == nil:
-		p.Limits.Devices.Remember(w, p.Limits.Devices.Read(r), v.User.EmailKey, device.ByFactor)
-	case len(added.RecoveryCodes) > 0: // what was added is added, and the codes can be shown this once only
-		web.Annotate(r.Context(), "session", err.Error())
-	case !errors.Is(err, storage.ErrConflict): // conflict: the session ended meanwhile
-		return err
-	}
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
 	const next = "/setup/brand"
-	if len(added.RecoveryCodes) == 0 {
+	if len(in.RecoveryCodes) == 0 {
 		return web.SeeOther(w, r, next)
 	}
-	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: added.RecoveryCodes, NextURL: next, Added: "Your passkey"})
-}
-
-// passkeyWords say why a passkey was not added; "" for faults of ours.
-func passkeyWords(err error) string {
-	switch {
-	case errors.Is(err, factor.ErrUnavailable), errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnproven):
-		return "This cannot be used here. Skip it for now."
-	case errors.Is(err, factor.ErrTooMany):
-		return "You have as many as anybody may have."
-	case errors.Is(err, storage.ErrExists):
-		return "This passkey or security key is set up already."
-	case errors.Is(err, factor.ErrChallenge):
-		return "That took too long, or the page was opened twice. Nothing was added. Try again."
-	case errors.Is(err, factor.ErrWrong):
-		return "What the passkey answered is not right. Nothing was added. Try again, or skip it for now."
-	}
-	return ""
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: in.RecoveryCodes, NextURL: next,
+		Added: "Your passkey"})
 }
 
 func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *person) error {

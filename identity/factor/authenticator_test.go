@@ -182,7 +182,7 @@ func (k *testKey) get(t testing.TB, options json.RawMessage, change ...func(*cer
 }
 
 // enrolKey gives a person an authenticator.
-func (in *installation) enrolKey(t testing.TB, w Who, k *testKey) *Enrolment {
+func (in *installation) enrolKey(t testing.TB, w Subject, k *testKey) *Enrolment {
 	t.Helper()
 	options, err := in.BeginWebAuthn(t.Context(), w)
 	if err != nil {
@@ -195,7 +195,7 @@ func (in *installation) enrolKey(t testing.TB, w Who, k *testKey) *Enrolment {
 	return e
 }
 
-func (in *installation) challenge(t testing.TB, w Who) json.RawMessage {
+func (in *installation) challenge(t testing.TB, w Subject) json.RawMessage {
 	t.Helper()
 	options, err := in.ChallengeWebAuthn(t.Context(), w)
 	if err != nil {
@@ -204,9 +204,9 @@ func (in *installation) challenge(t testing.TB, w Who) json.RawMessage {
 	return options
 }
 
-func (in *installation) passkeyChallenge(t testing.TB, w Who) json.RawMessage {
+func (in *installation) passkeyChallenge(t testing.TB, w Subject) json.RawMessage {
 	t.Helper()
-	options, err := in.ChallengePasskey(t.Context(), w.Bind)
+	options, err := in.ChallengePasskey(t.Context(), w.SessionHash)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,25 @@ var (
 	ErrUnavailable = errors.New("WebAuthn is not available")
 )
 
+// EnrolmentText says to the user why a factor was not set up; "" for faults of this server.
+func EnrolmentText(err error) string {
+	switch {
+	case errors.Is(err, ErrUnproven):
+		return "Confirm your email address first."
+	case errors.Is(err, ErrTooMany):
+		return "You have as many of this kind as anybody may have. Remove one on your account page first."
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrNotAllowed):
+		return "This cannot be used here. Choose another way."
+	case errors.Is(err, storage.ErrExists):
+		return "This passkey or security key is set up already."
+	case errors.Is(err, ErrChallenge):
+		return "That took too long, or the page was opened twice. Nothing was added. Try again."
+	case errors.Is(err, ErrWrong):
+		return "What the passkey or security key answered is not right. Nothing was added. Try again."
+	}
+	return ""
+}
+
 // Config is what a Factors is made of.
 type Config struct {
 	Store  *storage.Store
@@ -68,9 +87,9 @@ type Factors struct {
 // that wait too.
 type kind interface {
 	// confirm checks what ends an enrolment and returns the factor as it will be.
-	confirm(w *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error)
+	confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error)
 	// verify checks what a person shows, and returns the factor and what a sign-in is to spend.
-	verify(ctx context.Context, w *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error)
+	verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error)
 	// proves is what showing f proves.
 	proves(f *storage.Factor) Proof
 }
@@ -107,7 +126,7 @@ func New(c Config) (*Factors, error) {
 }
 
 // kind returns the kind of that name, and ErrNotAllowed or ErrUnavailable if it is not to be had.
-func (f *Factors) kind(w *Who, name string) (kind, error) {
+func (f *Factors) kind(w *Subject, name string) (kind, error) {
 	if w.Allowed != nil && !slices.Contains(w.Allowed, name) {
 		return nil, ErrNotAllowed
 	}
@@ -123,13 +142,13 @@ func (f *Factors) kind(w *Who, name string) (kind, error) {
 // Origin is where an act came from, for the notice about it.
 type Origin = mail.Origin
 
-// Who is the person in front of a browser that a factor is enrolled or shown in.
-type Who struct {
+// Subject is the user in front of a browser that a factor is enrolled or shown in.
+type Subject struct {
 	User *storage.User
 	// Session is theirs in this browser: it outlives a change of factors, others do not.
 	Session uuid.UUID
-	// Bind is the hash of the token of that session: a challenge counts for it alone.
-	Bind secret.Hash
+	// SessionHash is the hash of the token of that session: a challenge counts for it alone.
+	SessionHash secret.Hash
 	// From is told in notices.
 	From      Origin
 	RequestID string
@@ -139,7 +158,7 @@ type Who struct {
 }
 
 // event is something that this person did to their own factors.
-func (w *Who) event(what string, facts map[string]any) *storage.Event {
+func (w *Subject) event(what string, facts map[string]any) *storage.Event {
 	return &storage.Event{Type: what, Actor: w.User.ID, User: w.User.ID, RequestID: w.RequestID, Facts: facts}
 }
 
@@ -196,7 +215,7 @@ func (f *Factors) WebAuthn() bool { return f.keys != nil }
 // BeginTOTP makes a seed that waits half an hour for ConfirmTOTP in the same session,
 // in the place of any other that does; where one waits in this session already, under
 // that name or if none is given, it is shown again. ErrUnproven, ErrTooMany, ErrNotAllowed.
-func (f *Factors) BeginTOTP(ctx context.Context, w Who, name string) (*TOTPEnrolment, error) {
+func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPEnrolment, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorTOTP)
 	if err != nil {
 		return nil, err
@@ -221,13 +240,13 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Who, name string) (*TOTPEnrol
 // code. A name that is not empty replaces the first. That the sign-in was fresh when
 // it began is enough: whoever took their time has the key already. ErrWrong,
 // ErrChallenge if none waits (any more), and those of BeginTOTP.
-func (f *Factors) ConfirmTOTP(ctx context.Context, w Who, code, name string) (*Enrolment, error) {
+func (f *Factors) ConfirmTOTP(ctx context.Context, w Subject, code, name string) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorTOTP, name, []byte(code))
 }
 
 // BeginWebAuthn returns the argument of navigator.credentials.create, as JSON:
 // {"publicKey": …}. ErrUnproven, ErrTooMany, ErrNotAllowed, ErrUnavailable.
-func (f *Factors) BeginWebAuthn(ctx context.Context, w Who) (json.RawMessage, error) {
+func (f *Factors) BeginWebAuthn(ctx context.Context, w Subject) (json.RawMessage, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorWebAuthn)
 	if err != nil {
 		return nil, err
@@ -238,12 +257,12 @@ func (f *Factors) BeginWebAuthn(ctx context.Context, w Who) (json.RawMessage, er
 // ConfirmWebAuthn stores the authenticator that answered, the JSON of the
 // credential. An empty name becomes one that says what it is. ErrWrong,
 // ErrChallenge, storage.ErrExists if it is somebody's already, and those of BeginWebAuthn.
-func (f *Factors) ConfirmWebAuthn(ctx context.Context, w Who, name string, response json.RawMessage) (*Enrolment, error) {
+func (f *Factors) ConfirmWebAuthn(ctx context.Context, w Subject, name string, response json.RawMessage) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorWebAuthn, name, response)
 }
 
 // enrolling admits an enrolment and returns the factors that the person has.
-func (f *Factors) enrolling(ctx context.Context, w *Who, name string) (kind, []storage.Factor, error) {
+func (f *Factors) enrolling(ctx context.Context, w *Subject, name string) (kind, []storage.Factor, error) {
 	k, err := f.kind(w, name)
 	if err != nil {
 		return nil, nil, err
@@ -258,7 +277,7 @@ func (f *Factors) enrolling(ctx context.Context, w *Who, name string) (kind, []s
 	return k, all, err
 }
 
-func (f *Factors) confirm(ctx context.Context, w *Who, name, called string, answer []byte) (*Enrolment, error) {
+func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, answer []byte) (*Enrolment, error) {
 	k, all, err := f.enrolling(ctx, w, name)
 	if err != nil {
 		return nil, err
@@ -292,13 +311,13 @@ func (f *Factors) confirm(ctx context.Context, w *Who, name, called string, answ
 }
 
 // VerifyTOTP checks the code of any of the person's authenticator apps. ErrWrong, ErrNotAllowed.
-func (f *Factors) VerifyTOTP(ctx context.Context, w Who, code string) (*Verified, error) {
+func (f *Factors) VerifyTOTP(ctx context.Context, w Subject, code string) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorTOTP, []byte(code))
 }
 
 // ChallengeWebAuthn returns the argument of navigator.credentials.get for the
 // person's authenticators. storage.ErrNotFound if they have none.
-func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Who) (json.RawMessage, error) {
+func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Subject) (json.RawMessage, error) {
 	if _, err := f.kind(&w, storage.FactorWebAuthn); err != nil {
 		return nil, err
 	}
@@ -310,11 +329,11 @@ func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Who) (json.RawMessage
 }
 
 // VerifyWebAuthn checks the answer to it. ErrWrong, ErrChallenge, ErrNotAllowed, ErrUnavailable.
-func (f *Factors) VerifyWebAuthn(ctx context.Context, w Who, response json.RawMessage) (*Verified, error) {
+func (f *Factors) VerifyWebAuthn(ctx context.Context, w Subject, response json.RawMessage) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorWebAuthn, response)
 }
 
-func (f *Factors) verify(ctx context.Context, w *Who, name string, answer []byte) (*Verified, error) {
+func (f *Factors) verify(ctx context.Context, w *Subject, name string, answer []byte) (*Verified, error) {
 	k, err := f.kind(w, name)
 	if err != nil {
 		return nil, err
@@ -355,7 +374,7 @@ func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response 
 
 // VerifyRecoveryCode checks a recovery code, however it is written. If it is the
 // last one, spending it makes new ones: see NewCodes. ErrWrong, ErrNotAllowed.
-func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Who, code string) (*Verified, error) {
+func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string) (*Verified, error) {
 	if w.Allowed != nil && !slices.Contains(w.Allowed, identity.FactorRecovery) {
 		return nil, ErrNotAllowed
 	}

@@ -128,7 +128,7 @@ func postgresURL(t *testing.T) string {
 }
 
 // person is somebody with a proven address, in front of a browser of their own.
-func (in *installation) person(t testing.TB, email string, change ...func(*storage.User)) Who {
+func (in *installation) person(t testing.TB, email string, change ...func(*storage.User)) Subject {
 	t.Helper()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: email, EmailKey: email, EmailVerifiedAt: in.now, CreatedAt: in.now, UpdatedAt: in.now}
 	for _, c := range change {
@@ -137,7 +137,7 @@ func (in *installation) person(t testing.TB, email string, change ...func(*stora
 	if err := in.store.CreateUsers(t.Context(), &storage.NewUser{User: u}); err != nil {
 		t.Fatal(err)
 	}
-	return Who{User: &u, Bind: secret.HashOf("the browser of " + email), From: Origin{At: in.now, Device: "Firefox on Linux"}, RequestID: "req"}
+	return Subject{User: &u, SessionHash: secret.HashOf("the browser of " + email), From: Origin{At: in.now, Device: "Firefox on Linux"}, RequestID: "req"}
 }
 
 func unproven(u *storage.User) { u.EmailVerifiedAt = time.Time{} }

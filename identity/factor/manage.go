@@ -31,7 +31,7 @@ func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
 
 // Rename gives a factor another name. identity.Faults if it is empty,
 // storage.ErrNotFound if the factor is not theirs.
-func (f *Factors) Rename(ctx context.Context, w Who, factorID uuid.UUID, name string) error {
+func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, name string) error {
 	if name = clean(name); name == "" {
 		return identity.Faults{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
 	}
@@ -42,7 +42,7 @@ func (f *Factors) Rename(ctx context.Context, w Who, factorID uuid.UUID, name st
 // ends the person's other sessions. ErrRequired if a policy that applies to them, its
 // grace period over or not, asks for one such and they have no other;
 // storage.ErrNotFound if one is not theirs, or none is named.
-func (f *Factors) Remove(ctx context.Context, w Who, factorIDs ...uuid.UUID) error {
+func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID) error {
 	all, err := f.store.Factors(ctx, w.User.ID)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (f *Factors) required(ctx context.Context, userID uuid.UUID, kinds []string
 // RegenerateRecoveryCodes returns new codes; the old ones count no more, and the
 // person's other sessions end.
 // storage.ErrConflict if the person has no second factor, or the session has ended.
-func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Who) ([]string, error) {
+func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]string, error) {
 	codes, hashes := f.recovery.make(w.User.ID)
 	notice, err := f.notices.added(&w, "new recovery codes")
 	if err != nil {

@@ -155,7 +155,7 @@ func TestResettingIsForAdministrators(t *testing.T) {
 		alice, bob := in.person(t, "alice@acme-corp.com"), in.person(t, "bob@acme-corp.com")
 		admin := in.person(t, "admin@acme-corp.com", func(u *storage.User) { u.PlatformRoles = []string{storage.RolePlatformAdmin} })
 		super := in.person(t, "super@acme-corp.com", func(u *storage.User) { u.PlatformRoles = []string{storage.RoleSuperadmin} })
-		for _, by := range []Who{alice, bob, admin} {
+		for _, by := range []Subject{alice, bob, admin} {
 			err := in.Reset(t.Context(), identity.Actor{UserID: by.User.ID}, alice.User.ID, Origin{})
 			wantError(t, "by "+by.User.Email, err, identity.ErrForbidden)
 		}

@@ -20,7 +20,7 @@ func (n notices) to(u *storage.User) mail.Address {
 	return mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}
 }
 
-func (n notices) added(w *Who, what string) ([]*storage.Message, error) {
+func (n notices) added(w *Subject, what string) ([]*storage.Message, error) {
 	m, err := n.writer.Message(n.to(w.User), mail.FactorAdded{Name: w.User.Profile.Name, Factor: what, AccountLink: n.account, From: w.From}, "")
 	return []*storage.Message{m}, err
 }
@@ -30,7 +30,7 @@ func (n notices) removed(u *storage.User, from Origin, what string) ([]*storage.
 	return []*storage.Message{m}, err
 }
 
-func (n notices) codeUsed(w *Who, left int) ([]*storage.Message, error) {
+func (n notices) codeUsed(w *Subject, left int) ([]*storage.Message, error) {
 	m, err := n.writer.Message(n.to(w.User), mail.RecoveryCodeUsed{Name: w.User.Profile.Name, Left: left, AccountLink: n.account, From: w.From}, "")
 	return []*storage.Message{m}, err
 }

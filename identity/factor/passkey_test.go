@@ -36,7 +36,7 @@ func TestAPasskeySaysWhoItIs(t *testing.T) {
 				t.Errorf("enrolled %+v, want a passkey", e.Factor)
 			}
 			// The browser is one that nobody is signed in in.
-			v, err := in.VerifyPasskey(t.Context(), bob.Bind, key.get(t, in.passkeyChallenge(t, bob)))
+			v, err := in.VerifyPasskey(t.Context(), bob.SessionHash, key.get(t, in.passkeyChallenge(t, bob)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestAPasskeyThatIsNotEnoughIsRefused(t *testing.T) {
 	nobodys := newTestKey(virtual.KeyTypeEC2)
 	nobodys.handle = alice.User.Sub[:]
 	try := func(k *testKey, change ...func(*ceremony)) error {
-		_, err := in.VerifyPasskey(t.Context(), alice.Bind, k.get(t, in.passkeyChallenge(t, alice), change...))
+		_, err := in.VerifyPasskey(t.Context(), alice.SessionHash, k.get(t, in.passkeyChallenge(t, alice), change...))
 		return err
 	}
 	wantError(t, "as it should be", try(key), nil)
@@ -70,9 +70,9 @@ func TestAPasskeyThatIsNotEnoughIsRefused(t *testing.T) {
 	wantError(t, "with another person's handle", try(key, func(c *ceremony) { c.handle = bob.User.Sub[:] }), ErrWrong)
 	wantError(t, "with another person's credential", try(key, func(c *ceremony) { c.rawID, c.handle = bobs.id, bob.User.Sub[:] }), ErrWrong)
 	wantError(t, "with nobody's credential", try(nobodys), ErrWrong)
-	_, err := in.VerifyPasskey(t.Context(), bob.Bind, key.get(t, in.passkeyChallenge(t, alice)))
+	_, err := in.VerifyPasskey(t.Context(), bob.SessionHash, key.get(t, in.passkeyChallenge(t, alice)))
 	wantError(t, "in another browser", err, ErrChallenge)
-	_, err = in.VerifyPasskey(t.Context(), alice.Bind, key.get(t, in.challenge(t, alice)))
+	_, err = in.VerifyPasskey(t.Context(), alice.SessionHash, key.get(t, in.challenge(t, alice)))
 	wantError(t, "for another purpose", err, ErrChallenge)
 	if _, err := in.store.DisableUser(t.Context(), alice.User.ID, &storage.Event{Type: "user.disabled"}); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strings"
@@ -49,6 +50,11 @@ type TOTPEnrolment struct {
 	QR     []byte // the URI as a PNG
 }
 
+// ImageURL is the QR code as the address of an image.
+func (e *TOTPEnrolment) ImageURL() string {
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(e.QR)
+}
+
 // place binds a sealed seed to its row and its person: moved to another of either
 // it does not open.
 func place(factorID, userID uuid.UUID) []byte {
@@ -56,7 +62,7 @@ func place(factorID, userID uuid.UUID) []byte {
 }
 
 // begin makes a seed. Nothing of it comes from outside (RFC 6238 section 5.1).
-func (a *apps) begin(w *Who, name string) (*storage.Factor, *TOTPEnrolment, error) {
+func (a *apps) begin(w *Subject, name string) (*storage.Factor, *TOTPEnrolment, error) {
 	if name == "" {
 		name = defaultName
 	}
@@ -115,7 +121,7 @@ func hasColon(s string) bool {
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // waiting is the app of all that waits for its first code from this session.
-func (a *apps) waiting(w *Who, all []storage.Factor) *storage.Factor {
+func (a *apps) waiting(w *Subject, all []storage.Factor) *storage.Factor {
 	for n := range all {
 		f := &all[n]
 		if f.Kind == storage.FactorTOTP && f.ConfirmedAt.IsZero() && f.Session == w.Session && a.now().Sub(f.CreatedAt) <= totpWaits {
@@ -128,7 +134,7 @@ func (a *apps) waiting(w *Who, all []storage.Factor) *storage.Factor {
 // again is the offer of the app that waits in this session already, unless it is to
 // have another name: loading the page again, or in a second tab, must not throw a
 // key away that somebody has just scanned. nil if none waits.
-func (a *apps) again(w *Who, all []storage.Factor, name string) (*TOTPEnrolment, error) {
+func (a *apps) again(w *Subject, all []storage.Factor, name string) (*TOTPEnrolment, error) {
 	row := a.waiting(w, all)
 	if row == nil || w.Session == uuid.Nil || name != "" && name != row.Name {
 		return nil, nil
@@ -148,7 +154,7 @@ func (a *apps) open(row *storage.Factor) ([]byte, error) {
 	return seed, nil
 }
 
-func (a *apps) confirm(w *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
+func (a *apps) confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
 	row := a.waiting(w, all)
 	if row == nil {
 		return nil, ErrChallenge
@@ -168,7 +174,7 @@ func (a *apps) confirm(w *Who, all []storage.Factor, name string, answer []byte)
 	return &storage.NewFactor{Factor: *row}, nil
 }
 
-func (a *apps) verify(_ context.Context, _ *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
 	refused := ErrWrong
 	for _, row := range confirmed(all, storage.FactorTOTP) {
 		step, ok, err := a.match(&row, string(answer))

@@ -27,7 +27,7 @@ func (in *installation) code(t testing.TB, seed string, steps int) string {
 }
 
 // enrolApp gives a person an app and returns its seed. The code that it took is of the step before now.
-func (in *installation) enrolApp(t testing.TB, w Who) (seed string, e *Enrolment) {
+func (in *installation) enrolApp(t testing.TB, w Subject) (seed string, e *Enrolment) {
 	t.Helper()
 	offer, err := in.BeginTOTP(t.Context(), w, "Phone")
 	if err != nil {
@@ -245,7 +245,7 @@ func TestASeedIsBoundToItsRow(t *testing.T) {
 	eves, e := in.enrolApp(t, eve)
 	_, moved := in.enrolApp(t, alice)
 	other, _ := in.enrolApp(t, alice)
-	row := func(w Who, n int) *storage.Factor {
+	row := func(w Subject, n int) *storage.Factor {
 		all, err := in.store.Factors(t.Context(), w.User.ID)
 		if err != nil {
 			t.Fatal(err)

@@ -110,12 +110,12 @@ func newHolder(u *storage.User, mine []storage.Factor) (*holder, error) {
 }
 
 // beginCreate asks for a new authenticator, and for none that is enrolled already.
-func (a *authenticators) beginCreate(w *Who, all []storage.Factor) (json.RawMessage, error) {
+func (a *authenticators) beginCreate(w *Subject, all []storage.Factor) (json.RawMessage, error) {
 	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
 	if err != nil {
 		return nil, err
 	}
-	challenge, err := a.challenges.give(forEnrolment, w.Bind, w.User.ID)
+	challenge, err := a.challenges.give(forEnrolment, w.SessionHash, w.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (a *authenticators) beginCreate(w *Who, all []storage.Factor) (json.RawMess
 }
 
 // beginGet asks for one of the person's authenticators.
-func (a *authenticators) beginGet(w *Who, all []storage.Factor) (json.RawMessage, error) {
+func (a *authenticators) beginGet(w *Subject, all []storage.Factor) (json.RawMessage, error) {
 	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (a *authenticators) beginGet(w *Who, all []storage.Factor) (json.RawMessage
 	if len(h.credentials) == 0 {
 		return nil, storage.ErrNotFound
 	}
-	challenge, err := a.challenges.give(forSecondStep, w.Bind, w.User.ID)
+	challenge, err := a.challenges.give(forSecondStep, w.SessionHash, w.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (a *authenticators) beginPasskey(bind secret.Hash) (json.RawMessage, error)
 	return json.Marshal(options)
 }
 
-func (a *authenticators) confirm(w *Who, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
+func (a *authenticators) confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
 	if len(answer) > maxAnswer {
 		return nil, ErrWrong
 	}
@@ -174,7 +174,7 @@ func (a *authenticators) confirm(w *Who, all []storage.Factor, name string, answ
 		return nil, wrong(err)
 	}
 	data := &parsed.Response.CollectedClientData
-	challenge, err := a.challenges.take(data.Challenge, forEnrolment, w.Bind, w.User.ID)
+	challenge, err := a.challenges.take(data.Challenge, forEnrolment, w.SessionHash, w.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -227,12 +227,12 @@ func discoverable(c *webauthn.Credential) bool {
 	return c.Flags.BackupEligible
 }
 
-func (a *authenticators) verify(ctx context.Context, w *Who, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
 	parsed, err := a.parse(answer)
 	if err != nil {
 		return nil, nil, err
 	}
-	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forSecondStep, w.Bind, w.User.ID)
+	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forSecondStep, w.SessionHash, w.User.ID)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -163,7 +163,7 @@ func TestAnAnswerToAnythingElseIsRefused(t *testing.T) {
 	_, err := in.VerifyWebAuthn(t.Context(), alice, key.get(t, late))
 	wantError(t, "after five minutes", err, ErrChallenge)
 	moved := alice
-	moved.Bind = secret.HashOf("the next session")
+	moved.SessionHash = secret.HashOf("the next session")
 	_, err = in.VerifyWebAuthn(t.Context(), moved, key.get(t, in.challenge(t, alice)))
 	wantError(t, "in another session", err, ErrChallenge)
 }
@@ -174,7 +174,7 @@ func TestAnEnrolmentOfAnythingElseIsRefused(t *testing.T) {
 	alice, bob := in.person(t, "alice@acme-corp.com"), in.person(t, "bob@acme-corp.com")
 	taken := newTestKey(virtual.KeyTypeEC2)
 	in.enrolKey(t, bob, taken)
-	begin := func(w Who) json.RawMessage {
+	begin := func(w Subject) json.RawMessage {
 		t.Helper()
 		options, err := in.BeginWebAuthn(t.Context(), w)
 		if err != nil {
@@ -378,7 +378,7 @@ func TestAChallengeIsAnsweredOnceOnTwoNodes(t *testing.T) {
 			}(),
 			"passkey": func() func(f *Factors) (*Verified, error) {
 				answer := key.get(t, in.passkeyChallenge(t, alice))
-				return func(f *Factors) (*Verified, error) { return f.VerifyPasskey(t.Context(), alice.Bind, answer) }
+				return func(f *Factors) (*Verified, error) { return f.VerifyPasskey(t.Context(), alice.SessionHash, answer) }
 			}(),
 		} {
 			t.Run(what, func(t *testing.T) {
@@ -420,7 +420,7 @@ func TestAnIssuerThatIsAnAddressHasNoWebAuthn(t *testing.T) {
 		if want {
 			continue
 		}
-		_, err = f.ChallengePasskey(t.Context(), alice.Bind)
+		_, err = f.ChallengePasskey(t.Context(), alice.SessionHash)
 		wantError(t, issuer, err, ErrUnavailable)
 		_, err = f.BeginWebAuthn(t.Context(), alice)
 		wantError(t, issuer, err, ErrUnavailable)

@@ -22,10 +22,14 @@ type door interface {
 	// signedIn reports whether the session lives and lacks no second factor.
 	signedIn(t *testing.T) bool
 	changePassword(t *testing.T, from, to string) int
+	// browser keeps the cookies.
+	browser() *harness.Browser
 }
 
 // pages is the door of people.
 type pages struct{ *harness.Browser }
+
+func (d pages) browser() *harness.Browser { return d.Browser }
 
 func (d pages) login(t *testing.T, who harness.Person) int {
 	return d.Submit(t, d.Get(t, "/login?to=/account").Form(t, "login"), "email", who.Email, "password", who.Password).Status
@@ -59,6 +63,8 @@ type program struct {
 	token, csrf  string
 	lastResponse string
 }
+
+func (d *program) browser() *harness.Browser { return d.Browser }
 
 func (d *program) call(t *testing.T, method, path, body string) int {
 	t.Helper()
@@ -151,11 +157,15 @@ func testWrongCodesAt(t *testing.T, s *harness.Server, d door, who harness.Perso
 		return phone.Code(t)
 	}
 	d.login(t, who)
+	before := cookieOf(s, d.browser())
 	for range 5 {
 		d.code(t, "000000", recovery)
 	}
 	if d.code(t, right(), recovery) || d.signedIn(t) {
 		t.Error("five wrong codes leave a session that needs its second factor")
+	}
+	if cookieOf(s, d.browser()) != before {
+		t.Error("five wrong codes take the browser's token away, and with it a flow that waits")
 	}
 	s.Clock.Advance(time.Minute)
 	d.login(t, who)

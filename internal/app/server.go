@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/api"
 	"github.com/sallyport-id/sallyport/consent"
 	"github.com/sallyport-id/sallyport/consent/account"
@@ -24,6 +26,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/provider"
@@ -147,18 +150,23 @@ func (s *Server) lay() error {
 func (s *Server) openDoors(rt *web.Router) error {
 	a, cfg := s.app, s.app.Config
 	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
-		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: s.guard, Counts: s.metrics,
+		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: budgets{s.guard}, Counts: s.metrics,
 		OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
 	if err != nil {
 		return err
 	}
-	signIn, err := login.New(login.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity, Factors: a.Factors, Journeys: p,
+	sequence, err := signin.New(signin.Config{Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+		Factors: a.Factors, Annotate: web.Annotate, Now: a.now})
+	if err != nil {
+		return err
+	}
+	signIn, err := login.New(login.Config{Web: s.web, Store: a.Store, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity, Factors: a.Factors, Journeys: p,
 		Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Outbox: cfg.outboxPage()})
 	if err != nil {
 		return err
 	}
-	prove, err := factorpages.New(factorpages.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
-		Factors: a.Factors, Journeys: p, Now: a.now})
+	prove, err := factorpages.New(factorpages.Config{Web: s.web, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
+		Factors: a.Factors, Journeys: p})
 	if err != nil {
 		return err
 	}
@@ -166,12 +174,12 @@ func (s *Server) openDoors(rt *web.Router) error {
 	if err != nil {
 		return err
 	}
-	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
-		Factors: a.Factors, Keys: a.keyring, Now: a.now})
+	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
+		Factors: a.Factors, Keys: a.keyring})
 	if err != nil {
 		return err
 	}
-	own, err := account.New(account.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+	own, err := account.New(account.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
 		Factors: a.Factors, PasswordMinLength: cfg.PasswordMinLength, Now: a.now})
 	if err != nil {
 		return err
@@ -181,7 +189,7 @@ func (s *Server) openDoors(rt *web.Router) error {
 	if err != nil {
 		return err
 	}
-	first, err := setup.New(setup.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
+	first, err := setup.New(setup.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
 		Factors: a.Factors, Tester: tester, Issuer: cfg.Issuer, Fixed: a.brand.fixed, Rebrand: s.rebrand,
 		PasswordMinLength: cfg.PasswordMinLength, Production: cfg.Env == Production, Now: a.now})
 	if err != nil {
@@ -276,6 +284,13 @@ func tooMany(err error) error {
 		return &web.Error{Status: http.StatusTooManyRequests, RetryAfter: b.RetryAfter, Err: err}
 	}
 	return err
+}
+
+// budgets reads the device cookie for internal/limit, which takes values.
+type budgets struct{ *limit.Guard }
+
+func (b budgets) Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget {
+	return b.Guard.Flows(person, limit.Source{Address: address, Device: b.Devices.Read(r)})
 }
 
 // unavailable tells which faults pass by themselves: 503 rather than 500.

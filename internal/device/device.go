@@ -119,9 +119,10 @@ func (d *Devices) Without(in Device, account string) Device {
 	return in
 }
 
-// Remember sends the cookie with the account first; the one that was used longest
-// ago is dropped. The proof of a factor is not lost to a password.
-func (d *Devices) Remember(w http.ResponseWriter, in Device, account string, p Proof) {
+// Mark returns the cookie of a browser that has just signed in to the account, which then
+// comes first; the account that was used longest ago is dropped. The proof of a factor is
+// not lost to a password.
+func (d *Devices) Mark(in Device, account string, p Proof) (cookie string) {
 	if in.Token == "" {
 		in = Device{Token: secret.NewToken("")}
 	}
@@ -135,6 +136,11 @@ func (d *Devices) Remember(w http.ResponseWriter, in Device, account string, p P
 		parts = append(parts, base64.RawURLEncoding.EncodeToString(slices.Concat(at, mac[:])))
 	}
 	parts = append(parts, d.Without(d.Without(in, account), anyAccount).earned...)
-	http.SetCookie(w, &http.Cookie{Name: d.name, Value: strings.Join(parts[:min(len(parts), 2+maxAccounts)], "."), Path: "/",
+	return strings.Join(parts[:min(len(parts), 2+maxAccounts)], ".")
+}
+
+// SetCookie sends what Mark returned.
+func (d *Devices) SetCookie(w http.ResponseWriter, cookie string) {
+	http.SetCookie(w, &http.Cookie{Name: d.name, Value: cookie, Path: "/",
 		MaxAge: int(deviceLifetime / time.Second), Secure: d.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }

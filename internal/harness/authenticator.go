@@ -84,9 +84,9 @@ func (s *Server) SecurityKey(t testing.TB, who Person) *Authenticator {
 }
 
 // who is a person in no session: all of theirs end.
-func (s *Server) who(t testing.TB, who Person) factor.Who {
+func (s *Server) who(t testing.TB, who Person) factor.Subject {
 	t.Helper()
-	return factor.Who{User: s.User(t, who), Bind: secret.HashOf(secret.NewToken(""))}
+	return factor.Subject{User: s.User(t, who), SessionHash: secret.HashOf(secret.NewToken(""))}
 }
 
 // User reads a person.

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -17,8 +16,8 @@ import (
 const (
 	// maxWait is how long an attempt waits while others on the same budget run.
 	maxWait = 5 * time.Second
-	// lookAgain is when an attempt looks again that waits for those of other nodes.
-	lookAgain = 100 * time.Millisecond
+	// pollInterval is when an attempt looks again that waits for those of other nodes.
+	pollInterval = 100 * time.Millisecond
 )
 
 // Source is where a request comes from: its address and its device cookie.
@@ -27,14 +26,9 @@ type Source struct {
 	Device  device.Device
 }
 
-// Source reads where a request comes from that an address sent.
-func (g *Guard) Source(r *http.Request, address netip.Addr) Source {
-	return Source{Address: address, Device: g.Devices.Read(r)}
-}
-
-// flight counts the attempts on one budget that run in this process, and wakes those
+// inFlight counts the attempts on one budget that run in this process, and wakes those
 // that wait when one ends.
-type flight struct {
+type inFlight struct {
 	n    int64
 	wake chan struct{}
 }
@@ -46,8 +40,8 @@ type counted struct {
 	seen storage.Counter // as it was last
 }
 
-// full reports whether failures and attempts that run, this one too, are too many.
-func (c *counted) full() bool { return c.seen.N+c.seen.Running > c.limit }
+// exhausted reports whether failures and attempts that run, this one too, are too many.
+func (c *counted) exhausted() bool { return c.seen.N+c.seen.Running > c.limit }
 
 // Attempt is one sign-in with a password, or one code of a second factor. It
 // belongs to one goroutine.
@@ -59,7 +53,7 @@ type Attempt struct {
 	from      Source
 	known     time.Time // when this device last got through such an attempt; zero if never
 	counted   []counted
-	flying    bool
+	acquired  bool
 	reserved  bool
 	inRedis   bool // the reservation
 }
@@ -114,8 +108,8 @@ func (a *Attempt) Reserve(ctx context.Context, read Reader) error {
 	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
 	for {
-		full := a.fly()
-		if full == nil {
+		ended := a.acquire()
+		if ended == nil {
 			changed, err := a.reserve(ctx, read)
 			if err != nil {
 				return err
@@ -133,11 +127,11 @@ func (a *Attempt) Reserve(ctx context.Context, read Reader) error {
 			}
 			a.End(ctx)
 			again := make(chan struct{})
-			time.AfterFunc(lookAgain, func() { close(again) })
-			full = again
+			time.AfterFunc(pollInterval, func() { close(again) })
+			ended = again
 		}
 		select {
-		case <-full:
+		case <-ended:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timeout.C:
@@ -167,7 +161,7 @@ func (a *Attempt) reserve(ctx context.Context, read Reader) (changed time.Time, 
 		}
 	}
 	a.reserved = err == nil
-	a.learn(seen)
+	a.merge(seen)
 	return changed, err
 }
 
@@ -185,27 +179,27 @@ func (a *Attempt) changes(running int64, failures func(*counted) int64) []storag
 	return add
 }
 
-func (a *Attempt) learn(seen []storage.Counter) {
+func (a *Attempt) merge(seen []storage.Counter) {
 	for _, s := range seen {
 		i := slices.IndexFunc(a.counted, func(c counted) bool { return c.hash == s.Hash })
 		a.counted[i].seen = s
-		a.g.learn(a.counted[i].window, s)
+		a.g.merge(a.counted[i].window, s)
 	}
 }
 
-// impatient: there were so many failures without a success, with those that run, that
+// overConsecutiveLimit reports whether there were so many failures without a success, with those that run, that
 // the account's budget is the one for an hour.
-func (a *Attempt) impatient() bool {
-	return slices.ContainsFunc(a.counted, func(c counted) bool { return c.rule == counts && (c.full() || a.g.usedUp(c.hash) > 0) })
+func (a *Attempt) overConsecutiveLimit() bool {
+	return slices.ContainsFunc(a.counted, func(c counted) bool { return c.rule == counts && (c.exhausted() || a.g.usedUp(c.hash) > 0) })
 }
 
 // blocked says whether failures have used a budget up.
 func (a *Attempt) blocked() error {
 	var b *Blocked
-	impatient := a.impatient()
+	overLimit := a.overConsecutiveLimit()
 	for _, c := range a.counted {
 		left := a.g.usedUp(c.hash)
-		if left <= 0 || !c.blocks(impatient) {
+		if left <= 0 || !c.blocks(overLimit) {
 			continue
 		}
 		if b == nil {
@@ -225,28 +219,28 @@ func (a *Attempt) blocked() error {
 }
 
 func (a *Attempt) hasRoom() bool {
-	impatient := a.impatient()
-	return !slices.ContainsFunc(a.counted, func(c counted) bool { return c.blocks(impatient) && c.full() })
+	overLimit := a.overConsecutiveLimit()
+	return !slices.ContainsFunc(a.counted, func(c counted) bool { return c.blocks(overLimit) && c.exhausted() })
 }
 
-// fly counts the attempt among those that run in this process. Where they leave no
+// acquire counts the attempt among those that run in this process. Where they leave no
 // room, it returns what is closed when one ends: the shared counters need not be asked.
-func (a *Attempt) fly() (full <-chan struct{}) {
+func (a *Attempt) acquire() (ended <-chan struct{}) {
 	g := a.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range a.counted {
-		if f := g.flights[c.hash]; f != nil && c.rule == blocks && f.n >= c.limit {
+		if f := g.running[c.hash]; f != nil && c.rule == blocks && f.n >= c.limit {
 			return f.wake
 		}
 	}
 	for _, c := range a.counted {
-		if g.flights[c.hash] == nil {
-			g.flights[c.hash] = &flight{wake: make(chan struct{})}
+		if g.running[c.hash] == nil {
+			g.running[c.hash] = &inFlight{wake: make(chan struct{})}
 		}
-		g.flights[c.hash].n++
+		g.running[c.hash].n++
 	}
-	a.flying = true
+	a.acquired = true
 	return nil
 }
 
@@ -257,19 +251,19 @@ func (a *Attempt) End(ctx context.Context) {
 			a.g.log.Warn("an attempt that was not decided counts as a failure", "error", err)
 		}
 	}
-	if !a.flying {
+	if !a.acquired {
 		return
 	}
-	a.flying = false
+	a.acquired = false
 	a.g.mu.Lock()
 	defer a.g.mu.Unlock()
 	for _, c := range a.counted {
-		f := a.g.flights[c.hash]
+		f := a.g.running[c.hash]
 		f.n--
 		close(f.wake)
 		f.wake = make(chan struct{})
 		if f.n == 0 {
-			delete(a.g.flights, c.hash) // those that wait look again
+			delete(a.g.running, c.hash) // those that wait look again
 		}
 	}
 }
@@ -283,7 +277,7 @@ func (a *Attempt) settle(ctx context.Context, failures func(*counted) int64) err
 		running, a.reserved = -1, false
 	}
 	seen, err := a.g.shared.Settle(ctx, a.inRedis, a.changes(running, failures))
-	a.learn(seen)
+	a.merge(seen)
 	return err
 }
 
@@ -291,14 +285,14 @@ func (a *Attempt) settle(ctx context.Context, failures func(*counted) int64) err
 // none. It counts even if the caller has hung up.
 func (a *Attempt) Failed(ctx context.Context, person uuid.UUID) error {
 	a.g.tally.Failed(tally.Who{Event: a.kind.event, User: person}, a.from.Address)
-	impatient := a.impatient()
+	overLimit := a.overConsecutiveLimit()
 	// How many there are in the account's first window, with those that ran beside this one.
 	place := a.counted[0].seen.N + max(1, a.counted[0].seen.Running)
 	return a.settle(ctx, func(c *counted) int64 {
 		switch {
-		case c.later && place == 2:
+		case c.skipsFirst && place == 2:
 			return 2 // the one before was left out
-		case c.later && place == 1, c.rule == blocksLate && !impatient:
+		case c.skipsFirst && place == 1, c.rule == blocksLate && !overLimit:
 			return 0
 		}
 		return 1
@@ -311,10 +305,9 @@ func (a *Attempt) Exhausted() bool {
 	return slices.ContainsFunc(a.counted, func(c counted) bool { return c.of == ofChallenge && c.seen.N >= c.limit })
 }
 
-// Succeeded forgets the account's failures, but not the address's, and gives the
-// device a budget of its own for this account.
-func (a *Attempt) Succeeded(ctx context.Context, w http.ResponseWriter) {
-	a.g.Devices.Remember(w, a.from.Device, a.account, a.kind.proof)
+// Succeeded forgets the account's failures, but not the address's. The device cookie that it
+// returns gives the device a budget of its own for this account.
+func (a *Attempt) Succeeded(ctx context.Context) (cookie string) {
 	var own []secret.Hash
 	err := a.settle(ctx, func(c *counted) int64 {
 		if c.of == ofAddress {
@@ -331,4 +324,5 @@ func (a *Attempt) Succeeded(ctx context.Context, w http.ResponseWriter) {
 	if err != nil {
 		a.g.log.Warn("the failures before a sign-in still count", "error", err)
 	}
+	return a.g.Devices.Mark(a.from.Device, a.account, a.kind.proof)
 }

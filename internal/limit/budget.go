@@ -28,23 +28,23 @@ type rule int
 
 const (
 	blocks     rule = iota
-	counts          // never blocks by itself: it is the patience that blocksLate waits for
-	blocksLate      // counts and blocks once patience has run out
+	counts          // never blocks by itself: reaching it is what blocksLate waits for
+	blocksLate      // counts and blocks once a budget that counts is used up
 )
 
 type budget struct {
 	window
 	of   subject
 	rule rule
-	// later leaves out a failure that is alone in the kind's first window. Otherwise,
+	// skipsFirst leaves out a failure that is alone in the kind's first window. Otherwise,
 	// guesses at a million made-up addresses would leave a counter each for a month.
-	// A guess in every window is as slow as impatience asks.
-	later bool
+	// A guess in every window is as slow as the budget of an hour allows.
+	skipsFirst bool
 }
 
 // blocks reports whether a budget that is used up refuses an attempt.
-func (b *budget) blocks(impatient bool) bool {
-	return b.rule == blocks || b.rule == blocksLate && impatient
+func (b *budget) blocks(overLimit bool) bool {
+	return b.rule == blocks || b.rule == blocksLate && overLimit
 }
 
 // kind is what somebody can attempt.
@@ -60,7 +60,7 @@ type kind struct {
 var (
 	passwords = kind{event: "sign_in.failed", proof: device.ByPassword, budgets: []budget{
 		{window: window{"account, 10 minutes", 10, 10 * time.Minute}, of: ofAccount, rule: blocks},
-		{window: window{"account, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts, later: true},
+		{window: window{"account, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts, skipsFirst: true},
 		{window: window{"account, hour", 10, time.Hour}, of: ofAccount, rule: blocksLate},
 		{window: addressMinute, of: ofAddress, rule: blocks},
 		{window: window{"address, hour", 100, time.Hour}, of: ofAddress, rule: blocks},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -32,7 +31,7 @@ func (a *attack) burst(n, nodes int, begin func(g *limit.Guard, i int) (*limit.A
 			switch _, blocked := errors.AsType[*limit.Blocked](err); {
 			case err == nil && right:
 				count.Add(1)
-				attempt.Succeeded(a.t.Context(), httptest.NewRecorder())
+				attempt.Succeeded(a.t.Context())
 			case err == nil:
 				count.Add(1)
 				if err := attempt.Failed(a.t.Context(), uuid.Nil); err != nil {
@@ -194,7 +193,7 @@ func TestAKnownDeviceIsNotRefusedForItsNeighbours(t *testing.T) {
 		if !ok {
 			t.Error("a known device is refused for a password")
 		}
-		source := func(device string) limit.Source { return a.nodes[0].Source(request(device), office) }
+		source := func(device string) limit.Source { return a.source(device, office) }
 		for _, what := range []limit.Request{limit.Registration, limit.Recovery} {
 			if err := a.nodes[0].Take(t.Context(), what, "owner@example.com", source("")); err == nil {
 				t.Error("an unknown device may ask for more")

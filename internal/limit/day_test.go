@@ -115,9 +115,12 @@ func (a *attack) finish(attempt *limit.Attempt, err error, account string, right
 		}
 		return true, ""
 	}
-	w := httptest.NewRecorder()
-	attempt.Succeeded(a.t.Context(), w)
-	return true, w.Result().Cookies()[0].Value
+	return true, attempt.Succeeded(a.t.Context())
+}
+
+// source is where a browser with that device cookie is.
+func (a *attack) source(cookie string, address netip.Addr) limit.Source {
+	return limit.Source{Address: address, Device: a.nodes[0].Devices.Read(request(cookie))}
 }
 
 func (a *attack) password(node int, typed, device string, from netip.Addr, right bool) (bool, string) {
@@ -126,14 +129,14 @@ func (a *attack) password(node int, typed, device string, from netip.Addr, right
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	attempt, err := a.nodes[node].Begin(account, a.nodes[node].Source(request(device), from))
+	attempt, err := a.nodes[node].Begin(account, a.source(device, from))
 	return a.finish(attempt, err, account, right)
 }
 
 func (a *attack) code(node int, challenge, device string, from netip.Addr, right bool) (bool, string) {
 	a.t.Helper()
 	const account = "owner@example.com"
-	attempt, err := a.nodes[node].BeginCode(account, secret.HashOf(challenge), a.nodes[node].Source(request(device), from))
+	attempt, err := a.nodes[node].BeginCode(account, secret.HashOf(challenge), a.source(device, from))
 	return a.finish(attempt, err, account, right)
 }
 

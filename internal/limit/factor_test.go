@@ -25,7 +25,7 @@ func (s *site) codes(g *Guard, account, session, device string, most int) (int, 
 			challenge = uuid.NewString()
 		}
 		from := netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1})
-		a, err := g.BeginCode(account, secret.HashOf(challenge), g.Source(request(device), from))
+		a, err := g.BeginCode(account, secret.HashOf(challenge), source(g, device, from))
 		if err == nil {
 			_, err = s.finish(a, false)
 		}
@@ -64,7 +64,7 @@ func TestTheFifthWrongCodeExhausts(t *testing.T) {
 	s := newSite(t)
 	g := s.node()
 	for n := 1; n <= 5; n++ {
-		a, err := g.BeginCode("bob", secret.HashOf("half"), g.Source(request(""), netip.MustParseAddr("192.0.2.1")))
+		a, err := g.BeginCode("bob", secret.HashOf("half"), source(g, "", netip.MustParseAddr("192.0.2.1")))
 		if err == nil {
 			err = a.Reserve(t.Context(), nil)
 		}
@@ -152,7 +152,7 @@ func TestNewDevicesAreKnownAfterTheFirstSignIn(t *testing.T) {
 	s := newSite(t)
 	g := s.node()
 	known := func(cookie string) (bool, bool, bool) {
-		from := g.Source(request(cookie), netip.MustParseAddr("192.0.2.1"))
+		from := source(g, cookie, netip.MustParseAddr("192.0.2.1"))
 		p, errP := g.Begin("bob", from)
 		f, errF := g.BeginCode("bob", secret.HashOf("x"), from)
 		if err := errors.Join(errP, errF); err != nil {
@@ -179,9 +179,7 @@ func TestNewDevicesAreKnownAfterTheFirstSignIn(t *testing.T) {
 	if strings.Count(cookie, ".") != 2 {
 		t.Errorf("the cookie is %s, want one proof for one account and one for any", cookie)
 	}
-	w := recorder()
-	g.Devices.Remember(w, g.Devices.Read(request("")), "bob", device.ByFactor)
-	want("after a passkey", w.Result().Cookies()[0].Value, true, true, true)
+	want("after a passkey", g.Devices.Mark(g.Devices.Read(request("")), "bob", device.ByFactor), true, true, true)
 	if !g.Devices.KnownSince(g.Devices.Read(request(cookie)), "alice", device.ByPassword).IsZero() ||
 		!g.Devices.KnownSince(g.Devices.Read(request("garbage")), "bob", device.ByPassword).IsZero() {
 		t.Error("a browser is known to an account it never signed in to")
@@ -198,7 +196,7 @@ func TestBurstsOfCodes(t *testing.T) {
 		for n := range 64 {
 			wg.Go(func() {
 				from := netip.AddrFrom4([4]byte{10, 0, byte(n), 1})
-				a, err := g.BeginCode(account, secret.HashOf(session(n)), g.Source(request(""), from))
+				a, err := g.BeginCode(account, secret.HashOf(session(n)), source(g, "", from))
 				if err == nil {
 					_, err = s.finish(a, false)
 				}
@@ -218,7 +216,7 @@ func TestBurstsOfCodes(t *testing.T) {
 	if n := burst("alice", func(n int) string { return fmt.Sprint(n) }); n != 20 {
 		t.Errorf("many half sessions: %d codes were compared, want 20", n)
 	}
-	if n := len(g.flights); n != 0 {
+	if n := len(g.running); n != 0 {
 		t.Errorf("%d budgets are still thought to be busy", n)
 	}
 }

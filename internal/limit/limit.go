@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// trustFront is for how long what this process knows refuses somebody without a
+	// cacheFor is for how long what this process knows refuses somebody without a
 	// look at the shared counter, which another node or an operator may have reset.
-	trustFront = 5 * time.Second
-	// frontSize bounds the memory that made-up names can take: about 100 bytes each.
-	frontSize = 1 << 16
+	cacheFor = 5 * time.Second
+	// cacheSize bounds the memory that made-up names can take: about 100 bytes each.
+	cacheSize = 1 << 16
 	// countTimeout bounds a statement that counts. It does not end with the request:
 	// whoever hangs up early is counted too.
 	countTimeout = 4 * time.Second
@@ -58,10 +58,10 @@ type Guard struct {
 	tally  *tally.Tally
 	log    *slog.Logger
 	now    func() time.Time
-	front  *lru.Cache[secret.Hash, usedUp]
+	cache  *lru.Cache[secret.Hash, usedUp]
 
 	mu      sync.Mutex
-	flights map[secret.Hash]*flight
+	running map[secret.Hash]*inFlight
 }
 
 // usedUp is a window that bears no more, as this process saw it last.
@@ -72,30 +72,30 @@ func New(c Config) (*Guard, error) {
 	if c.Store == nil || c.Keys == nil || c.Devices == nil || c.Tally == nil || c.Logger == nil || c.Now == nil {
 		return nil, errors.New("limit: store, keys, devices, tally, logger and clock are needed")
 	}
-	front, err := lru.New[secret.Hash, usedUp](frontSize)
+	cache, err := lru.New[secret.Hash, usedUp](cacheSize)
 	if err != nil {
 		return nil, err
 	}
 	return &Guard{
 		Devices: c.Devices, tally: c.Tally, log: c.Logger, now: c.Now,
 		shared: counter.New(c.Store, c.Redis, c.Logger, c.Now), names: c.Keys.Subkeys("limit"),
-		front: front, flights: map[secret.Hash]*flight{},
+		cache: cache, running: map[secret.Hash]*inFlight{},
 	}, nil
 }
 
-// learn keeps in front what a shared counter of w says.
-func (g *Guard) learn(w window, c storage.Counter) {
+// merge keeps in the cache what a shared counter of w says.
+func (g *Guard) merge(w window, c storage.Counter) {
 	if c.N >= w.limit {
-		g.front.Add(c.Hash, usedUp{until: c.ExpiresAt, seenAt: g.now()})
+		g.cache.Add(c.Hash, usedUp{until: c.ExpiresAt, seenAt: g.now()})
 	} else {
-		g.front.Remove(c.Hash)
+		g.cache.Remove(c.Hash)
 	}
 }
 
 // usedUp tells for how long a window bears no more, as far as was seen a moment ago.
 func (g *Guard) usedUp(h secret.Hash) time.Duration {
-	u, _ := g.front.Get(h)
-	if now := g.now(); !u.seenAt.Before(now.Add(-trustFront)) {
+	u, _ := g.cache.Get(h)
+	if now := g.now(); !u.seenAt.Before(now.Add(-cacheFor)) {
 		return u.until.Sub(now)
 	}
 	return 0

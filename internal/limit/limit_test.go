@@ -45,7 +45,7 @@ func TestAnAccountBearsTenFailuresInTenMinutes(t *testing.T) {
 }
 
 // LG-03: after a hundred failures without a success, ten an hour.
-func TestPatienceRunsOutAfterAHundred(t *testing.T) {
+func TestAHundredConsecutiveFailuresSlowGuessing(t *testing.T) {
 	s := newSite(t)
 	g := s.node()
 	total := 0
@@ -237,7 +237,7 @@ func TestBursts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := len(g.flights); n != 0 {
+	if n := len(g.running); n != 0 {
 		t.Errorf("%d accounts are still thought to be busy", n)
 	}
 }
@@ -305,7 +305,7 @@ func TestAttemptsWaitForEachOther(t *testing.T) {
 	if n, r := s.hold(one.name(passwords.budgets[0].window, "bob")); n != 10 || r != 0 {
 		t.Errorf("%d failures and %d that run, want 10 and none", n, r)
 	}
-	if len(one.flights)+len(two.flights) != 0 {
+	if len(one.running)+len(two.running) != 0 {
 		t.Error("the account is still thought to be busy")
 	}
 }
@@ -316,7 +316,7 @@ func TestAnAttemptDoesNotWaitForEver(t *testing.T) {
 	g := s.node()
 	synctest.Test(t, func(t *testing.T) {
 		for range 10 {
-			g.flights[g.name(passwords.budgets[0].window, "bob")] = &flight{n: 10, wake: make(chan struct{})}
+			g.running[g.name(passwords.budgets[0].window, "bob")] = &inFlight{n: 10, wake: make(chan struct{})}
 		}
 		a, err := g.Begin("bob", Source{Address: netip.MustParseAddr("192.0.2.1")})
 		if err != nil {
@@ -338,11 +338,11 @@ func TestTheFront(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err == nil {
-		t.Error("the front was not asked")
+		t.Error("the cache was not asked")
 	}
-	s.clock.add(trustFront + time.Second)
+	s.clock.add(cacheFor + time.Second)
 	if _, err := s.guess(g, "bob", "192.0.2.1", "", true); err != nil {
-		t.Errorf("after a reset and %v: %v", trustFront, err)
+		t.Errorf("after a reset and %v: %v", cacheFor, err)
 	}
 	s.guesses(g, "bob", "", 20)
 	s.store.Close()

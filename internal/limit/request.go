@@ -74,7 +74,7 @@ func (g *Guard) take(ctx context.Context, w window, what ...string) error {
 	if err != nil {
 		return err
 	}
-	g.learn(w, seen[0])
+	g.merge(w, seen[0])
 	if seen[0].N > w.limit {
 		return &Blocked{RetryAfter: max(time.Second, seen[0].ExpiresAt.Sub(g.now()))}
 	}
@@ -88,7 +88,7 @@ func (g *Guard) Unlock(ctx context.Context, account string) error {
 	for _, b := range append(passwords.budgets[:len(passwords.budgets):len(passwords.budgets)], codes.budgets...) {
 		if b.of == ofAccount {
 			own = append(own, g.name(b.window, account))
-			g.front.Remove(own[len(own)-1])
+			g.cache.Remove(own[len(own)-1])
 		}
 	}
 	return g.shared.Forget(ctx, own)

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"errors"
-	"net/http/httptest"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -12,8 +11,6 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 )
-
-func recorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 // Section 10: registrations and recoveries are counted for the address, on all nodes.
 func TestRequestsOfAnAddress(t *testing.T) {
@@ -115,7 +112,7 @@ func TestMailboxesAreNotFlooded(t *testing.T) {
 func TestUnlock(t *testing.T) {
 	s := newSite(t)
 	one, two := s.node(), s.node()
-	for range 11 { // until patience has run out
+	for range 11 { // until the limit of consecutive failures is reached
 		s.guesses(one, "bob", "", 20)
 		s.clock.add(10 * time.Minute)
 	}
@@ -134,7 +131,7 @@ func TestUnlock(t *testing.T) {
 	if err := one.Unlock(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.add(trustFront + time.Second)
+	s.clock.add(cacheFor + time.Second)
 	if n, _ := s.guesses(two, "bob", "", 20); n != 10 {
 		t.Errorf("on another node: %d guesses, want 10", n)
 	}

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -21,15 +20,14 @@ var (
 // Flows is the budget for a flow that is about to be stored. It is that of the person
 // who is signed in, uuid.Nil for nobody, or of a browser that has signed in before;
 // those are never refused for what others do. Else it is that of the network.
-func (g *Guard) Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget {
-	here := g.Devices.Read(r)
+func (g *Guard) Flows(person uuid.UUID, from Source) storage.FlowBudget {
 	switch {
 	case person != uuid.Nil:
 		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "person", person.String()), Unfinished: maxFlows}
-	case g.Devices.IsKnown(here):
-		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "device", here.Token), Unfinished: maxFlows}
+	case g.Devices.IsKnown(from.Device):
+		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "device", from.Device.Token), Unfinished: maxFlows}
 	}
-	made := g.rows(flowsMinute, prefix(address))
+	made := g.rows(flowsMinute, prefix(from.Address))
 	return storage.FlowBudget{CountedFor: made.Hash, Unfinished: maxFlows, New: made}
 }
 

@@ -19,7 +19,7 @@ func TestFlowsAreCountedForWhoIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	budget := func(device string, person uuid.UUID, address string) storage.FlowBudget {
-		return g.Flows(request(device), person, netip.MustParseAddr(address))
+		return g.Flows(person, source(g, device, netip.MustParseAddr(address)))
 	}
 	network := budget("", uuid.Nil, "192.0.2.1")
 	if network.Unfinished != 2000 || network.New.Limit != 300 || network.New.Hash != network.CountedFor {

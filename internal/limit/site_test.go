@@ -77,7 +77,7 @@ func (s *site) node() *Guard {
 // what the server would answer: nil for a comparison that was made.
 func (s *site) guess(g *Guard, account, from, cookie string, right bool) (next string, err error) {
 	s.t.Helper()
-	a, err := g.Begin(account, g.Source(request(cookie), netip.MustParseAddr(from)))
+	a, err := g.Begin(account, source(g, cookie, netip.MustParseAddr(from)))
 	if err != nil {
 		return "", err
 	}
@@ -93,10 +93,15 @@ func request(device string) *http.Request {
 	return r
 }
 
+// source is where a browser with that device cookie is.
+func source(g *Guard, cookie string, address netip.Addr) Source {
+	return Source{Address: address, Device: g.Devices.Read(request(cookie))}
+}
+
 // code is guess for the code of a second factor within a half session.
 func (s *site) code(g *Guard, account, session, device string, right bool) (cookie string, err error) {
 	s.t.Helper()
-	a, err := g.BeginCode(account, secret.HashOf(session), g.Source(request(device), netip.MustParseAddr("192.0.2.1")))
+	a, err := g.BeginCode(account, secret.HashOf(session), source(g, device, netip.MustParseAddr("192.0.2.1")))
 	if err != nil {
 		return "", err
 	}
@@ -112,9 +117,7 @@ func (s *site) finish(a *Attempt, right bool) (cookie string, err error) {
 	if !right {
 		return "", a.Failed(s.t.Context(), uuid.Nil)
 	}
-	w := httptest.NewRecorder()
-	a.Succeeded(s.t.Context(), w)
-	return w.Result().Cookies()[0].Value, nil
+	return a.Succeeded(s.t.Context()), nil
 }
 
 // read is how a sign-in with a password reads the account that it reserves for.

@@ -55,19 +55,22 @@ func (c *cookies) New(r *http.Request, name string) (*sessions.Session, error) {
 // Save sends the cookie with the session's ID, or takes it away if that is "". The
 // callers save under tokens that were made here, never under one that a request brought.
 func (c *cookies) Save(_ *http.Request, w http.ResponseWriter, s *sessions.Session) error {
-	options := c.options
-	if s.ID == "" {
-		options.MaxAge = -1
-	}
-	setCookie(w, sessions.NewCookie(c.name, s.ID, &options))
+	c.send(w, s.ID)
 	return nil
 }
 
 // replace gives the browser another token; "" takes the cookie away.
-func (c *cookies) replace(w http.ResponseWriter, r *http.Request, token string) error {
-	s := c.get(r)
-	s.ID = token
-	return s.Save(r, w)
+func (c *cookies) replace(w http.ResponseWriter, r *http.Request, token string) {
+	c.get(r).ID = token
+	c.send(w, token)
+}
+
+func (c *cookies) send(w http.ResponseWriter, token string) {
+	options := c.options
+	if token == "" {
+		options.MaxAge = -1
+	}
+	setCookie(w, sessions.NewCookie(c.name, token, &options))
 }
 
 // readToken returns the token in the request's cookie of that name, "" for

@@ -9,15 +9,15 @@
 // under which unfinished flows follow, so a token that an attacker planted before
 // is worth nothing after (session fixation).
 //
-//	provider   Browser → storage.Visit (one statement) → Check
-//	pages      Ensure, CSRFToken → VerifyCSRF → SignIn, SignOut
-//	JSON API   the same, or a bearer token of its own (token.go)
+//	provider   Lookup (one statement), and Touch or Keep
+//	pages      Current; Ensure, CSRFToken → VerifyCSRF → Source, Start, SetCookies; SignOut
+//	JSON API   the same, or CurrentByToken and a bearer token of its own (token.go)
 //
 // # States
 //
-//	none ──Ensure──▶ anonymous ──SignIn──▶ signed in ──SignIn, same person──▶ signed in, same sid, new token
-//	                     ▲                   │    └──SignIn, another person──▶ a new session; the old one ends
-//	                     └──── SignOut, Check, run out, ended elsewhere ───┘
+//	none ──Ensure──▶ anonymous ──Start──▶ signed in ──Start, same person──▶ signed in, same sid, new token
+//	                     ▲                   │    └──Start, another person──▶ a new session; the old one ends
+//	                     └──── SignOut, Compare, run out, ended elsewhere ───┘
 //
 // # Where a session is kept
 //

@@ -108,7 +108,7 @@ func New(c Config) (*Manager, error) {
 
 // Browser returns the hash of the browser's token, zero if it has none, a
 // malformed one, or several that differ. It asks no database: whether anybody is
-// signed in is what storage.Visit says. After Ensure, SignIn or SignOut in the
+// signed in is what storage.Visit says. After Ensure, SetCookies or SignOut in the
 // same request it is the new one.
 func (m *Manager) Browser(r *http.Request) secret.Hash {
 	return tokenHash(m.cookies.get(r).ID)
@@ -121,7 +121,8 @@ func (m *Manager) Ensure(w http.ResponseWriter, r *http.Request) (secret.Hash, e
 		return tokenHash(s.ID), nil
 	}
 	token := secret.NewToken("")
-	return tokenHash(token), m.cookies.replace(w, r, token)
+	m.cookies.replace(w, r, token)
+	return tokenHash(token), nil
 }
 
 // SignIn is who has just proven to be in front of a browser, and how.
@@ -143,51 +144,56 @@ type SignIn struct {
 	Owed *storage.Message
 }
 
-// SignIn signs the person in under a new token. If they were signed in here
-// already, the session stays (sid) and is renewed; anybody else's ends.
-// storage.ErrConflict if the person was disabled or the password changed
+// Start signs the user in under a new token, which it returns. If they were signed in under the
+// one that the request came with already, the session stays (sid) and is renewed; anybody else's ends.
+// storage.ErrConflict if the user was disabled or the password changed
 // meanwhile, or there is nothing to step up; storage.ErrSpent if the factor was used.
-func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, in SignIn) error {
-	token := secret.NewToken("")
-	if err := m.signIn(r, in, m.Browser(r), tokenHash(token), false); err != nil {
-		return err
+func (m *Manager) Start(ctx context.Context, from Source, in SignIn) (token string, err error) {
+	if from.API {
+		token = TokenPrefix
 	}
-	return m.cookies.replace(w, r, token)
-}
-
-// signIn makes or renews the row for token, in the place of the one for before. A session
-// that has idled out is not renewed: its grants would come back.
-func (m *Manager) signIn(r *http.Request, in SignIn, before, token secret.Hash, api bool) error {
-	ctx, start := r.Context(), m.start(r, in)
-	start.Browser, start.Session.TokenHash, start.Session.API = before, token, api
-	if _, err := m.endIdle(ctx, before); err != nil {
-		return err
+	token = secret.NewToken(token)
+	start := m.start(from, in)
+	start.Session.TokenHash = secret.HashOf(token)
+	// A session that has idled out is not renewed: its grants would come back.
+	if _, err := m.endIdle(ctx, from.Token); err != nil {
+		return "", err
 	}
 	if _, err := m.store.SignIn(ctx, start); err != nil {
-		return err
+		return "", err
 	}
-	m.noteRequest(ctx, token, start.Session.LastSeenAt)
-	m.moveStates(ctx, before, token)
-	return nil
+	m.noteRequest(ctx, start.Session.TokenHash, start.Session.LastSeenAt)
+	m.moveStates(ctx, from.Token, start.Session.TokenHash)
+	return token, nil
+}
+
+// SetCookies gives the browser what a sign-in has made: the session's token and the device
+// cookie, "" for one that stays as it is.
+func (m *Manager) SetCookies(w http.ResponseWriter, r *http.Request, token, device string) {
+	if token != "" {
+		m.cookies.replace(w, r, token)
+	}
+	if device != "" {
+		m.devices.SetCookie(w, device)
+	}
 }
 
 // start is the row that a sign-in makes.
-func (m *Manager) start(r *http.Request, in SignIn) *storage.SignIn {
+func (m *Manager) start(from Source, in SignIn) *storage.SignIn {
 	now := m.now()
 	ends, bound := now.Add(m.lifetime), storage.SessionBound{Most: m.perUser, Half: in.Half, HalfACR: m.halfACR}
 	if in.Half {
 		ends, bound.Most = earlier(ends, now.Add(halfLifetime)), halfPerUser
 	}
-	network4, network6 := networks(m.address(r))
 	row := storage.Session{
 		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
-		Browser: browserName(r.UserAgent()), Network4: network4, Network6: network6,
+		Browser: from.Browser, Network4: from.Network4, Network6: from.Network6, API: from.API,
 		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, m.redis.available()), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
-		Session: row, Device: deviceHash(m.devices.Read(r)), PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
-		Notice: in.Notice, Owed: in.Owed, RequestID: m.requestID(r.Context()),
-		Personal: map[string]string{"address": m.address(r).String(), "browser": row.Browser},
+		Session: row, Browser: from.Token, Device: deviceHash(from.Device), PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
+		Notice: in.Notice, Owed: in.Owed, RequestID: from.RequestID,
+		Personal: map[string]string{"address": from.Address.String(), "browser": row.Browser},
 	}
 }
 
@@ -206,7 +212,8 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if !waiting {
 		next = ""
 	}
-	return m.cookies.replace(w, r, next)
+	m.cookies.replace(w, r, next)
+	return nil
 }
 
 // end ends the session of a token, if there is one.

@@ -23,14 +23,6 @@ func (m *Manager) Token(r *http.Request) secret.Hash {
 	return secret.HashOf(token)
 }
 
-// SignInToken is SignIn for a caller of the JSON API without a cookie: it returns
-// the new session token instead of setting one. The token that the request bears is
-// renewed as a browser's would be. The errors are those of SignIn.
-func (m *Manager) SignInToken(r *http.Request, in SignIn) (token string, err error) {
-	token = secret.NewToken(TokenPrefix)
-	return token, m.signIn(r, in, m.Token(r), secret.HashOf(token), true)
-}
-
 // SignOutToken ends the session of the token that the request bears.
 func (m *Manager) SignOutToken(r *http.Request) error {
 	return m.end(r, m.Token(r), storage.EndSignOut)

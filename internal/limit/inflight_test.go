@@ -30,7 +30,7 @@ func TestRedisFailsWhileAnAttemptRuns(t *testing.T) {
 		server.Close()
 		want := int64(1)
 		if right {
-			a.Succeeded(t.Context(), recorder())
+			a.Succeeded(t.Context())
 			want = 0
 		} else if err := a.Failed(t.Context(), uuid.Nil); err != nil {
 			t.Fatal(err)
@@ -67,9 +67,9 @@ func TestSingleGuessesAtManyAccountsAreForgotten(t *testing.T) {
 	}
 }
 
-// Bursts of failures at once, each of which began before another was counted, make
-// patience run out as single ones do.
-func TestPatienceRunsOutInBursts(t *testing.T) {
+// Bursts of failures at once, each of which began before another was counted, reach
+// the limit of consecutive failures as single ones do.
+func TestBurstsReachTheConsecutiveLimit(t *testing.T) {
 	s := newSite(t)
 	total := 0
 	for range 12 {

@@ -1,0 +1,58 @@
+package signin
+
+import (
+	"context"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// Required is what a session still needs before its user may go on, in this order. Consent, which is
+// not about the session, is asked for after it.
+type Required struct {
+	// SignIn: nobody has signed in, or not recently enough for the flow.
+	SignIn bool
+	// Assurance is a second factor to show, or one to set up.
+	identity.Assurance
+	// Organization: the user must choose for which one they act.
+	Organization bool
+}
+
+// Any reports whether anything is required.
+func (r *Required) Any() bool { return r.SignIn || r.Owes() || r.Organization }
+
+// RequiredFor tells what a flow still needs of the session in its browser.
+func RequiredFor(j *storage.Journey) Required {
+	if !j.SignedIn() {
+		return Required{SignIn: true}
+	}
+	session := &j.Visit.Session
+	return Required{Organization: j.NeedsOrganization && j.Organization == nil,
+		Assurance: identity.Assure(identity.Situation{Factors: j.Visit.User.Factors, ACR: session.ACR, AMR: session.AMR,
+			Requirements: j.Requirements, Wanted: j.ACR, Now: j.Now})}
+}
+
+// Required tells what a session still needs outside of any flow: what the installation and each
+// organization of its user ask for. A nil session needs a sign-in.
+func (s *Service) Required(ctx context.Context, c *session.Current) (r Required, err error) {
+	if c == nil {
+		return Required{SignIn: true}, nil
+	}
+	settings, err := s.registry.Settings(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Assurance, err = s.identity.Owed(ctx, c.Visit, settings)
+	return r, err
+}
+
+// NeedsSecondFactor reports whether the session carries no rights before the user's own second
+// factor is shown.
+func NeedsSecondFactor(v *storage.Visit) bool { return identity.Half(v.User.Factors, v.Session.ACR) }
+
+// IsFresh reports whether the user signed in within identity.FreshFor and uses the session from
+// where it was made: who has only found a browser signed in must not change what protects the account.
+func (s *Service) IsFresh(c *session.Current) bool {
+	return c.Standing == session.Good && s.identity.Fresh(c.Visit)
+}
