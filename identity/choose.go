@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -44,7 +45,7 @@ type OrganizationQuestion struct {
 // Needed reports whether the token will name an organization at all.
 func (q OrganizationQuestion) Needed() bool {
 	return q.Parameter != "" || q.Client != uuid.Nil || slices.ContainsFunc(q.Scopes, func(s string) bool {
-		return s == ScopeOrg || s == ScopeGroups || strings.HasPrefix(s, "org:")
+		return s == oauth.ScopeOrg || s == oauth.ScopeGroups || strings.HasPrefix(s, oauth.ScopeOrgPrefix)
 	})
 }
 
@@ -67,7 +68,7 @@ func (q OrganizationQuestion) Named() (id uuid.UUID, slug string, err error) {
 		return uuid.Nil, "", ErrOrganizationConflict
 	}
 	switch {
-	case len(slugs) == 1 && slugs[0] == "": // the scope "org:" names nobody
+	case len(slugs) == 1 && slugs[0] == "": // the scope oauth.ScopeOrgPrefix names nobody
 		return uuid.Nil, "", ErrOrganizationDenied
 	case id != uuid.Nil:
 		return id, "", nil
@@ -81,7 +82,7 @@ func (q OrganizationQuestion) Named() (id uuid.UUID, slug string, err error) {
 func (q OrganizationQuestion) slugs() []string {
 	var all []string
 	for _, s := range q.Scopes {
-		if slug, ok := strings.CutPrefix(s, "org:"); ok {
+		if slug, ok := strings.CutPrefix(s, oauth.ScopeOrgPrefix); ok {
 			all = append(all, slug)
 		}
 	}

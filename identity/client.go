@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -36,7 +37,7 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 	if err := i.checkClient(ctx, c); err != nil {
 		return nil, "", err
 	}
-	if takesSecret(&c.Metadata) {
+	if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
 		clientSecret = NewClientSecret()
 		c.Secrets = []storage.ClientSecret{i.storedSecret(c.ID, clientSecret)}
 	}
@@ -57,6 +58,7 @@ func (i *Identity) checkClient(ctx context.Context, c *storage.Client) error {
 		return err
 	}
 	checkScopes(&faults, &c.Metadata, definedBy(resources))
+	checkOffered(&faults, &c.Metadata, i.grantTypes)
 	if c.Organization != uuid.Nil {
 		_, err := i.store.Organization(ctx, c.Organization)
 		if errors.Is(err, storage.ErrNotFound) {
@@ -77,10 +79,6 @@ func definedBy(resources []storage.Resource) func(string) bool {
 		}
 	}
 	return func(scope string) bool { return known[scope] }
-}
-
-func takesSecret(m *storage.Metadata) bool {
-	return m.TokenEndpointAuthMethod == "client_secret_basic" || m.TokenEndpointAuthMethod == "client_secret_post"
 }
 
 // Client returns a client that is not deleted.
@@ -113,7 +111,7 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 	if err != nil {
 		return "", err
 	}
-	if !takesSecret(&c.Metadata) {
+	if !oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
 		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret", clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
 	}
 	text := NewClientSecret()

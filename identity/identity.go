@@ -35,6 +35,8 @@ type Config struct {
 	Brand func() string
 	// Production refuses sample credentials and plain http on loopback for web applications.
 	Production bool
+	// GrantTypes are the names of what the token endpoint offers: a client can register no other.
+	GrantTypes []string
 	// Mail writes the letters of accounts; without it nothing that sends one works.
 	Mail *mail.Writer
 	// Sealer keeps what waits to be decided or proven unreadable in the database.
@@ -68,6 +70,7 @@ type Identity struct {
 	words      []string
 	brand      func() string
 	production bool
+	grantTypes []string
 	now        func() time.Time
 
 	mail         *mail.Writer
@@ -97,7 +100,7 @@ type Identity struct {
 func New(c Config) *Identity {
 	forgetLists()
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
-		words: wordsOf(c.ContextWords), brand: c.Brand, production: c.Production, now: c.Now, phcSlot: make(chan struct{}, 1),
+		words: wordsOf(c.ContextWords), brand: c.Brand, production: c.Production, grantTypes: c.GrantTypes, now: c.Now, phcSlot: make(chan struct{}, 1),
 		mail: c.Mail, sealer: c.Sealer, issuer: c.Issuer, registration: cmp.Or(c.Registration, RegistrationOpen), confirmEmail: c.ConfirmEmail, recovery: c.Recovery,
 		mailboxWait: c.MailboxWait, wake: c.Wake, holder: uuid.NewString()}
 	if i.mailboxWait == nil {

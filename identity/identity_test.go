@@ -16,6 +16,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -63,7 +64,7 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 	if err := in.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", issuer},
+	c := Config{Store: in.store, GrantTypes: oauth.Names(oauth.GrantTypes()), Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", issuer},
 		Mail: mail.NewWriter(sealer(t), issuer), Sealer: sealer(t), Issuer: issuer, Recovery: true, Now: clock}
 	for _, h := range how {
 		h(&c)

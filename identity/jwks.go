@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"io"
 	"math/big"
 	"slices"
@@ -97,7 +98,7 @@ func checkJWK(key map[string]any) error {
 		}
 	}
 	text := func(name string) string { s, _ := key[name].(string); return s }
-	algs := map[string][]string{"RSA": {"RS256", "PS256"}, "EC": {"ES256"}, "OKP": {"EdDSA"}}[text("kty")]
+	algs := map[string][]string{"RSA": {oauth.RS256, oauth.PS256}, "EC": {oauth.ES256}, "OKP": {oauth.EdDSA}}[text("kty")]
 	if algs == nil {
 		return errors.New(`is of a kind that is not accepted: "kty" is RSA, EC (P-256) or OKP (Ed25519)`)
 	}

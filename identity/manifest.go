@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 	"gopkg.in/yaml.v3"
@@ -235,7 +236,7 @@ func (p *manifestReader) secret(c *manifestClient) {
 	switch {
 	case len(given) > 1:
 		fail("is given together with "+strings.Join(given[1:], ", "), "keep one of them")
-	case !takesSecret(&c.Metadata):
+	case !oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod):
 		fail("is of no use with token_endpoint_auth_method "+c.Metadata.TokenEndpointAuthMethod, "remove it")
 	case text == "":
 		fail("is empty", "remove it to keep the secret that is registered")

@@ -6,18 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 var clientIDGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:/+-]{0,127}$`)
 
-// The values a registration can have. Discovery offers the same.
+// The values of a registration that discovery does not list; oauth has the others.
 var (
 	applicationTypes = []string{"web", "native"}
-	grantTypes       = []string{"authorization_code", "refresh_token", "client_credentials"}
-	authMethods      = []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
-	signingAlgs      = []string{"RS256", "ES256", "EdDSA"}
-	verifyingAlgs    = []string{"RS256", "PS256", "ES256", "EdDSA"}
 	tokenFormats     = []string{"opaque", "jwt"}
 )
 
@@ -30,26 +27,26 @@ func fillIn(m *storage.Metadata) {
 		}
 	}
 	if m.GrantTypes == nil {
-		m.GrantTypes = []string{"authorization_code"}
+		m.GrantTypes = []string{oauth.GrantAuthorizationCode}
 	}
-	code := slices.Contains(m.GrantTypes, "authorization_code")
+	code := slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode)
 	if m.ResponseTypes == nil && code {
-		m.ResponseTypes = []string{"code"}
+		m.ResponseTypes = []string{oauth.ResponseTypeCode}
 	}
 	set(&m.ApplicationType, "web")
-	set(&m.TokenEndpointAuthMethod, "client_secret_basic")
-	set(&m.IDTokenSignedResponseAlg, "RS256")
+	set(&m.TokenEndpointAuthMethod, oauth.AuthSecretBasic)
+	set(&m.IDTokenSignedResponseAlg, oauth.RS256)
 	set(&m.AccessTokenFormat, "opaque")
 	if m.Scope == "" && code {
-		m.Scope = "openid profile email"
-		if slices.Contains(m.GrantTypes, "refresh_token") {
-			m.Scope += " offline_access"
+		m.Scope = strings.Join([]string{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail}, " ")
+		if slices.Contains(m.GrantTypes, oauth.GrantRefreshToken) {
+			m.Scope += " " + oauth.ScopeOfflineAccess
 		}
 	}
 	if len(m.Scope) <= maxScopeBytes { // a longer one is refused
 		m.Scope = strings.Join(strings.Fields(m.Scope), " ")
 	}
-	if m.TokenEndpointAuthMethod == "none" {
+	if m.TokenEndpointAuthMethod == oauth.AuthNone {
 		m.RequirePKCE = storage.PKCERequired
 	}
 }
@@ -67,11 +64,11 @@ func checkMetadata(clientID string, m *storage.Metadata, production bool) Faults
 	checkPlaces(&faults, m, production)
 	checkKeys(&faults, m)
 	checkPresentation(&faults, m)
-	if m.SkipConsent && m.TokenEndpointAuthMethod == "none" {
+	if m.SkipConsent && m.TokenEndpointAuthMethod == oauth.AuthNone {
 		// Anybody can claim to be a public client, so its person is always asked.
 		faults.add("skip_consent", "is for confidential clients only", "remove it, or give the client a secret or keys")
 	}
-	if m.Management && m.TokenEndpointAuthMethod == "none" {
+	if m.Management && m.TokenEndpointAuthMethod == oauth.AuthNone {
 		faults.add("management", "is for confidential clients only", "remove it, or give the client a secret or keys")
 	}
 	return faults
@@ -84,19 +81,19 @@ func checkChoices(faults *Faults, m *storage.Metadata) {
 		optional     bool
 	}{
 		{"application_type", m.ApplicationType, applicationTypes, false},
-		{"token_endpoint_auth_method", m.TokenEndpointAuthMethod, authMethods, false},
-		{"id_token_signed_response_alg", m.IDTokenSignedResponseAlg, signingAlgs, false},
-		{"userinfo_signed_response_alg", m.UserinfoSignedResponseAlg, signingAlgs, true},
-		{"token_endpoint_auth_signing_alg", m.TokenEndpointAuthSigningAlg, verifyingAlgs, true},
-		{"request_object_signing_alg", m.RequestObjectSigningAlg, verifyingAlgs, true},
+		{"token_endpoint_auth_method", m.TokenEndpointAuthMethod, oauth.AuthMethods(), false},
+		{"id_token_signed_response_alg", m.IDTokenSignedResponseAlg, oauth.SigningAlgs(), false},
+		{"userinfo_signed_response_alg", m.UserinfoSignedResponseAlg, oauth.SigningAlgs(), true},
+		{"token_endpoint_auth_signing_alg", m.TokenEndpointAuthSigningAlg, oauth.ClientAlgs(), true},
+		{"request_object_signing_alg", m.RequestObjectSigningAlg, oauth.ClientAlgs(), true},
 		{"access_token_format", m.AccessTokenFormat, tokenFormats, false},
 	} {
 		if !slices.Contains(c.allowed, c.value) && !(c.optional && c.value == "") {
 			faults.add(c.field, fmt.Sprintf("%q is not supported", clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
 		}
 	}
-	checkSet(faults, "grant_types", m.GrantTypes, grantTypes)
-	checkSet(faults, "response_types", m.ResponseTypes, []string{"code"})
+	checkSet(faults, "grant_types", m.GrantTypes, oauth.Names(oauth.GrantTypes()))
+	checkSet(faults, "response_types", m.ResponseTypes, oauth.ResponseTypes())
 }
 
 func checkSet(faults *Faults, field string, values, allowed []string) {
@@ -110,24 +107,39 @@ func checkSet(faults *Faults, field string, values, allowed []string) {
 }
 
 func checkGrants(faults *Faults, m *storage.Metadata) {
-	code := slices.Contains(m.GrantTypes, "authorization_code")
+	code := slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode)
 	if len(m.GrantTypes) == 0 {
 		faults.add("grant_types", "is empty", "name at least one")
 	}
-	if code != slices.Contains(m.ResponseTypes, "code") {
+	if code != slices.Contains(m.ResponseTypes, oauth.ResponseTypeCode) {
 		faults.add("response_types", "does not go with grant_types", "list code with authorization_code, and nothing without it")
 	}
-	if !code && slices.Contains(m.GrantTypes, "refresh_token") {
-		faults.add("grant_types", "has refresh_token without authorization_code", "add authorization_code: refresh tokens come with a code")
-	}
-	if slices.Contains(m.GrantTypes, "client_credentials") && m.TokenEndpointAuthMethod == "none" {
-		faults.add("grant_types", "has client_credentials for a client that has no credentials", "choose another token_endpoint_auth_method")
+	for _, g := range oauth.GrantTypes() {
+		if !slices.Contains(m.GrantTypes, g.Name) {
+			continue
+		}
+		if g.With != "" && !slices.Contains(m.GrantTypes, g.With) {
+			faults.add("grant_types", "has "+g.Name+" without "+g.With, "add "+g.With+", which it goes with")
+		}
+		if g.Confidential && m.TokenEndpointAuthMethod == oauth.AuthNone {
+			faults.add("grant_types", "has "+g.Name+" for a client that has no credentials", "choose another token_endpoint_auth_method")
+		}
 	}
 	switch {
 	case code && len(m.RedirectURIs) == 0:
 		faults.add("redirect_uris", "is missing", "list the URIs that codes are sent to")
 	case !code && len(m.RedirectURIs) > 0:
 		faults.add("redirect_uris", "is of no use without the grant type authorization_code", "remove it, or add the grant type")
+	}
+}
+
+// checkOffered judges what the token endpoint would refuse: grant types that oauth
+// knows and the table in provider does not offer.
+func checkOffered(faults *Faults, m *storage.Metadata, offered []string) {
+	for n, g := range m.GrantTypes {
+		if slices.Contains(oauth.Names(oauth.GrantTypes()), g) && !slices.Contains(offered, g) {
+			faults.addItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g), "choose from "+strings.Join(offered, ", "))
+		}
 	}
 }
 
@@ -162,7 +174,7 @@ func checkKeys(faults *Faults, m *storage.Metadata) {
 		faults.add("jwks_uri", "is given together with jwks", "keep one of them")
 	}
 	keys := len(m.JWKS) > 0 || m.JWKSURI != ""
-	assertion := m.TokenEndpointAuthMethod == "private_key_jwt"
+	assertion := m.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT
 	if assertion && !keys {
 		faults.add("token_endpoint_auth_method", "is private_key_jwt without keys", "give jwks or jwks_uri")
 	}

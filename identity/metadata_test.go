@@ -144,7 +144,7 @@ func TestRegistrationsThatKeepTheRules(t *testing.T) {
 	}
 }
 
-// CL-03 and RFC 8725: a key set is public keys of the kinds we verify with, each once.
+// RFC 8725: a key set is public keys of the kinds we verify with, each once.
 func TestKeySets(t *testing.T) {
 	keys := func(k ...string) string { return `{"keys":[` + strings.Join(k, ",") + `]}` }
 	for set, want := range map[string]string{

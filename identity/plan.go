@@ -226,8 +226,9 @@ func (pl *planner) client(want *manifestClient) {
 	}
 	var scopes Faults
 	checkScopes(&scopes, &want.Metadata, pl.known)
+	checkOffered(&scopes, &want.Metadata, pl.i.grantTypes)
 	for _, f := range scopes {
-		pl.fault(want.places.line(f.Field, 0), what+": "+f.Field+" "+f.Problem, f.Remedy)
+		pl.fault(want.places.line(f.Field, f.Item), what+": "+f.Field+" "+f.Problem, f.Remedy)
 	}
 	have := pl.clients[want.ID]
 	switch {

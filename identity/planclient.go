@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -21,7 +22,7 @@ func (pl *planner) create(want *manifestClient) {
 		c.Secrets = []storage.ClientSecret{k}
 		details = append(details, "secret: from the file")
 		pl.warnWeak(want, &k)
-	} else if takesSecret(&c.Metadata) {
+	} else if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
 		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("client %s has no secret yet: sallyport clients rotate-secret %s makes one", c.ID, c.ID))
 	}
 	pl.plan.Changes = append(pl.plan.Changes, Change{Action: "create", What: "client", Name: c.ID, Details: details,
@@ -41,7 +42,7 @@ func (pl *planner) update(have *storage.Client, want *manifestClient) {
 		details = append(details, fmt.Sprintf("secret: another one, the last works %v longer", SecretOverlap))
 		pl.warnWeak(want, &k)
 	}
-	cleared := !takesSecret(&want.Metadata) && len(have.Secrets) > 0
+	cleared := !oauth.UsesSecret(want.Metadata.TokenEndpointAuthMethod) && len(have.Secrets) > 0
 	if cleared {
 		details = append(details, "secret: removed")
 	}

@@ -7,29 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
-
-// The scopes that OpenID Connect and the product define; everything else is a
-// resource's. All of them are about a person.
-const (
-	ScopeOpenID        = "openid"
-	ScopeProfile       = "profile"
-	ScopeEmail         = "email"
-	ScopePhone         = "phone"
-	ScopeAddress       = "address"
-	ScopeOfflineAccess = "offline_access"
-	ScopeOrg           = "org"
-	ScopeOrgs          = "orgs"
-	ScopeGroups        = "groups"
-	ScopeRoles         = "roles"
-)
-
-// StandardScopes returns them in the order in which people are shown them.
-func StandardScopes() []string {
-	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePhone, ScopeAddress, ScopeOrg, ScopeOrgs, ScopeGroups,
-		ScopeRoles, ScopeOfflineAccess}
-}
 
 // scopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.
 func scopeToken(s string) bool {
@@ -46,17 +26,17 @@ func checkScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
 	}
 	scopes := strings.Fields(m.Scope)
 	for n, s := range scopes {
-		standard := slices.Contains(StandardScopes(), s)
+		standard := oauth.IsStandardScope(s)
 		switch {
 		case slices.Contains(scopes[:n], s):
 			faults.add("scope", fmt.Sprintf("names %q twice", clip(s)), "remove one")
-		case strings.HasPrefix(s, "org:"):
+		case strings.HasPrefix(s, oauth.ScopeOrgPrefix):
 			faults.add("scope", fmt.Sprintf("names %q", clip(s)), "register org, which allows org:<slug> too")
 		case !scopeToken(s) || !standard && !known(s):
 			faults.add("scope", fmt.Sprintf("names %q, which nothing defines", clip(s)), "define it under resources, or remove it")
-		case standard && !slices.Contains(m.GrantTypes, "authorization_code"):
+		case standard && !slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode):
 			faults.add("scope", fmt.Sprintf("names %q, which is about a person", s), "add the grant type authorization_code, or remove the scope")
-		case s == ScopeOfflineAccess && !slices.Contains(m.GrantTypes, "refresh_token"):
+		case s == oauth.ScopeOfflineAccess && !slices.Contains(m.GrantTypes, oauth.GrantRefreshToken):
 			faults.add("scope", "names offline_access without the grant type refresh_token", "add the grant type, or remove the scope")
 		}
 	}
@@ -85,7 +65,7 @@ func checkResource(r *storage.Resource) Faults {
 	for _, name := range sortedKeys(r.Scopes) {
 		field := "scopes." + clip(name)
 		switch {
-		case !scopeToken(name) || strings.HasPrefix(name, "org:") || slices.Contains(StandardScopes(), name):
+		case !scopeToken(name) || strings.HasPrefix(name, oauth.ScopeOrgPrefix) || oauth.IsStandardScope(name):
 			faults.add(field, "is not a name a resource can define", "choose another, such as api:read")
 		default:
 			checkName(&faults, field, r.Scopes[name], 200)

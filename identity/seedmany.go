@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -86,7 +87,7 @@ func (s *seeder) manyClients(ctx context.Context) error {
 				c := &storage.Client{ID: id, Metadata: storage.Metadata{
 					ClientName:   fmt.Sprintf("Client %d", n),
 					RedirectURIs: []string{sampleRPOrigin + "/callback"},
-					GrantTypes:   []string{"authorization_code", "refresh_token", "client_credentials"},
+					GrantTypes:   oauth.Names(oauth.GrantTypes()),
 					Scope:        "openid profile email offline_access org api:read",
 				}}
 				fillIn(&c.Metadata)

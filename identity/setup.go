@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -169,16 +170,16 @@ const (
 
 // ClientPreset are the safe settings for a type of application; false for none such.
 func ClientPreset(kind string) (m storage.Metadata, ok bool) {
-	m.GrantTypes = []string{"authorization_code", "refresh_token"}
+	m.GrantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
 	switch kind {
 	case ClientWeb:
 		m.RequirePKCE = storage.PKCEAuto // many libraries for servers send a nonce, and no challenge unless told to
 	case ClientSPA:
-		m.TokenEndpointAuthMethod, m.RequirePKCE = "none", storage.PKCERequired
+		m.TokenEndpointAuthMethod, m.RequirePKCE = oauth.AuthNone, storage.PKCERequired
 	case ClientNative:
-		m.TokenEndpointAuthMethod, m.ApplicationType, m.RequirePKCE = "none", "native", storage.PKCERequired
+		m.TokenEndpointAuthMethod, m.ApplicationType, m.RequirePKCE = oauth.AuthNone, "native", storage.PKCERequired
 	case ClientMachine:
-		m.GrantTypes = []string{"client_credentials"}
+		m.GrantTypes = []string{oauth.GrantClientCredentials}
 	default:
 		return m, false
 	}
@@ -204,18 +205,18 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 	switch {
 	case !c.Active():
 		return nil, Faults{{Field: "client_id", Problem: "is disabled", Remedy: "enable it first"}}
-	case m.TokenEndpointAuthMethod == "private_key_jwt", m.RequireSignedRequestObject, m.RequirePushedRequests:
+	case m.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT, m.RequireSignedRequestObject, m.RequirePushedRequests:
 		return nil, Faults{{Field: "client_id", Problem: "signs with a key of its own, or pushes its requests", Remedy: "try it out from the application itself"}}
 	}
 	until := i.clock().Add(ClientTestFor)
 	var k *storage.ClientSecret
-	if takesSecret(m) {
+	if oauth.UsesSecret(m.TokenEndpointAuthMethod) {
 		stored := i.storedSecret(c.ID, clientSecret)
 		stored.ExpiresAt = until
 		k = &stored
 	}
 	redirect := ""
-	if slices.Contains(m.GrantTypes, "authorization_code") {
+	if slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode) {
 		redirect = i.TestRedirectURI()
 	}
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {

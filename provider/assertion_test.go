@@ -132,7 +132,7 @@ func asserted(assertion string) says {
 	return says{form: url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion}}}
 }
 
-// CL-03 (RFC 8725, sections 3.1 to 3.10): only keys that are registered for the
+// RFC 8725, sections 3.1 to 3.10: only keys that are registered for the
 // client verify, with the algorithms that are accepted; what the header offers is
 // never used and nothing is fetched for it.
 func TestAnAssertionIsVerifiedWithRegisteredKeysOnly(t *testing.T) {

@@ -6,26 +6,27 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
+	"github.com/ory/fosite"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// maxOvertaken is how often a request is looked at again because something that its
-// code would rest on was withdrawn while the code was being made.
-const maxOvertaken = 3
+// maxTries is how often a request is evaluated when something that its code rests on is
+// withdrawn while the code is made.
+const maxTries = 3
 
-// authorize is the authorization endpoint for GET. What was withdrawn meanwhile is
-// found by looking again: the person is asked, or the client gets the error that says it.
+// authorize is the authorization endpoint for GET. When something was withdrawn meanwhile,
+// the request is evaluated again: the person is asked, or the client gets the error.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 	for try := 1; ; try++ {
 		err := p.authorizeOnce(w, r)
-		if !errors.Is(err, storage.ErrSpent) || try == maxOvertaken {
+		if !errors.Is(err, storage.ErrSpent) || try == maxTries {
 			return err
 		}
 		// The client may be what changed, and this process's copy of it old.
@@ -45,9 +46,9 @@ func (p *Provider) authorizeOnce(w http.ResponseWriter, r *http.Request) error {
 	if token := params.Get("flow"); token != "" {
 		return p.resume(w, r, token, params)
 	}
-	q, err := p.openAndCheck(r.Context(), params)
+	q, err := p.readRequest(r.Context(), params)
 	if err != nil {
-		return p.answerError(w, r, q, nil, err)
+		return p.respondError(w, r, q, nil, err)
 	}
 	return p.dispatch(w, r, q, p.newFlow(q, p.sessions.Browser(r)), "")
 }
@@ -60,9 +61,9 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := p.openAndCheck(r.Context(), params)
+	q, err := p.readRequest(r.Context(), params)
 	if err != nil {
-		return p.answerError(w, r, q, nil, err)
+		return p.respondError(w, r, q, nil, err)
 	}
 	token, err := p.storeFlow(r, p.newFlow(q, secret.Hash{}))
 	if err != nil {
@@ -72,37 +73,46 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// openAndCheck returns the request, also beside an *Error that can be sent to its
-// redirect URI.
-func (p *Provider) openAndCheck(ctx context.Context, params url.Values) (*request, error) {
-	q, err := p.open(ctx, params)
+// readRequest returns the validated request. It returns the request also beside an *Error
+// that can be sent to its redirect URI.
+func (p *Provider) readRequest(ctx context.Context, params url.Values) (*request, error) {
+	q, err := p.resolveClient(ctx, params)
 	if q != nil {
 		notesOf(ctx).params = q.params
 	}
 	if err != nil {
 		return q, err
 	}
-	if e := p.check(ctx, q); e != nil {
+	if e := p.validate(ctx, q); e != nil {
 		return q, e
 	}
 	return q, nil
 }
 
-// resume is the way back from a step. With the parameter cancel the person has given up,
-// with switch they use another account.
+// resume continues a flow after a step, and binds it to its browser first if it came by
+// POST. With the parameter cancel the person has given up, with switch they use another account.
 func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, params url.Values) error {
-	f, q, err := p.reopen(w, r, token)
+	f, c, err := p.loadFlow(r.Context(), token)
 	if err != nil {
-		if q != nil {
-			return p.answerError(w, r, q, f, err)
-		}
 		return err
+	}
+	if f.BrowserHash.IsZero() {
+		err = p.bindFlow(w, r, f, c)
+	} else {
+		err = p.checkBrowser(r, f, c)
+	}
+	if err != nil {
+		return err
+	}
+	q, err := p.flowRequest(r.Context(), f, c)
+	if err != nil {
+		return p.respondError(w, r, q, f, err)
 	}
 	switch {
 	case params.Has("cancel"):
-		return p.answerError(w, r, q, f, p.whyCancelled(r, q, f))
+		return p.respondError(w, r, q, f, p.cancelError(r, q, f))
 	case f.Consent != nil && f.Consent.Denied:
-		return p.answerError(w, r, q, f, errCancelled)
+		return p.respondError(w, r, q, f, errCancelled)
 	case params.Has("switch"):
 		if err := p.store.AskAgain(r.Context(), f.IDHash, f.BrowserHash); err != nil && !errors.Is(err, storage.ErrSpent) {
 			return err
@@ -117,10 +127,10 @@ func flowURL(token string) string { return pathAuthorize + "?flow=" + url.QueryE
 
 var errCancelled = refuse("access_denied", "The person cancelled.")
 
-// whyCancelled is what the client is told of a flow that the person has given up: that
-// they could not go on, where that is so.
-func (p *Provider) whyCancelled(r *http.Request, q *request, f *storage.Flow) error {
-	_, err := p.journey(r, q, f, f.BrowserHash)
+// cancelError is the error for a flow that the person has given up: it says that they
+// could not go on, where that is so.
+func (p *Provider) cancelError(r *http.Request, q *request, f *storage.Flow) error {
+	_, err := p.flowState(r, q, f, f.BrowserHash)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" {
 		return e
 	}
@@ -130,35 +140,35 @@ func (p *Provider) whyCancelled(r *http.Request, q *request, f *storage.Flow) er
 // dispatch is the whole decision: a page of ours, an error, a step, or the code.
 // token is the flow's id once it is stored, "" before.
 func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, token string) error {
-	j, err := p.journey(r, q, f, f.BrowserHash)
+	j, err := p.flowState(r, q, f, f.BrowserHash)
 	if err != nil {
-		if err := p.keep(r.Context(), j); err != nil {
+		if err := p.touchSession(r.Context(), j); err != nil {
 			return err
 		}
 		e, ok := errors.AsType[*Error](err)
-		if !ok || e.Code != "access_denied" || q.prompted("none") {
-			return p.answerError(w, r, q, f, err)
+		if !ok || e.Code != "access_denied" || q.prompted(oauth.PromptNone) {
+			return p.respondError(w, r, q, f, err)
 		}
 		if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
 			return err
 		}
 		return p.deniedPage(q, j, token, e)
 	}
-	step := p.next(j)
-	unreachable := q.acrMust && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) &&
+	step := p.nextStep(j)
+	unreachable := q.acrEssential && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) &&
 		!identity.Reaches(j.Visit.User.Factors, q.acr)
 	if step == nil && !unreachable {
-		return p.issue(w, r, q, j)
+		return p.issueCode(w, r, q, j)
 	}
-	if err := p.keep(r.Context(), j); err != nil {
+	if err := p.touchSession(r.Context(), j); err != nil {
 		return err
 	}
 	if unreachable {
-		return p.answerError(w, r, q, f, refuse("unmet_authentication_requirements",
+		return p.respondError(w, r, q, f, refuse("unmet_authentication_requirements",
 			"The person cannot authenticate with the acr that is essential."))
 	}
-	if q.prompted("none") {
-		return p.answerError(w, r, q, f, refusals[step.Refusal()])
+	if q.prompted(oauth.PromptNone) {
+		return p.respondError(w, r, q, f, refusals[step.Refusal()])
 	}
 	if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
 		return err
@@ -183,8 +193,8 @@ func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage
 	return p.storeFlow(r, f)
 }
 
-// storeFlow stores a flow and returns its id. Too many flows of strangers in one network
-// are refused, those of a browser that has signed in before never.
+// storeFlow stores a flow and returns its id. It refuses too many flows of unknown
+// browsers in one network, and never those of a browser that has signed in before.
 func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	token := secret.NewToken("")
 	f.IDHash = secret.HashOf(token)
@@ -208,9 +218,9 @@ func (p *Provider) deniedPage(q *request, j *storage.Journey, token string, e *E
 	return page
 }
 
-// answerError sends an *Error to the client where its redirect URI is known, and
+// respondError sends an *Error to the client where its redirect URI is known, and
 // ends the flow; everything else stays here.
-func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, err error) error {
+func (p *Provider) respondError(w http.ResponseWriter, r *http.Request, q *request, f *storage.Flow, err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || q == nil || q.target.uri == "" {
 		return err
@@ -225,34 +235,25 @@ func (p *Provider) answerError(w http.ResponseWriter, r *http.Request, q *reques
 	}
 	web.Annotate(r.Context(), "error", e.Code)
 	p.refused(r, pathAuthorize, e)
-	return p.sendTo(w, q.target, errorParams(e)...)
+	return p.respond(w, q.target, errorParams(e)...)
 }
 
-// issue makes the code and writes it with its grant: fosite checks once more and
-// calls store.go, one statement stores everything.
-func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *storage.Journey) error {
-	u := &unit{now: p.now(), client: q.client, issue: p.newGrant(r.Context(), q, j)}
-	u.issue.Event.RequestID = web.RequestID(r.Context())
-	ctx := withUnit(r.Context(), u)
-	ar, err := p.fosite.NewAuthorizeRequest(ctx, &http.Request{Method: http.MethodGet, Header: http.Header{}, URL: &url.URL{}, PostForm: url.Values{}, Form: url.Values{
-		"client_id": {q.client.ID}, "redirect_uri": {q.target.uri}, "response_type": {"code"}, "scope": {strings.Join(q.scopes, " ")},
-		"code_challenge": q.params["code_challenge"], "code_challenge_method": q.params["code_challenge_method"],
-		// fosite wants a state of some length; ours is echoed by sendTo, whatever its length.
-		"state": {"kept by us"},
-	}})
-	if err != nil {
-		return p.answerError(w, r, q, j.Flow, protocolError(err))
-	}
-	for _, s := range q.scopes {
-		ar.GrantScope(s)
-	}
+// issueCode lets fosite make the code, and stores it with its grant in one statement.
+func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request, j *storage.Journey) error {
+	ar := fosite.NewAuthorizeRequest()
+	ar.Client, ar.ResponseTypes = q.client, fosite.Arguments{oauth.ResponseTypeCode}
+	ar.RequestedScope, ar.GrantedScope = q.scopes, q.scopes
+	ar.Form = url.Values{"redirect_uri": {q.target.uri}, "code_challenge": q.params["code_challenge"],
+		"code_challenge_method": q.params["code_challenge_method"]}
 	s := newSession()
 	s.claims.Subject = j.Visit.User.Sub.String()
-	resp, err := p.fosite.NewAuthorizeResponse(ctx, ar, s)
+	resp, err := p.fosite.NewAuthorizeResponse(r.Context(), ar, s)
 	if err != nil {
-		return p.answerError(w, r, q, j.Flow, protocolError(err))
+		return p.respondError(w, r, q, j.Flow, protocolError(err))
 	}
-	err = p.store.IssueCode(ctx, *u.issue)
+	in := p.newGrant(r.Context(), q, j)
+	in.Code.Hash, in.Event.RequestID = secret.HashOf(resp.GetCode()), web.RequestID(r.Context())
+	err = p.store.IssueCode(r.Context(), *in)
 	if errors.Is(err, storage.ErrSpent) {
 		// A second tab was faster, or something was withdrawn a moment ago.
 		e := flowPage("flow_expired", q.client, q.target.uri)
@@ -265,15 +266,15 @@ func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, j *
 		p.identity.NoteUnprotected(q.client.ID)
 		web.Annotate(r.Context(), "unprotected", true)
 	}
-	return p.sendTo(w, q.target, param{"code", resp.GetCode()})
+	return p.respond(w, q.target, param{"code", resp.GetCode()})
 }
 
-// newGrant is what the end of this journey writes.
+// newGrant is what the end of this flow writes, but for the code's hash.
 func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.Journey) *storage.IssueCode {
 	now, v := p.now(), j.Visit
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
-		Offline: slices.Contains(q.scopes, "offline_access"), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
-		AuthTime: v.Session.AuthTime, ACR: q.answer(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
+		Offline: slices.Contains(q.scopes, oauth.ScopeOfflineAccess), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
+		AuthTime: v.Session.AuthTime, ACR: q.grantedACR(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
 	g.ExpiresAt = now.Add(codeLifetime + accessTokenLifetime)
 	if g.Offline {
 		g.ExpiresAt = now.Add(offlineLifetime)
@@ -289,11 +290,11 @@ func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.Journey)
 	return in
 }
 
-// answer is the acr that the grant tells. One that is essential is answered with one
-// of the values asked for (OpenID Connect Core 1.0, section 5.5.1.1), though the
-// session's may be stronger: a client compares, and does not know our order.
-func (q *request) answer(acr string) string {
-	if !q.acrMust || slices.Contains(q.acr, acr) {
+// grantedACR is the acr that the grant tells. An essential one is always one of the values
+// that were requested (OpenID Connect Core 1.0, section 5.5.1.1), though the session's may
+// be stronger: a client compares, and does not know our order.
+func (q *request) grantedACR(acr string) string {
+	if !q.acrEssential || slices.Contains(q.acr, acr) {
 		return acr
 	}
 	return identity.Reached(acr, q.acr)

@@ -2,6 +2,9 @@ package provider_test
 
 import (
 	"cmp"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +14,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// CL-01: does the time to refuse a secret tell how much of it is right? Wrong
+// Does the time to refuse a secret tell how much of it is right? Wrong
 // secrets that share all but the last character with the right one are interleaved
 // with ones that share none. The metric auc is the chance that a near one took longer
 // than a far one: 0.5 tells nothing, outside 0.45 to 0.55 there is something to look
@@ -51,6 +54,55 @@ func BenchmarkClientSecret(b *testing.B) {
 		}
 		b.ReportMetric(auc(samples), "auc")
 	})
+}
+
+const jwtClients = `
+version: 1
+clients:
+  - client_id: reports
+    redirect_uris: [https://reports.example/cb]
+    grant_types: [authorization_code, refresh_token, client_credentials]
+    scope: openid profile email api:read
+    access_token_format: jwt
+    id_token_signed_response_alg: ES256
+    secret: reports-secret-of-the-benchmarks
+`
+
+// BenchmarkTokens measures what a request costs inside this process: docs/decisions/0002
+// has the figures of JWT access tokens.
+//
+//	go test -run '^$' -bench Tokens -benchmem ./provider
+func BenchmarkTokens(b *testing.B) {
+	s := harness.Start(b, storage.SQLite, harness.Options{Clients: jwtClients})
+	reports := s.RP("reports", "reports-secret-of-the-benchmarks", "https://reports.example/cb", "openid profile email")
+	machine := s.Machine()
+	jwt := reports.SignIn(b, s.Browser(b), harness.Bob, nil)
+	opaque := machine.Token(b, url.Values{"grant_type": {"client_credentials"}})
+	handler := s.Server.Handler()
+	run := func(name, path, token string, rp *harness.RP, form url.Values) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodPost, s.Issuer+path, strings.NewReader(form.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				if token != "" {
+					r.Header.Set("Authorization", "Bearer "+token)
+				} else {
+					r.SetBasicAuth(rp.ClientID, rp.Secret)
+				}
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if w.Code != http.StatusOK {
+					b.Fatalf("%s answers %d %s", path, w.Code, w.Body)
+				}
+			}
+		})
+	}
+	run("introspect JWT", "/oauth2/introspect", "", reports, url.Values{"token": {jwt.AccessToken}})
+	run("introspect opaque", "/oauth2/introspect", "", machine, url.Values{"token": {opaque.AccessToken}})
+	run("userinfo JWT", "/oauth2/userinfo", jwt.AccessToken, reports, url.Values{})
+	run("client_credentials JWT", "/oauth2/token", "", reports, url.Values{"grant_type": {"client_credentials"}})
+	run("client_credentials opaque", "/oauth2/token", "", machine, url.Values{"grant_type": {"client_credentials"}})
 }
 
 type sample struct {

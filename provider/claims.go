@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -27,7 +28,7 @@ type claimRequest struct {
 }
 
 // all are the string values that are asked for.
-func (c *claimRequest) all() []string {
+func (c *claimRequest) stringValues() []string {
 	var out []string
 	for _, v := range append([]any{c.Value}, c.Values...) {
 		if s, ok := v.(string); ok {
@@ -55,17 +56,6 @@ func parseClaimsRequest(raw string) (*claimsRequest, error) {
 	return c, nil
 }
 
-// claimScope tells which scope lets a claim be asked for by name. Claims that are
-// not here cannot be.
-var claimScope = map[string]string{
-	"name": "profile", "given_name": "profile", "family_name": "profile", "middle_name": "profile", "nickname": "profile",
-	"preferred_username": "profile", "profile": "profile", "picture": "profile", "website": "profile", "gender": "profile",
-	"birthdate": "profile", "zoneinfo": "profile", "locale": "profile", "updated_at": "profile",
-	"email": "email", "email_verified": "email",
-	"phone_number": "phone", "phone_number_verified": "phone",
-	"address": "address",
-}
-
 // permit drops the claims whose scope is not registered for the client, and
 // returns the scopes of the rest: a claim is agreed to like the scope it belongs to,
 // so that asking for it by name gets around neither registration nor consent.
@@ -73,24 +63,21 @@ func (c *claimsRequest) permit(registered []string) []string {
 	var scopes []string
 	for _, part := range []map[string]*claimRequest{c.Userinfo, c.IDToken} {
 		maps.DeleteFunc(part, func(claim string, _ *claimRequest) bool {
-			scope, known := claimScope[claim]
-			if known && slices.Contains(registered, scope) {
-				scopes = appendMissing(scopes, scope)
+			scope := oauth.ClaimScope(claim)
+			if scope == "" || !slices.Contains(registered, scope) {
+				return scope != ""
 			}
-			return known && !slices.Contains(registered, scope)
+			scopes = appendMissing(scopes, scope)
+			return false
 		})
 	}
 	slices.Sort(scopes) // the form of the consent page is made for them in their order
 	return scopes
 }
 
-// supportedClaims is claims_supported of discovery.
-var supportedClaims = []string{
-	"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "azp", "at_hash",
-	"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
-	"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "phone_number",
-	"phone_number_verified", "address", "org_id", "org_slug", "org_name", "org_roles", "organizations",
-	"groups", "groups_truncated", "roles",
+// idTokenClaimNames are the claims of an ID token that no scope asks for.
+func idTokenClaimNames() []string {
+	return []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "azp", "at_hash"}
 }
 
 // set adds a claim unless it is empty.
@@ -112,35 +99,42 @@ func set(claims map[string]any, name string, value any) {
 	claims[name] = value
 }
 
-// personClaims adds the standard claims of OpenID Connect Core 1.0, section 5.4,
-// for which want returns true. scopes are those of the token.
-func personClaims(claims map[string]any, u *storage.User, scopes []string, want func(claim string) bool) {
-	f := u.Profile
-	for _, c := range []struct {
+// personClaims adds the standard claims of OpenID Connect Core 1.0, section 5.4, to a
+// token's: those that the claims parameter asked for by name, and with byScope those of
+// the token's scopes.
+func (c *client) personClaims(
+	claims map[string]any, a *storage.Authorization, scopes []string, asked map[string]*claimRequest, byScope bool,
+) {
+	shows := func(claim string) bool {
+		_, named := asked[claim]
+		return named && c.showsNamed(claim, a.Grant.Scopes, scopes) ||
+			byScope && slices.Contains(scopes, oauth.ClaimScope(claim))
+	}
+	u, f := &a.User, &a.User.Profile
+	for _, claim := range []struct {
 		name  string
 		value any
 	}{
 		{"name", f.Name}, {"given_name", f.GivenName}, {"family_name", f.FamilyName}, {"middle_name", f.MiddleName},
 		{"nickname", f.Nickname}, {"preferred_username", preferredUsername(u, scopes)}, {"profile", f.ProfileURL},
-		{"picture", f.Picture},
-		{"website", f.Website}, {"gender", f.Gender}, {"birthdate", f.Birthdate}, {"zoneinfo", f.Zoneinfo}, {"locale", f.Locale},
-		{"updated_at", u.UpdatedAt.Unix()},
+		{"picture", f.Picture}, {"website", f.Website}, {"gender", f.Gender}, {"birthdate", f.Birthdate}, {"zoneinfo", f.Zoneinfo},
+		{"locale", f.Locale}, {"updated_at", u.UpdatedAt.Unix()},
 		{"email", u.Email}, {"email_verified", !u.EmailVerifiedAt.IsZero()},
 		{"phone_number", f.PhoneNumber}, {"address", f.Address},
 	} {
-		if want(c.name) {
-			set(claims, c.name, c.value)
+		if shows(claim.name) {
+			set(claims, claim.name, claim.value)
 		}
 	}
-	if f.PhoneNumber != "" && want("phone_number_verified") {
+	if f.PhoneNumber != "" && shows("phone_number_verified") {
 		claims["phone_number_verified"] = f.PhoneNumberVerified
 	}
 }
 
-// preferredUsername is what an app may call a person: nothing that they typed, so that nobody calls themselves like
-// another, or like an administrator. It is the address if the app may see that and the person has proven it.
+// preferredUsername is what a client may call a user. It is never a text that the user chose, because they could choose
+// the name of another user or of an administrator: it is the verified address if the client may see it, else the sub.
 func preferredUsername(u *storage.User, scopes []string) string {
-	if u.Proven() && slices.Contains(scopes, "profile") && slices.Contains(scopes, "email") {
+	if u.Proven() && slices.Contains(scopes, oauth.ScopeProfile) && slices.Contains(scopes, oauth.ScopeEmail) {
 		return u.Email
 	}
 	return u.Sub.String()
@@ -149,7 +143,7 @@ func preferredUsername(u *storage.User, scopes []string) string {
 // organizationClaims adds what the scopes org and roles show: the token's one
 // organization, and the platform's roles.
 func organizationClaims(claims map[string]any, a *storage.Authorization, scopes []string) {
-	if o := a.Organization; o != nil && slices.Contains(scopes, "org") {
+	if o := a.Organization; o != nil && slices.Contains(scopes, oauth.ScopeOrg) {
 		claims["org_id"] = o.ID.String()
 		claims["org_slug"] = o.Slug
 		claims["org_name"] = o.Name
@@ -159,7 +153,7 @@ func organizationClaims(claims map[string]any, a *storage.Authorization, scopes 
 		}
 		claims["org_roles"] = roles
 	}
-	if slices.Contains(scopes, "roles") {
+	if slices.Contains(scopes, oauth.ScopeRoles) && a.Grant.ID != uuid.Nil {
 		roles := a.User.PlatformRoles
 		if roles == nil {
 			roles = []string{}
@@ -189,8 +183,8 @@ func organizationList(all []storage.Membership) []organizationEntry {
 // token tells. A token that has scopes of resources only still names the organization
 // that was granted: a resource server must know for whom it acts.
 func organizationScopes(scopes, granted []string) []string {
-	if slices.Contains(granted, "org") && !slices.ContainsFunc(scopes, isStandardScope) {
-		return append(slices.Clone(scopes), "org")
+	if slices.Contains(granted, oauth.ScopeOrg) && !slices.ContainsFunc(scopes, oauth.IsStandardScope) {
+		return append(slices.Clone(scopes), oauth.ScopeOrg)
 	}
 	return scopes
 }
@@ -199,7 +193,7 @@ func organizationScopes(scopes, granted []string) []string {
 // Such a claim is agreed to like its scope without being one, so that a token that was narrowed to fewer scopes than the
 // grant's shows it only by its own scope. What the client is no longer registered for is not shown either.
 func (c *client) showsNamed(claim string, granted, scopes []string) bool {
-	scope := claimScope[claim]
+	scope := oauth.ClaimScope(claim)
 	isNarrowed := slices.ContainsFunc(granted, func(s string) bool { return !slices.Contains(scopes, s) })
 	return slices.Contains(c.scopes, scope) && (!isNarrowed || slices.Contains(scopes, scope))
 }
@@ -207,22 +201,13 @@ func (c *client) showsNamed(claim string, granted, scopes []string) bool {
 // userinfoClaims are the answer of the userinfo endpoint for a token with scopes.
 func userinfoClaims(c *client, a *storage.Authorization, scopes []string) map[string]any {
 	claims := map[string]any{"sub": a.User.Sub.String()}
-	var asked map[string]*claimRequest
-	if r := readClaims(a.Grant.Claims); r != nil {
-		asked = r.Userinfo
-	}
-	personClaims(claims, &a.User, scopes, func(claim string) bool {
-		if _, named := asked[claim]; named && c.showsNamed(claim, a.Grant.Scopes, scopes) {
-			return true
-		}
-		return slices.Contains(scopes, claimScope[claim])
-	})
+	c.personClaims(claims, a, scopes, readClaims(a.Grant.Claims).Userinfo, true)
 	organizationClaims(claims, a, scopes)
-	if slices.Contains(scopes, "orgs") {
+	if slices.Contains(scopes, oauth.ScopeOrgs) {
 		claims["organizations"] = organizationList(a.Memberships)
 	}
-	if slices.Contains(scopes, "groups") {
-		if slices.Contains(scopes, "orgs") {
+	if slices.Contains(scopes, oauth.ScopeGroups) {
+		if slices.Contains(scopes, oauth.ScopeOrgs) {
 			groupsOfAll(claims, a)
 		} else {
 			claims["groups"] = groupsOfOne(a)
@@ -252,34 +237,21 @@ func (p *Provider) idTokenClaims(c *client, a *storage.Authorization, scopes []s
 	set(claims, "nonce", nonce)
 	set(claims, "at_hash", atHash)
 	organizationClaims(claims, a, scopes)
-	if slices.Contains(scopes, "groups") {
+	if slices.Contains(scopes, oauth.ScopeGroups) {
 		claims["groups"] = groupsOfOne(a)
 	}
-	var asked map[string]*claimRequest
-	if r := readClaims(g.Claims); r != nil {
-		asked = r.IDToken
-	}
-	if len(asked) > 0 || c.Metadata.ClaimsInIDToken {
-		personClaims(claims, &a.User, scopes, func(claim string) bool {
-			if _, named := asked[claim]; named && c.showsNamed(claim, g.Scopes, scopes) {
-				return true
-			}
-			return c.Metadata.ClaimsInIDToken && slices.Contains(scopes, claimScope[claim])
-		})
+	if asked := readClaims(g.Claims).IDToken; len(asked) > 0 || c.Metadata.ClaimsInIDToken {
+		c.personClaims(claims, a, scopes, asked, c.Metadata.ClaimsInIDToken)
 	}
 	return claims
 }
 
-// readClaims parses what checkClaims stored.
-func readClaims(stored string) *claimsRequest {
-	if stored == "" {
-		return nil
+// readClaims parses what checkClaims stored; it is empty where that was nothing.
+func readClaims(stored string) (c claimsRequest) {
+	if stored != "" && json.Unmarshal([]byte(stored), &c) != nil {
+		return claimsRequest{}
 	}
-	var c claimsRequest
-	if json.Unmarshal([]byte(stored), &c) != nil {
-		return nil
-	}
-	return &c
+	return c
 }
 
 // accessTokenClaims are a JWT access token's (RFC 9068, section 2.2). A token of
@@ -295,9 +267,6 @@ func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *sto
 		authenticationClaims(claims, &a.Grant)
 	}
 	organizationClaims(claims, a, organizationScopes(t.Scopes, granted))
-	if a.Grant.ID == uuid.Nil {
-		delete(claims, "roles")
-	}
 	return claims
 }
 

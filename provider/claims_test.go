@@ -172,7 +172,7 @@ func testMalformedClaims(t *testing.T, p *peers) {
 	}
 }
 
-// TK-09, OpenID Connect Core 1.0 section 5.5.1.1: a context that is essential and
+// OpenID Connect Core 1.0 section 5.5.1.1: a context that is essential and
 // cannot be reached is an error; a voluntary one is not, and nothing is overstated.
 func testAuthenticationContext(t *testing.T, p *peers) {
 	b, rp := p.signedIn(t, harness.Bob), p.peer("web")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -27,20 +28,23 @@ type client struct {
 	homes         []string // those of origins that a person can be sent to
 }
 
-func newClient(c *storage.Client) (*client, error) {
+// parseClient returns a *client. Grant types that are not in the table do not count,
+// whatever is registered.
+func (p *Provider) parseClient(c *storage.Client) (any, error) {
 	out := &client{
 		Client:        c,
 		scopes:        strings.Fields(c.Metadata.Scope),
-		grantTypes:    c.Metadata.GrantTypes,
+		grantTypes:    slices.Clone(c.Metadata.GrantTypes),
 		responseTypes: c.Metadata.ResponseTypes,
 		origins:       c.Origins(),
 	}
 	out.homes = slices.DeleteFunc(slices.Clone(out.origins), out.isProgram)
 	if len(out.grantTypes) == 0 { // RFC 7591, section 2
-		out.grantTypes = fosite.Arguments{"authorization_code"}
+		out.grantTypes = fosite.Arguments{oauth.GrantAuthorizationCode}
 	}
+	out.grantTypes = slices.DeleteFunc(out.grantTypes, func(name string) bool { return p.grantType(name) == nil })
 	if len(out.responseTypes) == 0 {
-		out.responseTypes = fosite.Arguments{"code"}
+		out.responseTypes = fosite.Arguments{oauth.ResponseTypeCode}
 	}
 	if len(c.Metadata.JWKS) > 0 {
 		set, err := parseJWKS(c.Metadata.JWKS)
@@ -72,20 +76,15 @@ func (c *client) GetScopes() fosite.Arguments        { return c.scopes }
 func (c *client) IsPublic() bool                     { return c.Public() }
 func (c *client) GetAudience() fosite.Arguments      { return nil }
 
-// GetResponseModes returns what a code may come back in.
-func (c *client) GetResponseModes() []fosite.ResponseModeType {
-	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFormPost}
-}
-
-// may reports whether the client is registered for a grant type.
-func (c *client) may(grantType string) bool { return slices.Contains(c.grantTypes, grantType) }
+// hasGrantType reports whether the client is registered for a grant type.
+func (c *client) hasGrantType(name string) bool { return slices.Contains(c.grantTypes, name) }
 
 // idTokenAlg signs the client's ID tokens and JWT access tokens.
 func (c *client) idTokenAlg() string {
 	if alg := c.Metadata.IDTokenSignedResponseAlg; alg != "" {
 		return alg
 	}
-	return "RS256" // OpenID Connect Registration 1.0, section 2
+	return oauth.RS256 // OpenID Connect Registration 1.0, section 2
 }
 
 // client returns an enabled client. errUnknownClient for all others.
@@ -93,26 +92,19 @@ func (p *Provider) client(ctx context.Context, id string) (*client, error) {
 	if !utf8.ValidString(id) || strings.ContainsRune(id, 0) { // of a Basic header or an assertion; no database holds it
 		return nil, errUnknownClient
 	}
-	c, err := p.registry.Client(ctx, id)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
+	parsed, err := p.registry.ParsedClient(ctx, id, p.parseClient)
+	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errUnknownClient
-	case err != nil:
+	} else if err != nil {
 		return nil, err
-	case !c.Active() && c.DeletedAt.IsZero():
+	}
+	switch c := parsed.(*client); {
+	case c.Active():
+		return c, nil
+	case c.DeletedAt.IsZero():
 		return nil, errDisabledClient
-	case !c.Active():
-		return nil, errUnknownClient
 	}
-	if known, ok := p.clients.Get(id); ok && known.Client == c {
-		return known, nil
-	}
-	out, err := newClient(c)
-	if err != nil {
-		return nil, err
-	}
-	p.clients.Add(id, out)
-	return out, nil
+	return nil, errUnknownClient
 }
 
 var (
@@ -170,3 +162,6 @@ func cutLoopback(uri string) (host, rest string, ok bool) {
 	}
 	return "", "", false
 }
+
+// allowsOrigin reports whether the client's own pages may read an answer.
+func (c *client) allowsOrigin(origin string) bool { return slices.Contains(c.origins, origin) }

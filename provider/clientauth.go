@@ -11,26 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
-
-// endpoint is where a client authenticates: it decides which audiences of an
-// assertion are accepted.
-type endpoint int
-
-const (
-	endpointToken endpoint = iota
-	endpointPushed
-)
-
-// The registered client authentication methods, in the order of discovery.
-var authMethods = []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
-
-// assertionAlgs are the signatures accepted from clients. None is symmetric, so a
-// public key can never be taken for a secret (RFC 8725, section 3.1).
-var assertionAlgs = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -51,9 +35,9 @@ type credentials struct {
 	assertion string
 }
 
-// authenticate returns the enabled client of a request to a machine endpoint, or
+// authenticate returns the enabled client of a request to the endpoint at path, or
 // errInvalidClient whatever is wrong.
-func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values, at endpoint) (*client, error) {
+func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values, path string) (*client, error) {
 	cred, err := readCredentials(r, form)
 	if err != nil {
 		return nil, err
@@ -67,13 +51,14 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 	} else if err != nil {
 		return nil, err
 	}
-	if registered := c.authMethod(); cred.method != registered && !(usesSecret(cred.method) && usesSecret(registered)) {
+	// Both forms of a secret show the server the same, and a library chooses between them: either is accepted.
+	if registered := c.authMethod(); cred.method != registered && !(oauth.UsesSecret(cred.method) && oauth.UsesSecret(registered)) {
 		return nil, errInvalidClient.because(errors.New("the client used " + cred.method + " and is registered for " + registered))
 	}
 	switch cred.method {
-	case "none":
-	case "private_key_jwt":
-		if err := p.checkAssertion(ctx, c, cred.assertion, at); err != nil {
+	case oauth.AuthNone:
+	case oauth.AuthPrivateKeyJWT:
+		if err := p.checkAssertion(ctx, c, cred.assertion, path); err != nil {
 			return nil, err
 		}
 		notesOf(ctx).authenticated = true
@@ -93,13 +78,7 @@ func (c *client) authMethod() string {
 	if m := c.Metadata.TokenEndpointAuthMethod; m != "" {
 		return m
 	}
-	return "client_secret_basic"
-}
-
-// usesSecret reports whether a client proves who it is by its secret. Where it writes the secret is its library's choice:
-// both forms show the server the same, so that either is accepted whichever is registered.
-func usesSecret(method string) bool {
-	return method == "client_secret_basic" || method == "client_secret_post"
+	return oauth.AuthSecretBasic
 }
 
 func readCredentials(r *http.Request, form url.Values) (*credentials, error) {
@@ -120,16 +99,16 @@ func readCredentials(r *http.Request, form url.Values) (*credentials, error) {
 	case len(header) == 1:
 		return readBasic(header[0], id)
 	case hasSecret:
-		return &credentials{method: "client_secret_post", id: id, secrets: []string{form.Get("client_secret")}}, nil
+		return &credentials{method: oauth.AuthSecretPost, id: id, secrets: []string{form.Get("client_secret")}}, nil
 	case hasAssertion:
 		if form.Get("client_assertion_type") != assertionType || form.Get("client_assertion") == "" {
 			return nil, errInvalidClient.because(errors.New("client_assertion or its type is missing or unknown"))
 		}
-		return &credentials{method: "private_key_jwt", id: id, assertion: form.Get("client_assertion")}, nil
+		return &credentials{method: oauth.AuthPrivateKeyJWT, id: id, assertion: form.Get("client_assertion")}, nil
 	case id == "":
 		return nil, errInvalidClient.because(errors.New("the request names no client"))
 	}
-	return &credentials{method: "none", id: id}, nil
+	return &credentials{method: oauth.AuthNone, id: id}, nil
 }
 
 // readBasic decodes HTTP Basic credentials, which are form-encoded inside (RFC 6749, section 2.3.1).
@@ -157,7 +136,7 @@ func readBasic(header, formID string) (*credentials, error) {
 	if formID != "" && formID != decodedID {
 		return nil, refuse("invalid_request", "client_id and the Authorization header name two clients.")
 	}
-	return &credentials{method: "client_secret_basic", id: decodedID, secrets: secrets}, nil
+	return &credentials{method: oauth.AuthSecretBasic, id: decodedID, secrets: secrets}, nil
 }
 
 // checkSecret verifies a secret. A correct one always passes, and wrong ones are
@@ -233,7 +212,7 @@ func unverifiedSubject(assertion string) string {
 
 // checkAssertion verifies private_key_jwt (RFC 7523, section 3). Its jti is spent
 // last, so that an assertion that fails otherwise does not use one up.
-func (p *Provider) checkAssertion(ctx context.Context, c *client, assertion string, at endpoint) error {
+func (p *Provider) checkAssertion(ctx context.Context, c *client, assertion string, path string) error {
 	payload, err := p.verifyClientJWS(ctx, c, assertion, c.Metadata.TokenEndpointAuthSigningAlg)
 	if err != nil {
 		return errInvalidClient.because(err)
@@ -242,9 +221,9 @@ func (p *Provider) checkAssertion(ctx context.Context, c *client, assertion stri
 	if err := json.Unmarshal(payload, &a); err != nil {
 		return errInvalidClient.because(err)
 	}
-	audiences := []string{p.issuer, p.issuer + "/oauth2/token"}
-	if at == endpointPushed {
-		audiences = append(audiences, p.issuer+"/oauth2/par")
+	audiences := []string{p.issuer, p.issuer + pathToken}
+	if path == pathPushed {
+		audiences = append(audiences, p.issuer+path)
 	}
 	now := p.now()
 	expires := unixFloat(a.Expires)

@@ -229,7 +229,7 @@ func oddSecrets(t *testing.T, s *harness.Server, hc *http.Client) {
 	}
 }
 
-// CL-08 (CVE-2024-10039): certificates that come as headers are anybody's words.
+// CVE-2024-10039: certificates that come as headers are anybody's words.
 func foreignCertificates(t *testing.T, s *harness.Server, hc *http.Client) {
 	for _, name := range []string{"X-Ssl-Cert", "X-Client-Cert", "Ssl-Client-Cert", "X-Forwarded-Client-Cert", "Client-Cert", "X-Ssl-Client-Dn", "X-Amzn-Mtls-Clientcert"} {
 		c := says{header: http.Header{name: {"-----BEGIN CERTIFICATE-----"}}, form: url.Values{"client_id": {"basic"}}}
@@ -239,7 +239,7 @@ func foreignCertificates(t *testing.T, s *harness.Server, hc *http.Client) {
 	}
 }
 
-// CL-06: guesses at a secret are throttled for the client, wherever they come
+// Guesses at a secret are throttled for the client, wherever they come
 // from, and the right secret always passes.
 func TestGuessesAtASecretNeverLockItsClientOut(t *testing.T) {
 	const key = "basic-secret-of-the-client-tests"
@@ -302,7 +302,7 @@ clients:
     secret_hash: $argon2id$v=19$m=64,t=1,p=1$ccAH+8h95JCtXpOoF5Ptww$SDW50gi+ZESA5azzzzTgm7q+L17BUudZN6MIJP4J9uw
 `
 
-// CL-06: past its budget a client costs no slow hash a guess; nothing is compared
+// Past its budget a client costs no slow hash a guess; nothing is compared
 // with a secret that takes one. Once it was used it is ours, and always passes.
 func TestGuessesDoNotCostSlowHashesForEver(t *testing.T) {
 	const key = "slow-secret-of-the-client-tests"

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/expirable"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/fetch"
+	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -39,14 +41,14 @@ func (p *Provider) verifyClientJWS(ctx context.Context, c *client, raw, alg stri
 	if len(raw) > maxJWS {
 		return nil, errors.New("the JWS is too large")
 	}
-	algs := assertionAlgs
+	algs := oauth.ClientAlgs()
 	if alg != "" {
-		algs = []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)}
-		if !slices.Contains(assertionAlgs, algs[0]) {
+		if !slices.Contains(algs, alg) {
 			return nil, errors.New("the client is registered for an algorithm that is not supported")
 		}
+		algs = []string{alg}
 	}
-	jws, err := jose.ParseSignedCompact(raw, algs)
+	jws, err := jose.ParseSignedCompact(raw, keys.Algorithms(algs))
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +88,8 @@ func (p *Provider) clientKeys(ctx context.Context, c *client, kid string) (*jose
 }
 
 // Limits of fetching a jwks_uri: freshFor is how long an answer is used, staleFor how
-// long it is while the server is down, so that this locks nobody out at once, and
-// againIn the least time between two fetches, so that unknown kids cost nobody anything.
+// long it is used while the server is down, so that its clients can still authenticate, and
+// againIn the least time between two fetches, so that unknown kids cause no load.
 const (
 	freshFor    = time.Hour
 	staleFor    = 24 * time.Hour

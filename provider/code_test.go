@@ -107,7 +107,7 @@ func events(t *testing.T, s *harness.Server, kind string) (n int) {
 	return n
 }
 
-// AC-01 (RFC 6749 sections 4.1.2 and 10.5, RFC 9700 section 4.5): of many who
+// RFC 6749 sections 4.1.2 and 10.5, RFC 9700 section 4.5: of many who
 // redeem one code at once on two nodes one gets tokens. The rest shows that the code
 // has leaked, so that these are revoked.
 func TestACodeIsRedeemedOnce(t *testing.T) {
@@ -187,7 +187,7 @@ func deadEverywhere(t *testing.T, tokens *harness.Tokens, nodes ...*harness.RP) 
 	}
 }
 
-// AC-03 (CVE-2026-28513; fosite revokes before it compares the client): what
+// CVE-2026-28513; fosite revokes before it compares the client: what
 // another client does with our code, used or not, is nothing to us.
 func othersCannotTouchACode(t *testing.T, s *harness.Server, b *harness.Browser) {
 	rp := redirectPortal(s)
@@ -223,7 +223,7 @@ func othersCannotTouchACode(t *testing.T, s *harness.Server, b *harness.Browser)
 	}
 }
 
-// AC-06, AC-08, RFC 7636 section 4 and the downgrade that fosite v0.49.0 has: there
+// RFC 7636 section 4 and the downgrade that fosite v0.49.0 has: there
 // is one try, with the right verifier, redirect URI and time, or the code is gone.
 func TestACodeNeedsItsVerifierRedirectURIAndTime(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: redirectClients}, func(t *testing.T, s *harness.Server) {
@@ -363,7 +363,7 @@ func whatIsNoCode(t *testing.T, s *harness.Server, rp *harness.RP, b *harness.Br
 	}
 }
 
-// AC-12: between the code and its redemption everything is asked again.
+// Between the code and its redemption everything is asked again.
 func TestACodeDiesWithWhatItStandsOn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		rp, ctx := s.Portal(), t.Context()

@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite/handler/oauth2"
 	"github.com/ory/fosite/handler/openid"
 	"github.com/ory/fosite/handler/pkce"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -29,43 +30,51 @@ const (
 // errNoOpenID makes fosite's OpenID Connect handler step aside: the request is plain OAuth 2.0.
 var errNoOpenID = openid.ErrNoSessionFound
 
-// grantTypes are the grants of the token endpoint. Discovery and the check of the
-// grant_type parameter are made from this list and nothing else.
-var grantTypes = []string{"authorization_code", "refresh_token", "client_credentials"}
+// handlers are the parts of fosite that the rows of grantTypes choose from.
+type handlers struct {
+	code             *oauth2.AuthorizeExplicitGrantHandler
+	idToken          *openid.OpenIDConnectExplicitHandler
+	pkce             *pkce.Handler
+	refresh          *refreshHandler
+	refreshedIDToken *openid.OpenIDConnectRefreshHandler
+	client           *oauth2.ClientCredentialsGrantHandler
+}
 
 // compose wires fosite. The order of the handlers matters: OpenID Connect and PKCE
-// come after what makes the code, and the ID token of a refresh after its access token.
-func compose(p *Provider) *fosite.Fosite {
-	st, strategy := &store{p}, &strategy{p}
+// come after what makes the code.
+func compose(p *Provider, successors secret.Subkeys) *fosite.Fosite {
+	st, strategy := &store{}, &strategy{p}
 	base := &fosite.Config{
 		AccessTokenLifespan: accessTokenLifetime, AuthorizeCodeLifespan: codeLifetime, IDTokenLifespan: idTokenLifetime,
 		RefreshTokenLifespan: refreshTokenIdle, IDTokenIssuer: p.issuer, AccessTokenIssuer: p.issuer,
 		ScopeStrategy:               fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy:    fosite.ExactAudienceMatchingStrategy,
 		EnforcePKCEForPublicClients: true,
-		RefreshTokenScopes:          []string{"offline_access"},
-		MinParameterEntropy:         1,
+		RefreshTokenScopes:          []string{oauth.ScopeOfflineAccess},
 		OmitRedirectScopeParam:      true,
 		GlobalSecret:                secret.Random(32), // no strategy of ours uses it
 		ClientSecretsHasher:         noHasher{},
 		ClientAuthenticationStrategy: func(ctx context.Context, _ *http.Request, _ url.Values) (fosite.Client, error) {
-			return unitOf(ctx).client, nil // authenticated before fosite is asked
+			return tokenRequestOf(ctx).client, nil // authenticated before fosite is asked
 		},
 		// Redirect URIs were matched with the registration, which refuses insecure ones.
 		RedirectSecureChecker: func(context.Context, *url.URL) bool { return true },
 	}
 	id := &openid.IDTokenHandleHelper{IDTokenStrategy: strategy}
-	explicit := &oauth2.AuthorizeExplicitGrantHandler{AccessTokenStrategy: strategy, RefreshTokenStrategy: strategy,
-		AuthorizeCodeStrategy: strategy, CoreStorage: st, TokenRevocationStorage: st, Config: base}
-	oidc := &openid.OpenIDConnectExplicitHandler{OpenIDConnectRequestStorage: st, IDTokenHandleHelper: id, Config: base,
-		OpenIDConnectRequestValidator: openid.NewOpenIDConnectRequestValidator(nil, base)}
-	proof := &pkce.Handler{AuthorizeCodeStrategy: strategy, Storage: st, Config: base}
-	base.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{explicit, oidc, proof}
-	base.TokenEndpointHandlers = fosite.TokenEndpointHandlers{
-		explicit, oidc, proof,
-		&refreshGrant{p: p, strategy: strategy},
-		&openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: id, Config: base},
-		&oauth2.ClientCredentialsGrantHandler{HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: strategy, AccessTokenStorage: st, Config: base}, Config: base},
+	access := &oauth2.HandleHelper{AccessTokenStrategy: strategy, AccessTokenStorage: st, Config: base}
+	h := &handlers{
+		code: &oauth2.AuthorizeExplicitGrantHandler{AccessTokenStrategy: strategy, RefreshTokenStrategy: strategy,
+			AuthorizeCodeStrategy: strategy, CoreStorage: st, TokenRevocationStorage: st, Config: base},
+		idToken: &openid.OpenIDConnectExplicitHandler{OpenIDConnectRequestStorage: st, IDTokenHandleHelper: id, Config: base,
+			OpenIDConnectRequestValidator: openid.NewOpenIDConnectRequestValidator(nil, base)},
+		pkce:             &pkce.Handler{AuthorizeCodeStrategy: strategy, Storage: st, Config: base},
+		refresh:          &refreshHandler{HandleHelper: access, successors: successors},
+		refreshedIDToken: &openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: id, Config: base},
+		client:           &oauth2.ClientCredentialsGrantHandler{HandleHelper: access, Config: base},
+	}
+	base.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{h.code, h.idToken, h.pkce}
+	for _, g := range p.grants {
+		base.TokenEndpointHandlers = append(base.TokenEndpointHandlers, g.issuers(h)...)
 	}
 	return &fosite.Fosite{Store: st, Config: base}
 }
@@ -73,5 +82,8 @@ func compose(p *Provider) *fosite.Fosite {
 // noHasher stands where fosite would put bcrypt; client secrets are checked in clientauth.go.
 type noHasher struct{}
 
+// Compare is never called.
 func (noHasher) Compare(context.Context, []byte, []byte) error { return errUnused }
-func (noHasher) Hash(context.Context, []byte) ([]byte, error)  { return nil, errUnused }
+
+// Hash is never called.
+func (noHasher) Hash(context.Context, []byte) ([]byte, error) { return nil, errUnused }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -66,7 +67,7 @@ type discovery struct {
 	ready atomic.Pointer[document]
 }
 
-// discoveryMaxAge is how long relying parties may keep the metadata and, as
+// discoveryCache is how long relying parties may keep the metadata and, as
 // internal/keys counts on, the key set.
 const discoveryCache = "public, max-age=300"
 
@@ -97,24 +98,20 @@ func (p *Provider) document(scopes *storage.ScopeIndex) (*document, error) {
 
 func (p *Provider) metadata(resourceScopes []string) metadata {
 	at := func(path string) string { return p.issuer + path }
-	algs := p.keys.Algs()
-	clientAlgs := make([]string, len(assertionAlgs))
-	for i, a := range assertionAlgs {
-		clientAlgs[i] = string(a)
-	}
-	confidential := slices.DeleteFunc(slices.Clone(authMethods), func(m string) bool { return m == "none" })
+	algs, clientAlgs, authMethods := oauth.SigningAlgs(), oauth.ClientAlgs(), oauth.AuthMethods()
+	confidential := slices.DeleteFunc(oauth.AuthMethods(), func(m string) bool { return m == oauth.AuthNone })
 	return metadata{
 		Issuer: p.issuer, AuthorizationEndpoint: at(pathAuthorize), TokenEndpoint: at(pathToken), UserinfoEndpoint: at(pathUserinfo),
 		JWKSURI: at(pathJWKS), EndSessionEndpoint: at(pathLogout), IntrospectionEndpoint: at(pathIntrospect),
 		RevocationEndpoint: at(pathRevoke), PushedRequestEndpoint: at(pathPushed),
-		ScopesSupported:        append(slices.Clone(standardScopes), resourceScopes...),
-		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query", "form_post"}, GrantTypesSupported: grantTypes,
-		ACRValuesSupported: identity.ACRs(), SubjectTypesSupported: []string{"public"}, PromptValuesSupported: promptValues,
+		ScopesSupported:        append(oauth.StandardScopes(), resourceScopes...),
+		ResponseTypesSupported: oauth.ResponseTypes(), ResponseModesSupported: oauth.ResponseModes(), GrantTypesSupported: GrantTypes(),
+		ACRValuesSupported: identity.ACRs(), SubjectTypesSupported: []string{"public"}, PromptValuesSupported: oauth.Prompts(),
 		IDTokenAlgs: algs, UserinfoAlgs: algs, RequestObjectAlgs: clientAlgs,
 		TokenAuthMethods: authMethods, TokenAuthAlgs: clientAlgs, IntrospectionAuthMethods: confidential, IntrospectionAuthAlgs: clientAlgs,
 		RevocationAuthMethods: authMethods, RevocationAuthAlgs: clientAlgs,
-		ClaimsSupported: supportedClaims, ClaimTypesSupported: []string{"normal"}, UILocalesSupported: []string{"en"},
-		CodeChallengeMethods: []string{"S256"}, ClaimsParameterSupported: true, RequestParameterSupported: true,
+		ClaimsSupported: append(idTokenClaimNames(), oauth.ScopeClaims()...), ClaimTypesSupported: []string{"normal"}, UILocalesSupported: []string{"en"},
+		CodeChallengeMethods: []string{oauth.ChallengeS256}, ClaimsParameterSupported: true, RequestParameterSupported: true,
 		AuthorizationResponseIssue: true,
 	}
 }

@@ -126,7 +126,7 @@ func testEveryAdvertisedEndpointAnswers(t *testing.T, s *harness.Server) {
 	}
 }
 
-// TK-04 and RFC 9111: what is public and the same for everybody may be kept for a while.
+// RFC 9111: what is public and the same for everybody may be kept for a while.
 func testCachingOfPublicDocuments(t *testing.T, s *harness.Server) {
 	rp := s.Portal()
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"} {
@@ -168,7 +168,7 @@ func publishedKeys(t *testing.T, s *harness.Server) []publishedKey {
 	return set.Keys
 }
 
-// TK-04, RFC 7517: public signature keys alone, each with kid, alg and use.
+// RFC 7517: public signature keys alone, each with kid, alg and use.
 func testPublishedKeys(t *testing.T, s *harness.Server) {
 	var kids, algs []string
 	for _, k := range publishedKeys(t, s) {

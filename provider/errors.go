@@ -68,25 +68,17 @@ var (
 	errUnavailable      = refuse("temporarily_unavailable", "The server cannot do this at the moment. Try again in a few seconds.")
 )
 
-// fositeErrors maps the error codes that fosite may return to ours. What is not
-// listed is server_error: none of fosite's own inventions reaches a client.
+// fositeErrors maps the error codes that fosite may return to ours. Every other code is
+// server_error: none of fosite's own inventions reaches a client.
 var fositeErrors = map[string]*Error{
-	"invalid_request":           refuse("invalid_request", "The request is missing a parameter, repeats one, or has one that is malformed."),
-	"invalid_client":            errInvalidClient,
-	"invalid_grant":             errInvalidGrant,
-	"token_inactive":            errInvalidGrant,
-	"not_found":                 errInvalidGrant,
-	"invalid_scope":             refuse("invalid_scope", "A requested scope is not among the scopes registered for the client."),
-	"unauthorized_client":       refuse("unauthorized_client", "The client is not registered for this grant_type or response_type."),
-	"unsupported_grant_type":    errUnsupportedGrant,
-	"unsupported_response_type": refuse("unsupported_response_type", "Only response_type=code is supported."),
-	"unsupported_response_mode": refuse("invalid_request", "This response_mode is not supported for a code: use query or form_post."),
-	"access_denied":             refuse("access_denied", "The request was refused."),
-	"login_required":            refuse("login_required", "The person must sign in."),
-	"consent_required":          refuse("consent_required", "The person must agree."),
-	"interaction_required":      refuse("interaction_required", "The person must answer a page."),
-	"registration_not_supported": refuse("registration_not_supported",
-		"The registration parameter is not supported."),
+	"invalid_request":        refuse("invalid_request", "The request is missing a parameter, repeats one, or has one that is malformed."),
+	"invalid_client":         errInvalidClient,
+	"invalid_grant":          errInvalidGrant,
+	"token_inactive":         errInvalidGrant,
+	"not_found":              errInvalidGrant,
+	"invalid_scope":          refuse("invalid_scope", "A requested scope is not among the scopes registered for the client."),
+	"unauthorized_client":    refuse("unauthorized_client", "The client is not registered for this grant_type or response_type."),
+	"unsupported_grant_type": errUnsupportedGrant,
 }
 
 // protocolError is the one place where a cause becomes an error of the protocol.
@@ -132,9 +124,9 @@ func fromWeb(e *web.Error) *Error {
 	return refuse("invalid_request", "The request cannot be read: "+e.Message+".").because(e.Err)
 }
 
-// machine makes h a web.Handler of a protocol endpoint: its errors are JSON by
+// jsonEndpoint makes h a web.Handler of a protocol endpoint: its errors are JSON by
 // RFC 6749, section 5.2, and are noted as refusals.
-func (p *Provider) machine(path string, h web.Handler) web.Handler {
+func (p *Provider) jsonEndpoint(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		r, a := withRequestNotes(r)
 		err := h(w, r)
@@ -154,39 +146,32 @@ func (p *Provider) machine(path string, h web.Handler) web.Handler {
 		if e.RetryAfter > 0 {
 			header.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 		}
-		switch e.Code {
-		case "invalid_client":
-			// RFC 6749, section 5.2 wants the scheme that was used; saying it always does no harm.
-			header.Set("WWW-Authenticate", `Basic realm="sallyport", error="invalid_client"`)
-		case "invalid_token", "insufficient_scope":
-			if e == errNoToken { // who sent no token is not told of an error (RFC 6750, section 3.1)
-				header.Set("WWW-Authenticate", `Bearer realm="sallyport"`)
-				break
-			}
-			header.Set("WWW-Authenticate", `Bearer realm="sallyport", error="`+e.Code+`", error_description="`+e.Description+`"`)
+		if challenge := e.challenge(); challenge != "" {
+			header.Set("WWW-Authenticate", challenge)
 		}
-		return answer(w, status, struct {
+		return respondJSON(w, status, struct {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
 		}{e.Code, e.Description})
 	}
 }
 
-// answer writes v as JSON that no cache may keep (RFC 6749, section 5.1).
-func answer(w http.ResponseWriter, status int, v any) error {
+// respondJSON writes v as JSON that no cache may keep (RFC 6749, section 5.1).
+func respondJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return send(w, status, "application/json", body)
+	return respondBody(w, status, "application/json", body)
 }
 
-func send(w http.ResponseWriter, status int, contentType string, body []byte) error {
+// respondBody writes a body that no cache may keep.
+func respondBody(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	h := w.Header()
 	h["Content-Type"] = []string{contentType}
 	h["Cache-Control"] = []string{"no-store"}
 	h["Pragma"] = []string{"no-cache"}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a connection that is gone has nobody to tell
+	_, _ = w.Write(body) // it fails when the connection is gone, and then there is no one to answer
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -83,7 +84,7 @@ func FuzzAuthorizeQuery(f *testing.F) {
 			return
 		}
 		q := &request{client: c, params: params, maxAge: -1}
-		if q.aim() == nil {
+		if q.matchRedirectURI() == nil {
 			checkAnswer(t, q, p.issuer)
 		}
 		if p.checkPrompt(t.Context(), q) == nil {
@@ -111,7 +112,7 @@ func checkAnswer(t *testing.T, q *request, issuer string) {
 	if !slices.Contains(registered, q.target.uri) && !loopbackVariant(q.target.uri) {
 		t.Fatalf("the answer goes to %q", q.target.uri)
 	}
-	to := q.target.url(issuer, param{"code", "x"})
+	to := q.target.redirectURL(issuer, param{"code", "x"})
 	u, err := url.Parse(to)
 	if err != nil || strings.ContainsAny(to, "\r\n\x00 #") || !strings.HasPrefix(to, q.target.uri) {
 		t.Fatalf("the answer is %q: %v", to, err)
@@ -146,7 +147,7 @@ func FuzzTokenForm(f *testing.F) {
 			checkCredentials(t, cred, form, authorization)
 		}
 		for _, prefix := range []string{codePrefix, accessPrefix, refreshPrefix} {
-			if token := form.Get("code"); wellFormed(token, prefix) && (len(token) != 49 || url.QueryEscape(token) != token) {
+			if token := form.Get("code"); isWellFormed(token, prefix) && (len(token) != 49 || url.QueryEscape(token) != token) {
 				t.Errorf("%q is taken for a token", token)
 			}
 		}
@@ -170,7 +171,7 @@ func checkCredentials(t *testing.T, cred *credentials, form url.Values, authoriz
 			t.Errorf("the method is %s, and %s is used: %v", cred.method, method, used)
 		}
 	}
-	if !slices.Contains(authMethods, cred.method) || (cred.method == "none") != (len(cred.secrets) == 0 && cred.assertion == "") {
+	if !slices.Contains(oauth.AuthMethods(), cred.method) || (cred.method == "none") != (len(cred.secrets) == 0 && cred.assertion == "") {
 		t.Errorf("%+v", cred)
 	}
 	if id := form.Get("client_id"); id != "" && id != cred.id {

@@ -8,199 +8,180 @@ import (
 	"strings"
 
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// refreshGrant is the refresh_token grant (RFC 6749, section 6) in place of
-// fosite's, which ignores scope, slides for ever and answers a lost race with 500.
+// forRefresh are the handlers of a refresh: the ID token comes after its access token.
+func (h *handlers) forRefresh() []fosite.TokenEndpointHandler {
+	return []fosite.TokenEndpointHandler{h.refresh, h.refreshedIDToken}
+}
+
+// validateRefresh checks the refresh token and what is asked of it (RFC 6749, section 6).
 //
-// A refresh token is spent by its first use. Its successor is derived from it, so
-// that a client that did not hear the answer gets the same one by asking again
-// within refreshGrace, while that successor is unspent. Any other second use is
-// a theft: the grant with all its tokens ends.
-type refreshGrant struct {
-	p        *Provider
-	strategy *strategy
-}
-
-func (g *refreshGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
-
-func (g *refreshGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
-	return r.GetGrantTypes().ExactOne("refresh_token")
-}
-
-// HandleTokenEndpointRequest checks the token and narrows the scope.
-func (g *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
-	u := unitOf(ctx)
-	if !u.client.may("refresh_token") {
-		return fositeErrors["unauthorized_client"]
-	}
-	token := r.GetRequestForm().Get("refresh_token")
+// A refresh token is spent by its first use. Its successor is derived from it, so that
+// a client that did not hear the answer gets the same one by asking again within
+// refreshGrace, while that successor is unspent. Any other second use is a theft: the
+// grant with all its tokens ends.
+func (p *Provider) validateRefresh(ctx context.Context, t *tokenRequest) error {
+	token := t.form.Get("refresh_token")
 	if token == "" {
 		return refuse("invalid_request", "The parameter refresh_token is missing.")
 	}
-	if !wellFormed(token, refreshPrefix) {
-		return errInvalidGrant.because(errors.New("the refresh token does not look like one of this server"))
+	if !isWellFormed(token, refreshPrefix) {
+		return invalidGrant("the refresh token does not look like one of this server")
 	}
-	if err := g.read(ctx, u, token); err != nil {
-		return err
-	}
-	scopes, err := g.narrow(ctx, u, r.GetRequestedScopes())
+	err := p.readRefreshToken(ctx, t)
 	if err != nil {
 		return err
 	}
-	r.SetID(u.auth.Grant.ID.String())
-	r.GetSession().(*grantSession).speakOf(u.auth)
-	for _, s := range scopes {
-		r.GrantScope(s)
+	if t.scopes, err = t.restrictScope(strings.Fields(t.form.Get("scope"))); err != nil {
+		return err
 	}
-	index, rerr := g.p.registry.Scopes(ctx)
-	if rerr != nil {
-		return rerr
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return err
 	}
-	for _, aud := range g.p.audienceOf(index, scopes) {
-		r.GrantAudience(aud)
-	}
-	return u.restrictToResource(index, r.GetRequestForm(), scopes)
+	t.audience = p.audienceOf(index, t.scopes)
+	return t.restrictToResource(index, t.scopes)
 }
 
-// read finds the token and decides whether it may be used, once more or at all.
-// Whose it is comes first: another client's attempt changes nothing.
-func (g *refreshGrant) read(ctx context.Context, u *unit, token string) error {
-	rt, auth, err := g.p.store.RefreshToken(ctx, secret.HashOf(token))
+// readRefreshToken finds the token and decides whether it may be used, once more or at
+// all. The client is compared first: another client's attempt changes nothing.
+func (p *Provider) readRefreshToken(ctx context.Context, t *tokenRequest) error {
+	row, auth, err := p.store.RefreshToken(ctx, secret.HashOf(t.form.Get("refresh_token")))
 	if errors.Is(err, storage.ErrNotFound) {
-		return errInvalidGrant.because(errors.New("the refresh token is unknown, or expired long ago"))
+		return invalidGrant("the refresh token is unknown, or expired long ago")
 	} else if err != nil {
 		return err
 	}
-	if rt.ClientID != u.client.ID {
-		return errInvalidGrant.because(errors.New("the refresh token belongs to another client"))
+	if row.ClientID != t.client.ID {
+		return invalidGrant("the refresh token belongs to another client")
 	}
-	u.refresh, u.auth = rt, auth
-	if dead := auth.Dead(u.now); dead != "" {
-		return errInvalidGrant.because(errors.New(dead))
+	t.refresh, t.auth = row, auth
+	if reason := auth.InactiveReason(t.now); reason != "" {
+		return invalidGrant(reason)
 	}
-	if err := g.p.checkPolicies(ctx, auth, u.now); err != nil {
+	if err := p.checkPolicies(ctx, auth, t.now); err != nil {
 		return err
 	}
-	if rt.SpentAt.IsZero() {
-		if !u.now.Before(rt.ExpiresAt) {
-			return errInvalidGrant.because(errors.New("the refresh token has expired"))
-		}
+	switch {
+	case row.SpentAt.IsZero() && !t.now.Before(row.ExpiresAt):
+		return invalidGrant("the refresh token has expired")
+	case row.SpentAt.IsZero():
+		return nil
+	case !row.SuccessorSpent && t.now.Before(row.SpentAt.Add(refreshGrace)):
+		t.isRepeat = true
 		return nil
 	}
-	if !rt.SuccessorSpent && u.now.Before(rt.SpentAt.Add(refreshGrace)) {
-		u.repeat = true
-		return nil
-	}
-	if err := g.p.revokeReplayed(ctx, auth.Grant.ID, "refresh_token.replayed"); err != nil {
-		return err
-	}
-	return errInvalidGrant.because(errors.New("the refresh token was used before; its grant is revoked"))
+	return p.revokeReplayed(ctx, t, "refresh_token.replayed")
 }
 
-// narrow is the scope of the new access token: what is asked for, all that was
-// granted if nothing is, without what the client has lost since.
-func (g *refreshGrant) narrow(_ context.Context, u *unit, asked []string) ([]string, error) {
-	asked = slices.Clone(asked)
+// restrictScope returns the scope of the new access token: what is asked for, or all
+// that was granted, without what the client has lost since.
+func (t *tokenRequest) restrictScope(asked []string) ([]string, error) {
+	granted := t.auth.Grant.Scopes
 	for n, s := range asked {
-		slug, isOrg := strings.CutPrefix(s, "org:")
-		if !isOrg {
-			continue
+		slug, named := strings.CutPrefix(s, oauth.ScopeOrgPrefix)
+		if named {
+			if t.auth.Organization == nil || t.auth.Organization.Slug != slug {
+				return nil, refuse("invalid_scope", "A refresh cannot change the organization.")
+			}
+			asked[n] = oauth.ScopeOrg // as it was granted
 		}
-		if u.auth.Organization == nil || u.auth.Organization.Slug != slug {
-			return nil, refuse("invalid_scope", "A refresh cannot change the organization.")
+		if !slices.Contains(granted, asked[n]) {
+			return nil, refuse("invalid_scope",
+				describeValue("scope", asked[n])+" was not granted, and a refresh cannot ask for more.")
 		}
-		asked[n] = "org" // as it was granted
 	}
 	var scopes []string
-	for _, s := range u.auth.Grant.Scopes {
-		if slices.Contains(u.client.scopes, s) && (len(asked) == 0 || slices.Contains(asked, s)) {
+	for _, s := range granted {
+		if slices.Contains(t.client.scopes, s) && (len(asked) == 0 || slices.Contains(asked, s)) {
 			scopes = append(scopes, s)
-		}
-	}
-	for _, s := range asked {
-		if !slices.Contains(u.auth.Grant.Scopes, s) {
-			return nil, refuse("invalid_scope", describeValue("scope", s)+" was not granted, and a refresh cannot ask for more.")
 		}
 	}
 	return scopes, nil
 }
 
-// PopulateTokenEndpointResponse makes the tokens; the flush stores them.
-func (g *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, resp fosite.AccessResponder) error {
-	if !g.CanHandleTokenEndpointRequest(ctx, r) {
+// refreshHandler makes the tokens of a refresh in place of fosite's handler, which
+// ignores scope, slides for ever and answers a lost race with 500.
+type refreshHandler struct {
+	*oauth2.HandleHelper
+	successors secret.Subkeys
+}
+
+// CanSkipClientAuth requires the client's authentication.
+func (*refreshHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// CanHandleTokenEndpointRequest accepts refreshes alone.
+func (*refreshHandler) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(oauth.GrantRefreshToken)
+}
+
+// HandleTokenEndpointRequest continues the grant that validateRefresh has found.
+func (*refreshHandler) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	t := tokenRequestOf(ctx)
+	r.SetID(t.auth.Grant.ID.String())
+	r.GetSession().(*grantSession).setAuthorization(t.auth)
+	return nil
+}
+
+// PopulateTokenEndpointResponse makes the tokens; commitRefresh stores them.
+func (h *refreshHandler) PopulateTokenEndpointResponse(
+	ctx context.Context, r fosite.AccessRequester, resp fosite.AccessResponder,
+) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
-	u := unitOf(ctx)
-	access, _, err := g.strategy.GenerateAccessToken(ctx, r)
+	if _, err := h.IssueAccessToken(ctx, accessTokenLifetime, r, resp); err != nil {
+		return err
+	}
+	t := tokenRequestOf(ctx)
+	successor, err := h.successor(t)
 	if err != nil {
 		return err
 	}
-	if !u.jwt {
-		u.redemption.Access = u.newAccessToken(r)
-		u.redemption.Access.Hash = secret.HashOf(access)
-	}
-	successor, err := g.successor(u, r.GetRequestForm().Get("refresh_token"))
-	if err != nil {
-		return err
-	}
-	u.redemption.Hash = u.refresh.Hash
-	u.redemption.Refresh = u.newRefreshToken(successor)
-	resp.SetAccessToken(access)
-	resp.SetTokenType("bearer")
-	resp.SetScopes(r.GetGrantedScopes())
+	t.redemption.Refresh = t.newRefreshToken(successor)
 	resp.SetExtra("refresh_token", successor)
 	return nil
 }
 
-// successor derives the next token of the chain from this one and the salt in its
-// row. On a repeat it is the one whose hash was stored, under whichever of the
-// server's keys made it.
-func (g *refreshGrant) successor(u *unit, token string) (string, error) {
-	if !u.repeat {
-		mac := g.p.successors.MAC([]byte(token), u.refresh.Salt)
-		return refreshPrefix + base64.RawURLEncoding.EncodeToString(mac[:]), nil
-	}
-	for _, mac := range g.p.successors.MACs([]byte(token), u.refresh.Salt) {
+// successor derives the next token of the chain from this one and the salt in its row.
+// On a repeat it is the one whose hash was stored, under whichever of the server's keys
+// made it.
+func (h *refreshHandler) successor(t *tokenRequest) (string, error) {
+	token := []byte(t.form.Get("refresh_token"))
+	for _, mac := range h.successors.MACs(token, t.refresh.Salt) {
 		next := refreshPrefix + base64.RawURLEncoding.EncodeToString(mac[:])
-		if secret.HashOf(next) == u.refresh.SuccessorHash {
+		if !t.isRepeat || secret.HashOf(next) == t.refresh.SuccessorHash {
 			return next, nil
 		}
 	}
-	return "", errInvalidGrant.because(errors.New("the key that derived the successor is gone"))
+	return "", invalidGrant("the key that derived the successor is gone")
 }
 
-// flushRefresh writes what a refresh made. Who loses the race against a parallel
-// use of the same token has one more look: within the grace it gets the same answer.
-func (g *refreshGrant) flush(ctx context.Context, u *unit, token string) error {
-	if u.repeat {
-		if u.redemption.Access == nil {
-			return nil
+// commitRefresh writes what a refresh made. The loser of a race against a parallel use
+// of the same token looks once more: within the grace it gets the same answer.
+func (p *Provider) commitRefresh(ctx context.Context, t *tokenRequest) error {
+	if !t.isRepeat {
+		t.redemption.Hash, t.redemption.ClientID, t.redemption.GrantID = t.refresh.Hash, t.client.ID, t.auth.Grant.ID
+		err := p.store.Rotate(ctx, t.redemption)
+		if !errors.Is(err, storage.ErrSpent) {
+			return err
 		}
-		return g.repeatAccess(ctx, u)
+		if err := p.readRefreshToken(ctx, t); err != nil {
+			return err
+		}
+		if !t.isRepeat || t.refresh.SuccessorHash != t.redemption.Refresh.Hash {
+			return invalidGrant("another use of the refresh token was faster")
+		}
 	}
-	u.redemption.ClientID, u.redemption.GrantID = u.client.ID, u.auth.Grant.ID
-	err := g.p.store.Rotate(ctx, u.redemption)
-	if !errors.Is(err, storage.ErrSpent) {
-		return err
+	if t.redemption.Access == nil {
+		return nil // a JWT has no row
 	}
-	if err := g.read(ctx, u, token); err != nil {
-		return err
-	}
-	if !u.repeat || u.refresh.SuccessorHash != u.redemption.Refresh.Hash {
-		return errInvalidGrant.because(errors.New("another use of the refresh token was faster"))
-	}
-	if u.redemption.Access == nil {
-		return nil
-	}
-	return g.repeatAccess(ctx, u)
-}
-
-// repeatAccess stores the access token of a repeated answer.
-func (g *refreshGrant) repeatAccess(ctx context.Context, u *unit) error {
-	err := g.p.store.RepeatAccess(ctx, u.redemption.Access, u.refresh.SuccessorHash)
+	err := p.store.RepeatAccess(ctx, t.redemption.Access, t.refresh.SuccessorHash)
 	if errors.Is(err, storage.ErrSpent) {
 		return errInvalidGrant.because(err) // the successor was used, or the grant ended, a moment ago
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// AC-10 and AC-11: which grants there are, for whom, and with which scopes. The
+// Which grants there are, for whom, and with which scopes. The
 // password grant is not one of them (RFC 9700, section 2.4).
 func TestGrantsAreThoseAClientIsRegisteredFor(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: redirectClients}, func(t *testing.T, s *harness.Server) {

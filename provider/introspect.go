@@ -13,9 +13,9 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// inactive is all that is said about a token that is dead or none of the caller's
-// business (RFC 7662, section 2.2).
-var inactive = struct {
+// inactiveResponse is all that is said about a token that does not count, or is none of
+// the caller's business (RFC 7662, section 2.2).
+var inactiveResponse = struct {
 	Active bool `json:"active"`
 }{false}
 
@@ -27,7 +27,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	c, err := p.authenticate(ctx, r, form, endpointToken)
+	c, err := p.authenticate(ctx, r, form, pathIntrospect)
 	if err != nil {
 		return err
 	}
@@ -40,9 +40,9 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	case strings.HasPrefix(token, refreshPrefix):
 		return p.introspectRefresh(ctx, w, c, token)
 	}
-	t, err := p.present(ctx, token)
-	if errors.Is(err, errDead) {
-		return answer(w, http.StatusOK, inactive)
+	t, err := p.lookupToken(ctx, token)
+	if errors.Is(err, errInactive) {
+		return respondJSON(w, http.StatusOK, inactiveResponse)
 	} else if err != nil {
 		return err
 	}
@@ -51,14 +51,14 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if t.token.ClientID != c.ID && !index.Serves(c.ID, t.token.Audience) {
-		return answer(w, http.StatusOK, inactive)
+		return respondJSON(w, http.StatusOK, inactiveResponse)
 	}
-	return answer(w, http.StatusOK, p.introspection(t))
+	return respondJSON(w, http.StatusOK, p.introspection(t))
 }
 
-// introspection is the answer for a live access token (RFC 7662, section 2.2).
-func (p *Provider) introspection(t *presented) map[string]any {
-	claims := map[string]any{"active": true, "token_type": "Bearer", "iss": p.issuer, "client_id": t.token.ClientID, "sub": t.token.ClientID,
+// introspection is the answer for an active access token (RFC 7662, section 2.2).
+func (p *Provider) introspection(t *activeToken) map[string]any {
+	claims := map[string]any{"active": true, "token_type": tokenType, "iss": p.issuer, "client_id": t.token.ClientID, "sub": t.token.ClientID,
 		"aud": audienceClaim(t.token.Audience), "scope": strings.Join(t.token.Scopes, " "),
 		"iat": t.token.CreatedAt.Unix(), "exp": t.token.ExpiresAt.Unix()}
 	set(claims, "jti", t.jti)
@@ -67,26 +67,23 @@ func (p *Provider) introspection(t *presented) map[string]any {
 		authenticationClaims(claims, &t.auth.Grant)
 	}
 	organizationClaims(claims, t.auth, organizationScopes(t.token.Scopes, t.granted))
-	if t.token.GrantID == uuid.Nil {
-		delete(claims, "roles")
-	}
 	return claims
 }
 
 // introspectRefresh answers for a refresh token, to its own client alone.
 func (p *Provider) introspectRefresh(ctx context.Context, w http.ResponseWriter, c *client, token string) error {
-	if !wellFormed(token, refreshPrefix) {
-		return answer(w, http.StatusOK, inactive)
+	if !isWellFormed(token, refreshPrefix) {
+		return respondJSON(w, http.StatusOK, inactiveResponse)
 	}
 	t, a, err := p.store.RefreshToken(ctx, secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
-		return answer(w, http.StatusOK, inactive)
+		return respondJSON(w, http.StatusOK, inactiveResponse)
 	} else if err != nil {
 		return err
 	}
 	now := p.now()
-	if t.ClientID != c.ID || !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) || a.Dead(now) != "" {
-		return answer(w, http.StatusOK, inactive)
+	if t.ClientID != c.ID || !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) || a.InactiveReason(now) != "" {
+		return respondJSON(w, http.StatusOK, inactiveResponse)
 	}
 	if err := p.withholdOrganizations(ctx, a, now); err != nil {
 		return err
@@ -95,7 +92,7 @@ func (p *Provider) introspectRefresh(ctx context.Context, w http.ResponseWriter,
 		"scope": strings.Join(a.Grant.Scopes, " "), "iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix()}
 	authenticationClaims(claims, &a.Grant)
 	organizationClaims(claims, a, a.Grant.Scopes)
-	return answer(w, http.StatusOK, claims)
+	return respondJSON(w, http.StatusOK, claims)
 }
 
 // revoke ends a token of the client (RFC 7009): a refresh token with all of its
@@ -107,7 +104,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	c, err := p.authenticate(ctx, r, form, endpointToken)
+	c, err := p.authenticate(ctx, r, form, pathRevoke)
 	if err != nil {
 		return err
 	}
@@ -118,23 +115,23 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := p.revokeToken(ctx, c, form); err != nil {
 		return err
 	}
-	return send(w, http.StatusOK, "application/json", nil)
+	return respondBody(w, http.StatusOK, "application/json", nil)
 }
 
 func (p *Provider) revokeToken(ctx context.Context, c *client, form url.Values) error {
 	token := form.Get("token")
 	event := &storage.Event{Type: "token.revoked", Client: c.ID, RequestID: web.RequestID(ctx)}
 	switch {
-	case wellFormed(token, refreshPrefix):
+	case isWellFormed(token, refreshPrefix):
 		event.Facts = map[string]any{"kind": "refresh_token"}
 		return p.store.RevokeRefreshToken(ctx, secret.HashOf(token), c.ID, event)
-	case wellFormed(token, accessPrefix):
+	case isWellFormed(token, accessPrefix):
 		event.Facts = map[string]any{"kind": "access_token"}
 		return p.store.RevokeAccessToken(ctx, secret.HashOf(token), c.ID, event)
 	case strings.Count(token, ".") != 2:
 		return nil
 	}
-	// Whether anything would be done with it now does not count: a client that loses a scope, or whose person owes a
+	// A token that is inactive now is revoked too: a client that has lost a scope, or whose user still has to set up a
 	// second factor, may get it back before the token expires.
 	t, claims, err := p.verifyJWT(ctx, token)
 	if err != nil || t.ClientID != c.ID {

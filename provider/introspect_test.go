@@ -19,7 +19,7 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 	})
 }
 
-// RFC 7662 section 4; TK-06: fosite tells any client about any token.
+// RFC 7662 section 4: fosite tells any client about any token.
 func testWhoMayIntrospect(t *testing.T, p *peers) {
 	b, web, api := p.signedIn(t, harness.Bob), p.peer("web"), p.Machine()
 	mixed := tokensFor(t, b, web, url.Values{"scope": {"openid api:read offline_access"}})
@@ -177,7 +177,7 @@ func testRevocation(t *testing.T, p *peers) {
 	}
 }
 
-// SS-08: tokens die with the person and with the client, opaque and JWT alike.
+// Tokens die with the person and with the client, opaque and JWT alike.
 func testDisabledOwners(t *testing.T, p *peers) {
 	ctx, operator := t.Context(), identity.Operator()
 	b, rp, jwt := p.signedIn(t, harness.Alice), p.peer("web"), p.peer("jwt-rs")

@@ -135,7 +135,7 @@ func TestTheKeysOfAClientAreFetchedWhenNeededAndNoMore(t *testing.T) {
 	}
 }
 
-// SR-01, TK-04: what a jwks_uri answers is small, from there, and holds public keys,
+// The answer of a jwks_uri is small, from there, and holds public keys,
 // or it is nothing. No redirect is followed.
 func TestAKeySetIsTakenFromTheRegisteredPlaceAsItShouldBe(t *testing.T) {
 	keys := newKeyring(t)
@@ -188,7 +188,7 @@ func TestAKeySetIsTakenFromTheRegisteredPlaceAsItShouldBe(t *testing.T) {
 	}
 }
 
-// SR-01 (CVE-2020-10770): the machine's own network is not fetched from unless
+// CVE-2020-10770: the machine's own network is not fetched from unless
 // OUTBOUND_ALLOW opens it. The address is looked at once the name is resolved.
 func TestNothingIsFetchedFromInside(t *testing.T) {
 	keys := newKeyring(t)

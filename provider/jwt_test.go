@@ -131,7 +131,7 @@ func testJWTOfAMachine(t *testing.T, p *peers) {
 	}
 }
 
-// TK-01, RFC 8725 sections 3.11 and 3.12: each kind of token is good for its own purpose.
+// RFC 8725 sections 3.11 and 3.12: each kind of token is good for its own purpose.
 func testTokensAreNotTakenForEachOther(t *testing.T, p *peers) {
 	rp, b := p.peer("jwt-es"), p.signedIn(t, harness.Bob)
 	tokens := tokensFor(t, b, rp, url.Values{"scope": {"openid email offline_access"}})
@@ -173,7 +173,7 @@ func testTokensAreNotTakenForEachOther(t *testing.T, p *peers) {
 	}
 }
 
-// TK-03: what is no token of ours is refused without work, and never with 500.
+// Every other string is refused without work, and never with 500.
 func testHostileTokens(t *testing.T, p *peers) {
 	rp, b := p.peer("jwt-es"), p.signedIn(t, harness.Bob)
 	tokens := tokensFor(t, b, rp, nil)

@@ -27,8 +27,8 @@ const logoutPurpose = "logout"
 type logout struct {
 	hint   *storage.Hint
 	client *client // nil if the request names none
-	// to is where the browser goes afterwards; "" stays here.
-	to string
+	// redirect is where the browser goes afterwards; "" stays here.
+	redirect string
 }
 
 // endSession is the end_session_endpoint for GET. It asks, unless the hint's
@@ -43,18 +43,18 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	browser := p.sessions.Browser(r)
-	v, err := p.visitor(r, browser)
+	v, err := p.currentUser(r, browser)
 	if err != nil {
 		return err
 	}
 	switch {
 	case v == nil:
-		return p.signedOut(w, r, l)
+		return p.finishLogout(w, r, l)
 	case l.hint != nil && l.hint.Session == v.Session.ID.String():
 		if err := p.sessions.SignOut(w, r); err != nil {
 			return err
 		}
-		return p.signedOut(w, r, l)
+		return p.finishLogout(w, r, l)
 	}
 	page := templates.Logout{CSRF: p.sessions.CSRFToken(browser, logoutPurpose), Hidden: map[string]string{},
 		Account: templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}}
@@ -66,7 +66,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
 	if l.client != nil {
 		page.AppName = l.client.Name()
 	}
-	if l.to != "" {
+	if l.redirect != "" {
 		web.OmitFormAction(w)
 	}
 	return p.web.Page(w, http.StatusOK, page)
@@ -94,12 +94,12 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	browser := p.sessions.Browser(r)
-	v, err := p.visitor(r, browser)
+	v, err := p.currentUser(r, browser)
 	if err != nil {
 		return err
 	}
 	if v == nil { // a second click: the first one has ended the session
-		return p.signedOut(w, r, l)
+		return p.finishLogout(w, r, l)
 	}
 	if !p.sessions.VerifyCSRF(browser, logoutPurpose, form.Get("csrf")) {
 		return &web.Error{Status: http.StatusForbidden, Code: "csrf"}
@@ -111,7 +111,7 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 	if err := p.sessions.SignOut(w, r); err != nil {
 		return err
 	}
-	return p.signedOut(w, r, l)
+	return p.finishLogout(w, r, l)
 }
 
 // offerSignOut gives the pages of h's refusals what the person came for: whatever is wrong
@@ -124,7 +124,7 @@ func (p *Provider) offerSignOut(h web.Handler) web.Handler {
 			return err
 		}
 		browser := p.sessions.Browser(r)
-		v, visitErr := p.visitor(r, browser)
+		v, visitErr := p.currentUser(r, browser)
 		if visitErr != nil || v == nil { // the refusal itself is still worth telling
 			return err
 		}
@@ -147,7 +147,7 @@ func (p *Provider) offerSignOut(h web.Handler) web.Handler {
 func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, error) {
 	l := &logout{}
 	id := params.Get("client_id")
-	if err := p.nameLogoutClient(r.Context(), l, id); err != nil {
+	if err := p.setLogoutClient(r.Context(), l, id); err != nil {
 		return nil, err
 	}
 	hint, err := p.readHint(params.Get("id_token_hint"))
@@ -160,7 +160,7 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 		}
 		l.hint = hint
 		if id == "" && len(hint.Audience) == 1 {
-			if err := p.nameLogoutClient(r.Context(), l, hint.Audience[0]); err != nil {
+			if err := p.setLogoutClient(r.Context(), l, hint.Audience[0]); err != nil {
 				return nil, err
 			}
 		}
@@ -171,24 +171,24 @@ func (p *Provider) readLogout(r *http.Request, params url.Values) (*logout, erro
 	}
 	switch {
 	case l.client == nil && id == "":
-		return nil, page("missing_client", "A post_logout_redirect_uri needs an id_token_hint for one client, signed with a key that is not revoked, or a client_id.")
+		return nil, pageError("missing_client", "A post_logout_redirect_uri needs an id_token_hint for one client, signed with a key that is not revoked, or a client_id.")
 	case l.client == nil:
-		return nil, page("unknown_client", "No enabled client has the client_id that the request or its id_token_hint names.")
+		return nil, pageError("unknown_client", "No enabled client has the client_id that the request or its id_token_hint names.")
 	case !l.client.matchPostLogout(uri):
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_post_logout_redirect_uri",
 			Message: "The post_logout_redirect_uri is not registered for the client that id_token_hint or client_id names.",
 			BackURL: l.client.home(""), BackLabel: "Back to " + l.client.Name()}
 	}
-	t := target{uri: uri}
-	l.to = uri
+	t := responseTarget{uri: uri}
+	l.redirect = uri
 	if state := params.Get("state"); state != "" {
-		l.to = t.plain(param{"state", state})
+		l.redirect = t.withParams(param{"state", state})
 	}
 	return l, nil
 }
 
-// nameLogoutClient sets the client of a logout; one that is unknown or disabled leaves it without one.
-func (p *Provider) nameLogoutClient(ctx context.Context, l *logout, id string) error {
+// setLogoutClient sets the client of a logout; one that is unknown or disabled leaves it without one.
+func (p *Provider) setLogoutClient(ctx context.Context, l *logout, id string) error {
 	if id == "" {
 		return nil
 	}
@@ -200,10 +200,10 @@ func (p *Provider) nameLogoutClient(ctx context.Context, l *logout, id string) e
 	return nil
 }
 
-// signedOut sends the browser on, or says that it is signed out.
-func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request, l *logout) error {
-	if l.to != "" {
-		w.Header()["Location"] = []string{l.to}
+// finishLogout sends the browser on, or says that it is signed out.
+func (p *Provider) finishLogout(w http.ResponseWriter, r *http.Request, l *logout) error {
+	if l.redirect != "" {
+		w.Header()["Location"] = []string{l.redirect}
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
@@ -214,8 +214,8 @@ func (p *Provider) signedOut(w http.ResponseWriter, r *http.Request, l *logout) 
 	return p.web.Page(w, http.StatusOK, page)
 }
 
-// visitor is who is signed in in this browser; nil if nobody.
-func (p *Provider) visitor(r *http.Request, browser secret.Hash) (*storage.Visit, error) {
+// currentUser returns the session of this browser and its user; nil if no user is signed in.
+func (p *Provider) currentUser(r *http.Request, browser secret.Hash) (*storage.Visit, error) {
 	if browser.IsZero() {
 		return nil, nil
 	}

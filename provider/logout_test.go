@@ -100,7 +100,7 @@ func testLogoutThatAsks(t *testing.T, p *peers) {
 		if got := bobs.Submit(t, form, "answer", "no"); got.Away != nil || !p.in(t, bobs) {
 			t.Errorf("%s, no: away to %v, signed in %v", name, got.Away, p.in(t, bobs))
 		}
-		// SS-06: the answer is this browser's own.
+		// The answer is this browser's own.
 		if got := bobs.Submit(t, form, "answer", "yes", "csrf", strings.Repeat("A", 43)); got.Status != http.StatusForbidden || !p.in(t, bobs) {
 			t.Errorf("%s, forged: %d, signed in %v", name, got.Status, p.in(t, bobs))
 		}
@@ -124,7 +124,7 @@ func testLogoutThatAsks(t *testing.T, p *peers) {
 	}
 }
 
-// SS-10, rows 4 to 7: no redirect, and nobody is signed out.
+// No redirect, and nobody is signed out.
 func testLogoutsThatGoNowhere(t *testing.T, p *peers) {
 	b := p.signedIn(t, harness.Bob)
 	hint := tokensFor(t, b, p.peer("web"), nil).IDToken

@@ -20,11 +20,11 @@ var objectOnly = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "sub"}
 // use by others who have seen it.
 const objectLifetime = time.Hour
 
-// openObject replaces the request's parameters by those of its signed request
+// applyRequestObject replaces the request's parameters by those of its signed request
 // object (RFC 9101): what is outside does not count, but for client_id, which must
 // agree. The object's own redirect URI is looked for even when it is refused, so
 // that the error can be sent to a URI that is registered.
-func (p *Provider) openObject(ctx context.Context, q *request) *Error {
+func (p *Provider) applyRequestObject(ctx context.Context, q *request) *Error {
 	raw := q.params.Get("request")
 	payload, err := p.verifyClientJWS(ctx, q.client, raw, q.client.Metadata.RequestObjectSigningAlg)
 	if err != nil {

@@ -45,7 +45,7 @@ func withObject(client, jws string, more ...string) string {
 	return "/oauth2/authorize?" + q.Encode()
 }
 
-// JR-01, JR-04; RFC 9101 sections 4, 6 and 10; OpenID Connect Core 1.0 section 6.1.
+// RFC 9101 sections 4, 6 and 10; OpenID Connect Core 1.0 section 6.1.
 func testWhichRequestObjectsAreAccepted(t *testing.T, p *peers) {
 	b := p.signedIn(t, harness.Bob)
 	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -119,7 +119,7 @@ func unsigned(t testing.TB, payload any) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(body) + "."
 }
 
-// JR-03, RFC 9101 section 5: only what was signed counts.
+// RFC 9101 section 5: only what was signed counts.
 func testParametersOutsideARequestObjectDoNotCount(t *testing.T, p *peers) {
 	rp, b := p.peer("object"), p.signedIn(t, harness.Bob)
 	jws := p.jws(t, "RS256", "JWT", p.object("object", nil))
@@ -160,7 +160,7 @@ func testTheRedirectURIOfARequestObjectIsTheOneThatCounts(t *testing.T, p *peers
 	}
 }
 
-// JR-04: fosite formats what is no string, so that max_age and claims are lost.
+// Fosite formats what is no string, so that max_age and claims are lost.
 func testNumbersAndObjectsInARequestObjectKeepTheirType(t *testing.T, p *peers) {
 	rp, b := p.peer("object"), p.signedIn(t, harness.Bob)
 	change := map[string]any{"max_age": 3600, "claims": map[string]any{"userinfo": map[string]any{"name": map[string]any{"essential": true}},

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// organizationErrors says the rule's refusals in the terms of the protocol.
+// organizationError says the rule's refusals in the terms of the protocol.
 func organizationError(err error) error {
 	switch {
 	case errors.Is(err, identity.ErrOrganizationConflict):
@@ -22,9 +22,9 @@ func organizationError(err error) error {
 	return err
 }
 
-// settle finds the journey's organization and the consent that goes with it, or
-// leaves the choices to pick from. What the request names was read with the visit.
-func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) error {
+// resolveOrganization finds the flow's organization and the consent that goes with it, or
+// leaves the choices to pick from. An organization that the request names was read with the session.
+func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *storage.Journey) error {
 	v := j.Visit
 	if !j.NeedsOrganization {
 		j.Consent = v.Consent
@@ -44,7 +44,7 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 			return organizationError(identity.ErrOrganizationDenied)
 		}
 		j.Organization, j.Role, j.Consent = v.Organization, v.Role, v.Consent
-		require(j, v.Requirement)
+		addRequirement(j, v.Requirement)
 		return nil
 	}
 	choices, err := p.store.Choices(ctx, v.User.ID, j.Client.ID)
@@ -65,7 +65,7 @@ func (p *Provider) settle(ctx context.Context, q *request, j *storage.Journey) e
 		return organizationError(identity.ErrOrganizationInteraction)
 	}
 	j.Organization, j.Role, j.Consent = &chosen.Organization, chosen.Role, chosen.Consent
-	require(j, chosen.Requirement)
+	addRequirement(j, chosen.Requirement)
 	return nil
 }
 
@@ -77,8 +77,8 @@ func isHidden(j *storage.Journey, r *storage.Requirement) bool {
 		identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
 }
 
-// require adds what the journey's organization asks of the sign-in.
-func require(j *storage.Journey, r *storage.Requirement) {
+// addRequirement adds what the flow's organization requires of the sign-in.
+func addRequirement(j *storage.Journey, r *storage.Requirement) {
 	if r == nil {
 		return
 	}

@@ -24,7 +24,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	c, err := p.authenticate(ctx, r, form, endpointPushed)
+	c, err := p.authenticate(ctx, r, form, pathPushed)
 	if err != nil {
 		return err
 	}
@@ -35,17 +35,17 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	q := &request{client: c, params: readParams(form), maxAge: -1}
 	switch {
 	case form.Has("request"):
-		if e := p.openObject(ctx, q); e != nil {
+		if e := p.applyRequestObject(ctx, q); e != nil {
 			return e
 		}
 	case c.Metadata.RequireSignedRequestObject:
 		return refuse("invalid_request", "This client must send its parameters in a signed request object.")
 	}
 	notesOf(ctx).params = q.params
-	if err := q.aim(); err != nil {
+	if err := q.matchRedirectURI(); err != nil {
 		return err
 	}
-	if e := p.check(ctx, q); e != nil {
+	if e := p.validate(ctx, q); e != nil {
 		return e
 	}
 	now := p.now()
@@ -60,19 +60,19 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	return answer(w, http.StatusCreated, struct {
+	return respondJSON(w, http.StatusCreated, struct {
 		RequestURI string `json:"request_uri"`
 		ExpiresIn  int64  `json:"expires_in"`
 	}{pushedPrefix + token, int64(pushedLifetime / time.Second)})
 }
 
-// openPushed takes the parameters of a pushed request of this client; the outer
+// applyPushedRequest takes the parameters of a pushed request of this client; the outer
 // ones do not count. It stays good until its code is issued.
-func (p *Provider) openPushed(ctx context.Context, q *request, uri string) error {
+func (p *Provider) applyPushedRequest(ctx context.Context, q *request, uri string) error {
 	hash := secret.HashOf(strings.TrimPrefix(uri, pushedPrefix))
 	pushed, err := p.store.PushedRequest(ctx, hash, q.client.ID)
 	if errors.Is(err, storage.ErrNotFound) {
-		return page("invalid_request_uri", "The request_uri is unknown, expired, used, or was pushed by another client.")
+		return pageError("invalid_request_uri", "The request_uri is unknown, expired, used, or was pushed by another client.")
 	} else if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func testAPushedRequestIsAnsweredAsRFC9126Says(t *testing.T, p *peers) {
 	}
 }
 
-// JR-06, RFC 9126 section 7.3; and the conformance suite visits twice before signing in.
+// RFC 9126 section 7.3; and the conformance suite visits twice before signing in.
 func testAPushedRequestIsSpentByItsCodeAndBoundToItsClient(t *testing.T, p *peers) {
 	rp, b := p.peer("web"), p.signedIn(t, harness.Bob)
 	r := rp.Authorize(nil)
@@ -206,7 +206,7 @@ func testWhoAnAssertionForAPushedRequestMayBeFor(t *testing.T, p *peers) {
 	}
 }
 
-// JR-08, RFC 9126 section 5: whoever must push cannot ask in the URL, by form or by object.
+// RFC 9126 section 5: whoever must push cannot ask in the URL, by form or by object.
 func testAClientThatMustPush(t *testing.T, p *peers) {
 	rp, b := p.peer("pushing"), p.signedIn(t, harness.Bob)
 	r := rp.Authorize(nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// MF-07: access that was given before a policy ends with the time to meet it, and
+// Access that was given before a policy ends with the time to meet it, and
 // goes on once it is met.
 func TestARefreshMeetsThePoliciesOfNow(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {

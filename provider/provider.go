@@ -5,10 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ory/fosite"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/keys"
@@ -81,44 +81,37 @@ type Config struct {
 
 // Provider is the authorization server. It is safe for concurrent use.
 type Provider struct {
-	issuer     string
-	store      *storage.Store
-	registry   *storage.Registry
-	identity   *identity.Identity
-	sessions   *session.Manager
-	keys       *keys.Keyset
-	web        *web.Web
-	failures   Failures
-	budgets    Budgets
-	counts     Counts
-	clock      func() time.Time
-	successors secret.Subkeys // derive refresh tokens
-	clients    *lru.Cache[string, *client]
-	fetcher    *fetcher
-	fosite     *fosite.Fosite
-	refresh    *refreshGrant
-	discovery  *discovery
-	usage      *usage
-	steps      []Step
+	issuer    string
+	store     *storage.Store
+	registry  *storage.Registry
+	identity  *identity.Identity
+	sessions  *session.Manager
+	keys      *keys.Keyset
+	web       *web.Web
+	failures  Failures
+	budgets   Budgets
+	counts    Counts
+	clock     func() time.Time
+	grants    []grantType
+	fetcher   *fetcher
+	fosite    *fosite.Fosite
+	discovery *discovery
+	usage     *usage
+	steps     []Step
 }
 
 // New returns a Provider without steps; see SetSteps.
-func New(c Config) (*Provider, error) {
-	clients, err := lru.New[string, *client](20_000)
-	if err != nil {
-		return nil, err
-	}
+func New(c Config) *Provider {
 	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
-		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, successors: c.Secrets.Subkeys("refresh token successor"), clients: clients,
+		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, grants: slices.Clone(grantTypes),
 		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
-	p.refresh = &refreshGrant{p: p, strategy: &strategy{p}}
-	p.fosite = compose(p)
+	p.fosite = compose(p, c.Secrets.Subkeys("refresh token successor"))
 	p.discovery = &discovery{p: p}
-	return p, nil
+	return p
 }
 
-// SetSteps gives the steps of the journey in their order. It is separate from New
-// because the steps' pages ask the Provider for the journey. Call it before Mount.
+// SetSteps gives the steps of a flow in their order. It is separate from New because the
+// steps' pages ask the Provider how far a flow is. Call it before Mount.
 func (p *Provider) SetSteps(steps ...Step) { p.steps = steps }
 
 // Run does what is not a request's: it writes last uses and refusals. It returns when ctx ends.
@@ -128,24 +121,24 @@ func (p *Provider) Run(ctx context.Context) { p.usage.run(ctx) }
 // CORS for the pages of registered clients.
 func (p *Provider) Mount(rt *web.Router) {
 	anyOrigin := func(path string, h web.Handler) {
-		rt.Handle(path, web.AnyOrigin(p.web.HandleJSON(p.machine(path, h))), http.MethodGet, http.MethodOptions)
+		rt.Handle(path, web.AnyOrigin(p.web.HandleJSON(p.jsonEndpoint(path, h))), http.MethodGet, http.MethodOptions)
 	}
 	anyOrigin(pathDiscovery, p.discovery.serve)
 	anyOrigin(pathMetadata, p.discovery.serve)
 	anyOrigin(pathJWKS, p.jwks)
 
 	clients := func(path string, h web.Handler, methods ...string) {
-		handler := web.ClientOrigins(p.web.HandleJSON(p.machine(path, h)), p.knownOrigin, methods...)
+		handler := web.ClientOrigins(p.web.HandleJSON(p.jsonEndpoint(path, h)), p.knownOrigin, methods...)
 		rt.Handle(path, handler, append(methods, http.MethodOptions)...)
 	}
 	clients(pathToken, p.token, http.MethodPost)
 	clients(pathPushed, p.push, http.MethodPost)
 	clients(pathRevoke, p.revoke, http.MethodPost)
 	clients(pathUserinfo, p.userinfo, http.MethodGet, http.MethodPost)
-	rt.Handle(pathIntrospect, p.web.HandleJSON(p.machine(pathIntrospect, p.introspect)), http.MethodPost)
+	rt.Handle(pathIntrospect, p.web.HandleJSON(p.jsonEndpoint(pathIntrospect, p.introspect)), http.MethodPost)
 
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorize))), http.MethodGet)
-	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pages(pathAuthorize, p.authorizePost))), http.MethodPost)
-	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.offerSignOut(p.endSession))), http.MethodGet)
-	rt.Handle(pathLogout, p.web.Handle(p.pages(pathLogout, p.offerSignOut(p.endSessionPost))), http.MethodPost)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pageEndpoint(pathAuthorize, p.authorize))), http.MethodGet)
+	rt.Handle(pathAuthorize, web.Popup(p.web.Handle(p.pageEndpoint(pathAuthorize, p.authorizePost))), http.MethodPost)
+	rt.Handle(pathLogout, p.web.Handle(p.pageEndpoint(pathLogout, p.offerSignOut(p.endSession))), http.MethodGet)
+	rt.Handle(pathLogout, p.web.Handle(p.pageEndpoint(pathLogout, p.offerSignOut(p.endSessionPost))), http.MethodPost)
 }

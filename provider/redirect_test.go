@@ -113,7 +113,7 @@ var wrongRedirects = []string{
 	"https://good.example/cb https://evil.example/", "https://good.example/cb,https://evil.example/", "https://evil.example/\nhttps://good.example/cb", "https://good.example/cb" + strings.Repeat("/", 4000),
 }
 
-// RU-01, RU-03, RU-05: the redirect URI of a request is a registered string or the
+// The redirect URI of a request is a registered string or the
 // request ends here, on our page, with nothing stored. The browser is signed in and
 // owes no answer: whatever matched would get a code.
 func TestOnlyARegisteredRedirectURIIsEverRedirectedTo(t *testing.T) {
@@ -149,7 +149,7 @@ func TestOnlyARegisteredRedirectURIIsEverRedirectedTo(t *testing.T) {
 	})
 }
 
-// RU-08: OpenID Connect requires the parameter, whether one or two are registered.
+// OpenID Connect requires the parameter, whether one or two are registered.
 func redirectURIIsRequired(t *testing.T, s *harness.Server, b *harness.Browser) {
 	for _, id := range []string{"portal", "one-uri"} {
 		for name, v := range map[string][]string{"absent": nil, "empty": {""}} {
@@ -256,7 +256,7 @@ func loopbackPortsAfterLogout(t *testing.T, s *harness.Server) {
 	}
 }
 
-// RU-09, RFC 9700 section 4.11.2: as long as client and redirect URI are not known
+// RFC 9700 section 4.11.2: as long as client and redirect URI are not known
 // to be good no error of any kind is redirected: an open redirector would be the result.
 func errorsStayHere(t *testing.T, s *harness.Server, b *harness.Browser) {
 	registry := s.App.Identity
@@ -301,7 +301,7 @@ func errorsStayHere(t *testing.T, s *harness.Server, b *harness.Browser) {
 	}
 }
 
-// RU-05: a registration is literal. What looks like a pattern is refused before it can be one.
+// A registration is literal. What looks like a pattern is refused before it can be one.
 func TestARegistrationHoldsNoPatterns(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	for _, uri := range []string{"https://*.example/cb", "https://good.example/*", "https://good.example/cb#x", "http://good.example/cb", "javascript:alert(1)",

@@ -55,7 +55,7 @@ func TestRefreshTokensAreOneLiveChain(t *testing.T) {
 	})
 }
 
-// RT-01 (CVE-2026-1035): of 16 at once on two nodes those that are answered all
+// CVE-2026-1035: of 16 at once on two nodes those that are answered all
 // hold the same successor, and it works.
 func parallelRefreshes(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
 	for range 3 {
@@ -81,7 +81,7 @@ func parallelRefreshes(t *testing.T, s *harness.Server, rp, other *harness.RP, b
 	}
 }
 
-// RT-02: after the grace a spent token ends the family, access tokens included, on
+// After the grace a spent token ends the family, access tokens included, on
 // every node, with an audit event.
 func replayEndsTheFamily(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
 	before := events(t, s, "refresh_token.replayed")
@@ -145,7 +145,7 @@ func breakRevocation(t *testing.T, s *harness.Server) (mend func()) {
 	return func() { run(`DROP TRIGGER broken ON grants`, `DROP FUNCTION broken`) }
 }
 
-// RT-06 (CVE-2020-15223): a revocation that the database refuses is not taken for
+// CVE-2020-15223: a revocation that the database refuses is not taken for
 // done. The token is not accepted, the client hears of an error, and the next
 // attempt completes it.
 func revocationThatFails(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
@@ -188,7 +188,7 @@ func whatIsNoRefreshToken(t *testing.T, s *harness.Server, rp, _ *harness.RP, b 
 	rp.Redeem(t, code, r) // and the code did not suffer
 }
 
-// AC-03 for refresh tokens: spent or not, in the hands of another client they do
+// Spent or not, refresh tokens in the hands of another client do
 // nothing, and above all do not end the family.
 func othersCannotTouchAFamily(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
 	first := offline(t, s, rp, b)
@@ -219,7 +219,7 @@ func revokedByItsClient(t *testing.T, s *harness.Server, rp, other *harness.RP, 
 	deadEverywhere(t, first, rp, other)
 }
 
-// RT-08: 30 days without use end a chain, 90 days whatever its use.
+// 30 days without use end a chain, 90 days whatever its use.
 func TestAChainOfRefreshTokensEnds(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: redirectClients}, func(t *testing.T, s *harness.Server) {
 		const day = 24 * time.Hour
@@ -250,7 +250,7 @@ func TestAChainOfRefreshTokensEnds(t *testing.T) {
 	})
 }
 
-// RT-09 (OpenID Connect Core 1.0, section 11): a refresh token needs offline_access
+// OpenID Connect Core 1.0, section 11: a refresh token needs offline_access
 // that the client is registered for and the person has seen.
 func TestRefreshTokensNeedOfflineAccess(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: redirectClients}, func(t *testing.T, s *harness.Server) {
@@ -353,7 +353,7 @@ func bobAndAcme(t *testing.T, s *harness.Server) (bob, acme uuid.UUID) {
 	return u.ID, o.ID
 }
 
-// RT-07 (ASVS 5.0 V7.4): what ends all grants concerned ends them on the other
+// ASVS 5.0 V7.4: what ends all grants concerned ends them on the other
 // node too, for refresh and access tokens, opaque or not, at the next request.
 func TestGrantsEndEverywhereWithWhatTheyStandOn(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
@@ -425,7 +425,7 @@ func atNode(node *harness.Server, rp *harness.RP) *harness.RP {
 	return node.RP(rp.ClientID, rp.Secret, rp.RedirectURI, rp.Scope)
 }
 
-// RT-07, the rest: what was not granted for offline use ends with its browser
+// Access that was not granted for offline use ends with its browser
 // session, however that ends; what was lives on.
 func TestGrantsWithoutOfflineAccessEndWithTheirSession(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: redirectClients}, func(t *testing.T, s *harness.Server) {

@@ -56,9 +56,9 @@ func (p *Provider) requestClient(ctx context.Context, id string) (*client, error
 	return c, err
 }
 
-// pages makes h the handler of an endpoint that browsers visit. An error that is shown to the person, and not sent to
+// pageEndpoint makes h the handler of an endpoint that browsers visit. An error that is shown to the person, and not sent to
 // the client, is a refusal too.
-func (p *Provider) pages(path string, h web.Handler) web.Handler {
+func (p *Provider) pageEndpoint(path string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		r, a := withRequestNotes(r)
 		err := h(w, r)
@@ -106,11 +106,9 @@ func (p *Provider) refused(r *http.Request, path string, e *Error) {
 		RedirectURI: shorten(params.Get("redirect_uri")), Scope: shorten(params.Get("scope"))})
 }
 
-// uniformDescriptions are the descriptions that say the same whatever is wrong, so that an attacker learns nothing. The cause tells
-// more.
+// uniformDescriptions say the same whatever is wrong, so that an attacker learns nothing; the cause tells more.
 var uniformDescriptions = []string{errInvalidGrant.Description, errInvalidClient.Description, errInvalidToken.Description,
-	errServer.Description,
-	errUnavailable.Description}
+	errServer.Description, errUnavailable.Description}
 
 // cause is what was wrong, for the log and the client's developer.
 func (e *Error) cause() string {

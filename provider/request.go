@@ -15,42 +15,43 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// request is one authorization request: first its parameters and where it may be
-// answered (open), then what they ask for (check).
+// request is one authorization request: first its parameters and where the response may
+// go (resolveClient), then what they ask for (validate).
 type request struct {
 	client *client
-	// params are those that count: of the pushed request or the request object,
+	// params are the parameters that count: of the pushed request or the request object,
 	// else of the query or form.
 	params url.Values
 	pushed secret.Hash // the pushed request they came from; zero if none
-	target target
+	target responseTarget
 
-	scopes    []string // known ones, in order, without duplicates
-	resource  string   // the one that the access token is to be for; "" if none is named
-	audience  []string
-	prompt    []string
-	maxAge    time.Duration // -1 if not asked
-	acr       []string      // acr_values, or the values of an essential acr
-	acrMust   bool
-	claims    string        // the claims parameter as validated JSON; "" if none
-	agree     []string      // scopes, and those that the claims parameter's claims belong to: what the person is asked
-	tokenHint *storage.Hint // what id_token_hint says; nil without one
+	scopes        []string // known ones, in order, without duplicates
+	resource      string   // the one that the access token is to be for; "" if none is named
+	audience      []string
+	prompt        []string
+	maxAge        time.Duration // -1 if not asked
+	acr           []string      // acr_values, or the values of an essential acr
+	acrEssential  bool
+	claims        string        // the claims parameter as validated JSON; "" if none
+	consentScopes []string      // scopes, and those that the claims parameter's claims belong to: what the person is asked
+	tokenHint     *storage.Hint // what id_token_hint says; nil without one
 	// subjects are the people that id_token_hint and the claims parameter leave; nil if the request is for anybody.
 	subjects []string
 	org      identity.OrganizationQuestion
 }
 
-// open finds the client, the parameters that count, and a registered redirect URI.
+// resolveClient finds the client, the parameters that count, and a registered redirect URI.
 // Its errors are pages of ours: there is nowhere to send them (RFC 9700, section 4.11.2).
-func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error) {
+func (p *Provider) resolveClient(ctx context.Context, outer url.Values) (*request, error) {
 	id := outer.Get("client_id")
 	if id == "" {
-		return nil, page("unknown_client", "The request has no client_id.")
+		return nil, pageError("unknown_client", "The request has no client_id.")
 	}
 	c, err := p.requestClient(ctx, id)
 	if errors.Is(err, errUnknownClient) {
@@ -61,7 +62,7 @@ func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error)
 	}
 	q := &request{client: c, params: outer, maxAge: -1}
 	if uri := outer.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
-		if err := p.openPushed(ctx, q, uri); err != nil {
+		if err := p.applyPushedRequest(ctx, q, uri); err != nil {
 			return nil, err
 		}
 	}
@@ -71,11 +72,11 @@ func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error)
 	case outer.Has("request_uri"):
 		late = refuse("request_uri_not_supported", "A request object cannot be fetched from a request_uri here: push it, or send it as the parameter request.")
 	case outer.Has("request"):
-		late = p.openObject(ctx, q)
+		late = p.applyRequestObject(ctx, q)
 	case c.Metadata.RequireSignedRequestObject:
 		late = refuse("invalid_request", "This client must send its parameters in a signed request object.")
 	}
-	if err := q.aim(); err != nil {
+	if err := q.matchRedirectURI(); err != nil {
 		return nil, err
 	}
 	if late == nil && c.Metadata.RequirePushedRequests && q.pushed.IsZero() {
@@ -87,21 +88,21 @@ func (p *Provider) open(ctx context.Context, outer url.Values) (*request, error)
 	return q, nil
 }
 
-// page is an error that stays here, for a person and the developer.
-func page(code, developer string) error {
+// pageError is an error that stays here, for a person and the developer.
+func pageError(code, developer string) error {
 	return &web.Error{Status: http.StatusBadRequest, Code: code, Message: developer}
 }
 
-// aim takes the redirect URI, response mode and state from the parameters.
-func (q *request) aim() error {
+// matchRedirectURI takes the redirect URI, response mode and state from the parameters.
+func (q *request) matchRedirectURI() error {
 	uri := q.params.Get("redirect_uri")
 	switch {
 	case uri == "":
-		return page("missing_redirect_uri", "The request has no redirect_uri. It is required even if only one is registered.")
+		return pageError("missing_redirect_uri", "The request has no redirect_uri. It is required even if only one is registered.")
 	case !q.client.matchRedirect(uri):
-		return page("invalid_redirect_uri", "The redirect_uri of the request is not one that is registered for this client. It must be the same string.")
+		return pageError("invalid_redirect_uri", "The redirect_uri of the request is not one that is registered for this client. It must be the same string.")
 	}
-	q.target = target{uri: uri, formPost: q.params.Get("response_mode") == "form_post", appName: q.client.Name(),
+	q.target = responseTarget{uri: uri, formPost: q.params.Get("response_mode") == oauth.ModeFormPost, appName: q.client.Name(),
 		state: q.params.Get("state"), hasState: q.params.Has("state")}
 	return nil
 }
@@ -112,24 +113,25 @@ const maxState = 2048
 // challengeFormat is BASE64URL-ENCODE(SHA256(…)) of RFC 7636, section 4.2.
 var challengeFormat = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-// check validates everything but client and redirect URI. Its errors go there.
-func (p *Provider) check(ctx context.Context, q *request) *Error {
+// validate checks everything but client and redirect URI. Its errors go there.
+func (p *Provider) validate(ctx context.Context, q *request) *Error {
 	v := q.params
 	switch mode := v.Get("response_mode"); {
 	case v.Get("response_type") == "":
 		return refuse("invalid_request", "The request has no response_type.")
-	case v.Get("response_type") != "code" || !q.client.responseTypes.Has("code") || !q.client.may("authorization_code"):
+	case !slices.Contains(oauth.ResponseTypes(), v.Get("response_type")) || !q.client.responseTypes.Has(v.Get("response_type")),
+		!q.client.hasGrantType(oauth.GrantAuthorizationCode):
 		return refuse("unsupported_response_type",
 			describeValue("response_type", v.Get("response_type"))+" is not supported, or the client is not registered for it: only code is.")
-	case mode != "" && mode != "query" && mode != "form_post":
+	case mode != "" && !slices.Contains(oauth.ResponseModes(), mode):
 		return refuse("invalid_request",
-			describeValue("response_mode", mode)+" is not supported for a code: use query or form_post.")
+			describeValue("response_mode", mode)+" is not supported for a code: use "+strings.Join(oauth.ResponseModes(), " or ")+".")
 	case isTooLarge(v):
 		return refuse("invalid_request", "The parameters of a request may have 16 KiB together.")
 	case len(v.Get("state")) > maxState || len(v.Get("nonce")) > maxState:
 		return refuse("invalid_request", "state and nonce may have 2048 bytes each.")
 	case v.Has("registration"):
-		return fositeErrors["registration_not_supported"]
+		return refuse("registration_not_supported", "The registration parameter is not supported.")
 	}
 	for _, check := range []func(context.Context, *request) *Error{p.checkScope, p.checkChallenge, p.checkPrompt, p.checkHint, p.checkClaims} {
 		if err := check(ctx, q); err != nil {
@@ -163,12 +165,12 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 	}
 	for _, scope := range asked {
 		registered := scope
-		if strings.HasPrefix(scope, "org:") {
-			registered = "org" // org:<slug> needs, and is granted as, org
+		if strings.HasPrefix(scope, oauth.ScopeOrgPrefix) {
+			registered = oauth.ScopeOrg // org:<slug> needs, and is granted as, org
 		}
 		audience := index.Audience(scope)
 		switch {
-		case !isStandardScope(registered) && audience == nil:
+		case !oauth.IsStandardScope(registered) && audience == nil:
 			continue
 		case !slices.Contains(q.client.scopes, registered):
 			return refuse("invalid_scope", "The scope "+registered+" is not registered for this client.")
@@ -193,8 +195,8 @@ func (p *Provider) checkScope(ctx context.Context, q *request) *Error {
 		q.audience = []string{p.issuer}
 	}
 	// Without the grant type there would be no refresh token: do not ask the person for it.
-	if !q.client.may("refresh_token") {
-		q.scopes = slices.DeleteFunc(q.scopes, func(s string) bool { return s == "offline_access" })
+	if !q.client.hasGrantType(oauth.GrantRefreshToken) {
+		q.scopes = slices.DeleteFunc(q.scopes, func(s string) bool { return s == oauth.ScopeOfflineAccess })
 	}
 	return nil
 }
@@ -216,12 +218,6 @@ func appendMissing(list []string, more ...string) []string {
 	return list
 }
 
-// standardScopes are those of OpenID Connect and this product, in the order of discovery.
-var standardScopes = []string{"openid", "profile", "email", "phone", "address", "offline_access", "org", "orgs",
-	"groups", "roles"}
-
-func isStandardScope(scope string) bool { return slices.Contains(standardScopes, scope) }
-
 // checkChallenge applies the client's require_pkce, and RFC 7636 with S256 alone: a method that is absent means plain.
 // A challenge that was sent is checked whatever the registration says.
 func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
@@ -242,7 +238,7 @@ func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 		return nil
 	}
 	switch {
-	case method != "S256":
+	case method != oauth.ChallengeS256:
 		return refuse("invalid_request",
 			describeValue("code_challenge_method", cmp.Or(method, "plain"))+" is not supported: it must be S256.")
 	case !challengeFormat.MatchString(challenge):
@@ -253,7 +249,7 @@ func (p *Provider) checkChallenge(_ context.Context, q *request) *Error {
 
 // hasNonce reports whether the ID token will let the client tell an injected code from its own.
 func (q *request) hasNonce() bool {
-	return q.params.Get("nonce") != "" && slices.Contains(q.scopes, "openid")
+	return q.params.Get("nonce") != "" && slices.Contains(q.scopes, oauth.ScopeOpenID)
 }
 
 // isUnprotected reports that nothing in the request protects its code from being injected into another sign-in.
@@ -262,11 +258,11 @@ func (q *request) isUnprotected() bool { return q.params.Get("code_challenge") =
 func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	q.prompt = strings.Fields(q.params.Get("prompt"))
 	for _, v := range q.prompt {
-		if !slices.Contains(promptValues, v) {
-			return refuse("invalid_request", describeValue("prompt", v)+" is not known: use none, login, consent, select_account.")
+		if !slices.Contains(oauth.Prompts(), v) {
+			return refuse("invalid_request", describeValue("prompt", v)+" is not known: use "+strings.Join(oauth.Prompts(), ", ")+".")
 		}
 	}
-	if slices.Contains(q.prompt, "none") && len(q.prompt) > 1 {
+	if q.prompted(oauth.PromptNone) && len(q.prompt) > 1 {
 		return refuse("invalid_request", "prompt=none cannot be combined with other values.")
 	}
 	if raw := q.params.Get("max_age"); q.params.Has("max_age") {
@@ -281,14 +277,12 @@ func (p *Provider) checkPrompt(_ context.Context, q *request) *Error {
 	return nil
 }
 
-var promptValues = []string{"none", "login", "consent", "select_account"}
-
 func (q *request) prompted(value string) bool { return slices.Contains(q.prompt, value) }
 
 // signInAfter is the time before which an auth_time does not count.
 func (q *request) signInAfter(requested time.Time) time.Time {
 	switch {
-	case q.prompted("login") || q.prompted("select_account"):
+	case q.prompted(oauth.PromptLogin) || q.prompted(oauth.PromptSelectAccount):
 		return requested
 	case q.maxAge >= 0:
 		return requested.Add(-q.maxAge)
@@ -297,7 +291,7 @@ func (q *request) signInAfter(requested time.Time) time.Time {
 }
 
 func (p *Provider) checkHint(_ context.Context, q *request) *Error {
-	q.org.PromptNone = q.prompted("none")
+	q.org.PromptNone = q.prompted(oauth.PromptNone)
 	if raw := q.params.Get("id_token_hint"); raw != "" {
 		hint, err := p.readHint(raw)
 		if err != nil {
@@ -321,7 +315,7 @@ func restrictSubjects(subjects, values []string) []string {
 
 // checkClaims reads acr_values and the claims parameter (OpenID Connect Core 1.0, section 5.5).
 func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
-	q.agree = q.scopes
+	q.consentScopes = q.scopes
 	q.acr = strings.Fields(q.params.Get("acr_values"))
 	if len(q.acr) == 0 {
 		q.acr = q.client.Metadata.DefaultACRValues
@@ -335,8 +329,8 @@ func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
 		return refuse("invalid_request", "The claims parameter is not the JSON object that OpenID Connect Core 1.0, section 5.5 describes.").because(err)
 	}
 	if acr, ok := asked.IDToken["acr"]; ok && acr != nil {
-		if values := acr.all(); len(values) > 0 {
-			q.acr, q.acrMust = values, acr.Essential
+		if values := acr.stringValues(); len(values) > 0 {
+			q.acr, q.acrEssential = values, acr.Essential
 		}
 	}
 	for _, part := range []map[string]*claimRequest{asked.IDToken, asked.Userinfo} {
@@ -344,11 +338,11 @@ func (p *Provider) checkClaims(_ context.Context, q *request) *Error {
 		if sub == nil || sub.Value == nil && len(sub.Values) == 0 {
 			continue
 		}
-		if q.subjects = restrictSubjects(q.subjects, sub.all()); len(q.subjects) == 0 {
+		if q.subjects = restrictSubjects(q.subjects, sub.stringValues()); len(q.subjects) == 0 {
 			return refuse("login_required", "id_token_hint and the sub that claims asks for leave nobody who could sign in.")
 		}
 	}
-	q.agree = appendMissing(slices.Clone(q.scopes), asked.permit(q.client.scopes)...)
+	q.consentScopes = appendMissing(slices.Clone(q.scopes), asked.permit(q.client.scopes)...)
 	kept, err := json.Marshal(asked)
 	if err != nil {
 		return errServer.because(err)

@@ -35,7 +35,7 @@ func TestAuthorizationRequestsAreReadStrictlyAndAnsweredExactly(t *testing.T) {
 	})
 }
 
-// RU-11, RU-12 and RFC 6749, section 4.1.2.1: with a good client and redirect URI an
+// RFC 6749, section 4.1.2.1: with a good client and redirect URI an
 // error goes there, with state and iss (RFC 9207) and nothing else, however it is to come.
 func errorsGoToTheClient(t *testing.T, s *harness.Server, b *harness.Browser) {
 	for _, tc := range []struct {
@@ -152,7 +152,7 @@ func acceptedParameters(t *testing.T, s *harness.Server, b *harness.Browser) {
 	}
 }
 
-// RU-14: byte for byte or not at all. There is no least length: state is the
+// Byte for byte or not at all. There is no least length: state is the
 // client's business (suite: 128 characters; fosite would want 8).
 func stateAndNonceAreEchoedWhole(t *testing.T, s *harness.Server, b *harness.Browser) {
 	rp := redirectPortal(s)
@@ -184,7 +184,7 @@ func stateAndNonceAreEchoedWhole(t *testing.T, s *harness.Server, b *harness.Bro
 	}
 }
 
-// IN-03: what the client sent stands in the page as text, and the page may post to the
+// A text that the client sent stands in the page as text, and the page may post to the
 // app, from where the app may redirect to anywhere.
 func formPostIsEscaped(t *testing.T, s *harness.Server, b *harness.Browser) {
 	state := `"></form><script>alert(1)</script><form action="https://evil.example">`
@@ -202,7 +202,7 @@ func formPostIsEscaped(t *testing.T, s *harness.Server, b *harness.Browser) {
 	}
 }
 
-// TK-07 and OpenID Connect Core 1.0, section 3.1.2.1; fosite drops 0 and garbage silently.
+// OpenID Connect Core 1.0, section 3.1.2.1; fosite drops 0 and garbage silently.
 func maxAgeIsANumber(t *testing.T, s *harness.Server, b *harness.Browser) {
 	for _, v := range []string{"-1", "-0", "1e9", "", " ", "5 ", "+5", "1.0", "0x10", "1_000", "garbage", "9223372036854775808", "99999999999999999999999", "-9223372036854775809", "\u0661"} {
 		r := redirectPortal(s).Authorize(url.Values{"max_age": {v}})
@@ -263,7 +263,7 @@ func postAuthorize(t *testing.T, s *harness.Server, b *harness.Browser, r *harne
 	return resp
 }
 
-// RU-16 and OpenID Connect Core 1.0, section 3.1.2.1: a POST may come from another
+// OpenID Connect Core 1.0, section 3.1.2.1: a POST may come from another
 // site, without cookies. It makes a flow that the first browser to come takes,
 // within a minute; nobody else can go on with it.
 func postIsBoundByItsFirstVisitor(t *testing.T, s *harness.Server, b *harness.Browser) {
@@ -315,7 +315,7 @@ func postIsBoundByItsFirstVisitor(t *testing.T, s *harness.Server, b *harness.Br
 	}
 }
 
-// RU-16: an attacker's half-finished flow is worth nothing in the victim's browser,
+// An attacker's half-finished flow is worth nothing in the victim's browser,
 // on any of the pages (RFC 9700, section 4.7).
 func aFlowBelongsToItsBrowser(t *testing.T, s *harness.Server, b *harness.Browser) {
 	attacker := s.Browser(t)

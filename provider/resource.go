@@ -39,12 +39,12 @@ func scopesAt(index *storage.ScopeIndex, resource string, scopes []string) []str
 // that of the token request, else that of the authorization request (RFC 8707,
 // section 2.2). scopes are those that the token would have otherwise. The grant is
 // not changed, so the next refresh may name another of its resources.
-func (u *unit) restrictToResource(index *storage.ScopeIndex, params url.Values, scopes []string) error {
-	resource, e := resourceParam(params)
+func (t *tokenRequest) restrictToResource(index *storage.ScopeIndex, scopes []string) error {
+	resource, e := resourceParam(t.form)
 	if e != nil {
 		return e
 	}
-	authorized := u.auth.Grant.Resource
+	authorized := t.auth.Grant.Resource
 	switch {
 	case resource == "":
 		resource = authorized
@@ -54,12 +54,24 @@ func (u *unit) restrictToResource(index *storage.ScopeIndex, params url.Values, 
 	if resource == "" {
 		return nil
 	}
-	if len(scopesAt(index, resource, u.auth.Grant.Scopes)) == 0 {
+	if len(scopesAt(index, resource, t.auth.Grant.Scopes)) == 0 {
 		return errInvalidTarget
 	}
-	if u.resourceScopes = scopesAt(index, resource, scopes); len(u.resourceScopes) == 0 {
+	if t.resourceScopes = scopesAt(index, resource, scopes); len(t.resourceScopes) == 0 {
 		return errNoResourceScope
 	}
-	u.resource = resource
+	t.resource = resource
 	return nil
+}
+
+// audienceOf is the aud of an access token: the resources of its scopes, else this server.
+func (p *Provider) audienceOf(index *storage.ScopeIndex, scopes []string) []string {
+	var audience []string
+	for _, s := range scopes {
+		audience = appendMissing(audience, index.Audience(s)...)
+	}
+	if len(audience) == 0 {
+		return []string{p.issuer}
+	}
+	return audience
 }

@@ -22,8 +22,8 @@ func newSession() *grantSession {
 	return &grantSession{auth: &storage.Authorization{}, headers: jwt.Headers{Extra: map[string]any{}}, expires: make(map[fosite.TokenType]time.Time, 2)}
 }
 
-// speakOf makes the session one of this authorization.
-func (s *grantSession) speakOf(a *storage.Authorization) {
+// setAuthorization makes the session one of this authorization.
+func (s *grantSession) setAuthorization(a *storage.Authorization) {
 	s.auth = a
 	s.claims.Subject = a.User.Sub.String()
 }

@@ -40,13 +40,14 @@ func newUsage(c Config) *usage {
 		grants: map[uuid.UUID]time.Time{}}
 }
 
-func (u *usage) record(by *unit) {
-	if by.auth == nil || by.now.Sub(by.auth.Grant.LastUsedAt) < identity.UseInterval {
+// record notes the use of the grant of a token request.
+func (u *usage) record(t *tokenRequest) {
+	if t.auth == nil || t.now.Sub(t.auth.Grant.LastUsedAt) < identity.UseInterval {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.grants[by.auth.Grant.ID] = by.now
+	u.grants[t.auth.Grant.ID] = t.now
 }
 
 // run writes until ctx ends, and once more then.

@@ -37,13 +37,13 @@ func TestTheLastUseOfAGrantIsWrittenOnceAnHour(t *testing.T) {
 		"used by a node that leads": {now.Add(time.Second), false},
 	} {
 		grant := storage.Grant{ID: uuid.New(), LastUsedAt: c.last}
-		u.record(&unit{now: now, auth: &storage.Authorization{Grant: grant}})
+		u.record(&tokenRequest{now: now, auth: &storage.Authorization{Grant: grant}})
 		if _, noted := u.grants[grant.ID]; noted != c.want {
 			t.Errorf("%s: noted %t, want %t", name, noted, c.want)
 		}
 	}
 	for range 300 {
-		u.record(&unit{now: now, auth: &storage.Authorization{Grant: storage.Grant{ID: uuid.New()}}})
+		u.record(&tokenRequest{now: now, auth: &storage.Authorization{Grant: storage.Grant{ID: uuid.New()}}})
 	}
 	pauses := 0
 	u.write(t.Context(), &storage.Pace{Largest: 100, Rest: func(context.Context, time.Duration) error { pauses++; return nil }})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/web"
 )
 
@@ -14,17 +15,17 @@ import (
 // section 5.3): JSON, or a signed JWT for clients registered for that.
 func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	raw, err := bearer(r)
+	raw, err := requestToken(r)
 	if err != nil {
 		return err
 	}
-	t, err := p.present(ctx, raw)
-	if errors.Is(err, errDead) {
+	t, err := p.lookupToken(ctx, raw)
+	if errors.Is(err, errInactive) {
 		return errInvalidToken.because(err)
 	} else if err != nil {
 		return err
 	}
-	if t.token.GrantID == uuid.Nil || !slices.Contains(t.token.Scopes, "openid") {
+	if t.token.GrantID == uuid.Nil || !slices.Contains(t.token.Scopes, oauth.ScopeOpenID) {
 		return refuse("insufficient_scope", "The access token does not have the scope openid.")
 	}
 	c, err := p.client(ctx, t.token.ClientID)
@@ -37,12 +38,12 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	claims := userinfoClaims(c, t.auth, t.token.Scopes)
 	alg := c.Metadata.UserinfoSignedResponseAlg
 	if alg == "" {
-		return answer(w, http.StatusOK, claims)
+		return respondJSON(w, http.StatusOK, claims)
 	}
 	claims["iss"], claims["aud"] = p.issuer, c.ID
 	jwt, err := p.sign(alg, keys.TypeUserInfo, claims)
 	if err != nil {
 		return err
 	}
-	return send(w, http.StatusOK, "application/jwt", []byte(jwt))
+	return respondBody(w, http.StatusOK, "application/jwt", []byte(jwt))
 }

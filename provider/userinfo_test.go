@@ -116,7 +116,7 @@ func testSignedUserinfo(t *testing.T, p *peers) {
 	}
 }
 
-// A token counts for as long as everything that it stands on: SS-08, TK-06.
+// A token counts for as long as everything that it stands on.
 func testWhatKillsAToken(t *testing.T, p *peers) {
 	b := p.signedIn(t, harness.Alice)
 	for _, client := range []string{"web", "jwt-rs"} {

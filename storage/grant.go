@@ -61,10 +61,10 @@ type Authorization struct {
 	Requirement *Requirement
 }
 
-// Dead says why nothing may be done with the grant any more, "" while it lives:
+// InactiveReason says why nothing may be done with the grant any more, "" while it lives:
 // it was revoked or expired, its client or person is disabled or gone, the person
 // left its organization, or its session ended and it was not for offline use.
-func (a *Authorization) Dead(now time.Time) string {
+func (a *Authorization) InactiveReason(now time.Time) string {
 	switch {
 	case a.Grant.ID == uuid.Nil:
 		return "no such grant"
@@ -94,7 +94,7 @@ const authorizationJoins = `
 		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
 		LEFT JOIN sessions s ON s.id = g.session_id`
 
-// authorizationLives is Dead as a condition on authorizationJoins, so that tokens are
+// authorizationLives is InactiveReason as a condition on authorizationJoins, so that tokens are
 // stored only for what still lives then. What ends with time was checked with the read.
 const authorizationLives = `g.revoked_at IS NULL AND c.disabled_at IS NULL AND c.deleted_at IS NULL AND u.disabled_at IS NULL AND u.deleted_at IS NULL
 		AND (g.organization_id IS NULL OR o.id IS NOT NULL AND m.role IS NOT NULL)

@@ -24,7 +24,7 @@ type Registry struct {
 	store   *Store
 	log     *slog.Logger
 	version atomic.Int64
-	clients *expirable.LRU[string, cached]
+	clients *expirable.LRU[string, *cached]
 	orgs    *expirable.LRU[uuid.UUID, cachedOrganization]
 	origins *expirable.LRU[string, cachedOrigin]
 
@@ -57,6 +57,7 @@ func (r *Registry) Settings(ctx context.Context) (PlatformSettings, error) {
 type cached struct {
 	version int64
 	client  *Client
+	parsed  atomic.Value // by ParsedClient
 }
 
 // ScopeIndex answers what the scopes of all resource servers mean. It is immutable.
@@ -87,7 +88,7 @@ func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audien
 
 // NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
 func NewRegistry(store *Store, log *slog.Logger) *Registry {
-	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, cached](20_000, nil, time.Hour),
+	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, *cached](20_000, nil, time.Hour),
 		orgs:    expirable.NewLRU[uuid.UUID, cachedOrganization](20_000, nil, time.Hour),
 		origins: expirable.NewLRU[string, cachedOrigin](20_000, nil, time.Hour)}
 }
@@ -95,13 +96,38 @@ func NewRegistry(store *Store, log *slog.Logger) *Registry {
 // Client returns an active or disabled client by its client_id. ErrNotFound for
 // unknown and deleted ones.
 func (r *Registry) Client(ctx context.Context, clientID string) (*Client, error) {
+	c, err := r.cachedClient(ctx, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return c.client, nil
+}
+
+// ParsedClient returns what parse makes of a client, made once for each version of its
+// registration that this process holds. All callers must give the same parse.
+func (r *Registry) ParsedClient(ctx context.Context, clientID string, parse func(*Client) (any, error)) (any, error) {
+	c, err := r.cachedClient(ctx, clientID)
+	if err != nil {
+		return nil, err
+	}
+	if known := c.parsed.Load(); known != nil {
+		return known, nil
+	}
+	parsed, err := parse(c.client)
+	if err == nil {
+		c.parsed.Store(parsed)
+	}
+	return parsed, err
+}
+
+func (r *Registry) cachedClient(ctx context.Context, clientID string) (*cached, error) {
 	// The version is read before the row: a change in between makes the entry stale, never fresh.
 	version := r.version.Load()
 	if c, ok := r.clients.Get(clientID); ok && c.version == version {
 		if c.client == nil {
 			return nil, ErrNotFound
 		}
-		return c.client, nil
+		return c, nil
 	}
 	if len(clientID) == 0 || len(clientID) > 255 {
 		return nil, ErrNotFound
@@ -110,10 +136,11 @@ func (r *Registry) Client(ctx context.Context, clientID string) (*Client, error)
 	if errors.Is(err, ErrNotFound) || (err == nil && !c.DeletedAt.IsZero()) {
 		c, err = nil, ErrNotFound
 	}
+	known := &cached{version: version, client: c}
 	if err == nil || errors.Is(err, ErrNotFound) {
-		r.clients.Add(clientID, cached{version, c})
+		r.clients.Add(clientID, known)
 	}
-	return c, err
+	return known, err
 }
 
 // Resources returns all resource servers. The slice is shared.

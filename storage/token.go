@@ -84,15 +84,15 @@ func (s *Store) AccessToken(ctx context.Context, hash secret.Hash) (*AccessToken
 	return &t, &a, nil
 }
 
-// Dead says why the token does not work any more, "" while it does.
-func (t *AccessToken) Dead(a *Authorization, now time.Time) string {
+// InactiveReason says why the token does not work any more, "" while it does.
+func (t *AccessToken) InactiveReason(a *Authorization, now time.Time) string {
 	switch {
 	case !t.RevokedAt.IsZero():
 		return "the token was revoked"
 	case !now.Before(t.ExpiresAt):
 		return "the token has expired"
 	case t.GrantID != uuid.Nil:
-		return a.Dead(now)
+		return a.InactiveReason(now)
 	case !a.clientDisabledAt.IsZero() || !a.clientDeletedAt.IsZero():
 		return "the client is disabled"
 	case t.OrganizationID != uuid.Nil && a.Organization == nil:

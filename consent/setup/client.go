@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -27,7 +28,7 @@ const maxScopes = 50
 
 // usualScopes are ticked before anybody has chosen.
 func usualScopes() []string {
-	return []string{identity.ScopeProfile, identity.ScopeEmail, identity.ScopeOfflineAccess}
+	return []string{oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeOfflineAccess}
 }
 
 func (p *Pages) showClient(w http.ResponseWriter, r *http.Request, v *person) error {
@@ -53,8 +54,8 @@ func (p *Pages) clientPage(r *http.Request, v *person, chosen []string) (templat
 			page.Clients = append(page.Clients, templates.SetupApp{ID: c.ID, Name: c.Name()})
 		}
 	}
-	for _, name := range identity.StandardScopes() {
-		if name != identity.ScopeOpenID { // every app that signs people in has it
+	for _, name := range oauth.StandardScopes() {
+		if name != oauth.ScopeOpenID { // every app that signs people in has it
 			page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Personal: true,
 				Chosen: slices.Contains(chosen, name)})
 		}
@@ -76,11 +77,11 @@ func (p *Pages) clientPage(r *http.Request, v *person, chosen []string) (templat
 func registrationOf(form url.Values) (m storage.Metadata, known bool) {
 	m, known = identity.ClientPreset(form.Get("kind"))
 	m.ClientName = strings.TrimSpace(form.Get("name"))
-	scopes := slices.DeleteFunc(slices.Clone(form["scope"]), func(s string) bool { return s == identity.ScopeOpenID })
+	scopes := slices.DeleteFunc(slices.Clone(form["scope"]), func(s string) bool { return s == oauth.ScopeOpenID })
 	if form.Get("kind") == identity.ClientMachine {
-		scopes = slices.DeleteFunc(scopes, func(s string) bool { return slices.Contains(identity.StandardScopes(), s) })
+		scopes = slices.DeleteFunc(scopes, func(s string) bool { return slices.Contains(oauth.StandardScopes(), s) })
 	} else {
-		scopes = slices.Insert(scopes, 0, identity.ScopeOpenID)
+		scopes = slices.Insert(scopes, 0, oauth.ScopeOpenID)
 		m.RedirectURIs, m.PostLogoutRedirectURIs = lines(form.Get("redirect_uris")), lines(form.Get("post_logout_redirect_uris"))
 	}
 	m.Scope = strings.Join(scopes, " ")
@@ -125,7 +126,7 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) 
 // snippetScope is what the app's code asks for at first: all but offline_access, which it has to make use of.
 func snippetScope(c *storage.Client) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(c.Metadata.Scope),
-		func(s string) bool { return s == identity.ScopeOfflineAccess }), " ")
+		func(s string) bool { return s == oauth.ScopeOfflineAccess }), " ")
 }
 
 // lines are those of a text field that say something.

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/keys"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/provider"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -122,7 +123,8 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	}
 	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
 		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,
-		Mail: letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
+		GrantTypes: provider.GrantTypes(),
+		Mail:       letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
 		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.mailboxWait, Wake: a.wakeOutbox, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})

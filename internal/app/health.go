@@ -56,9 +56,6 @@ func (s *Server) Check(ctx context.Context) Health {
 		}
 	}
 	s.checkDatabase(ctx, h.Checks, worse)
-	if len(s.app.Keys.Algs()) == 0 {
-		worse("keys", "there is no signing key", "unavailable")
-	}
 	if s.certificate != nil {
 		h.Checks["certificate"] = "ok"
 		if sentence := s.certificate.health(s.app.now()); sentence != "ok" {

@@ -149,12 +149,9 @@ func (s *Server) lay() error {
 // openDoors makes what answers requests and adds it to the route table.
 func (s *Server) openDoors(rt *web.Router) error {
 	a, cfg := s.app, s.app.Config
-	p, err := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
+	p := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
 		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{s.guard}, Budgets: budgets{s.guard}, Counts: s.metrics,
 		OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
-	if err != nil {
-		return err
-	}
 	sequence, err := signin.New(signin.Config{Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: s.guard, Identity: a.Identity,
 		Factors: a.Factors, Annotate: web.Annotate, Now: a.now})
 	if err != nil {

@@ -26,7 +26,7 @@ func rules() []rule {
 		{"test/campaigns", []string{"internal/app", "internal/harness", "storage"}},
 		{"provider", []string{"identity", "storage", "templates", "internal/oauth", "internal/web", "internal/session",
 			"internal/keys", "internal/secret", "internal/fetch"}},
-		{"consent/...", append([]string{"consent/...", "internal/clienttest", "internal/upstream"}, pages...)},
+		{"consent/...", append([]string{"consent/...", "internal/clienttest", "internal/oauth", "internal/upstream"}, pages...)},
 		{"api", append([]string{"internal/oauth"}, pages...)}, // templates for sentences, internal/secret for the hashes of tokens
 		{"admin", append([]string{"internal/clienttest"}, pages...)},
 		{"identity/...", []string{"identity/...", "storage", "internal/oauth", "internal/secret", "internal/mail",
@@ -36,7 +36,7 @@ func rules() []rule {
 		{"internal/page", []string{"identity/...", "storage", "templates", "internal/signin", "internal/session", "internal/web"}},
 		{"internal/upstream", []string{"storage", "internal/oauth", "internal/secret", "internal/fetch"}},
 		{"internal/session", []string{"storage", "internal/device", "internal/redis", "internal/secret"}},
-		{"internal/clienttest", []string{"identity/...", "storage", "internal/session", "internal/secret"}},
+		{"internal/clienttest", []string{"identity/...", "storage", "internal/oauth", "internal/session", "internal/secret"}},
 		{"internal/limit", []string{"storage", "internal/secret", "internal/counter", "internal/device", "internal/redis", "internal/tally"}},
 		{"internal/counter", []string{"storage", "internal/redis", "internal/secret"}},
 		{"internal/device", []string{"internal/secret"}},

@@ -27,6 +27,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/storage"
@@ -169,7 +170,7 @@ func (t *Tester) load(r *http.Request, state string) (*test, error) {
 // testScope is what a test asks for: who the person is, and no lasting access.
 func testScope(c *storage.Client) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(c.Metadata.Scope), func(s string) bool {
-		return !slices.Contains([]string{"openid", "profile", "email"}, s)
+		return !slices.Contains([]string{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail}, s)
 	}), " ")
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 	"github.com/lib/pq"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -177,8 +178,8 @@ func TestNodesThatStartTogetherAgree(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-		if got := len(published(t, nodes[0])); got != len(algs) {
-			t.Errorf("%d keys are published, want %d", got, len(algs))
+		if got := len(published(t, nodes[0])); got != len(oauth.SigningAlgs()) {
+			t.Errorf("%d keys are published, want %d", got, len(oauth.SigningAlgs()))
 		}
 		a, etagA := nodes[0].JWKS()
 		for _, k := range []*Keyset{nodes[1], i.loaded(t)} { // at once, and at a later start
@@ -187,13 +188,13 @@ func TestNodesThatStartTogetherAgree(t *testing.T) {
 				t.Errorf("published sets differ:\n%s", diff)
 			}
 		}
-		for _, alg := range algs {
+		for _, alg := range oauth.SigningAlgs() {
 			signed(t, nodes[0], alg) // a new installation signs at once
 		}
 	})
 }
 
-// TK-04: a published set with a private member gives the installation away.
+// A published set with a private member gives the installation away.
 func TestOnlyPublicMembersArePublished(t *testing.T) {
 	i := installation{"sqlite://" + filepath.Join(t.TempDir(), "test.db"), newClock()}
 	body, _ := i.loaded(t).JWKS()
@@ -204,9 +205,9 @@ func TestOnlyPublicMembersArePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string][]string{
-		RS256: {"alg", "e", "kid", "kty", "n", "use"},
-		ES256: {"alg", "crv", "kid", "kty", "use", "x", "y"},
-		EdDSA: {"alg", "crv", "kid", "kty", "use", "x"},
+		oauth.RS256: {"alg", "e", "kid", "kty", "n", "use"},
+		oauth.ES256: {"alg", "crv", "kid", "kty", "use", "x", "y"},
+		oauth.EdDSA: {"alg", "crv", "kid", "kty", "use", "x"},
 	}
 	for _, key := range set.Keys {
 		var members []string
@@ -226,7 +227,7 @@ func TestOnlyPublicMembersArePublished(t *testing.T) {
 	}
 }
 
-// AD-09: with the wrong ENCRYPTION_KEY the answer is a clear error, never new keys.
+// With the wrong ENCRYPTION_KEY the answer is a clear error, never new keys.
 func TestKeysThatDoNotOpenStopTheStart(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		before := i.loaded(t).List()

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/expirable"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -44,7 +46,8 @@ type Config struct {
 // use once Load has returned nil.
 type Keyset struct {
 	Config
-	now atomic.Pointer[snapshot]
+	current  atomic.Pointer[snapshot]
+	verified *expirable.LRU[[sha256.Size]byte, *Token] // by the digest of the token
 	// mu serialises reading, so that an older answer never replaces a newer one.
 	mu sync.Mutex
 }
@@ -60,7 +63,7 @@ func New(c Config) *Keyset {
 	if c.TokenLifetime == 0 {
 		c.TokenLifetime = time.Hour
 	}
-	return &Keyset{Config: c}
+	return &Keyset{Config: c, verified: expirable.NewLRU[[sha256.Size]byte, *Token](maxVerified, nil, 0)}
 }
 
 // Load reads the keys, and makes those that a new installation lacks. They sign
@@ -70,7 +73,7 @@ func (k *Keyset) Load(ctx context.Context) error {
 	if err := k.reload(ctx); err != nil {
 		return err
 	}
-	missing := k.now.Load().missing()
+	missing := k.current.Load().missing()
 	if len(missing) == 0 {
 		return nil
 	}
@@ -91,7 +94,7 @@ func (k *Keyset) Load(ctx context.Context) error {
 	if err := k.reload(ctx); err != nil {
 		return err
 	}
-	if still := k.now.Load().missing(); len(still) > 0 {
+	if still := k.current.Load().missing(); len(still) > 0 {
 		return fmt.Errorf("there is no active signing key for %v", still)
 	}
 	return nil
@@ -105,11 +108,11 @@ func (k *Keyset) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next, err := k.build(rows, version, k.now.Load())
+	next, err := k.build(rows, version, k.current.Load())
 	if err != nil {
 		return err
 	}
-	k.now.Store(next)
+	k.current.Store(next)
 	return nil
 }
 
@@ -119,7 +122,7 @@ func (k *Keyset) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s := k.now.Load(); s != nil && s.version == version {
+	if s := k.current.Load(); s != nil && s.version == version {
 		return nil
 	}
 	return k.reload(ctx)
@@ -162,11 +165,11 @@ type Key struct {
 	RevokedAt   time.Time        `json:"revoked_at,omitzero"`
 }
 
-// List returns all keys, by algorithm in the order of Algs, newest first.
+// List returns all keys, by algorithm in the order of oauth.SigningAlgs, newest first.
 func (k *Keyset) List() []Key {
 	var all []Key
-	for _, p := range k.now.Load().pairs {
-		all = append(all, keyOf(p))
+	for _, p := range k.current.Load().pairs {
+		all = append(all, keyOf(&p.row))
 	}
 	return all
 }
@@ -178,27 +181,19 @@ func (k *Keyset) Stored(ctx context.Context) ([]Key, error) {
 		return nil, err
 	}
 	all := []Key{}
-	for _, alg := range algs {
-		for _, row := range rows {
-			if row.Alg == alg {
-				all = append(all, keyOf(&pair{row: row}))
-			}
-		}
+	for _, row := range byAlg(rows) {
+		all = append(all, keyOf(&row))
 	}
 	return all, nil
 }
 
-func keyOf(p *pair) Key {
-	r := p.row
+func keyOf(r *storage.SigningKey) Key {
 	return Key{r.KID, r.Alg, r.Generation, r.State, r.CreatedAt, r.ActivatesAt, r.ActiveAt, r.RetiredAt, r.ArchivedAt, r.RevokedAt}
 }
 
 // JWKS returns the published set (RFC 7517) as ready bytes, and a strong ETag of
 // them with its quotes. All nodes answer the same bytes. They must not be changed.
 func (k *Keyset) JWKS() (body []byte, etag string) {
-	s := k.now.Load()
+	s := k.current.Load()
 	return s.jwks, s.etag
 }
-
-// Algs returns the algorithms that can sign, the default first. The slice is the caller's.
-func (k *Keyset) Algs() []string { return append([]string(nil), algs...) }

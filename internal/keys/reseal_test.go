@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -17,7 +18,7 @@ func keyID(t *testing.T, key []byte) string {
 	return s.CurrentKeyID()
 }
 
-// AD-09: after `secrets rotate` the former ENCRYPTION_KEY can go, and nothing else changed.
+// After `secrets rotate` the former ENCRYPTION_KEY can go, and nothing else changed.
 func TestResealFreesTheFormerKey(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		old := i.loaded(t, firstKey)
@@ -50,7 +51,7 @@ func TestResealFreesTheFormerKey(t *testing.T) {
 		if err := old.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		signed(t, old, ES256)
+		signed(t, old, oauth.ES256)
 	})
 }
 
@@ -59,8 +60,8 @@ func TestResealFreesTheFormerKey(t *testing.T) {
 func TestANodeWithoutTheNewEncryptionKeyGoesOn(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		old, k := i.loaded(t, firstKey), i.loaded(t, secondKey, firstKey)
-		_, before := signed(t, old, ES256)
-		if _, err := k.Rotate(t.Context(), Rotation{Alg: ES256, Immediately: true}); err != nil {
+		_, before := signed(t, old, oauth.ES256)
+		if _, err := k.Rotate(t.Context(), Rotation{Alg: oauth.ES256, Immediately: true}); err != nil {
 			t.Fatal(err)
 		}
 		i.clock.add(seen)
@@ -70,14 +71,14 @@ func TestANodeWithoutTheNewEncryptionKeyGoesOn(t *testing.T) {
 		if err := old.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		token, now := signed(t, k, ES256)
+		token, now := signed(t, k, oauth.ES256)
 		if now == before || !slices.Contains(published(t, old), now) {
 			t.Errorf("the node without the key publishes %v, want %s in it", published(t, old), now)
 		}
 		if _, err := old.Verify(token, TypeIDToken); err != nil {
 			t.Errorf("the node without the key: Verify: %v", err)
 		}
-		if _, got := signed(t, old, ES256); got != before {
+		if _, got := signed(t, old, oauth.ES256); got != before {
 			t.Errorf("the node without the key signs with %s, want %s", got, before)
 		}
 		if err := i.node(t, firstKey).Load(t.Context()); !errorMentions(err, "ENCRYPTION_KEY") {

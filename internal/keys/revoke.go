@@ -25,7 +25,7 @@ func (k *Keyset) Revoke(ctx context.Context, r Revocation) (successor string, er
 		if err := k.reload(ctx); err != nil {
 			return "", err
 		}
-		p := k.now.Load().byKID[r.KID]
+		p := k.current.Load().byKID[r.KID]
 		if p == nil {
 			return "", fmt.Errorf("signing key: %w", storage.ErrNotFound)
 		}
@@ -44,9 +44,9 @@ func (k *Keyset) Revoke(ctx context.Context, r Revocation) (successor string, er
 
 // revoke tries once. A crash on the way leaves at most a key that waits to take over,
 // as a rotation does.
-func (k *Keyset) revoke(ctx context.Context, p *pair, r Revocation) (successor string, err error) {
+func (k *Keyset) revoke(ctx context.Context, p *keyPair, r Revocation) (successor string, err error) {
 	if p.row.State == storage.KeyActive {
-		if next := k.now.Load().pending(p.row.Alg); next != nil {
+		if next := k.current.Load().pending(p.row.Alg); next != nil {
 			successor = next.row.KID
 		} else if successor, err = k.add(ctx, p.row.Alg, k.clock().Add(k.lead()), r.event()); err != nil {
 			return "", err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -54,14 +55,14 @@ func TestARevokedKeyIsNeitherPublishedNorVerifies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, i installation) {
 				k, other := i.loaded(t), i.loaded(t)
-				access, hint := accessToken(t, k, ES256, i.clock.Now()), ""
-				hint, kid := signed(t, k, ES256)
+				access, hint := accessToken(t, k, oauth.ES256, i.clock.Now()), ""
+				hint, kid := signed(t, k, oauth.ES256)
 				tc.prepare(t, i, k)
 				own := tc.target != pending // the tokens above are of the key that is revoked
 				if !own {
-					kid = k.now.Load().pending(ES256).row.KID
+					kid = k.current.Load().pending(oauth.ES256).row.KID
 				}
-				if got := k.now.Load().byKID[kid].row.State; got != tc.target {
+				if got := k.current.Load().byKID[kid].row.State; got != tc.target {
 					t.Fatalf("the key is %s, want %s", got, tc.target)
 				}
 				successor, err := k.Revoke(t.Context(), Revocation{KID: kid})
@@ -75,7 +76,7 @@ func TestARevokedKeyIsNeitherPublishedNorVerifies(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, node := range []*Keyset{k, other} {
-					if diff := cmp.Diff(tc.want, states(node, ES256)); diff != "" {
+					if diff := cmp.Diff(tc.want, states(node, oauth.ES256)); diff != "" {
 						t.Errorf("states (-want +got):\n%s", diff)
 					}
 					if slices.Contains(published(t, node), kid) {
@@ -86,7 +87,7 @@ func TestARevokedKeyIsNeitherPublishedNorVerifies(t *testing.T) {
 							t.Errorf("%s: Verify: %v, want ErrRevoked %v", typ, err, own)
 						}
 					}
-					if token, signer := signed(t, node, ES256); signer == kid || token == "" {
+					if token, signer := signed(t, node, oauth.ES256); signer == kid || token == "" {
 						t.Errorf("the node signs with %q", signer)
 					}
 				}
@@ -102,7 +103,7 @@ func TestARevokedKeyIsNeitherPublishedNorVerifies(t *testing.T) {
 
 func rotate(t *testing.T, k *Keyset, immediately bool) {
 	t.Helper()
-	if _, err := k.Rotate(t.Context(), Rotation{Alg: ES256, Immediately: immediately}); err != nil {
+	if _, err := k.Rotate(t.Context(), Rotation{Alg: oauth.ES256, Immediately: immediately}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,13 +128,13 @@ func TestNodesThatRevokeTogetherLeaveOneKeyThatSigns(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		nodes := []*Keyset{i.loaded(t), i.loaded(t), i.loaded(t)}
 		for range 20 {
-			_, kid := signed(t, nodes[0], ES256)
+			_, kid := signed(t, nodes[0], oauth.ES256)
 			together(t, nodes[:2], func(k *Keyset) error {
 				_, err := k.Revoke(t.Context(), Revocation{KID: kid})
 				if err != nil {
 					return err
 				}
-				_, err = k.Rotate(t.Context(), Rotation{Alg: ES256, Immediately: true})
+				_, err = k.Rotate(t.Context(), Rotation{Alg: oauth.ES256, Immediately: true})
 				return err
 			})
 			i.clock.add(seen)
@@ -148,9 +149,9 @@ func TestNodesThatRevokeTogetherLeaveOneKeyThatSigns(t *testing.T) {
 				if err := k.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				_, signer := signed(t, k, ES256)
+				_, signer := signed(t, k, oauth.ES256)
 				signers[signer] = true
-				active := slices.DeleteFunc(states(k, ES256), func(s storage.KeyState) bool { return s != storage.KeyActive })
+				active := slices.DeleteFunc(states(k, oauth.ES256), func(s storage.KeyState) bool { return s != storage.KeyActive })
 				if len(active) != 1 {
 					t.Fatalf("%d keys are active", len(active))
 				}
@@ -178,14 +179,14 @@ func TestAReplacedKeyVerifiesWhatItSignedInItsTime(t *testing.T) {
 		k := i.loaded(t)
 		k.RotateEvery = 10 * archiveFor
 		start := i.clock.Now()
-		hint, _ := signed(t, k, ES256)
+		hint, _ := signed(t, k, oauth.ES256)
 		retiredAt := start.Add(seen)
 		tokens := map[string]string{}
 		for name, at := range map[string]time.Time{"before": start, "the moment it retired": retiredAt, "within the leeway": retiredAt.Add(clockLeeway),
 			"after": retiredAt.Add(clockLeeway + time.Second), "much later": retiredAt.Add(300 * 24 * time.Hour), "no time": {}} {
-			tokens[name] = accessToken(t, k, ES256, at)
+			tokens[name] = accessToken(t, k, oauth.ES256, at)
 		}
-		stateless, err := k.SignJWT(ES256, TypeAccessToken, []byte(`{"iat":"yesterday"}`))
+		stateless, err := k.SignJWT(oauth.ES256, TypeAccessToken, []byte(`{"iat":"yesterday"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +220,7 @@ func TestATokenOfTheNewKeyIsAcceptedByANodeThatHasNotPolled(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.step(t, k, seen)
-		if _, err := late.Verify(accessToken(t, k, ES256, i.clock.Now()), TypeAccessToken); err != nil {
+		if _, err := late.Verify(accessToken(t, k, oauth.ES256, i.clock.Now()), TypeAccessToken); err != nil {
 			t.Errorf("the node that is behind: %v", err)
 		}
 	})

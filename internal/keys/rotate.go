@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -27,10 +28,10 @@ type Rotation struct {
 // algorithm. Where one waits already, that is the one: several nodes and
 // impatient people that rotate together get one new key.
 func (k *Keyset) Rotate(ctx context.Context, r Rotation) ([]Key, error) {
-	wanted := algs
+	wanted := oauth.SigningAlgs()
 	if r.Alg != "" {
-		if !slices.Contains(algs, r.Alg) {
-			return nil, fmt.Errorf("there are no signing keys for %q; there are for %v", r.Alg, algs)
+		if !slices.Contains(oauth.SigningAlgs(), r.Alg) {
+			return nil, fmt.Errorf("there are no signing keys for %q; there are for %v", r.Alg, oauth.SigningAlgs())
 		}
 		wanted = []string{r.Alg}
 	}
@@ -58,7 +59,7 @@ func (k *Keyset) rotate(ctx context.Context, alg string, r Rotation) error {
 	event := func() *storage.Event {
 		return &storage.Event{Actor: r.Actor, RequestID: r.RequestID, Facts: map[string]any{"immediately": r.Immediately}}
 	}
-	if k.now.Load().pending(alg) == nil {
+	if k.current.Load().pending(alg) == nil {
 		_, err := k.add(ctx, alg, at, event())
 		if !errors.Is(err, storage.ErrExists) {
 			return err
@@ -67,7 +68,7 @@ func (k *Keyset) rotate(ctx context.Context, alg string, r Rotation) error {
 			return err
 		}
 	}
-	p := k.now.Load().pending(alg)
+	p := k.current.Load().pending(alg)
 	if p == nil || !r.Immediately {
 		return nil
 	}
@@ -77,7 +78,7 @@ func (k *Keyset) rotate(ctx context.Context, alg string, r Rotation) error {
 
 // add makes a key of the next generation: pending until at, or active if at is zero.
 func (k *Keyset) add(ctx context.Context, alg string, at time.Time, e *storage.Event) (string, error) {
-	generation := k.now.Load().generation(alg) + 1
+	generation := k.current.Load().generation(alg) + 1
 	row, err := newRow(alg, k.Sealer)
 	if err != nil {
 		return "", err
@@ -93,7 +94,7 @@ func (k *Keyset) add(ctx context.Context, alg string, at time.Time, e *storage.E
 // Advance takes every step that has come due: activate, archive, delete, and a
 // successor for an active key that grows old. Any number of nodes may do so.
 func (k *Keyset) Advance(ctx context.Context) error {
-	s, now, tried := k.now.Load(), k.clock(), false
+	s, now, tried := k.current.Load(), k.clock(), false
 	for _, p := range s.pairs {
 		step := k.due(p, s, now)
 		if step == nil {
@@ -111,7 +112,7 @@ func (k *Keyset) Advance(ctx context.Context) error {
 }
 
 // due returns the next step in the life of p if its time has come, else nil.
-func (k *Keyset) due(p *pair, s *snapshot, now time.Time) func(context.Context) error {
+func (k *Keyset) due(p *keyPair, s *snapshot, now time.Time) func(context.Context) error {
 	row := p.row
 	switch row.State {
 	case storage.KeyPending:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -37,7 +38,7 @@ func together(t *testing.T, nodes []*Keyset, f func(k *Keyset) error) {
 	}
 }
 
-// KR-01: two nodes rotate at the same instant, again and again. There is one new
+// Two nodes rotate at the same instant, again and again. There is one new
 // key, both publish it, and no token is signed by a key that one of them does not.
 func TestNodesThatRotateTogetherMakeOneKey(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
@@ -45,13 +46,13 @@ func TestNodesThatRotateTogetherMakeOneKey(t *testing.T) {
 		for _, k := range nodes {
 			k.RotateEvery = 200 * archiveFor // only by order
 		}
-		generations := len(states(nodes[0], ES256))
+		generations := len(states(nodes[0], oauth.ES256))
 		for trial := range 100 {
 			immediately := trial%2 == 1
 			var mu sync.Mutex
 			var waiting []string
 			together(t, nodes, func(k *Keyset) error {
-				keys, err := k.Rotate(t.Context(), Rotation{Alg: ES256, Immediately: immediately})
+				keys, err := k.Rotate(t.Context(), Rotation{Alg: oauth.ES256, Immediately: immediately})
 				mu.Lock()
 				defer mu.Unlock()
 				for _, key := range keys {
@@ -76,7 +77,7 @@ func TestNodesThatRotateTogetherMakeOneKey(t *testing.T) {
 			generations++
 			i.clock.add(archiveFor) // so that old keys go
 		}
-		if got := nodes[0].now.Load().generation(ES256); got != int64(generations) {
+		if got := nodes[0].current.Load().generation(oauth.ES256); got != int64(generations) {
 			t.Errorf("%d keys were made, want %d", got, generations)
 		}
 	})
@@ -87,7 +88,7 @@ func TestNodesThatRotateTogetherMakeOneKey(t *testing.T) {
 func checkSigners(t *testing.T, nodes []*Keyset, kid string, want bool) {
 	t.Helper()
 	for _, signer := range nodes {
-		_, got := signed(t, signer, ES256)
+		_, got := signed(t, signer, oauth.ES256)
 		if kid != "" && (got == kid) != want {
 			t.Errorf("signed by the new key: %v, want %v", got == kid, want)
 		}
@@ -103,7 +104,7 @@ func checkSigners(t *testing.T, nodes []*Keyset, kid string, want bool) {
 func TestRotatePublishesAtOnceAndKeepsTheOldKey(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		k, other := i.loaded(t), i.loaded(t)
-		before, etag := published(t, k), k.now.Load().etag
+		before, etag := published(t, k), k.current.Load().etag
 		if _, err := k.Rotate(t.Context(), Rotation{Immediately: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -122,10 +123,10 @@ func TestRotatePublishesAtOnceAndKeepsTheOldKey(t *testing.T) {
 		}
 		// An impatient second order makes no third key.
 		waiting, err := other.Rotate(t.Context(), Rotation{})
-		if err != nil || len(waiting) != len(algs) || len(published(t, other)) != len(after) {
+		if err != nil || len(waiting) != len(oauth.SigningAlgs()) || len(published(t, other)) != len(after) {
 			t.Errorf("second rotation: %v, %v, want the keys that wait already", waiting, err)
 		}
-		if _, err := k.Rotate(t.Context(), Rotation{Alg: "HS256"}); !errorMentions(err, "HS256", ES256) {
+		if _, err := k.Rotate(t.Context(), Rotation{Alg: "HS256"}); !errorMentions(err, "HS256", oauth.ES256) {
 			t.Errorf("rotation of HS256: got %v, want an error that lists what there is", err)
 		}
 	})
@@ -135,7 +136,7 @@ func TestAnOrderedRotationCanBeExpedited(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
 		k := i.loaded(t)
 		for _, immediately := range []bool{false, true} {
-			if _, err := k.Rotate(t.Context(), Rotation{Alg: ES256, Immediately: immediately}); err != nil {
+			if _, err := k.Rotate(t.Context(), Rotation{Alg: oauth.ES256, Immediately: immediately}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -144,7 +145,7 @@ func TestAnOrderedRotationCanBeExpedited(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []storage.KeyState{storage.KeyActive, storage.KeyRetired}
-		if diff := cmp.Diff(want, states(k, ES256)); diff != "" {
+		if diff := cmp.Diff(want, states(k, oauth.ES256)); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
 	})
@@ -156,7 +157,7 @@ func TestLifeOfAKey(t *testing.T) {
 	const pending, active, retired, archived = storage.KeyPending, storage.KeyActive, storage.KeyRetired, storage.KeyArchived
 	eachEngine(t, func(t *testing.T, i installation) {
 		k := i.loaded(t)
-		token, kid := signed(t, k, ES256)
+		token, kid := signed(t, k, oauth.ES256)
 		quiet := New(k.Config) // its next rotation is far away
 		quiet.RotateEvery = 10 * archiveFor
 		for _, life := range []struct {
@@ -174,13 +175,13 @@ func TestLifeOfAKey(t *testing.T) {
 			if err := life.node.reload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			before := states(life.node, ES256)
+			before := states(life.node, oauth.ES256)
 			i.clock.add(life.after - time.Microsecond)
 			for _, want := range [][]storage.KeyState{before, life.want} {
 				if err := life.node.Advance(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, states(life.node, ES256)); diff != "" {
+				if diff := cmp.Diff(want, states(life.node, oauth.ES256)); diff != "" {
 					t.Fatalf("states after %s (-want +got):\n%s", life.after, diff)
 				}
 				i.clock.add(time.Microsecond)
@@ -206,7 +207,7 @@ func TestLifeOfAKey(t *testing.T) {
 	})
 }
 
-// KR-03: relying parties that cache the published set for as long as they may
+// Relying parties that cache the published set for as long as they may
 // never meet a token that they cannot verify, from its first to its last moment.
 func TestNoTokenFailsOverARotation(t *testing.T) {
 	eachEngine(t, func(t *testing.T, i installation) {
@@ -235,7 +236,7 @@ func TestNoTokenFailsOverARotation(t *testing.T) {
 		}
 		for n := range int(3 * time.Hour / step) {
 			if n == 15 {
-				if _, err := nodes[0].Rotate(t.Context(), Rotation{Alg: ES256}); err != nil {
+				if _, err := nodes[0].Rotate(t.Context(), Rotation{Alg: oauth.ES256}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -258,7 +259,7 @@ func TestNoTokenFailsOverARotation(t *testing.T) {
 					p.fetchedAt = now
 				}
 			}
-			token, _ := signed(t, nodes[n%2], ES256)
+			token, _ := signed(t, nodes[n%2], oauth.ES256)
 			tokens = append(tokens, token)
 			verify(token)
 			if old := n - int(time.Hour/step); old >= 0 {
@@ -266,7 +267,7 @@ func TestNoTokenFailsOverARotation(t *testing.T) {
 			}
 			i.clock.add(step)
 		}
-		if got := states(nodes[0], ES256); len(got) != 2 || got[1] != storage.KeyArchived {
+		if got := states(nodes[0], oauth.ES256); len(got) != 2 || got[1] != storage.KeyArchived {
 			t.Errorf("states after the rotation: %v, want an archived key", got)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -21,13 +22,13 @@ func TestRunFollowsOtherNodes(t *testing.T) {
 		done := make(chan struct{})
 		go func() { k.Run(ctx); close(done) }()
 		defer func() { cancel(); <-done }()
-		if _, err := other.Rotate(ctx, Rotation{Alg: ES256, Immediately: true}); err != nil {
+		if _, err := other.Rotate(ctx, Rotation{Alg: oauth.ES256, Immediately: true}); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range [][]storage.KeyState{{storage.KeyPending, storage.KeyActive}, {storage.KeyActive, storage.KeyRetired}} {
 			time.Sleep(time.Second) // of the bubble's clock
 			synctest.Wait()
-			if diff := cmp.Diff(want, states(k, ES256)); diff != "" {
+			if diff := cmp.Diff(want, states(k, oauth.ES256)); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
 			i.clock.add(seen)

@@ -7,15 +7,16 @@ import (
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // snapshot is all keys at one moment. It is immutable.
 type snapshot struct {
 	version int64
-	pairs   []*pair // by algorithm, newest first
-	byKID   map[string]*pair
-	signers map[string]*pair // by algorithm
+	pairs   []*keyPair // by algorithm, newest first
+	byKID   map[string]*keyPair
+	signers map[string]*keyPair // by algorithm
 	jwks    []byte
 	etag    string
 }
@@ -26,11 +27,8 @@ type snapshot struct {
 // not, as long as the key that signed before is still published: another node may
 // have an ENCRYPTION_KEY that this one gets with its next restart.
 func (k *Keyset) build(rows []storage.SigningKey, version int64, former *snapshot) (*snapshot, error) {
-	s := &snapshot{version: version, byKID: map[string]*pair{}, signers: map[string]*pair{}}
-	for _, row := range rows {
-		if !slices.Contains(algs, row.Alg) {
-			continue // of a newer release
-		}
+	s := &snapshot{version: version, byKID: map[string]*keyPair{}, signers: map[string]*keyPair{}}
+	for _, row := range byAlg(rows) {
 		p, err := parse(row)
 		if err != nil {
 			return nil, err
@@ -47,7 +45,6 @@ func (k *Keyset) build(rows []storage.SigningKey, version int64, former *snapsho
 		s.pairs = append(s.pairs, p)
 		s.byKID[row.KID] = p
 	}
-	slices.SortStableFunc(s.pairs, func(a, b *pair) int { return slices.Index(algs, a.row.Alg) - slices.Index(algs, b.row.Alg) })
 	for _, p := range s.pairs {
 		if p.row.State == storage.KeyActive {
 			s.signers[p.row.Alg] = s.ableToSign(p, former)
@@ -56,8 +53,21 @@ func (k *Keyset) build(rows []storage.SigningKey, version int64, former *snapsho
 	return s, s.publish()
 }
 
+// byAlg orders rows by algorithm, and leaves out the algorithms of a newer release.
+func byAlg(rows []storage.SigningKey) []storage.SigningKey {
+	var known []storage.SigningKey
+	for _, alg := range oauth.SigningAlgs() {
+		for _, row := range rows {
+			if row.Alg == alg {
+				known = append(known, row)
+			}
+		}
+	}
+	return known
+}
+
 // ableToSign is p, or the key that signed before if p cannot and that one still is published.
-func (s *snapshot) ableToSign(p *pair, former *snapshot) *pair {
+func (s *snapshot) ableToSign(p *keyPair, former *snapshot) *keyPair {
 	if p.private != nil || former == nil {
 		return p
 	}
@@ -87,7 +97,7 @@ func (s *snapshot) publish() error {
 
 // missing are the algorithms that have no active key.
 func (s *snapshot) missing() []string {
-	return slices.DeleteFunc(slices.Clone(algs), func(alg string) bool { return s.signers[alg] != nil })
+	return slices.DeleteFunc(oauth.SigningAlgs(), func(alg string) bool { return s.signers[alg] != nil })
 }
 
 // generation is the newest generation of alg, 0 if there is none.
@@ -102,7 +112,7 @@ func (s *snapshot) generation(alg string) int64 {
 }
 
 // pending is the key of alg that waits for its time, nil if none does.
-func (s *snapshot) pending(alg string) *pair {
+func (s *snapshot) pending(alg string) *keyPair {
 	for _, p := range s.pairs {
 		if p.row.Alg == alg && p.row.State == storage.KeyPending {
 			return p

@@ -11,15 +11,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// What a signed token is for: its typ header (RFC 8725 section 3.11). Whoever
-// verifies a token compares it, so that none passes for one of another kind.
+// The Type constants say what a signed token is for: its typ header (RFC 8725 section 3.11). Verify compares
+// it, so that no token passes for one of another kind.
 const (
 	TypeIDToken       = "JWT"
 	TypeAccessToken   = "at+jwt"                  // RFC 9068
@@ -27,6 +28,15 @@ const (
 	TypeIntrospection = "token-introspection+jwt" // RFC 9701
 	TypeUserInfo      = "userinfo+jwt"
 )
+
+// Algorithms returns names of algorithms as the allow-list that go-jose requires.
+func Algorithms(names []string) []jose.SignatureAlgorithm {
+	algs := make([]jose.SignatureAlgorithm, len(names))
+	for n, name := range names {
+		algs[n] = jose.SignatureAlgorithm(name)
+	}
+	return algs
+}
 
 var types = []string{TypeIDToken, TypeAccessToken, TypeLogoutToken, TypeIntrospection, TypeUserInfo}
 
@@ -44,7 +54,10 @@ var ErrToken = errors.New("not a token of ours")
 // ErrRevoked: the token was signed by a key that was revoked since, so by anybody.
 var ErrRevoked = errors.New("the key that signed it was revoked")
 
-// Token is what Verify found. Nothing in its claims has been checked.
+// maxVerified is how many tokens are remembered whose signature is good.
+const maxVerified = 1024
+
+// Token is what Verify found. Nothing in its claims has been checked. It is shared: do not change it.
 type Token struct {
 	KID    string
 	Alg    string
@@ -52,13 +65,10 @@ type Token struct {
 	Claims []byte // a JSON object
 }
 
-// base64url is strict: two spellings of one token would be two tokens to a list of revoked ones.
-var base64url = base64.RawURLEncoding.Strict()
-
 // SignJWT returns claims, a JSON object, as a JWT in compact form (RFC 7519)
 // signed by the active key of alg. typ is one of the Type constants.
 func (k *Keyset) SignJWT(alg, typ string, claims []byte) (string, error) {
-	p := k.now.Load().signers[alg]
+	p := k.current.Load().signers[alg]
 	if p == nil || p.private == nil {
 		return "", fmt.Errorf("keys: there is no key to sign %q with", alg)
 	}
@@ -108,46 +118,75 @@ func sign(private crypto.Signer, input []byte) ([]byte, error) {
 // must sign, or have signed when the token was issued, so that a key that others have
 // learned is of no use to them once it is replaced. A revoked key never counts: ErrRevoked.
 func (k *Keyset) Verify(token, typ string) (*Token, error) {
+	t, err := k.verifySignature(token)
+	if err != nil {
+		return nil, err
+	}
+	p := k.current.Load().byKID[t.KID]
+	switch {
+	case p == nil:
+		return nil, fmt.Errorf("%w: its key is gone", ErrToken)
+	case t.Type != typ:
+		return nil, fmt.Errorf("%w: it is of another type", ErrToken)
+	case p.row.State == storage.KeyRevoked:
+		return nil, ErrRevoked
+	case typ != TypeIDToken && !p.signedAt(k.clock(), t.Claims):
+		return nil, fmt.Errorf("%w: its key does not sign, or did not when the token says that it was issued", ErrToken)
+	}
+	return t, nil
+}
+
+// verifySignature checks a token against the key that its header names. A good signature
+// is remembered, because resource servers ask about the same token again and again; the
+// state of its key is not, so that Verify sees each change of it.
+func (k *Keyset) verifySignature(token string) (*Token, error) {
 	if len(token) > maxToken {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrToken, maxToken)
 	}
-	head, rest, _ := strings.Cut(token, ".")
-	body, tail, ok := strings.Cut(rest, ".")
-	if !ok || strings.ContainsAny(tail, ".") || strings.ContainsAny(token, "\r\n") {
-		return nil, fmt.Errorf("%w: not three parts", ErrToken)
+	digest := sha256.Sum256([]byte(token))
+	if t, ok := k.verified.Get(digest); ok {
+		return t, nil
 	}
-	h, err := parseHeader(head)
+	jws, err := jose.ParseSignedCompact(token, Algorithms(oauth.SigningAlgs()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	p := k.now.Load().byKID[h.KID]
+	h := jws.Signatures[0].Header
+	p := k.current.Load().byKID[h.KeyID]
 	switch {
 	case p == nil:
 		return nil, fmt.Errorf("%w: no such key", ErrToken)
-	case h.Alg != p.row.Alg:
+	case h.Algorithm != p.row.Alg:
 		return nil, fmt.Errorf("%w: the algorithm is not the key's", ErrToken)
-	case h.Typ != typ:
-		return nil, fmt.Errorf("%w: it is of another type", ErrToken)
+	case h.ExtraHeaders["crit"] != nil || h.ExtraHeaders["b64"] != nil:
+		// RFC 7515 section 4.1.11: an extension that is not understood refuses the token, and none is here.
+		return nil, fmt.Errorf("%w: the header demands an extension", ErrToken)
+	case !isCanonical(token):
+		return nil, fmt.Errorf("%w: it is not base64url in its one spelling", ErrToken)
 	}
-	signature, err := base64url.DecodeString(tail)
-	if err != nil || !verify(p.public.Key, []byte(token[:len(head)+1+len(body)]), signature) {
+	claims, err := jws.Verify(p.public.Key)
+	if err != nil {
 		return nil, fmt.Errorf("%w: the signature is wrong", ErrToken)
 	}
-	claims, err := base64url.DecodeString(body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the claims are not base64url", ErrToken)
+	t := &Token{KID: h.KeyID, Alg: h.Algorithm, Claims: claims}
+	t.Type, _ = h.ExtraHeaders[jose.HeaderType].(string)
+	k.verified.Add(digest, t)
+	return t, nil
+}
+
+// isCanonical reports whether each part of a token is spelled as an encoder would: two
+// spellings of one token would be two tokens to a list of them. go-jose decodes both.
+func isCanonical(token string) bool {
+	for part := range strings.SplitSeq(token, ".") {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return false
+		}
 	}
-	if p.row.State == storage.KeyRevoked {
-		return nil, ErrRevoked
-	}
-	if typ != TypeIDToken && !p.signedAt(k.clock(), claims) {
-		return nil, fmt.Errorf("%w: its key does not sign, or did not when the token says that it was issued", ErrToken)
-	}
-	return &Token{KID: h.KID, Alg: h.Alg, Type: h.Typ, Claims: claims}, nil
+	return !strings.ContainsAny(token, "\r\n")
 }
 
 // signedAt reports whether the key may have signed a token with these claims by now.
-func (p *pair) signedAt(now time.Time, claims []byte) bool {
+func (p *keyPair) signedAt(now time.Time, claims []byte) bool {
 	switch p.row.State {
 	case storage.KeyActive:
 		return true
@@ -158,48 +197,6 @@ func (p *pair) signedAt(now time.Time, claims []byte) bool {
 			Issued int64 `json:"iat"`
 		}
 		return json.Unmarshal(claims, &c) == nil && c.Issued > 0 && c.Issued <= p.row.RetiredAt.Add(clockLeeway).Unix()
-	}
-	return false
-}
-
-type header struct {
-	Alg  string          `json:"alg"`
-	KID  string          `json:"kid"`
-	Typ  string          `json:"typ"`
-	Crit json.RawMessage `json:"crit"`
-	B64  json.RawMessage `json:"b64"`
-}
-
-func parseHeader(encoded string) (header, error) {
-	var h header
-	raw, err := base64url.DecodeString(encoded)
-	if err != nil {
-		return h, errors.New("the header is not base64url")
-	}
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return h, errors.New("the header is not JSON")
-	}
-	// RFC 7515 section 4.1.11: what must be understood and is not, refuses the token. We understand none.
-	if h.Crit != nil || h.B64 != nil {
-		return h, errors.New("the header demands an extension")
-	}
-	return h, nil
-}
-
-// verify checks a JWS signature against a key that parse has found fit for its algorithm.
-func verify(public any, input, signature []byte) bool {
-	switch public := public.(type) {
-	case *rsa.PublicKey:
-		sum := sha256.Sum256(input)
-		return rsa.VerifyPKCS1v15(public, crypto.SHA256, sum[:], signature) == nil
-	case *ecdsa.PublicKey:
-		if len(signature) != 64 {
-			return false
-		}
-		sum := sha256.Sum256(input)
-		return ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
-	case ed25519.PublicKey:
-		return ed25519.Verify(public, input, signature)
 	}
 	return false
 }

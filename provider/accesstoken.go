@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,13 +11,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/keys"
 	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// presented is a live access token with what it stands for: one statement read it,
-// opaque or JWT.
-type presented struct {
+// activeToken is an access token that counts now, opaque or JWT, with the rows that one
+// statement read for it.
+type activeToken struct {
 	token *storage.AccessToken
 	auth  *storage.Authorization
 	jti   string // of a JWT
@@ -27,47 +24,47 @@ type presented struct {
 	granted []string
 }
 
-// errDead: the token is unknown, expired, revoked, or not an access token. Its
+// errInactive: the token is unknown, expired, revoked, or not an access token. Its
 // cause is for the log.
-var errDead = errors.New("the access token is not active")
+var errInactive = errors.New("the access token is not active")
 
-func dead(why string) error { return errors.Join(errDead, errors.New(why)) }
+func inactive(reason string) error { return errors.Join(errInactive, errors.New(reason)) }
 
-// present finds a live access token; errDead if it is none.
-func (p *Provider) present(ctx context.Context, raw string) (*presented, error) {
+// lookupToken finds an access token; errInactive if it does not count.
+func (p *Provider) lookupToken(ctx context.Context, raw string) (*activeToken, error) {
 	if strings.Count(raw, ".") == 2 {
-		return p.presentJWT(ctx, raw)
+		return p.lookupJWT(ctx, raw)
 	}
-	if !wellFormed(raw, accessPrefix) {
-		return nil, dead("not the form of an access token")
+	if !isWellFormed(raw, accessPrefix) {
+		return nil, inactive("not the form of an access token")
 	}
 	t, a, err := p.store.AccessToken(ctx, secret.HashOf(raw))
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, dead("unknown")
+		return nil, inactive("unknown")
 	} else if err != nil {
 		return nil, err
 	}
 	noteClient(ctx, t.ClientID)
 	notesOf(ctx).authenticated = true
-	if why := t.Dead(a, p.now()); why != "" {
-		return nil, dead(why)
+	if reason := t.InactiveReason(a, p.now()); reason != "" {
+		return nil, inactive(reason)
 	}
 	if t.GrantID != uuid.Nil {
 		t.OrganizationID = a.Grant.OrganizationID
 	}
-	return p.withGranted(ctx, &presented{token: t, auth: a})
+	return p.withGranted(ctx, &activeToken{token: t, auth: a})
 }
 
-// withGranted adds what was granted to a token that is live otherwise, and leaves out the
-// organizations that it may not tell of now. A token with a scope that was not granted is
-// dead: it is forged, or its client has lost the scope since.
-func (p *Provider) withGranted(ctx context.Context, t *presented) (*presented, error) {
+// withGranted adds what was granted to a token that is active otherwise, and leaves out
+// the organizations that it may not tell of now. A token with a scope that was not granted
+// is inactive: it is forged, or its client has lost the scope since.
+func (p *Provider) withGranted(ctx context.Context, t *activeToken) (*activeToken, error) {
 	var err error
 	if t.granted, err = p.grantedScopes(ctx, t.token, t.auth); err != nil {
 		return nil, err
 	}
 	if !containsAll(t.granted, t.token.Scopes) {
-		return nil, dead("it has a scope that was not granted")
+		return nil, inactive("it has a scope that was not granted")
 	}
 	if t.token.GrantID != uuid.Nil {
 		err = p.withholdOrganizations(ctx, t.auth, p.now())
@@ -84,12 +81,12 @@ func (p *Provider) grantedScopes(
 	}
 	c, err := p.client(ctx, t.ClientID)
 	if errors.Is(err, errUnknownClient) {
-		return nil, dead("the client is disabled")
+		return nil, inactive("the client is disabled")
 	} else if err != nil {
 		return nil, err
 	}
-	if !c.may("client_credentials") {
-		return nil, dead("the client is not registered for the grant")
+	if !slices.ContainsFunc(p.grants, func(g grantType) bool { return g.forClient && c.hasGrantType(g.name) }) {
+		return nil, inactive("the client is not registered for the grant")
 	}
 	index, err := p.registry.Scopes(ctx)
 	if err != nil {
@@ -116,11 +113,11 @@ type jwtAccess struct {
 func (p *Provider) verifyJWT(ctx context.Context, raw string) (*storage.AccessToken, *jwtAccess, error) {
 	verified, err := p.keys.Verify(raw, keys.TypeAccessToken)
 	if err != nil {
-		return nil, nil, errors.Join(dead("not a JWT access token of this server"), err)
+		return nil, nil, errors.Join(inactive("not a JWT access token of this server"), err)
 	}
 	c := &jwtAccess{}
 	if err := json.Unmarshal(verified.Claims, c); err != nil || c.Issuer != p.issuer {
-		return nil, nil, dead("not a JWT access token of this issuer")
+		return nil, nil, inactive("not a JWT access token of this issuer")
 	}
 	noteClient(ctx, c.Client)
 	notesOf(ctx).authenticated = true
@@ -129,25 +126,25 @@ func (p *Provider) verifyJWT(ctx context.Context, raw string) (*storage.AccessTo
 		CreatedAt: time.Unix(c.Issued, 0).UTC(), ExpiresAt: time.Unix(c.Expires, 0).UTC()}
 	switch {
 	case !now.Before(t.ExpiresAt):
-		return nil, nil, dead("the token has expired")
+		return nil, nil, inactive("the token has expired")
 	case c.Issued <= 0 || c.Expires-c.Issued > int64(accessTokenLifetime/time.Second):
-		return nil, nil, dead("the token lives longer than any that is issued here")
+		return nil, nil, inactive("the token lives longer than any that is issued here")
 	case t.CreatedAt.After(now.Add(clockLeeway)):
-		return nil, nil, dead("the token was issued in the future")
+		return nil, nil, inactive("the token was issued in the future")
 	case c.ID == "":
-		return nil, nil, dead("the token has no jti")
+		return nil, nil, inactive("the token has no jti")
 	}
 	if c.Grant != "" {
 		if t.GrantID, err = uuid.Parse(c.Grant); err != nil {
-			return nil, nil, dead("gid is no id")
+			return nil, nil, inactive("gid is no id")
 		}
 	}
 	return t, c, nil
 }
 
-// presentJWT checks a JWT access token, and looks up its grant, client and jti: for this
+// lookupJWT checks a JWT access token, and looks up its grant, client and jti: for this
 // server a revocation counts before exp.
-func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, error) {
+func (p *Provider) lookupJWT(ctx context.Context, raw string) (*activeToken, error) {
 	t, c, err := p.verifyJWT(ctx, raw)
 	if err != nil {
 		return nil, err
@@ -163,14 +160,14 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, dead("the grant or client is gone")
+		return nil, inactive("the grant or client is gone")
 	case err != nil:
 		return nil, err
 	case revoked:
-		return nil, dead("the token was revoked")
+		return nil, inactive("the token was revoked")
 	}
-	if why := t.Dead(a, now); why != "" {
-		return nil, dead(why)
+	if reason := t.InactiveReason(a, now); reason != "" {
+		return nil, inactive(reason)
 	}
 	if a.Organization != nil {
 		t.OrganizationID = a.Organization.ID
@@ -186,11 +183,11 @@ func (p *Provider) presentJWT(ctx context.Context, raw string) (*presented, erro
 	}
 	switch {
 	case c.Subject != subject || (t.GrantID != uuid.Nil && a.Grant.ClientID != t.ClientID):
-		return nil, dead("the grant is of another person or client")
+		return nil, inactive("the grant is of another person or client")
 	case len(t.Audience) == 0 || !containsAll(p.audienceOf(index, t.Scopes), t.Audience):
-		return nil, dead("aud is not that of its scopes")
+		return nil, inactive("aud is not that of its scopes")
 	}
-	return p.withGranted(ctx, &presented{token: t, auth: a, jti: c.ID})
+	return p.withGranted(ctx, &activeToken{token: t, auth: a, jti: c.ID})
 }
 
 func containsAll(list, members []string) bool {
@@ -202,35 +199,3 @@ const clockLeeway = 5 * time.Second
 
 // revokedID is how the jti of a JWT access token is kept once it is revoked.
 func revokedID(jti string) secret.Hash { return secret.HashOf("access token\x00" + jti) }
-
-// bearer reads the one access token of a request: from the Authorization header,
-// or from the body of a POST (RFC 6750, sections 2.1 and 2.2). A token in the URL
-// is not looked at: URLs are kept in logs and histories.
-func bearer(r *http.Request) (string, error) {
-	header := r.Header.Values("Authorization")
-	var form url.Values
-	if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "" {
-		var err error
-		if form, err = web.Form(r); err != nil {
-			return "", err
-		}
-	}
-	switch {
-	case len(header) > 1 || (len(header) == 1 && form.Has("access_token")):
-		return "", refuse("invalid_request", "The request carries an access token in more than one way.")
-	case len(header) == 1:
-		scheme, token, ok := strings.Cut(header[0], " ")
-		if !ok || !strings.EqualFold(scheme, "Bearer") {
-			return "", errNoToken
-		}
-		return strings.TrimSpace(token), nil
-	case form.Has("access_token"):
-		return form.Get("access_token"), nil
-	}
-	return "", errNoToken
-}
-
-var (
-	errNoToken      = refuse("invalid_token", "The request carries no access token: send the header Authorization: Bearer.")
-	errInvalidToken = refuse("invalid_token", "The access token is expired, revoked, or not valid here.")
-)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -16,13 +17,12 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Step is one question that a person may owe an answer to before a code is
-// issued. Its page comes back to /oauth2/authorize?flow=…, where all steps are
-// asked again from the first.
+// Step is one page that a person may have to pass before a code is issued. The page
+// comes back to /oauth2/authorize?flow=…, where all steps are asked again from the first.
 type Step interface {
 	// Path is where the step's page is, "/login".
 	Path() string
-	// Pending reports whether the answer is still owed.
+	// Pending reports whether the person still has to pass it.
 	Pending(j *storage.Journey) bool
 	// Refusal is the error of a request with prompt=none (OpenID Connect Core 1.0, section 3.1.2.6).
 	Refusal() string
@@ -35,8 +35,8 @@ var refusals = map[string]*Error{
 	"interaction_required": refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask."),
 }
 
-// next is the first step that is pending, nil when a code can be issued.
-func (p *Provider) next(j *storage.Journey) Step {
+// nextStep is the first step that is pending, nil when a code can be issued.
+func (p *Provider) nextStep(j *storage.Journey) Step {
 	for _, s := range p.steps {
 		if s.Pending(j) {
 			return s
@@ -45,18 +45,18 @@ func (p *Provider) next(j *storage.Journey) Step {
 	return nil
 }
 
-// journey reads how far the browser has come with a request: who is signed in, for
-// which organization, with what consent. One query, two if an organization must be
-// picked or is the only one. An *Error in err is for the client; the journey is
-// then as far as it came.
-func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.Journey, error) {
+// flowState reads how far the browser has come with a request: which user is signed in,
+// for which organization, with what consent. One query, two if an organization must be
+// picked or is the only one. An *Error in err is for the client; the state is then as far
+// as it was read.
+func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.Journey, error) {
 	ctx := r.Context()
-	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.agree, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
+	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.consentScopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
 		RedirectURI: q.target.uri, NeedsOrganization: q.org.Needed(), Now: p.now()}
 	question := q.org
 	question.Picked = f.OrganizationID
 	id, slug, err := question.Named()
-	if err != nil && !errors.Is(err, identity.ErrOrganizationDenied) { // that is told to who has signed in, by settle
+	if err != nil && !errors.Is(err, identity.ErrOrganizationDenied) { // resolveOrganization tells it, to a user who has signed in
 		return j, organizationError(err)
 	}
 	if browser.IsZero() {
@@ -77,8 +77,8 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	}
 	j.Visit = v
 	if q.subjects != nil && !slices.Contains(q.subjects, v.User.Sub.String()) {
-		// The request is about somebody else. Ask once; who signs in then and is
-		// still another is no answer to it.
+		// The request is about another person. Ask once; another sign-in of the wrong
+		// person does not answer it.
 		if f.SignInAfter.Before(f.RequestedAt) {
 			f.SignInAfter = f.RequestedAt
 		}
@@ -89,7 +89,7 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	if !j.SignedIn() {
 		return j, nil
 	}
-	if err := p.demand(ctx, q, j); err != nil {
+	if err := p.addRequirements(ctx, q, j); err != nil {
 		return nil, err
 	}
 	if identity.Half(v.User.Factors, v.Session.ACR) {
@@ -100,13 +100,13 @@ func (p *Provider) journey(r *http.Request, q *request, f *storage.Flow, browser
 	if identity.Lacks(v.User.Factors, j.Requirements, j.Now) {
 		return j, nil // nor before there is one, where the installation requires it
 	}
-	return j, p.settle(ctx, q, j)
+	return j, p.resolveOrganization(ctx, q, j)
 }
 
-// demand notes what the installation, the request and the client ask of the
-// sign-in; the organization's part comes with it. What is voluntary is not asked
-// for where nothing may be asked.
-func (p *Provider) demand(ctx context.Context, q *request, j *storage.Journey) error {
+// addRequirements notes what the installation, the request and the client require of the
+// sign-in; resolveOrganization adds the organization's part. A voluntary acr is left out
+// under prompt=none, which forbids to ask.
+func (p *Provider) addRequirements(ctx context.Context, q *request, j *storage.Journey) error {
 	settings, err := p.registry.Settings(ctx)
 	if err != nil {
 		return err
@@ -114,8 +114,8 @@ func (p *Provider) demand(ctx context.Context, q *request, j *storage.Journey) e
 	if settings.MFA.Require != "" {
 		j.Requirements = append(j.Requirements, storage.Requirement{Policy: settings.MFA, From: j.Visit.User.CreatedAt})
 	}
-	j.ACREssential = q.acrMust
-	if q.acrMust || !q.prompted("none") {
+	j.ACREssential = q.acrEssential
+	if q.acrEssential || !q.prompted(oauth.PromptNone) {
 		j.ACR = q.acr
 	}
 	return nil
@@ -128,14 +128,13 @@ func (p *Provider) newFlow(q *request, browser secret.Hash) *storage.Flow {
 		BrowserHash: browser, RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
 }
 
-// errNoFlow is the page about a flow of which nothing is known any more, not even its app.
+// errNoFlow is the page about a flow of which nothing is known any more, not even its client.
 var errNoFlow = &web.Error{Status: http.StatusBadRequest, Code: "flow_expired", BackURL: "/",
 	BackLabel: "Go to the start page"}
 
-// reopen finds the flow of ?flow= for this browser, bound to it and with its
-// request checked again. Its errors are pages.
-func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) (*storage.Flow, *request, error) {
-	ctx := r.Context()
+// loadFlow finds the flow of ?flow=, whose browser is yet to be compared, and its client.
+// Its errors are pages.
+func (p *Provider) loadFlow(ctx context.Context, token string) (*storage.Flow, *client, error) {
 	if len(token) != 43 {
 		return nil, nil, errNoFlow
 	}
@@ -146,34 +145,36 @@ func (p *Provider) reopen(w http.ResponseWriter, r *http.Request, token string) 
 		return nil, nil, err
 	}
 	c, err := p.requestClient(ctx, f.ClientID)
-	if errors.Is(err, errUnknownClient) {
-		return nil, nil, page("unknown_client", "The client was disabled while its request was under way.")
-	} else if err != nil {
+	switch {
+	case errors.Is(err, errUnknownClient):
+		return nil, nil, pageError("unknown_client", "The client was disabled while its request was under way.")
+	case err != nil:
 		return nil, nil, err
-	}
-	if !f.SpentAt.IsZero() {
+	case !f.SpentAt.IsZero():
 		return nil, nil, flowPage("flow_finished", c, f.RedirectURI)
-	}
-	if !p.now().Before(f.ExpiresAt) {
+	case !p.now().Before(f.ExpiresAt):
 		return nil, nil, flowPage("flow_expired", c, f.RedirectURI)
 	}
-	if err := p.takeFlow(w, r, f, c); err != nil {
-		return nil, nil, err
-	}
-	notesOf(ctx).params = f.Request
-	q := &request{client: c, params: f.Request, pushed: f.PushedHash, tokenHint: f.Hint, maxAge: -1}
-	if err := q.aim(); err != nil {
-		return nil, nil, err
-	}
-	if e := p.check(ctx, q); e != nil {
-		return f, q, e
-	}
-	return f, q, nil
+	return f, c, nil
 }
 
-// home is where a person can start again with the client, of which redirectURI is known
-// if it is not "": it tells which of the client's places they came from. "" if it has
-// no such place: a program on the person's device has no address to go to.
+// flowRequest returns the request of a flow, checked again. An *Error in err can be sent
+// to its redirect URI.
+func (p *Provider) flowRequest(ctx context.Context, f *storage.Flow, c *client) (*request, error) {
+	notesOf(ctx).params = f.Request
+	q := &request{client: c, params: f.Request, pushed: f.PushedHash, tokenHint: f.Hint, maxAge: -1}
+	if err := q.matchRedirectURI(); err != nil {
+		return nil, err
+	}
+	if e := p.validate(ctx, q); e != nil {
+		return q, e
+	}
+	return q, nil
+}
+
+// home is where a person can start again with the client; "" for a program on the
+// person's device, which has no address. redirectURI, if not "", tells which of the
+// client's websites they came from.
 func (c *client) home(redirectURI string) string {
 	for _, uri := range []string{c.Metadata.InitiateLoginURI, c.Metadata.ClientURI} {
 		if uri != "" {
@@ -189,13 +190,9 @@ func (c *client) home(redirectURI string) string {
 	return ""
 }
 
-// takeFlow checks that a flow is this browser's: the one that it is bound to, or where
-// answer is not nil the first one that follows the redirect of a POST. A flow whose
-// cookie came back is open, and from then on not dropped for others.
-func (p *Provider) takeFlow(answer http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
-	if f.BrowserHash.IsZero() && answer != nil {
-		return p.bind(answer, r, f, c)
-	}
+// checkBrowser checks that a flow is bound to this browser. A flow whose cookie came back
+// is open, and from then on not dropped for others.
+func (p *Provider) checkBrowser(r *http.Request, f *storage.Flow, c *client) error {
 	browser := p.sessions.Browser(r)
 	switch {
 	case browser.IsZero():
@@ -223,8 +220,8 @@ func flowPage(code string, c *client, redirectURI string) *web.Error {
 	return &web.Error{Status: http.StatusBadRequest, Code: code, BackURL: c.home(redirectURI), BackLabel: label + c.Name()}
 }
 
-// bind gives a flow that came by POST to the first browser that follows its redirect.
-func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
+// bindFlow gives a flow that came by POST to the first browser that follows its redirect.
+func (p *Provider) bindFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, c *client) error {
 	browser, err := p.sessions.Ensure(w, r)
 	if err != nil {
 		return err
@@ -237,33 +234,40 @@ func (p *Provider) bind(w http.ResponseWriter, r *http.Request, f *storage.Flow,
 	return err
 }
 
-// Journey is the journey of ?flow= for the pages of the steps: what this browser
-// is asked for, and how far it is. Its errors are pages, ready to return.
+// Journey returns how far the flow of ?flow= is in this browser, and what the next page
+// asks, for the pages of the steps. Its errors are pages, ready to return.
 func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
 	token := r.URL.Query().Get("flow")
-	f, q, err := p.reopen(nil, r, token)
+	f, c, err := p.loadFlow(r.Context(), token)
+	if err == nil {
+		err = p.checkBrowser(r, f, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q, err := p.flowRequest(r.Context(), f, c)
 	if err != nil {
 		return nil, asPage(err, token)
 	}
-	j, err := p.journey(r, q, f, f.BrowserHash)
+	j, err := p.flowState(r, q, f, f.BrowserHash)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == "access_denied" {
 		return nil, p.deniedPage(q, j, token, e)
 	} else if err != nil {
 		return nil, asPage(err, token)
 	}
-	return j, p.keep(r.Context(), j)
+	return j, p.touchSession(r.Context(), j)
 }
 
-// keep notes that the session of a journey is used, where no code is written that does.
-func (p *Provider) keep(ctx context.Context, j *storage.Journey) error {
+// touchSession notes that the session of a flow is used, where no code is written that notes it.
+func (p *Provider) touchSession(ctx context.Context, j *storage.Journey) error {
 	if j == nil || j.Visit == nil {
 		return nil
 	}
 	return p.sessions.Keep(ctx, &j.Visit.Session)
 }
 
-// asPage shows an error of the protocol to a person: the pages of the steps do
-// not answer clients. From the page they go to where the client is answered.
+// asPage shows an error of the protocol to the person: the pages of the steps do not
+// answer clients. The page leads to where the client is answered.
 func asPage(err error, token string) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		page := &web.Error{Status: e.status(), Code: e.Code, Message: e.Description, Err: e.Err}

@@ -9,9 +9,9 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// target is where an authorization is answered: a redirect URI that was matched
+// responseTarget is where an authorization response goes: a redirect URI that was matched
 // with the registration, the way to send parameters there, and the state to echo.
-type target struct {
+type responseTarget struct {
 	uri      string
 	formPost bool
 	appName  string
@@ -19,25 +19,25 @@ type target struct {
 	hasState bool
 }
 
-// param is one parameter of an answer.
+// param is one parameter of a response.
 type param struct{ name, value string }
 
-// complete adds state and iss (RFC 9207) to an answer.
-func (t target) complete(issuer string, params []param) []param {
+// withStateAndIssuer adds state and iss (RFC 9207) to a response.
+func (t responseTarget) withStateAndIssuer(issuer string, params []param) []param {
 	if t.hasState {
 		params = append(params, param{"state", t.state})
 	}
 	return append(params, param{"iss", issuer})
 }
 
-// url is the redirect URI with an answer.
-func (t target) url(issuer string, params ...param) string {
-	return t.plain(t.complete(issuer, params)...)
+// redirectURL is the redirect URI with a response.
+func (t responseTarget) redirectURL(issuer string, params ...param) string {
+	return t.withParams(t.withStateAndIssuer(issuer, params)...)
 }
 
-// plain is the redirect URI with just these parameters. The registered query is
+// withParams is the redirect URI with just these parameters. The registered query is
 // kept as it stands.
-func (t target) plain(params ...param) string {
+func (t responseTarget) withParams(params ...param) string {
 	var b strings.Builder
 	b.WriteString(t.uri)
 	sep := byte('?')
@@ -59,16 +59,16 @@ func errorParams(e *Error) []param {
 	return []param{{"error", e.Code}, {"error_description", e.Description}}
 }
 
-// sendTo answers an authorization at its target.
-func (p *Provider) sendTo(w http.ResponseWriter, t target, params ...param) error {
+// respond answers an authorization at its target.
+func (p *Provider) respond(w http.ResponseWriter, t responseTarget, params ...param) error {
 	if !t.formPost {
 		// 303: whatever the method was, the client is visited by GET.
-		w.Header()["Location"] = []string{t.url(p.issuer, params...)}
+		w.Header()["Location"] = []string{t.redirectURL(p.issuer, params...)}
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
 	page := templates.FormPost{Action: t.uri, AppName: t.appName, Params: map[string]string{}}
-	for _, p := range t.complete(p.issuer, params) {
+	for _, p := range t.withStateAndIssuer(p.issuer, params) {
 		page.Params[p.name] = p.value
 	}
 	web.OmitFormAction(w)

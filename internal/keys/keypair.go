@@ -13,22 +13,13 @@ import (
 	"fmt"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Algorithms, by their names in RFC 7518 and RFC 8037.
-const (
-	RS256 = "RS256"
-	ES256 = "ES256"
-	EdDSA = "EdDSA"
-)
-
-// algs is every algorithm, the default of OpenID Connect first.
-var algs = []string{RS256, ES256, EdDSA}
-
-// pair is a parsed key. It is immutable.
-type pair struct {
+// keyPair is a parsed key. It is immutable.
+type keyPair struct {
 	row     storage.SigningKey
 	public  jose.JSONWebKey
 	private crypto.Signer     // nil for a key that does not sign
@@ -36,21 +27,21 @@ type pair struct {
 }
 
 // signs reports whether the key has, or will get, the right to sign.
-func (p *pair) signs() bool {
+func (p *keyPair) signs() bool {
 	return p.row.State == storage.KeyActive || p.row.State == storage.KeyPending
 }
 
 // published reports whether relying parties are told about the key.
-func (p *pair) published() bool { return p.signs() || p.row.State == storage.KeyRetired }
+func (p *keyPair) published() bool { return p.signs() || p.row.State == storage.KeyRetired }
 
 // generate makes a key pair. RSA takes a good part of a second: never on a request's path.
 func generate(alg string) (crypto.Signer, error) {
 	switch alg {
-	case RS256:
+	case oauth.RS256:
 		return rsa.GenerateKey(rand.Reader, 2048)
-	case ES256:
+	case oauth.ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case EdDSA:
+	case oauth.EdDSA:
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	}
@@ -61,11 +52,11 @@ func generate(alg string) (crypto.Signer, error) {
 func fits(alg string, public any) bool {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		return alg == RS256 && public.N.BitLen() >= 2048
+		return alg == oauth.RS256 && public.N.BitLen() >= 2048
 	case *ecdsa.PublicKey:
-		return alg == ES256 && public.Curve == elliptic.P256()
+		return alg == oauth.ES256 && public.Curve == elliptic.P256()
 	case ed25519.PublicKey:
-		return alg == EdDSA && len(public) == ed25519.PublicKeySize
+		return alg == oauth.EdDSA && len(public) == ed25519.PublicKeySize
 	}
 	return false
 }
@@ -107,7 +98,7 @@ func place(kid, alg string) []byte {
 }
 
 // parse reads the public half of a row, and believes nothing that it says about itself.
-func parse(row storage.SigningKey) (*pair, error) {
+func parse(row storage.SigningKey) (*keyPair, error) {
 	var key jose.JSONWebKey
 	if err := json.Unmarshal(row.Public, &key); err != nil {
 		return nil, fmt.Errorf("signing key %s: the public half cannot be read: %w", row.KID, err)
@@ -117,13 +108,13 @@ func parse(row storage.SigningKey) (*pair, error) {
 		return nil, fmt.Errorf("signing key %s: the public half is not that of this %s key", row.KID, row.Alg)
 	}
 	// Only these members are ever published, whatever the column holds.
-	p := &pair{row: row, public: jose.JSONWebKey{Key: key.Key, KeyID: row.KID, Algorithm: row.Alg, Use: "sig"}}
+	p := &keyPair{row: row, public: jose.JSONWebKey{Key: key.Key, KeyID: row.KID, Algorithm: row.Alg, Use: "sig"}}
 	return p, nil
 }
 
 // openOnce takes the private half from former, where it was opened already, or opens it.
 // A key id is the digest of the key, so what has the same id is the same.
-func (p *pair) openOnce(sealer *secret.Sealer, former *snapshot) error {
+func (p *keyPair) openOnce(sealer *secret.Sealer, former *snapshot) error {
 	if former != nil {
 		if before := former.byKID[p.row.KID]; before != nil && before.private != nil {
 			p.private, p.headers = before.private, before.headers
@@ -134,7 +125,7 @@ func (p *pair) openOnce(sealer *secret.Sealer, former *snapshot) error {
 }
 
 // open reads the private half, so that the key can sign.
-func (p *pair) open(sealer *secret.Sealer) error {
+func (p *keyPair) open(sealer *secret.Sealer) error {
 	plain, err := sealer.Open(p.row.Sealed, place(p.row.KID, p.row.Alg))
 	if errors.Is(err, secret.ErrNoKey) {
 		return fmt.Errorf("signing key %s (%s) was sealed under another ENCRYPTION_KEY: put the former key back behind the new one (ENCRYPTION_KEY=new,former), then run `sallyport secrets rotate`: %w",
