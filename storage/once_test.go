@@ -52,3 +52,19 @@ func TestAFlowIsSpentOnce(t *testing.T) {
 		}
 	})
 }
+
+// Two requests may both have read a link that still counts. The statement that spends it lets one of them go on.
+func TestALinkIsSpentOnce(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		user := guest(t, s)
+		link := mailed(t, s, LinkVerify, user)
+		proof := func() error {
+			return s.Prove(t.Context(), &Proof{UserID: user, EmailKey: user.String() + "@example.com", Link: link, Purpose: LinkVerify,
+				Event: &Event{Type: "test"}})
+		}
+		must(t, proof())
+		if err := proof(); !errors.Is(err, ErrSpent) {
+			t.Errorf("a second time: got %v, want ErrSpent", err)
+		}
+	})
+}

@@ -17,7 +17,7 @@ var guards = []guard{
 		"./provider", "TestPushedRequests/sqlite"},
 	{"a link is spent once", "storage/link.go",
 		"purpose = ? AND spent_at IS NULL AND expires_at > ?`, now", "purpose = ? AND expires_at > ?`, now",
-		"./storage", "TestAUsedLinkStandsForNothing/sqlite"},
+		"./storage", "TestALinkIsSpentOnce/sqlite"},
 	{"a recovery code is spent once", "storage/recoverycode.go",
 		"spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL", "spent_at = ? WHERE hash = ? AND user_id = ?",
 		"./storage", "TestRecoveryCodes/sqlite"},
