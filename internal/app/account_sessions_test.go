@@ -88,7 +88,7 @@ func testEndingOneSession(t *testing.T, s, node *harness.Server) {
 	shows(t, at[0].Submit(t, ask.Form(t, "confirm")), http.StatusOK, "That device is signed out.", "nowhere else")
 	at[1].mustLive(t, node, "the one that was ended", false)
 	at[0].mustLive(t, node, "this one", true)
-	noCopyLeft(t, at[1].Browser)
+	mustSaySignedOut(t, at[1].Browser)
 	if p := at[0].Submit(t, ask.Form(t, "confirm")); p.Status != http.StatusNotFound {
 		t.Errorf("a second time: %d", p.Status)
 	}
@@ -102,15 +102,14 @@ func testEndingTheOthers(t *testing.T, s, node *harness.Server) {
 	at[0].mustLive(t, node, "this one", true)
 	at[1].mustLive(t, node, "another", false)
 	at[2].mustLive(t, node, "a third", false)
-	noCopyLeft(t, at[1].Browser)
+	mustSaySignedOut(t, at[1].Browser)
 }
 
-// noCopyLeft: the copy in Redis of a session that was ended would have the page for
-// signing in claim that somebody is signed in.
-func noCopyLeft(t *testing.T, b *harness.Browser) {
+// mustSaySignedOut checks that the sign-in page does not take a session that was ended for one that lives.
+func mustSaySignedOut(t *testing.T, b *harness.Browser) {
 	t.Helper()
 	if p := b.Get(t, "/login"); strings.Contains(p.Body, "You are signed in already") {
-		t.Error("a copy of the session is left")
+		t.Error("the sign-in page says that somebody is signed in")
 	}
 }
 

@@ -40,9 +40,13 @@ func mustBeIn(t *testing.T, what string, all []*harness.Browser, want string) {
 }
 
 func TestASignInBeyondTheBoundEndsTheLongestIdleSession(t *testing.T) {
-	for bound := 1; bound <= 3; bound++ {
-		t.Run(fmt.Sprint(bound), func(t *testing.T) {
-			o := harness.Options{Redis: true, Clients: wholeServerClients, Environ: []string{fmt.Sprintf("SALLYPORT_SESSIONS_PER_USER=%d", bound)}}
+	for _, c := range []struct {
+		bound int
+		redis bool
+	}{{1, true}, {2, false}, {2, true}, {3, true}} {
+		bound := c.bound
+		t.Run(fmt.Sprintf("%d, Redis %v", bound, c.redis), func(t *testing.T) {
+			o := harness.Options{Redis: c.redis, Clients: wholeServerClients, Environ: []string{fmt.Sprintf("SALLYPORT_SESSIONS_PER_USER=%d", bound)}}
 			harness.EachEngine(t, o, func(t *testing.T, s *harness.Server) { testBound(t, s, bound) })
 		})
 	}
@@ -58,7 +62,10 @@ func testBound(t *testing.T, s *harness.Server, bound int) {
 		s.Clock.Advance(2 * time.Minute)
 		mustBeIn(t, "used", all[:1], "+")
 		all = append(all, signedIn(t, s, who, 1)...)
-		mustBeIn(t, "with the first one used", all[:2], "+-")
+		mustBeIn(t, "with the first one used", all[1:2], "-") // looking at the first one would be another use of it
+		if got := strings.Count(s.Contents(t), `"reason":"bound"`); got != 1 {
+			t.Errorf("with the first one used: %d sessions ended, want one", got)
+		}
 		for len(all) < 2*bound { // the ones after it go first
 			all = append(all, signedIn(t, s, who, 1)...)
 		}
@@ -67,7 +74,7 @@ func testBound(t *testing.T, s *harness.Server, bound int) {
 	}
 	mustBeIn(t, "beyond the bound", all, strings.Repeat("-", len(all)-bound)+strings.Repeat("+", bound))
 	mustBeIn(t, "of another person", apart, "+")
-	noCopyLeft(t, all[0])
+	mustSaySignedOut(t, all[0])
 	rp := quiet(s, "openid offline_access")
 	if status, _ := rp.Userinfo(t, online.AccessToken); status != http.StatusUnauthorized {
 		t.Errorf("an online grant of the ended session: %d", status)

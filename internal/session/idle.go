@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -103,6 +104,30 @@ func (m *Manager) endIdle(ctx context.Context, token secret.Hash) (bool, error) 
 		return false, nil
 	}
 	return m.store.EndIdleSession(ctx, token, seen, idleEnd)
+}
+
+// refreshRows writes the last requests that Redis knows of to the rows of a user with as
+// many sessions as most: the sign-in that follows ends the longest idle one by its row.
+func (m *Manager) refreshRows(ctx context.Context, user uuid.UUID, most int) error {
+	if most == 0 || !m.redis.available() {
+		return nil
+	}
+	all, err := m.store.Sessions(ctx, user)
+	if err != nil || len(all) < most {
+		return err
+	}
+	for i := range all {
+		values, _ := m.redis.load(ctx, volatileName, all[i].TokenHash)
+		seen := instant(values["seen"])
+		if !seen.After(all[i].LastSeenAt) {
+			continue
+		}
+		all[i].LastSeenAt, all[i].IdleExpiresAt = seen, m.idleEnd(seen, true)
+		if err := m.store.TouchSession(ctx, &all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // instant reads a time of an entry; anything else is the zero time.
