@@ -90,7 +90,7 @@ func (a *API) enter(c *call, out *signin.Result) (data sessionView, err error) {
 		data.CSRFToken = a.sessions.CSRFToken(c.bind, csrfPurpose)
 		a.sessions.SetCookies(c.w, c.r, out.Token, out.Device)
 	}
-	if c.current, err = a.sessions.Lookup(c.r, storage.VisitQuery{Browser: c.bind}); err != nil {
+	if c.current, err = a.sessions.Lookup(c.r, storage.SessionQuery{Browser: c.bind}); err != nil {
 		return data, err
 	}
 	if c.current == nil {

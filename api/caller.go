@@ -119,7 +119,7 @@ func (a *API) identifyPersonal(c *call, token string) error {
 	if b.Overdue {
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Its person has to set up a second step first, and signs in for that."}
 	}
-	c.personal, c.current = b, &session.Current{Visit: &storage.Visit{User: b.User}}
+	c.personal, c.current = b, &session.Current{SessionContext: &storage.SessionContext{User: b.User}}
 	return nil
 }
 

@@ -90,7 +90,7 @@ type organizationView struct {
 func (a *API) viewOrganization(c *call, m *storage.Membership) organizationView {
 	o := &m.Organization
 	v := organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
-	if since, overdue := a.identity.OverdueSince(c.current.Visit, m); overdue {
+	if since, overdue := a.identity.OverdueSince(c.current.SessionContext, m); overdue {
 		v.OverdueSince = &since
 	}
 	return v
@@ -106,7 +106,7 @@ func (a *API) listOrganizations(c *call) (answer, error) {
 		if o := b.Token.Organization; o.Slug > p.after {
 			all = []storage.Membership{{Organization: o, Role: b.Role}}
 		}
-	} else if all, err = a.store.MembershipsAfter(c.r.Context(), c.current.User.ID, p.after, p.fetch()); err != nil {
+	} else if all, err = a.store.Memberships(c.r.Context(), c.current.User.ID, p.after, p.fetch()); err != nil {
 		return answer{}, err
 	}
 	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug },

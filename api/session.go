@@ -32,7 +32,7 @@ type userView struct {
 }
 
 func viewUser(u *storage.User) userView {
-	return userView{Sub: u.Sub, Email: u.Email, EmailVerified: u.Proven(), Profile: u.Profile, PlatformRoles: append([]string{}, u.PlatformRoles...),
+	return userView{Sub: u.Sub, Email: u.Email, EmailVerified: u.EmailVerified(), Profile: u.Profile, PlatformRoles: append([]string{}, u.PlatformRoles...),
 		MFAEnabled: len(u.Factors) > 0, CreatedAt: u.CreatedAt}
 }
 

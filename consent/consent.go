@@ -45,15 +45,15 @@ func (Agree) Refusal() string { return "consent_required" }
 
 // Pending reports whether the person still owes an answer for what is asked now.
 // A denial is an answer: the provider ends its flow.
-func (Agree) Pending(j *storage.Journey) bool {
-	if j.Visit == nil {
+func (Agree) Pending(j *storage.FlowState) bool {
+	if j.Session == nil {
 		return true
 	}
 	answer := j.Flow.Consent
-	if answer.Covers(j.Visit.User.ID, j.OrganizationID(), j.Scopes) {
+	if answer.Covers(j.Session.User.ID, j.OrganizationID(), j.Scopes) {
 		return false
 	}
-	if answer != nil && answer.Denied && answer.UserID == j.Visit.User.ID && answer.OrganizationID == j.OrganizationID() {
+	if answer != nil && answer.Denied && answer.UserID == j.Session.User.ID && answer.OrganizationID == j.OrganizationID() {
 		return false
 	}
 	switch {
@@ -69,12 +69,12 @@ func (Agree) Pending(j *storage.Journey) bool {
 // A public client on the person's device can be imitated by any other program
 // there, so that only the person can tell what they have just started (RFC 8252,
 // section 8.6).
-func alwaysAsks(j *storage.Journey) bool {
-	return j.Prompted("consent") || j.Client.Public() && onDevice(j.RedirectURI)
+func alwaysAsks(j *storage.FlowState) bool {
+	return j.HasPrompt("consent") || j.Client.Public() && onDevice(j.RedirectURI)
 }
 
 // earlier is what is remembered and still counts, nil if nothing is.
-func earlier(j *storage.Journey) *storage.Consent {
+func earlier(j *storage.FlowState) *storage.Consent {
 	c := j.Consent
 	if c == nil || !j.Now.Before(c.ExpiresAt) || c.OrganizationID != j.OrganizationID() {
 		return nil
@@ -83,7 +83,7 @@ func earlier(j *storage.Journey) *storage.Consent {
 }
 
 // missing are the scopes that were not allowed before.
-func missing(j *storage.Journey) []string {
+func missing(j *storage.FlowState) []string {
 	c := earlier(j)
 	if c == nil {
 		return j.Scopes
@@ -92,7 +92,7 @@ func missing(j *storage.Journey) []string {
 }
 
 // asked are the scopes that the page lists.
-func asked(j *storage.Journey) []string {
+func asked(j *storage.FlowState) []string {
 	if alwaysAsks(j) {
 		return j.Scopes
 	}
@@ -101,7 +101,7 @@ func asked(j *storage.Journey) []string {
 
 // until is when a consent given now ends; zero where remembering would change
 // nothing, because the client's next request is asked about anyway.
-func until(j *storage.Journey) time.Time {
+func until(j *storage.FlowState) time.Time {
 	if j.Client.Public() && onDevice(j.RedirectURI) {
 		return time.Time{}
 	}
@@ -141,13 +141,13 @@ func destination(uri string) string {
 
 // purpose is what the page's form is made for: this person, client, organization
 // and exactly these scopes in this flow. A form of any other is worth nothing.
-func purpose(j *storage.Journey) string {
-	return strings.Join([]string{"consent", j.Flow.IDHash.String(), j.Visit.User.ID.String(), j.Client.ID, j.OrganizationID().String(), strings.Join(j.Scopes, " ")}, "\x00")
+func purpose(j *storage.FlowState) string {
+	return strings.Join([]string{"consent", j.Flow.IDHash.String(), j.Session.User.ID.String(), j.Client.ID, j.OrganizationID().String(), strings.Join(j.Scopes, " ")}, "\x00")
 }
 
 // settled reports whether everything that comes before this step is answered: the
 // second step too, for an answer that is remembered outlasts the session it came from.
-func settled(j *storage.Journey) bool {
+func settled(j *storage.FlowState) bool {
 	required := signin.RequiredFor(j)
 	return !required.Any()
 }

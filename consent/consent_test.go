@@ -22,11 +22,11 @@ var (
 )
 
 // journey is bob at the consent page of app for openid and email.
-func journey(change func(*storage.Journey)) *storage.Journey {
-	j := &storage.Journey{
+func journey(change func(*storage.FlowState)) *storage.FlowState {
+	j := &storage.FlowState{
 		Flow: &storage.Flow{IDHash: secret.HashOf("flow")}, Client: &webApp, RedirectURI: webURI,
-		Visit:  &storage.Visit{User: storage.User{ID: bob}, Session: storage.Session{AuthTime: now}},
-		Scopes: []string{"openid", "email"}, Now: now,
+		Session: &storage.SessionContext{User: storage.User{ID: bob}, Session: storage.Session{AuthTime: now}},
+		Scopes:  []string{"openid", "email"}, Now: now,
 	}
 	if change != nil {
 		change(j)
@@ -40,7 +40,7 @@ func allowed(scopes ...string) *storage.Consent {
 
 func TestWhenAnAnswerIsOwed(t *testing.T) {
 	both := storage.FlowConsent{UserID: bob, Scopes: []string{"openid", "email"}}
-	type j = storage.Journey
+	type j = storage.FlowState
 	for name, tc := range map[string]struct {
 		change func(*j)
 		want   bool
@@ -68,7 +68,7 @@ func TestWhenAnAnswerIsOwed(t *testing.T) {
 		"a public client's own scheme":         {func(j *j) { j.Client = &spa; j.RedirectURI = "com.app:/cb"; j.Consent = allowed("openid", "email") }, true},
 		"on the device, answered":              {func(j *j) { j.Client = &spa; j.RedirectURI = loopURI; j.Flow.Consent = &both }, false},
 		"a confidential client on the device":  {func(j *j) { j.RedirectURI = loopURI; j.Consent = allowed("openid", "email") }, false},
-		"nobody is signed in":                  {func(j *j) { j.Visit = nil; j.Client = &ownApp }, true},
+		"nobody is signed in":                  {func(j *j) { j.Session = nil; j.Client = &ownApp }, true},
 		"our own app, remembered for too long": {func(j *j) { j.Client = &ownApp; j.Consent = allowed(); j.Consent.ExpiresAt = now }, false},
 	} {
 		if got := (Agree{}).Pending(journey(tc.change)); got != tc.want {
@@ -79,15 +79,15 @@ func TestWhenAnAnswerIsOwed(t *testing.T) {
 
 // Only what was not allowed before is asked, everything where the page is shown anyway.
 func TestWhatIsAsked(t *testing.T) {
-	known := func(j *storage.Journey) { j.Consent = allowed("openid") }
+	known := func(j *storage.FlowState) { j.Consent = allowed("openid") }
 	for name, tc := range map[string]struct {
-		change func(*storage.Journey)
+		change func(*storage.FlowState)
 		want   []string
 	}{
 		"new":            {nil, []string{"openid", "email"}},
 		"partly known":   {known, []string{"email"}},
-		"prompt=consent": {func(j *storage.Journey) { known(j); j.Prompt = []string{"consent"} }, []string{"openid", "email"}},
-		"on the device":  {func(j *storage.Journey) { known(j); j.Client = &spa; j.RedirectURI = loopURI }, []string{"openid", "email"}},
+		"prompt=consent": {func(j *storage.FlowState) { known(j); j.Prompt = []string{"consent"} }, []string{"openid", "email"}},
+		"on the device":  {func(j *storage.FlowState) { known(j); j.Client = &spa; j.RedirectURI = loopURI }, []string{"openid", "email"}},
 	} {
 		j := journey(tc.change)
 		if got := asked(j); !slices.Equal(got, tc.want) {
@@ -125,13 +125,13 @@ func TestDestinations(t *testing.T) {
 // CN-01: a form is for this person, client, organization, scopes and flow; each alone makes another.
 func TestTheFormIsForExactlyWhatItShows(t *testing.T) {
 	seen := map[string]string{purpose(journey(nil)): "the request itself"}
-	for name, change := range map[string]func(*storage.Journey){
-		"another flow":         func(j *storage.Journey) { j.Flow.IDHash = secret.HashOf("other") },
-		"another person":       func(j *storage.Journey) { j.Visit.User.ID = acme },
-		"another client":       func(j *storage.Journey) { j.Client = &spa },
-		"another organization": func(j *storage.Journey) { j.Organization = &storage.Organization{ID: acme} },
-		"a scope more":         func(j *storage.Journey) { j.Scopes = append(j.Scopes, "phone") },
-		"a scope less":         func(j *storage.Journey) { j.Scopes = j.Scopes[:1] },
+	for name, change := range map[string]func(*storage.FlowState){
+		"another flow":         func(j *storage.FlowState) { j.Flow.IDHash = secret.HashOf("other") },
+		"another person":       func(j *storage.FlowState) { j.Session.User.ID = acme },
+		"another client":       func(j *storage.FlowState) { j.Client = &spa },
+		"another organization": func(j *storage.FlowState) { j.Organization = &storage.Organization{ID: acme} },
+		"a scope more":         func(j *storage.FlowState) { j.Scopes = append(j.Scopes, "phone") },
+		"a scope less":         func(j *storage.FlowState) { j.Scopes = j.Scopes[:1] },
 	} {
 		p := purpose(journey(change))
 		if other, ok := seen[p]; ok {
@@ -142,7 +142,7 @@ func TestTheFormIsForExactlyWhatItShows(t *testing.T) {
 }
 
 func TestWhatAnAnswerWrites(t *testing.T) {
-	j := journey(func(j *storage.Journey) { j.Consent = allowed("openid", "phone") })
+	j := journey(func(j *storage.FlowState) { j.Consent = allowed("openid", "phone") })
 	a := answerOf(j, true, true, "req")
 	if !a.Remember.Equal(now.Add(180*24*time.Hour)) || a.Remembered != j.Consent || a.Event.Type != "consent.granted" || !slices.Equal(a.Consent.Scopes, j.Scopes) {
 		t.Errorf("allowed: got %+v", a)
@@ -153,7 +153,7 @@ func TestWhatAnAnswerWrites(t *testing.T) {
 	if a := answerOf(j, false, true, "req"); !a.Remember.IsZero() || !a.Consent.Denied || a.Event.Type != "consent.denied" {
 		t.Errorf("denied: got %+v", a)
 	}
-	device := journey(func(j *storage.Journey) { j.Client = &spa; j.RedirectURI = loopURI })
+	device := journey(func(j *storage.FlowState) { j.Client = &spa; j.RedirectURI = loopURI })
 	if a := answerOf(device, true, true, "req"); !a.Remember.IsZero() {
 		t.Error("on the device: remembered although the page did not offer it")
 	}

@@ -63,7 +63,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 		Flow: v.Flow, CSRF: p.sessions.CSRFToken(v.Browser, purpose(j)),
 		AppName: j.Client.Name(), AppLogo: j.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
 		RedirectHost: destination(j.RedirectURI), FirstParty: j.Client.SkipsConsent(),
-		Account: templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email},
+		Account: templates.Account{Name: j.Session.User.Profile.Name, Email: j.Session.User.Email},
 		SignsIn: slices.Contains(j.Scopes, "openid"), Scopes: scopes, GrantedCount: len(j.Scopes) - len(scopes),
 	}
 	page.SwitchAction, page.SwitchCSRF = v.SwitchForm(p.sessions)
@@ -131,20 +131,20 @@ func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 
 // answerOf is what the person's answer writes. The scopes that the page did not
 // list, because they were allowed before, are part of it.
-func answerOf(j *storage.Journey, allow, remember bool, requestID string) *storage.Answer {
+func answerOf(j *storage.FlowState, allow, remember bool, requestID string) *storage.Answer {
 	a := &storage.Answer{
 		Flow: j.Flow.IDHash, Browser: j.Flow.BrowserHash, Before: j.Flow.Consent, ClientID: j.Client.ID,
-		Consent:    storage.FlowConsent{UserID: j.Visit.User.ID, OrganizationID: j.OrganizationID(), Scopes: j.Scopes, Denied: !allow},
+		Consent:    storage.FlowConsent{UserID: j.Session.User.ID, OrganizationID: j.OrganizationID(), Scopes: j.Scopes, Denied: !allow},
 		Remembered: earlier(j),
 	}
 	if allow && remember {
 		a.Remember = until(j)
 	}
-	kind := "consent.granted"
+	kind := storage.EventConsentGranted
 	if !allow {
-		kind = "consent.denied"
+		kind = storage.EventConsentDenied
 	}
-	user := j.Visit.User.ID
+	user := j.Session.User.ID
 	a.Event = &storage.Event{Type: kind, Organization: j.OrganizationID(), Actor: user, User: user, Client: j.Client.ID, RequestID: requestID,
 		Facts: map[string]any{"scopes": j.Scopes, "remembered": !a.Remember.IsZero()}}
 	return a

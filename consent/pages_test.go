@@ -295,7 +295,7 @@ func TestOldHashesAreReplaced(t *testing.T) {
 		if at, _ := b.signIn("/login", "bob@example.com"); at != "/" || !b.signedIn() {
 			t.Fatalf("at %s", at)
 		}
-		c, err := s.store.Claimant(t.Context(), "bob@example.com", nil)
+		c, err := s.store.LoginRecord(t.Context(), "bob@example.com", nil)
 		if err != nil || !strings.HasPrefix(c.PasswordHash, "$argon2id$") {
 			t.Errorf("hash %.10s, %v", c.PasswordHash, err)
 		}

@@ -89,19 +89,19 @@ func newSite(t *testing.T) *site {
 }
 
 // Journey is the provider's, without the protocol.
-func (s *site) Journey(r *http.Request) (*storage.Journey, error) {
+func (s *site) Journey(r *http.Request) (*storage.FlowState, error) {
 	f, err := s.store.Flow(r.Context(), secret.HashOf(r.URL.Query().Get("flow")))
 	if err != nil || f.BrowserHash != s.sessions.Browser(r) || !f.SpentAt.IsZero() {
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere", Err: err}
 	}
-	j := &storage.Journey{Flow: f, Client: s.client, Scopes: s.scopes, RedirectURI: "https://app.example.com/cb", NeedsOrganization: s.asksOrg, Now: s.now}
-	v, err := s.store.Visit(r.Context(), storage.VisitQuery{Browser: f.BrowserHash, ClientID: s.client.ID, OrganizationID: f.OrganizationID})
+	j := &storage.FlowState{Flow: f, Client: s.client, Scopes: s.scopes, RedirectURI: "https://app.example.com/cb", NeedsOrganization: s.asksOrg, Now: s.now}
+	v, err := s.store.SessionContext(r.Context(), storage.SessionQuery{Browser: f.BrowserHash, ClientID: s.client.ID, OrganizationID: f.OrganizationID})
 	if errors.Is(err, storage.ErrNotFound) {
 		return j, nil
 	} else if err != nil {
 		return nil, err
 	}
-	j.Visit, j.Organization, j.Role, j.Consent = v, v.Organization, v.Role, v.Consent
+	j.Session, j.Organization, j.Role, j.Consent = v, v.Organization, v.Role, v.Consent
 	if s.asksOrg && j.Organization == nil {
 		j.Consent = nil
 		j.Choices, err = s.store.Choices(r.Context(), v.User.ID, s.client.ID)
@@ -116,7 +116,7 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, step := range []interface {
 		Path() string
-		Pending(*storage.Journey) bool
+		Pending(*storage.FlowState) bool
 	}{login.Identify{}, login.Choose{}, consent.Agree{}} {
 		if step.Pending(j) {
 			http.Redirect(w, r, step.Path()+"?flow="+r.URL.Query().Get("flow"), http.StatusSeeOther)
@@ -127,7 +127,7 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) error {
 	if j.Flow.Consent != nil && j.Flow.Consent.Denied {
 		answer = "denied"
 	}
-	_, err = fmt.Fprint(w, answer, " ", j.Visit.User.Email, " ", j.OrganizationID())
+	_, err = fmt.Fprint(w, answer, " ", j.Session.User.Email, " ", j.OrganizationID())
 	return err
 }
 

@@ -42,7 +42,7 @@ func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 	if err != nil || len(changed) == 0 {
 		return err
 	}
-	return i.store.UpdateProfile(ctx, u.ID, p.apply, with(about(a, "user.profile_changed", u.ID), "changed", changed))
+	return i.store.UpdateProfile(ctx, u.ID, p.apply, with(about(a, storage.EventUserProfileChanged, u.ID), "changed", changed))
 }
 
 // SetEmail gives a person another address, which only those who administer the
@@ -68,7 +68,7 @@ func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, emai
 	if err != nil {
 		return err
 	}
-	e := with(about(a, "user.email_changed", userID), "first_proof", !u.Proven())
+	e := with(about(a, storage.EventUserEmailChanged, userID), "first_proof", !u.EmailVerified())
 	e.Personal = map[string]string{"before": u.Email, "after": email}
 	defer i.wake()
 	return i.store.ChangeEmail(ctx, userID, email, key, e, notes...)

@@ -110,7 +110,7 @@ func TestAnAddressIsChangedByThePlatformAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := in.store.User(t.Context(), bob.ID)
-		if err != nil || got.Email != "Robert@Acme-Corp.com" || got.EmailKey != "robert@acme-corp.com" || !got.Proven() || got.Sub != bob.Sub {
+		if err != nil || got.Email != "Robert@Acme-Corp.com" || got.EmailKey != "robert@acme-corp.com" || !got.EmailVerified() || got.Sub != bob.Sub {
 			t.Errorf("got %+v, %v", got, err)
 		}
 		if in.lives(t, live) || in.granted(t, bob) != 0 {
@@ -357,7 +357,7 @@ func TestADownloadSaysWhatItLeavesOut(t *testing.T) {
 	now := in.now
 	p := &storage.NewUser{User: storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: "bob@acme-corp.com", EmailKey: "bob@acme-corp.com", EmailVerifiedAt: now, CreatedAt: now, UpdatedAt: now}}
 	for k := range maxExportedEvents + 1 {
-		p.Events = append(p.Events, &storage.Event{Type: fmt.Sprintf("event.%d", k), User: p.User.ID})
+		p.Events = append(p.Events, &storage.Event{Type: storage.EventType(fmt.Sprintf("event.%d", k)), User: p.User.ID})
 	}
 	if err := in.store.CreateUsers(storage.WithLongCalls(t.Context(), time.Minute), p); err != nil {
 		t.Fatal(err)

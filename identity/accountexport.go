@@ -120,7 +120,7 @@ func (i *Identity) ExportAccount(ctx context.Context, a Actor) (*AccountExport, 
 }
 
 func (i *Identity) exportOrganizations(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.Memberships(ctx, userID)
+	all, err := i.store.Memberships(ctx, userID, "", 0)
 	x.Organizations = make([]ExportedMembership, len(all))
 	for n, m := range all {
 		x.Organizations[n] = ExportedMembership{ID: m.Organization.ID, Slug: m.Organization.Slug, Name: m.Organization.Name, Role: m.Role, Since: m.CreatedAt}
@@ -154,7 +154,7 @@ func (i *Identity) exportFactors(ctx context.Context, userID uuid.UUID, x *Accou
 }
 
 func (i *Identity) exportApps(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.Connections(ctx, userID)
+	all, err := i.store.ConnectedApps(ctx, userID)
 	x.Apps = make([]ExportedApp, len(all))
 	for n, c := range all {
 		app := ExportedApp{Kind: "consent", ClientID: c.Client.ID, Name: c.Client.Name(), Scopes: c.Scopes, GrantedAt: c.CreatedAt, LastUsedAt: c.LastUsedAt, ExpiresAt: c.ExpiresAt}
@@ -185,7 +185,7 @@ func (i *Identity) exportEvents(ctx context.Context, userID uuid.UUID, x *Accoun
 	}
 	x.Events = make([]ExportedEvent, len(all))
 	for n, e := range all {
-		x.Events[n] = ExportedEvent{At: e.At, Type: e.Type, Organization: e.Organization, ClientID: e.Client, Personal: e.Personal}
+		x.Events[n] = ExportedEvent{At: e.At, Type: string(e.Type), Organization: e.Organization, ClientID: e.Client, Personal: e.Personal}
 		if e.Actor != uuid.Nil && e.Actor != userID {
 			x.Events[n].Personal = nil
 		}

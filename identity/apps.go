@@ -27,7 +27,7 @@ func (i *Identity) ConnectedApps(ctx context.Context, a Actor) ([]App, error) {
 	if err != nil {
 		return nil, err
 	}
-	connections, err := i.store.Connections(ctx, u.ID)
+	connections, err := i.store.ConnectedApps(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (i *Identity) ConnectedApps(ctx context.Context, a Actor) ([]App, error) {
 }
 
 // add takes in what a consent or a grant says.
-func (app *App) add(c *storage.Connection) {
+func (app *App) add(c *storage.ConnectedApp) {
 	for _, s := range c.Scopes {
 		if !slices.Contains(app.Scopes, s) {
 			app.Scopes = append(app.Scopes, s)
@@ -70,7 +70,7 @@ func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) err
 	if err != nil {
 		return err
 	}
-	e := about(a, "app.disconnected", u.ID)
+	e := about(a, storage.EventAppDisconnected, u.ID)
 	e.Client = clientID
 	return i.store.Disconnect(ctx, u.ID, clientID, e)
 }
@@ -97,7 +97,7 @@ func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID
 	if err != nil {
 		return err
 	}
-	e := with(about(a, "consent.withdrawn", u.ID), "grant", grantID)
+	e := with(about(a, storage.EventConsentWithdrawn, u.ID), "grant", grantID)
 	e.Client, e.Organization = g.ClientID, g.OrganizationID
 	return i.store.WithdrawConsent(ctx, u.ID, g.ClientID, g.OrganizationID, e)
 }
@@ -109,5 +109,5 @@ func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) 
 	if err != nil {
 		return err
 	}
-	return i.store.RevokeGrantOf(ctx, u.ID, grantID, with(about(a, "grant.revoked", u.ID), "grant", grantID))
+	return i.store.RevokeGrantOf(ctx, u.ID, grantID, with(about(a, storage.EventGrantRevoked, u.ID), "grant", grantID))
 }

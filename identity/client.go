@@ -42,7 +42,7 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 		c.Secrets = []storage.ClientSecret{i.storedSecret(c.ID, clientSecret)}
 	}
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.CreateClient(ctx, c, clientEvent(a, "client.created", c))
+		return r.CreateClient(ctx, c, clientEvent(a, storage.EventClientCreated, c))
 	})
 	if err != nil {
 		return nil, "", err
@@ -117,7 +117,7 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 	text := NewClientSecret()
 	k := i.storedSecret(c.ID, text)
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), with(clientEvent(a, "client.secret_rotated", c), "overlap_seconds", int64(overlap/time.Second)))
+		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), with(clientEvent(a, storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
 	})
 	if err != nil {
 		return "", err
@@ -136,7 +136,7 @@ func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]i
 }
 
 // clientEvent is an event concerning a client, in the log of its organization.
-func clientEvent(a Actor, kind string, c *storage.Client) *storage.Event {
+func clientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Event {
 	e := a.event(kind)
 	e.Client, e.Organization = c.ID, c.Organization
 	return e

@@ -91,7 +91,7 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 		}
 		c.ManagedBy = ""
 		return func(r *storage.RegistryEdit) error {
-			return r.UpdateClient(ctx, c, with(clientEvent(a, "client.updated", c), "changed", fieldsOf(changes)))
+			return r.UpdateClient(ctx, c, with(clientEvent(a, storage.EventClientUpdated, c), "changed", fieldsOf(changes)))
 		}, nil
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) 
 		if err := takeFromFile(ctx, r, a, c); err != nil || !c.Active() {
 			return err
 		}
-		return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", c))
+		return r.DisableClient(ctx, c.ID, clientEvent(a, storage.EventClientDisabled, c))
 	})
 }
 
@@ -122,7 +122,7 @@ func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) e
 		if err := takeFromFile(ctx, r, a, c); err != nil || c.Active() {
 			return err
 		}
-		return r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", c))
+		return r.EnableClient(ctx, c.ID, clientEvent(a, storage.EventClientEnabled, c))
 	})
 }
 
@@ -133,7 +133,7 @@ func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *stor
 		return nil
 	}
 	c.ManagedBy = ""
-	return r.UpdateClient(ctx, c, with(clientEvent(a, "client.updated", c), "changed", []string{"managed_by"}))
+	return r.UpdateClient(ctx, c, with(clientEvent(a, storage.EventClientUpdated, c), "changed", []string{"managed_by"}))
 }
 
 // DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
@@ -143,6 +143,6 @@ func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) e
 		if c.ManagedBy == storage.ManagedByFile {
 			return ownedByFile("client_id", c.ID, "remove it there and apply the file first")
 		}
-		return r.DeleteClient(ctx, c.ID, clientEvent(a, "client.deleted", c))
+		return r.DeleteClient(ctx, c.ID, clientEvent(a, storage.EventClientDeleted, c))
 	})
 }

@@ -28,7 +28,7 @@ func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, afte
 	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
 		return nil, err
 	}
-	members, err := i.store.MemberPolicies(ctx, organizationID, after, limit)
+	members, err := i.store.Members(ctx, organizationID, after, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -19,14 +19,14 @@ var (
 	ErrWrongPassword = errors.New("this is not the password")
 )
 
-// CheckCredentials compares a password with that of the account that storage.Claimant read for
+// CheckCredentials compares a password with that of the account that storage.LoginRecord read for
 // the typed address, and returns the stored hash that was verified. Whatever it finds, it
 // computes one hash, so that time tells nothing: no account, a disabled one, one without a
 // password, and an unproven one where CONFIRM_EMAIL is on are ErrCredentials after the same
 // work as a wrong password. A stored hash that cannot be used is secret.ErrBadHash beside it,
 // for the log. A hash of another kind or strength than today's is replaced on success. The
 // caller counts guesses before anything is compared: see internal/signin. Other errors: secret.ErrBusy.
-func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.Claimant, password string) (
+func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.LoginRecord, password string) (
 	hash string, err error) {
 	if claimant.PasswordHash == "" {
 		if err := i.passwords.VerifyNone(ctx, password); err != nil {
@@ -41,7 +41,7 @@ func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.Claim
 	if err != nil {
 		return "", err
 	}
-	if !ok || !claimant.User.Active() || i.confirmEmail && !claimant.User.Proven() {
+	if !ok || !claimant.User.Active() || i.confirmEmail && !claimant.User.EmailVerified() {
 		return "", ErrCredentials
 	}
 	if rehash {
@@ -52,7 +52,7 @@ func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.Claim
 
 // rehash stores the password's hash as new ones are made today. When there is no
 // room for the work, the old one does for another time.
-func (i *Identity) rehash(ctx context.Context, c *storage.Claimant, password string) (string, error) {
+func (i *Identity) rehash(ctx context.Context, c *storage.LoginRecord, password string) (string, error) {
 	better, err := i.passwords.Hash(ctx, password)
 	if errors.Is(err, secret.ErrBusy) {
 		return c.PasswordHash, nil
@@ -110,7 +110,7 @@ func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next st
 	if err != nil {
 		return err
 	}
-	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, "user.password_changed", u.ID), from), notes...); err != nil {
+	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, storage.EventUserPasswordChanged, u.ID), from), notes...); err != nil {
 		return err
 	}
 	i.wake()

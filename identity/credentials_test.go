@@ -19,8 +19,8 @@ const (
 )
 
 // check reads the account of a typed address and compares the password, as a sign-in does.
-func (in *installation) check(ctx context.Context, email, password string) (c *storage.Claimant, hash string, err error) {
-	if c, err = in.store.Claimant(ctx, AccountOf(email), nil); err != nil {
+func (in *installation) check(ctx context.Context, email, password string) (c *storage.LoginRecord, hash string, err error) {
+	if c, err = in.store.LoginRecord(ctx, AccountOf(email), nil); err != nil {
 		return nil, "", err
 	}
 	hash, err = in.CheckCredentials(ctx, c, password)

@@ -23,5 +23,5 @@ func (i *Identity) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID, 
 	if err != nil {
 		return err
 	}
-	return i.store.ResetFactors(ctx, userID, about(a, "user.factors_reset", userID), mails...)
+	return i.store.ResetFactors(ctx, userID, about(a, storage.EventUserFactorsReset, userID), mails...)
 }

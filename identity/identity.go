@@ -155,7 +155,7 @@ func (a Actor) inPerson() error {
 func Operator() Actor { return Actor{operator: true} }
 
 // event is an event of this actor's doing.
-func (a Actor) event(kind string) *storage.Event {
+func (a Actor) event(kind storage.EventType) *storage.Event {
 	e := &storage.Event{Type: kind, Actor: a.UserID, Authority: a.authority, RequestID: a.RequestID}
 	if a.operator {
 		e.Facts = map[string]any{"by": "operator"}

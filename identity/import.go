@@ -291,7 +291,7 @@ func (im *importer) authenticator(faults *Faults, p *storage.NewUser, given stri
 	if given == "" {
 		return nil
 	}
-	if !p.User.Proven() {
+	if !p.User.EmailVerified() {
 		faults.add("totp_secret", "is given for an address that is not verified",
 			"leave it out: no second step attaches before the address is proven")
 		return nil
@@ -352,7 +352,7 @@ func (im *importer) join(ctx context.Context, faults *Faults, p *storage.NewUser
 			p.Roles = map[uuid.UUID]string{}
 		}
 		p.Roles[id] = roles[slug]
-		p.Events = append(p.Events, membership(im.a, "membership.created", id, p.User.ID, roles[slug]))
+		p.Events = append(p.Events, membership(im.a, storage.EventMembershipCreated, id, p.User.ID, roles[slug]))
 	}
 	return nil
 }

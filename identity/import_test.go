@@ -66,7 +66,7 @@ func TestAFileBecomesPeople(t *testing.T) {
 					t.Fatal(err)
 				}
 				profile := storage.Profile{Name: "Ada Lovelace", GivenName: "Ada", FamilyName: "Lovelace", PhoneNumber: "+44 20 5550100", PhoneNumberVerified: true}
-				if ada.Email != "Ada@Example.com" || !ada.Proven() || !ada.Active() || hash != werkzeugHash {
+				if ada.Email != "Ada@Example.com" || !ada.EmailVerified() || !ada.Active() || hash != werkzeugHash {
 					t.Errorf("ada: %+v with %q", ada, hash)
 				}
 				if diff := cmp.Diff(profile, ada.Profile); diff != "" {
@@ -76,7 +76,7 @@ func TestAFileBecomesPeople(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if bob.Proven() || bob.Active() || hash != "" || bob.Profile.Address == nil || bob.Profile.Address.Formatted != "1 Lane" {
+				if bob.EmailVerified() || bob.Active() || hash != "" || bob.Profile.Address == nil || bob.Profile.Address.Formatted != "1 Lane" {
 					t.Errorf("bob: %+v with %q", bob, hash)
 				}
 				acme, err := in.store.OrganizationBySlug(t.Context(), "acme-corp")

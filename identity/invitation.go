@@ -60,7 +60,7 @@ func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID
 		return nil, err
 	}
 	// The address is not among the event's personal details: nothing would ever erase it there.
-	err = i.store.CreateInvitation(ctx, n, maxInvitations, with(invitation(a, "invitation.created", o.ID, n.ID), "role", role), m)
+	err = i.store.CreateInvitation(ctx, n, maxInvitations, with(invitation(a, storage.EventInvitationCreated, o.ID, n.ID), "role", role), m)
 	if errors.Is(err, storage.ErrConflict) {
 		return nil, ErrTooManyInvitations
 	}
@@ -105,7 +105,7 @@ func (i *Identity) provenOrOperator(ctx context.Context, a *Actor) error {
 		return nil
 	}
 	u, err := i.person(ctx, *a)
-	if err == nil && !u.Proven() {
+	if err == nil && !u.EmailVerified() {
 		err = fmt.Errorf("%w: the address is not proven", ErrForbidden)
 	}
 	return err
@@ -134,7 +134,7 @@ func roleWords(role string) string {
 	return "a " + role
 }
 
-func invitation(a Actor, kind string, organizationID, invitationID uuid.UUID) *storage.Event {
+func invitation(a Actor, kind storage.EventType, organizationID, invitationID uuid.UUID) *storage.Event {
 	e := with(a.event(kind), "invitation", invitationID.String())
 	e.Organization = organizationID
 	return e
@@ -158,7 +158,7 @@ func (i *Identity) RevokeInvitation(ctx context.Context, a Actor, organizationID
 	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
 		return err
 	}
-	return i.store.RevokeInvitation(ctx, organizationID, invitationID, invitation(a, "invitation.revoked", organizationID, invitationID))
+	return i.store.RevokeInvitation(ctx, organizationID, invitationID, invitation(a, storage.EventInvitationRevoked, organizationID, invitationID))
 }
 
 // ConfirmInvitation makes an invitation whose inviter may not make it any more one of
@@ -171,7 +171,7 @@ func (i *Identity) ConfirmInvitation(ctx context.Context, a Actor, organizationI
 	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleOwner); err != nil {
 		return err
 	}
-	return i.store.ConfirmInvitation(ctx, organizationID, invitationID, invitation(a, "invitation.confirmed", organizationID, invitationID))
+	return i.store.ConfirmInvitation(ctx, organizationID, invitationID, invitation(a, storage.EventInvitationConfirmed, organizationID, invitationID))
 }
 
 // OpenInvitation tells what a token of /invite stands for, without using it.
@@ -205,7 +205,7 @@ func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string, 
 		return nil, err
 	}
 	err = i.store.AcceptInvitation(ctx, &storage.Acceptance{Token: n.Invitation.Token, EmailKey: u.EmailKey, Keep: keep,
-		Event: a.event("invitation.accepted"), Proven: with(with(about(a, "user.email_proven", u.ID), "by", "invitation"), "claimed", false)}, u.ID)
+		Event: a.event(storage.EventInvitationAccepted), Verified: with(with(about(a, storage.EventUserEmailProven, u.ID), "by", "invitation"), "claimed", false)}, u.ID)
 	if err != nil {
 		return nil, acceptError(err)
 	}
@@ -232,8 +232,8 @@ func (i *Identity) registerInvited(ctx context.Context, token string, p *storage
 		return nil, err
 	}
 	p.User.EmailVerifiedAt = i.clock()
-	a := &storage.Acceptance{Token: n.Invitation.Token, EmailKey: p.User.EmailKey, Event: &storage.Event{Type: "invitation.accepted", RequestID: requestID}}
-	err = i.store.RegisterInvited(ctx, a, p, &storage.Event{Type: "user.claimed", RequestID: requestID}, mails...)
+	a := &storage.Acceptance{Token: n.Invitation.Token, EmailKey: p.User.EmailKey, Event: &storage.Event{Type: storage.EventInvitationAccepted, RequestID: requestID}}
+	err = i.store.RegisterInvited(ctx, a, p, &storage.Event{Type: storage.EventUserClaimed, RequestID: requestID}, mails...)
 	switch {
 	case errors.Is(err, storage.ErrExists):
 		return nil, fmt.Errorf("%w: %w", ErrRegistered, err)

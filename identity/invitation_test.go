@@ -216,7 +216,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 			t.Error("somebody else registered by bob's invitation")
 		}
 		u, err := register(token, "")
-		if err != nil || !u.Proven() || u.Email != "bob@acme.example" {
+		if err != nil || !u.EmailVerified() || u.Email != "bob@acme.example" {
 			t.Fatalf("got %+v, %v", u, err)
 		}
 		if _, err := register(token, ""); !errors.Is(err, ErrLink) {
@@ -233,7 +233,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 		in.letters(t)
 		token, _ = in.invited(t, owner, acme, "carol@acme.example", storage.RoleMember)
 		carol, err := register(token, "carol@acme.example")
-		if err != nil || carol.ID != squatter.ID || !carol.Proven() {
+		if err != nil || carol.ID != squatter.ID || !carol.EmailVerified() {
 			t.Fatalf("got %+v, %v", carol, err)
 		}
 		if _, _, err := in.check(t.Context(), "carol@acme.example", "waiting for carol here"); !errors.Is(err, ErrCredentials) {

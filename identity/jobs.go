@@ -84,11 +84,11 @@ func (i *Identity) mayMail(ctx context.Context, m *storage.Message, kind, emailK
 // how many. Call it every hour or so; at any time one node does it. storage.ErrClock
 // while this node's clock is wrong: then nobody lapses.
 func (i *Identity) Lapse(ctx context.Context) (int, error) {
-	mine, err := i.store.Turn(ctx, "lapse", i.holder, lapseLease)
+	mine, err := i.store.AcquireJob(ctx, "lapse", i.holder, lapseLease)
 	if err != nil || !mine {
 		return 0, err
 	}
-	return i.store.LapseUnproven(ctx, i.clock().Add(-unprovenLife), &storage.Pace{})
+	return i.store.DeleteUnverified(ctx, i.clock().Add(-unprovenLife), &storage.Pace{})
 }
 
 // EndUnproven ends, where CONFIRM_EMAIL is on, the access of people whose address is
@@ -98,5 +98,5 @@ func (i *Identity) EndUnproven(ctx context.Context) (int, error) {
 	if !i.confirmEmail {
 		return 0, nil
 	}
-	return i.store.EndUnprovenAccess(ctx, &storage.Pace{})
+	return i.store.RevokeUnverified(ctx, &storage.Pace{})
 }

@@ -25,7 +25,7 @@ func (i *Identity) letter(u *storage.User, l mail.Letter, dedupe string) (*stora
 // notice is a mail that tells a person what happened to their account; none where
 // the address is not known to be theirs.
 func (i *Identity) notice(u *storage.User, l mail.Letter) ([]*storage.Message, error) {
-	if !u.Proven() {
+	if !u.EmailVerified() {
 		return nil, nil
 	}
 	m, err := i.letter(u, l, "")

@@ -53,7 +53,7 @@ func NewLogos(c LogosConfig) *Logos {
 func (l *Logos) Run(ctx context.Context) {
 	tick := time.NewTicker(logoPoll)
 	defer tick.Stop()
-	rounds := storage.Rounds{Log: l.log, Failed: "logos of clients cannot be looked through"}
+	rounds := storage.JobLog{Log: l.log, Failed: "logos of clients cannot be looked through"}
 	for {
 		if err := l.FetchDue(ctx); ctx.Err() == nil {
 			rounds.Ended(err)

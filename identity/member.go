@@ -20,7 +20,7 @@ func (i *Identity) Members(ctx context.Context, a Actor, organizationID, after u
 
 // AddMember gives a person a role in an organization. Only those who administer
 // the installation add people without asking them; an organization invites.
-// storage.ErrExists if they are a member already, storage.ErrUnproven while nobody
+// storage.ErrExists if they are a member already, storage.ErrEmailUnverified while nobody
 // has proven their address.
 func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
 	if err := i.platform(ctx, &a); err != nil {
@@ -29,12 +29,12 @@ func (i *Identity) AddMember(ctx context.Context, a Actor, organizationID, userI
 	if err := checkRole(role); err != nil {
 		return err
 	}
-	return i.store.AddMember(ctx, organizationID, userID, role, membership(a, "membership.created", organizationID, userID, role))
+	return i.store.AddMember(ctx, organizationID, userID, role, membership(a, storage.EventMembershipCreated, organizationID, userID, role))
 }
 
 // SetRole changes a member's role: owners any, admins what is below an owner.
 // storage.ErrConflict if the organization would lose its last owner,
-// storage.ErrUnproven for a higher role while nobody has proven their address.
+// storage.ErrEmailUnverified for a higher role while nobody has proven their address.
 func (i *Identity) SetRole(ctx context.Context, a Actor, organizationID, userID uuid.UUID, role string) error {
 	if err := i.overMember(ctx, &a, organizationID, userID, role); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (i *Identity) SetRole(ctx context.Context, a Actor, organizationID, userID 
 	if err := checkRole(role); err != nil {
 		return err
 	}
-	return i.store.SetRole(ctx, organizationID, userID, role, membership(a, "membership.role_changed", organizationID, userID, role))
+	return i.store.SetRole(ctx, organizationID, userID, role, membership(a, storage.EventMembershipRoleChanged, organizationID, userID, role))
 }
 
 // RemoveMember takes a person out of an organization; everybody may leave.
@@ -56,7 +56,7 @@ func (i *Identity) RemoveMember(ctx context.Context, a Actor, organizationID, us
 			return err
 		}
 	}
-	return i.store.RemoveMember(ctx, organizationID, userID, membership(a, "membership.removed", organizationID, userID, ""))
+	return i.store.RemoveMember(ctx, organizationID, userID, membership(a, storage.EventMembershipRemoved, organizationID, userID, ""))
 }
 
 // overMember admits owners, and admins where neither the member's present role
@@ -83,7 +83,7 @@ func checkRole(role string) error {
 	return nil
 }
 
-func membership(a Actor, kind string, organizationID, userID uuid.UUID, role string) *storage.Event {
+func membership(a Actor, kind storage.EventType, organizationID, userID uuid.UUID, role string) *storage.Event {
 	e := about(a, kind, userID)
 	e.Organization = organizationID
 	if role != "" {

@@ -147,7 +147,7 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 		}
 		lacking := slices.DeleteFunc(slices.Clone(people), func(m storage.Member) bool {
 			came := m.CreatedAt.After(since) && !m.CreatedAt.After(until)
-			return !came || !m.User.Active() || !m.User.Proven() || meets(m.User.Factors, p.Require)
+			return !came || !m.User.Active() || !m.User.EmailVerified() || meets(m.User.Factors, p.Require)
 		})
 		if err := r.warnAll(ctx, o, p, s, lacking); err != nil {
 			return 0, err
@@ -222,7 +222,7 @@ func wanted(require string) string {
 func (i *Identity) RunNotices(ctx context.Context, log *slog.Logger) {
 	const every = time.Hour
 	defer func() { _ = i.store.Release(context.WithoutCancel(ctx), "mfa-notices", i.holder) }()
-	rounds := storage.Rounds{Log: log, Failed: "notices of deadlines cannot be written"}
+	rounds := storage.JobLog{Log: log, Failed: "notices of deadlines cannot be written"}
 	for {
 		more, err := i.noticesRound(ctx, every)
 		if ctx.Err() == nil {
@@ -248,6 +248,6 @@ func (i *Identity) noticesRound(ctx context.Context, every time.Duration) (more 
 		}
 	}()
 	return i.deadlineNotices(ctx, func() (bool, error) {
-		return i.store.Turn(ctx, "mfa-notices", i.holder, every+time.Minute)
+		return i.store.AcquireJob(ctx, "mfa-notices", i.holder, every+time.Minute)
 	})
 }

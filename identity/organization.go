@@ -73,7 +73,7 @@ func clip(s string) string {
 }
 
 // CreateOrganization creates an organization, with its owner if there is one.
-// storage.ErrExists if the slug is or ever was taken, storage.ErrUnproven if nobody
+// storage.ErrExists if the slug is or ever was taken, storage.ErrEmailUnverified if nobody
 // has proven the owner's address, storage.ErrNotFound for no such owner.
 func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
 	if err := i.platform(ctx, &a); err != nil {
@@ -91,8 +91,8 @@ func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name s
 		// What is proven stays so: nobody needs to be held for this.
 		if u, err := i.store.User(ctx, owner); err != nil {
 			return nil, err
-		} else if !u.Proven() {
-			return nil, storage.ErrUnproven
+		} else if !u.EmailVerified() {
+			return nil, storage.ErrEmailUnverified
 		}
 	}
 	n := i.newOrganization(a, slug, name, owner)
@@ -105,7 +105,7 @@ func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name s
 func (i *Identity) newOrganization(a Actor, slug, name string, owner uuid.UUID) *storage.NewOrganization {
 	now := i.clock()
 	o := storage.Organization{ID: uuid.Must(uuid.NewV7()), Slug: slug, Name: name, CreatedAt: now, UpdatedAt: now}
-	e := with(a.event("organization.created"), "slug", slug)
+	e := with(a.event(storage.EventOrganizationCreated), "slug", slug)
 	e.Organization, e.User = o.ID, owner
 	return &storage.NewOrganization{Organization: o, Owner: owner, Event: e}
 }
@@ -141,7 +141,7 @@ func (i *Identity) RenameOrganization(ctx context.Context, a Actor, organization
 	if checkName(&faults, "name", name, 100); len(faults) > 0 {
 		return faults
 	}
-	e := a.event("organization.renamed")
+	e := a.event(storage.EventOrganizationRenamed)
 	e.Organization = organizationID
 	return i.store.RenameOrganization(ctx, organizationID, name, e)
 }

@@ -14,7 +14,7 @@ const FreshFor = 5 * time.Minute
 // their account: what the installation asks (settings, as storage.Registry has
 // them) and what each of their organizations asks. An authorization request asks
 // for less, the one organization that it acts for, or for more, its acr.
-func (i *Identity) Owed(ctx context.Context, v *storage.Visit, settings storage.PlatformSettings) (Assurance, error) {
+func (i *Identity) Owed(ctx context.Context, v *storage.SessionContext, settings storage.PlatformSettings) (Assurance, error) {
 	asked, err := i.store.Requirements(ctx, v.User.ID)
 	if err != nil {
 		return Assurance{}, err
@@ -28,7 +28,7 @@ func (i *Identity) Owed(ctx context.Context, v *storage.Visit, settings storage.
 // OverdueSince returns since when an organization asks for a second step that the
 // person's session does not meet; false if it asks for none. Relying parties learn
 // nothing of such an organization, its member does.
-func (i *Identity) OverdueSince(v *storage.Visit, m *storage.Membership) (time.Time, bool) {
+func (i *Identity) OverdueSince(v *storage.SessionContext, m *storage.Membership) (time.Time, bool) {
 	if m.Requirement == nil {
 		return time.Time{}, false
 	}
@@ -38,6 +38,6 @@ func (i *Identity) OverdueSince(v *storage.Visit, m *storage.Membership) (time.T
 
 // Fresh reports whether the person signed in within FreshFor, and has shown their
 // second step if they have one. The caller looks at where the session is used from.
-func (i *Identity) Fresh(v *storage.Visit) bool {
+func (i *Identity) Fresh(v *storage.SessionContext) bool {
 	return !Half(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
 }

@@ -17,12 +17,12 @@ func TestWhatASessionOwes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		visit := func(acr string, factors ...string) *storage.Visit {
+		visit := func(acr string, factors ...string) *storage.SessionContext {
 			u := *bob
 			u.Factors = factors
-			return &storage.Visit{User: u, Session: storage.Session{ID: uuid.New(), UserID: u.ID, ACR: acr}}
+			return &storage.SessionContext{User: u, Session: storage.Session{ID: uuid.New(), UserID: u.ID, ACR: acr}}
 		}
-		owed := func(v *storage.Visit, platform storage.MFAPolicy) Assurance {
+		owed := func(v *storage.SessionContext, platform storage.MFAPolicy) Assurance {
 			a, err := in.Owed(t.Context(), v, storage.PlatformSettings{MFA: platform})
 			if err != nil {
 				t.Fatal(err)
@@ -71,7 +71,7 @@ func TestFreshSignIns(t *testing.T) {
 		{0, []string{storage.FactorTOTP}, ACRPassword, false},
 		{0, []string{storage.FactorTOTP}, ACRMFA, true},
 	} {
-		v := &storage.Visit{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
+		v := &storage.SessionContext{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
 		if got := in.Fresh(v); got != tc.want {
 			t.Errorf("%+v: got %v", tc, got)
 		}

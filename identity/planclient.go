@@ -27,7 +27,7 @@ func (pl *planner) create(want *manifestClient) {
 	}
 	pl.plan.Changes = append(pl.plan.Changes, Change{Action: "create", What: "client", Name: c.ID, Details: details,
 		apply: func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
-			return r.CreateClient(ctx, &c, clientEvent(a, "client.created", &c))
+			return r.CreateClient(ctx, &c, clientEvent(a, storage.EventClientCreated, &c))
 		}})
 }
 
@@ -60,7 +60,7 @@ func (pl *planner) update(have *storage.Client, want *manifestClient) {
 	c := want.Client
 	change.apply = func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
 		if enable {
-			if err := r.EnableClient(ctx, c.ID, clientEvent(a, "client.enabled", &c)); err != nil {
+			if err := r.EnableClient(ctx, c.ID, clientEvent(a, storage.EventClientEnabled, &c)); err != nil {
 				return err
 			}
 		}
@@ -71,11 +71,11 @@ func (pl *planner) update(have *storage.Client, want *manifestClient) {
 		}
 		if replaced != nil {
 			k := *replaced
-			if err := r.AddSecret(ctx, c.ID, &k, pl.i.clock().Add(SecretOverlap), clientEvent(a, "client.secret_rotated", &c)); err != nil {
+			if err := r.AddSecret(ctx, c.ID, &k, pl.i.clock().Add(SecretOverlap), clientEvent(a, storage.EventClientSecretRotated, &c)); err != nil {
 				return err
 			}
 		}
-		return r.UpdateClient(ctx, &c, with(clientEvent(a, "client.updated", &c), "changed", fieldsOf(details)))
+		return r.UpdateClient(ctx, &c, with(clientEvent(a, storage.EventClientUpdated, &c), "changed", fieldsOf(details)))
 	}
 	if len(details) > 0 || enable || takenOver {
 		pl.plan.Changes = append(pl.plan.Changes, change)
@@ -180,7 +180,7 @@ func (pl *planner) removed() {
 			pl.plan.Changes = append(pl.plan.Changes, Change{Action: "release", What: "client", Name: id,
 				Details: []string{"the file names it no more; it is disabled already"},
 				apply: func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
-					return r.UpdateClient(ctx, &c, with(clientEvent(a, "client.updated", &c), "changed", []string{"managed_by"}))
+					return r.UpdateClient(ctx, &c, with(clientEvent(a, storage.EventClientUpdated, &c), "changed", []string{"managed_by"}))
 				}})
 			continue
 		}
@@ -188,10 +188,10 @@ func (pl *planner) removed() {
 		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "disable", What: "client", Name: id,
 			Details: []string{"the file names it no more; for good: sallyport clients delete " + id},
 			apply: func(ctx context.Context, r *storage.RegistryEdit, a Actor) error {
-				if err := r.UpdateClient(ctx, &c, with(clientEvent(a, "client.updated", &c), "changed", []string{"managed_by"})); err != nil {
+				if err := r.UpdateClient(ctx, &c, with(clientEvent(a, storage.EventClientUpdated, &c), "changed", []string{"managed_by"})); err != nil {
 					return err
 				}
-				return r.DisableClient(ctx, c.ID, clientEvent(a, "client.disabled", &c))
+				return r.DisableClient(ctx, c.ID, clientEvent(a, storage.EventClientDisabled, &c))
 			}})
 	}
 }

@@ -38,7 +38,7 @@ func (pl *planner) resources() {
 		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "delete", What: "resource", Name: r.Identifier,
 			Details: []string{"the file names it no more"},
 			apply: func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
-				return e.DeleteResource(ctx, r.Identifier, with(a.event("resource.deleted"), "resource", r.Identifier))
+				return e.DeleteResource(ctx, r.Identifier, with(a.event(storage.EventResourceDeleted), "resource", r.Identifier))
 			}})
 	}
 }
@@ -66,14 +66,13 @@ func (pl *planner) eachScopeOnce() {
 
 func (pl *planner) resource(want storage.Resource) {
 	n := slices.IndexFunc(pl.present, func(r storage.Resource) bool { return r.Identifier == want.Identifier })
-	change := Change{Action: "create", What: "resource", Name: want.Identifier}
+	change, event := Change{Action: "create", What: "resource", Name: want.Identifier}, storage.EventResourceCreated
 	have := storage.Resource{}
 	if n >= 0 {
 		have = pl.present[n]
-		change.Action = "update"
+		change.Action, event = "update", storage.EventResourceUpdated
 	}
 	change.Details = resourceDiff(&have, &want)
-	event := "resource." + change.Action + "d"
 	takenOver := n >= 0 && have.ManagedBy != storage.ManagedByFile
 	if takenOver {
 		change.Action = "take over"

@@ -35,7 +35,7 @@ func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uui
 		return p, err
 	}
 	err := i.store.EditOrganizationSettings(ctx, organizationID, func(s *storage.OrganizationSettings) *storage.Event {
-		e := i.change(a, "organization.mfa_policy_changed", &s.MFA, &p)
+		e := i.change(a, storage.EventOrganizationMFAPolicyChanged, &s.MFA, &p)
 		if e != nil {
 			e.Organization = organizationID
 		}
@@ -62,7 +62,7 @@ func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.
 		return p, err
 	}
 	err := i.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
-		return i.change(a, "platform.mfa_policy_changed", &s.MFA, &p)
+		return i.change(a, storage.EventPlatformMFAPolicyChanged, &s.MFA, &p)
 	})
 	return p, err
 }
@@ -82,7 +82,7 @@ func checkPolicy(p *storage.MFAPolicy) error {
 }
 
 // change puts next in the place of present and tells of it; nil if they are the same.
-func (i *Identity) change(a Actor, kind string, present, next *storage.MFAPolicy) *storage.Event {
+func (i *Identity) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
 	now := i.clock()
 	next.Since = begins(*present, *next, now)
 	next.Earlier = earlier(*present, *next, now)

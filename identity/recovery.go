@@ -70,7 +70,7 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 		return mail.GiveUp(err)
 	}
 	defer i.wake()
-	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: "user.recovery_requested", User: u.ID, RequestID: r.RequestID}, r.From), note)
+	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: storage.EventUserRecoveryRequested, User: u.ID, RequestID: r.RequestID}, r.From), note)
 }
 
 // Resetting is the person whose password a link sets.
@@ -120,8 +120,8 @@ func (i *Identity) Reset(ctx context.Context, token, password string, from Origi
 	if err != nil {
 		return err
 	}
-	e := &storage.Event{Type: "user.password_reset", User: u.ID, Actor: u.ID, RequestID: requestID, Facts: map[string]any{"first_proof": !u.Proven()}}
-	err = i.store.Prove(ctx, &storage.Proof{UserID: u.ID, EmailKey: to.EmailKey, Link: l.Hash, Purpose: l.Purpose, Claim: true, PasswordHash: hash,
+	e := &storage.Event{Type: storage.EventUserPasswordReset, User: u.ID, Actor: u.ID, RequestID: requestID, Facts: map[string]any{"first_proof": !u.EmailVerified()}}
+	err = i.store.VerifyEmail(ctx, &storage.EmailVerification{UserID: u.ID, EmailKey: to.EmailKey, Link: l.Hash, Purpose: l.Purpose, Claim: true, PasswordHash: hash,
 		Event: origin(e, from), Mails: []*storage.Message{note}})
 	if err != nil {
 		return linkError(err)

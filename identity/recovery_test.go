@@ -112,7 +112,7 @@ func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
 func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
-	err := in.store.Prove(t.Context(), &storage.Proof{UserID: u.ID, EmailKey: "another@acme-corp.com", Event: &storage.Event{Type: "test"}})
+	err := in.store.VerifyEmail(t.Context(), &storage.EmailVerification{UserID: u.ID, EmailKey: "another@acme-corp.com", Event: &storage.Event{Type: "test"}})
 	if !errors.Is(err, storage.ErrConflict) || !errors.Is(linkError(err), ErrLink) {
 		t.Errorf("got %v, want ErrConflict, which is ErrLink", err)
 	}

@@ -200,7 +200,7 @@ func (i *Identity) checkRegistration(ctx context.Context, r *Registration, words
 func (i *Identity) registrant(l linked, from Origin, requestID string) *storage.NewUser {
 	now := i.clock()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey, Profile: storage.Profile{Name: l.Name}, CreatedAt: now, UpdatedAt: now}
-	e := &storage.Event{Type: "user.registered", User: u.ID, Actor: u.ID, RequestID: requestID, Personal: map[string]string{"email": u.Email}}
+	e := &storage.Event{Type: storage.EventUserRegistered, User: u.ID, Actor: u.ID, RequestID: requestID, Personal: map[string]string{"email": u.Email}}
 	return &storage.NewUser{User: u, PasswordHash: l.PasswordHash, Events: []*storage.Event{origin(e, from)}}
 }
 
@@ -222,7 +222,7 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 		return err
 	}
 	defer i.wake()
-	if u != nil && (u.Proven() || !u.Active()) {
+	if u != nil && (u.EmailVerified() || !u.Active()) {
 		note, err := i.letter(u, mail.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
 		if err != nil {
 			return mail.GiveUp(err)

@@ -140,7 +140,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 			}
 		}
 		done, err := in.Verify(t.Context(), link, VerifyBy{Browser: victims})
-		if err != nil || !done.User.Proven() || done.PasswordToken != "" || done.Flow != "flow" || done.User.Profile.Name != "Bob Baker" {
+		if err != nil || !done.User.EmailVerified() || done.PasswordToken != "" || done.Flow != "flow" || done.User.Profile.Name != "Bob Baker" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
 		if !in.signsIn(t, "bob@acme-corp.com", oldPassword) {
@@ -372,7 +372,7 @@ func TestAnInvitedPersonRegistersWithTheirAddressAlone(t *testing.T) {
 			}
 		}
 		u, hash, err := in.Register(t.Context(), Registration{Name: "Bob", Password: oldPassword, Invitation: invitation})
-		if err != nil || hash == "" || !u.Proven() {
+		if err != nil || hash == "" || !u.EmailVerified() {
 			t.Fatalf("got %+v, %v", u, err)
 		}
 		if role, err := in.store.Role(t.Context(), o.ID, u.ID); role != storage.RoleMember || !in.signsIn(t, "bob@acme-corp.com", oldPassword) {

@@ -49,7 +49,7 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
-			return e.PutResource(ctx, &r, with(a.event("resource.created"), "resource", r.Identifier))
+			return e.PutResource(ctx, &r, with(a.event(storage.EventResourceCreated), "resource", r.Identifier))
 		}, faults.err()
 	})
 }
@@ -95,7 +95,7 @@ func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier strin
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
-			return e.DeleteResource(ctx, identifier, with(a.event("resource.deleted"), "resource", identifier))
+			return e.DeleteResource(ctx, identifier, with(a.event(storage.EventResourceDeleted), "resource", identifier))
 		}, nil
 	})
 }

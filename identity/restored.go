@@ -13,5 +13,5 @@ func (i *Identity) Restored(ctx context.Context, a Actor, since time.Time, totpS
 	if err := i.platform(ctx, &a); err != nil {
 		return nil, err
 	}
-	return i.store.Restored(ctx, since, totpStep, a.event("installation.restored"))
+	return i.store.Restored(ctx, since, totpStep, a.event(storage.EventInstallationRestored))
 }

@@ -154,7 +154,7 @@ func (s *seeder) clients(ctx context.Context) error {
 				continue
 			}
 			res.ManagedBy = ""
-			if err := r.PutResource(ctx, &res, with(s.a.event("resource.created"), "resource", res.Identifier)); err != nil {
+			if err := r.PutResource(ctx, &res, with(s.a.event(storage.EventResourceCreated), "resource", res.Identifier)); err != nil {
 				return err
 			}
 		}
@@ -178,13 +178,13 @@ func (s *seeder) client(ctx context.Context, r *storage.RegistryEdit, want *mani
 		if want.secret != "" {
 			c.Secrets = []storage.ClientSecret{s.i.storedSecret(c.ID, want.secret)}
 		}
-		return r.CreateClient(ctx, &c, clientEvent(s.a, "client.created", &c))
+		return r.CreateClient(ctx, &c, clientEvent(s.a, storage.EventClientCreated, &c))
 	case err != nil:
 		return err
 	case c.ID == SampleRP && have.DeletedAt.IsZero() && !slices.Contains(have.Metadata.RedirectURIs, s.o.SampleRP+"/callback"):
 		have.Metadata.RedirectURIs = c.Metadata.RedirectURIs
 		have.Metadata.PostLogoutRedirectURIs = c.Metadata.PostLogoutRedirectURIs
-		return r.UpdateClient(ctx, have, with(clientEvent(s.a, "client.updated", have), "changed", []string{"redirect_uris", "post_logout_redirect_uris"}))
+		return r.UpdateClient(ctx, have, with(clientEvent(s.a, storage.EventClientUpdated, have), "changed", []string{"redirect_uris", "post_logout_redirect_uris"}))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func TestTheSampleDataIsAllThere(t *testing.T) {
 			if ok, _, err := in.passwords.Verify(t.Context(), hash, want.password); err != nil || !ok {
 				t.Errorf("%s: the password is another: %v", email, err)
 			}
-			all, err := in.store.Memberships(t.Context(), u.ID)
+			all, err := in.store.Memberships(t.Context(), u.ID, "", 0)
 			if err != nil {
 				t.Fatal(err)
 			}

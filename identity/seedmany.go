@@ -51,7 +51,7 @@ func (s *seeder) manyUsers(ctx context.Context) error {
 			p := s.i.newPerson(s.a, NewUser{Email: email, Profile: storage.Profile{Name: fmt.Sprintf("User %d", n)}}, email)
 			p.PasswordHash = s.userHash
 			p.Roles = map[uuid.UUID]string{s.acme: storage.RoleMember}
-			p.Events = append(p.Events, membership(s.a, "membership.created", s.acme, p.User.ID, storage.RoleMember))
+			p.Events = append(p.Events, membership(s.a, storage.EventMembershipCreated, s.acme, p.User.ID, storage.RoleMember))
 			people = append(people, p)
 		}
 		return s.i.store.CreateUsers(ctx, people...)
@@ -92,7 +92,7 @@ func (s *seeder) manyClients(ctx context.Context) error {
 				}}
 				fillIn(&c.Metadata)
 				c.Secrets = []storage.ClientSecret{s.i.storedSecret(id, id+"_secret_2024")}
-				if err := r.CreateClient(ctx, c, clientEvent(s.a, "client.created", c)); err != nil {
+				if err := r.CreateClient(ctx, c, clientEvent(s.a, storage.EventClientCreated, c)); err != nil {
 					return err
 				}
 			}

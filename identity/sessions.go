@@ -39,7 +39,7 @@ func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) error
 	if err != nil {
 		return err
 	}
-	e := with(with(about(a, "session.ended", u.ID), "session", sid), "reason", storage.EndByPerson)
+	e := with(with(about(a, storage.EventSessionEnded, u.ID), "session", sid), "reason", storage.EndByPerson)
 	return i.store.EndSessionOf(ctx, u.ID, sid, e)
 }
 
@@ -50,7 +50,7 @@ func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID
 	if err != nil {
 		return err
 	}
-	return i.store.EndOtherSessions(ctx, u.ID, keep, with(about(a, "session.others_ended", u.ID), "kept", keep))
+	return i.store.EndOtherSessions(ctx, u.ID, keep, with(about(a, storage.EventSessionOthersEnded, u.ID), "kept", keep))
 }
 
 // NoticeOfSignIn is the mail about a sign-in from a device that was not used before;
@@ -58,7 +58,7 @@ func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID
 // now: whoever has the password must not be able to bury the others under it. It
 // goes with the sign-in.
 func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from Origin) (*storage.Message, error) {
-	if !u.Proven() {
+	if !u.EmailVerified() {
 		return nil, nil
 	}
 	if allowed, err := i.mailboxAllowed(ctx, mailboxNewDevice, u.EmailKey); err != nil || !allowed {
@@ -107,7 +107,7 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 	} else if err != nil {
 		return err
 	}
-	if !u.Active() || !u.Proven() || !Half(u.Factors, s.ACR) {
+	if !u.Active() || !u.EmailVerified() || !Half(u.Factors, s.ACR) {
 		return nil
 	}
 	from := Origin{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}
@@ -117,5 +117,5 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 		return mail.GiveUp(err)
 	}
 	defer i.wake()
-	return i.store.EnqueueOnce(ctx, letter, origin(with(&storage.Event{Type: "session.second_step_missed", User: u.ID}, "session", s.ID), from))
+	return i.store.EnqueueOnce(ctx, letter, origin(with(&storage.Event{Type: storage.EventSessionSecondStepMissed, User: u.ID}, "session", s.ID), from))
 }

@@ -59,7 +59,7 @@ func (i *Identity) NewSetupToken(ctx context.Context, a Actor) (token string, ex
 	token, now := secret.NewToken(""), i.clock()
 	expires = now.Add(SetupTokenFor)
 	err = i.store.NewSetupLink(ctx, &storage.Link{Hash: secret.HashOf(token), Purpose: storage.LinkSetup, CreatedAt: now, ExpiresAt: expires},
-		a.event("setup.token_created"))
+		a.event(storage.EventSetupTokenCreated))
 	if errors.Is(err, storage.ErrConflict) {
 		err = ErrSetUp
 	}
@@ -156,7 +156,7 @@ func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSetting
 			return nil
 		}
 		s.Brand = b
-		return with(with(with(a.event("platform.brand_changed"), "name", b.Name), "color", b.Color), "logo", b.Logo != "")
+		return with(with(with(a.event(storage.EventPlatformBrandChanged), "name", b.Name), "color", b.Color), "logo", b.Logo != "")
 	})
 }
 
@@ -220,7 +220,7 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 		redirect = i.TestRedirectURI()
 	}
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.SetClientTest(ctx, c.ID, redirect, k, until, clientEvent(a, "client.test_started", c))
+		return r.SetClientTest(ctx, c.ID, redirect, k, until, clientEvent(a, storage.EventClientTestStarted, c))
 	})
 	return c, err
 }
@@ -231,7 +231,7 @@ func (i *Identity) EndClientTest(ctx context.Context, a Actor, clientID string, 
 	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
-	e := with(a.event("client.test_ended"), "passed", passed)
+	e := with(a.event(storage.EventClientTestEnded), "passed", passed)
 	e.Client = clientID
 	return i.endClientTest(ctx, clientID, e)
 }
@@ -252,7 +252,7 @@ func (i *Identity) EndOverdueClientTests(ctx context.Context) error {
 	}
 	for clientID, test := range tests {
 		if !i.clock().Before(test.Until) {
-			e := with(&storage.Event{Type: "client.test_ended", Client: clientID}, "overdue", true)
+			e := with(&storage.Event{Type: storage.EventClientTestEnded, Client: clientID}, "overdue", true)
 			if err := i.endClientTest(ctx, clientID, e); err != nil {
 				return err
 			}
@@ -266,5 +266,5 @@ func (i *Identity) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) er
 	if err := i.platform(ctx, &a); err != nil {
 		return err
 	}
-	return i.store.Record(ctx, about(a, "user.unlocked", userID))
+	return i.store.Record(ctx, about(a, storage.EventUserUnlocked, userID))
 }

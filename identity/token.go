@@ -54,7 +54,7 @@ func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token 
 	if err != nil {
 		return "", nil, err
 	}
-	if !u.Proven() {
+	if !u.EmailVerified() {
 		return "", nil, fmt.Errorf("%w: the address is not proven", ErrForbidden)
 	}
 	role, err := i.store.Role(ctx, n.OrganizationID, u.ID)
@@ -71,7 +71,7 @@ func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token 
 	token = secret.NewToken(TokenPrefix)
 	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID, Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
 		Name: n.Name, Scopes: n.Scopes, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
-	e := with(with(about(a, "token.created", u.ID), "token", t.ID.String()), "scopes", t.Scopes)
+	e := with(with(about(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
 	e.Organization = n.OrganizationID
 	err = i.store.CreatePersonalToken(ctx, t, maxTokens, e)
 	if errors.Is(err, storage.ErrConflict) {
@@ -126,7 +126,7 @@ func (i *Identity) RevokeToken(ctx context.Context, a Actor, tokenID uuid.UUID) 
 	if err != nil {
 		return err
 	}
-	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, with(about(a, "token.revoked", u.ID), "token", tokenID.String()))
+	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, with(about(a, storage.EventTokenRevoked, u.ID), "token", tokenID.String()))
 }
 
 // Bearer is who acts by a personal access token.

@@ -59,7 +59,7 @@ func (i *Identity) newPerson(a Actor, n NewUser, key string) *storage.NewUser {
 	now := i.clock()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: strings.TrimSpace(n.Email), EmailKey: key,
 		EmailVerifiedAt: now, Profile: n.Profile, CreatedAt: now, UpdatedAt: now}
-	created := a.event("user.created")
+	created := a.event(storage.EventUserCreated)
 	if n.Superadmin {
 		u.PlatformRoles = []string{storage.RoleSuperadmin}
 		with(created, "roles", u.PlatformRoles)
@@ -112,7 +112,7 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 		return err
 	}
 	defer i.wake()
-	return i.store.SetPassword(ctx, userID, hash, keep, about(a, "user.password_changed", userID), notes...)
+	return i.store.SetPassword(ctx, userID, hash, keep, about(a, storage.EventUserPasswordChanged, userID), notes...)
 }
 
 // DisableUser shuts a person out at once. False if they were disabled already.
@@ -120,7 +120,7 @@ func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (
 	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
-	return i.store.DisableUser(ctx, userID, about(a, "user.disabled", userID))
+	return i.store.DisableUser(ctx, userID, about(a, storage.EventUserDisabled, userID))
 }
 
 // EnableUser takes DisableUser back. False if they were not disabled.
@@ -128,21 +128,21 @@ func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (c
 	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
-	return i.store.EnableUser(ctx, userID, about(a, "user.enabled", userID))
+	return i.store.EnableUser(ctx, userID, about(a, storage.EventUserEnabled, userID))
 }
 
 // AddPlatformRole gives a person superadmin or admin. False if they had it.
-// storage.ErrUnproven while nobody has proven their address.
+// storage.ErrEmailUnverified while nobody has proven their address.
 func (i *Identity) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
-	return i.setPlatformRole(ctx, a, userID, role, true, "user.role_added")
+	return i.setPlatformRole(ctx, a, userID, role, true, storage.EventUserRoleAdded)
 }
 
 // RemovePlatformRole takes it away. False if they did not have it.
 func (i *Identity) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
-	return i.setPlatformRole(ctx, a, userID, role, false, "user.role_removed")
+	return i.setPlatformRole(ctx, a, userID, role, false, storage.EventUserRoleRemoved)
 }
 
-func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind string) (bool, error) {
+func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind storage.EventType) (bool, error) {
 	if err := i.platform(ctx, &a); err != nil {
 		return false, err
 	}
@@ -173,11 +173,11 @@ func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid
 		return err
 	}
 	defer i.wake()
-	return i.store.DeleteAccount(ctx, userID, session, about(a, "user.deleted", userID), notes...)
+	return i.store.DeleteAccount(ctx, userID, session, about(a, storage.EventUserDeleted, userID), notes...)
 }
 
 // about is an event concerning a person.
-func about(a Actor, kind string, userID uuid.UUID) *storage.Event {
+func about(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
 	e := a.event(kind)
 	e.User = userID
 	return e

@@ -36,7 +36,7 @@ func verification(l *storage.Link, to linked, u *storage.User) *Verification {
 	if l.Purpose == storage.LinkRegister {
 		return &Verification{Email: to.Email, Name: to.Name, Registration: true, browser: l.Browser}
 	}
-	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, proven: u.Proven()}
+	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, proven: u.EmailVerified()}
 }
 
 // VerifyBy is who follows a link that proves an address.
@@ -67,7 +67,7 @@ type Proven struct {
 // address; nothing if it is proven. ErrTooManyMails if they had several just now.
 func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin) error {
 	u, err := i.person(ctx, a)
-	if err != nil || u.Proven() {
+	if err != nil || u.EmailVerified() {
 		return err
 	}
 	if err := i.takeMailbox(ctx, mailboxVerification, u.EmailKey); err != nil {
@@ -78,7 +78,7 @@ func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin
 		return err
 	}
 	defer i.wake()
-	return i.store.CreateLink(ctx, l, origin(about(a, "user.verification_requested", u.ID), from), m)
+	return i.store.CreateLink(ctx, l, origin(about(a, storage.EventUserVerificationRequested, u.ID), from), m)
 }
 
 // verificationMail is a link that proves a person's address, and the mail with it.
@@ -178,7 +178,7 @@ func (i *Identity) chosen(ctx context.Context, by VerifyBy, email, name string) 
 
 // verifyAccount proves the address of an account that was made without.
 func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy, keeps bool) (*Proven, error) {
-	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
+	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
 	var err error
 	switch {
 	case keeps:
@@ -232,10 +232,10 @@ func (i *Identity) finishOnce(ctx context.Context, l *storage.Link, to linked, b
 		return i.createProven(ctx, l, to, by)
 	case err != nil:
 		return nil, err
-	case u.Proven():
+	case u.EmailVerified():
 		return nil, ErrRegistered
 	}
-	proof := &storage.Proof{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true, Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
+	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true, Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
 	return i.prove(ctx, u, to, proof, by)
 }
 
@@ -256,9 +256,9 @@ func (i *Identity) createProven(ctx context.Context, l *storage.Link, to linked,
 
 // prove carries a proof out. Whoever loses the password with it gets a link to
 // choose one at once: following the first was proof enough.
-func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof *storage.Proof, by VerifyBy) (*Proven, error) {
+func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof *storage.EmailVerification, by VerifyBy) (*Proven, error) {
 	proof.EmailKey = to.EmailKey
-	e := &storage.Event{Type: "user.email_proven", User: u.ID, Actor: u.ID, RequestID: by.RequestID, Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
+	e := &storage.Event{Type: storage.EventUserEmailProven, User: u.ID, Actor: u.ID, RequestID: by.RequestID, Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
 	proof.Event = origin(e, by.From)
 	done := &Proven{User: u, Flow: to.Flow, To: to.To}
 	var err error
@@ -267,7 +267,7 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 			return nil, err
 		}
 	}
-	if err := i.store.Prove(ctx, proof); err != nil {
+	if err := i.store.VerifyEmail(ctx, proof); err != nil {
 		return nil, linkError(err)
 	}
 	if done.User, err = i.store.User(ctx, u.ID); err != nil {

@@ -178,7 +178,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			theirs := in.settled(t, u)
 			password := prove(t, u)
 			now, err := in.store.UserByEmail(t.Context(), email)
-			if err != nil || now.ID != u.ID || !now.Proven() {
+			if err != nil || now.ID != u.ID || !now.EmailVerified() {
 				t.Fatalf("%s: got %+v, %v", name, now, err)
 			}
 			if in.signsIn(t, email, oldPassword) || in.lives(t, live) || in.granted(t, u) != 0 {
@@ -199,7 +199,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			if err := in.Welcome(t.Context(), now); err != nil {
 				t.Fatal(err)
 			}
-			if own, err := in.store.Memberships(t.Context(), u.ID); err != nil || len(own) == 0 || own[len(own)-1].Organization.ID == theirs {
+			if own, err := in.store.Memberships(t.Context(), u.ID, "", 0); err != nil || len(own) == 0 || own[len(own)-1].Organization.ID == theirs {
 				t.Errorf("%s: the owner is not welcomed: %+v, %v", name, own, err)
 			}
 			if err := in.DeleteUser(t.Context(), Operator(), u.ID); err != nil {
@@ -223,7 +223,7 @@ func (in *installation) settled(t testing.TB, u *storage.User) uuid.UUID {
 	if err := in.Welcome(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
-	own, err := in.store.Memberships(t.Context(), u.ID)
+	own, err := in.store.Memberships(t.Context(), u.ID, "", 0)
 	if err != nil || len(own) != 1 {
 		t.Fatalf("got %+v, %v, want one organization", own, err)
 	}
@@ -246,7 +246,7 @@ func TestWhoeverIsSignedInToTheAccountLosesNothing(t *testing.T) {
 				t.Errorf("%s: another password: got %v", name, err)
 			}
 			done, err := in.Verify(t.Context(), link, by(u))
-			if err != nil || !done.User.Proven() || done.PasswordToken != "" {
+			if err != nil || !done.User.EmailVerified() || done.PasswordToken != "" {
 				t.Fatalf("%s: got %+v, %v", name, done, err)
 			}
 			if !in.signsIn(t, u.Email, oldPassword) || !in.lives(t, live) || in.granted(t, u) != 1 {
@@ -320,7 +320,7 @@ func TestADisabledAccountIsNotRegisteredOver(t *testing.T) {
 	if _, err := in.Verify(t.Context(), link, VerifyBy{Browser: victims}); err != ErrLink {
 		t.Errorf("got %v, want ErrLink", err)
 	}
-	if now, err := in.store.User(t.Context(), u.ID); err != nil || now.Proven() || now.Active() {
+	if now, err := in.store.User(t.Context(), u.ID); err != nil || now.EmailVerified() || now.Active() {
 		t.Errorf("got %+v, %v", now, err)
 	}
 }

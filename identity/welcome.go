@@ -26,10 +26,10 @@ func (i *Identity) Welcome(ctx context.Context, u *storage.User) error {
 		return nil
 	}
 	if i.personalOrg != PersonalAlways && i.personalOrg != PersonalUninvited {
-		_, _, err := i.store.FirstSignIn(ctx, u.ID)
+		_, err := i.store.OnFirstSignIn(ctx, u.ID, false, nil)
 		return err
 	}
-	_, err := i.store.Welcome(ctx, u.ID, i.personalOrg == PersonalAlways, i.ownOrganizations(u))
+	_, err := i.store.OnFirstSignIn(ctx, u.ID, i.personalOrg == PersonalAlways, i.ownOrganizations(u))
 	return err
 }
 

@@ -32,7 +32,7 @@ func TestWhoGetsAnOrganizationOfTheirOwn(t *testing.T) {
 							}
 						}
 					}
-					all, err := in.store.Memberships(t.Context(), a.UserID)
+					all, err := in.store.Memberships(t.Context(), a.UserID, "", 0)
 					if err != nil || len(all) != want[n] {
 						t.Fatalf("person %d: got %+v, %v, want %d organizations", n, all, err, want[n])
 					}
@@ -82,7 +82,7 @@ func TestPeopleOfOneNameGetOrganizationsOfTheirOwn(t *testing.T) {
 			if err := in.Welcome(t.Context(), u); err != nil {
 				t.Fatal(err)
 			}
-			all, err := in.store.Memberships(t.Context(), u.ID)
+			all, err := in.store.Memberships(t.Context(), u.ID, "", 0)
 			if err != nil || len(all) != 1 || !strings.HasPrefix(all[0].Organization.Slug, "bobs-organization") || all[0].Organization.Name != "bob’s organization" {
 				t.Errorf("got %+v, %v", all, err)
 			}
@@ -103,7 +103,7 @@ func TestAFirstSignInMakesOneOrganization(t *testing.T) {
 	eachTwo(t, func(t *testing.T, nodes [2]*installation) {
 		u := nodes[0].user(t, "bob@a.example", false)
 		allOf16(t, nodes, func(in *installation) error { return in.Welcome(t.Context(), u) })
-		if all, err := nodes[0].store.Memberships(t.Context(), u.ID); err != nil || len(all) != 1 {
+		if all, err := nodes[0].store.Memberships(t.Context(), u.ID, "", 0); err != nil || len(all) != 1 {
 			t.Errorf("got %+v, %v, want one organization", all, err)
 		}
 	}, personalOrg(PersonalAlways))

@@ -155,8 +155,8 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		return p.deniedPage(q, j, token, e)
 	}
 	step := p.nextStep(j)
-	unreachable := q.acrEssential && j.SignedIn() && !identity.Satisfies(j.Visit.Session.ACR, q.acr) &&
-		!identity.Reaches(j.Visit.User.Factors, q.acr)
+	unreachable := q.acrEssential && j.SignedIn() && !identity.Satisfies(j.Session.Session.ACR, q.acr) &&
+		!identity.Reaches(j.Session.User.Factors, q.acr)
 	if step == nil && !unreachable {
 		return p.issueCode(w, r, q, j)
 	}
@@ -178,7 +178,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 }
 
 // ensureFlow stores a flow that is not stored yet, bound to this browser, and returns its id.
-func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, j *storage.Journey,
+func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage.Flow, j *storage.FlowState,
 	token string) (string, error) {
 	if token != "" {
 		return token, nil
@@ -187,8 +187,8 @@ func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage
 	if f.BrowserHash, err = p.sessions.Ensure(w, r); err != nil {
 		return "", err
 	}
-	if j.Visit != nil {
-		f.UserID = j.Visit.User.ID
+	if j.Session != nil {
+		f.UserID = j.Session.User.ID
 	}
 	return p.storeFlow(r, f)
 }
@@ -208,12 +208,12 @@ func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 
 // deniedPage tells a person that their account is not in the organization. They may use
 // another account for the same request, or go back to the client, which is told then.
-func (p *Provider) deniedPage(q *request, j *storage.Journey, token string, e *Error) error {
+func (p *Provider) deniedPage(q *request, j *storage.FlowState, token string, e *Error) error {
 	page := &web.Error{Status: http.StatusForbidden, Code: "not_a_member", Message: e.Description, Err: e,
 		BackURL: flowURL(token) + "&cancel=1", BackLabel: "Back to " + q.client.Name(),
 		Action: &templates.ErrorAction{ID: "switch", Label: "Use another account", URL: flowURL(token) + "&switch=1"}}
-	if j.Visit != nil {
-		page.Account = templates.Account{Name: j.Visit.User.Profile.Name, Email: j.Visit.User.Email}
+	if j.Session != nil {
+		page.Account = templates.Account{Name: j.Session.User.Profile.Name, Email: j.Session.User.Email}
 	}
 	return page
 }
@@ -239,14 +239,14 @@ func (p *Provider) respondError(w http.ResponseWriter, r *http.Request, q *reque
 }
 
 // issueCode lets fosite make the code, and stores it with its grant in one statement.
-func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request, j *storage.Journey) error {
+func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request, j *storage.FlowState) error {
 	ar := fosite.NewAuthorizeRequest()
 	ar.Client, ar.ResponseTypes = q.client, fosite.Arguments{oauth.ResponseTypeCode}
 	ar.RequestedScope, ar.GrantedScope = q.scopes, q.scopes
 	ar.Form = url.Values{"redirect_uri": {q.target.uri}, "code_challenge": q.params["code_challenge"],
 		"code_challenge_method": q.params["code_challenge_method"]}
 	s := newSession()
-	s.claims.Subject = j.Visit.User.Sub.String()
+	s.claims.Subject = j.Session.User.Sub.String()
 	resp, err := p.fosite.NewAuthorizeResponse(r.Context(), ar, s)
 	if err != nil {
 		return p.respondError(w, r, q, j.Flow, protocolError(err))
@@ -270,8 +270,8 @@ func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request,
 }
 
 // newGrant is what the end of this flow writes, but for the code's hash.
-func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.Journey) *storage.IssueCode {
-	now, v := p.now(), j.Visit
+func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.FlowState) *storage.IssueCode {
+	now, v := p.now(), j.Session
 	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
 		Offline: slices.Contains(q.scopes, oauth.ScopeOfflineAccess), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
 		AuthTime: v.Session.AuthTime, ACR: q.grantedACR(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
@@ -282,7 +282,7 @@ func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.Journey)
 	in := &storage.IssueCode{Grant: g, Client: j.Client, Flow: j.Flow, Pushed: q.pushed, Asked: j.Scopes, Consent: j.Consent,
 		Code: storage.Code{GrantID: g.ID, ClientID: q.client.ID, RedirectURI: q.target.uri, Challenge: q.params.Get("code_challenge"),
 			Nonce: q.params.Get("nonce"), ExpiresAt: now.Add(codeLifetime)},
-		Event: storage.Event{Type: "grant.created", Organization: g.OrganizationID, Actor: g.UserID, User: g.UserID, Client: g.ClientID,
+		Event: storage.Event{Type: storage.EventGrantCreated, Organization: g.OrganizationID, Actor: g.UserID, User: g.UserID, Client: g.ClientID,
 			Facts: map[string]any{"grant": g.ID.String(), "scopes": g.Scopes, "session": g.SessionID.String()}}}
 	if seen, idle, due := p.sessions.Touch(ctx, &v.Session); due {
 		in.SeenAt, in.IdleExpiresAt = seen, idle

@@ -134,7 +134,7 @@ func (c *client) personClaims(
 // preferredUsername is what a client may call a user. It is never a text that the user chose, because they could choose
 // the name of another user or of an administrator: it is the verified address if the client may see it, else the sub.
 func preferredUsername(u *storage.User, scopes []string) string {
-	if u.Proven() && slices.Contains(scopes, oauth.ScopeProfile) && slices.Contains(scopes, oauth.ScopeEmail) {
+	if u.EmailVerified() && slices.Contains(scopes, oauth.ScopeProfile) && slices.Contains(scopes, oauth.ScopeEmail) {
 		return u.Email
 	}
 	return u.Sub.String()

@@ -23,7 +23,7 @@ type Step interface {
 	// Path is where the step's page is, "/login".
 	Path() string
 	// Pending reports whether the person still has to pass it.
-	Pending(j *storage.Journey) bool
+	Pending(j *storage.FlowState) bool
 	// Refusal is the error of a request with prompt=none (OpenID Connect Core 1.0, section 3.1.2.6).
 	Refusal() string
 }
@@ -36,7 +36,7 @@ var refusals = map[string]*Error{
 }
 
 // nextStep is the first step that is pending, nil when a code can be issued.
-func (p *Provider) nextStep(j *storage.Journey) Step {
+func (p *Provider) nextStep(j *storage.FlowState) Step {
 	for _, s := range p.steps {
 		if s.Pending(j) {
 			return s
@@ -49,9 +49,9 @@ func (p *Provider) nextStep(j *storage.Journey) Step {
 // for which organization, with what consent. One query, two if an organization must be
 // picked or is the only one. An *Error in err is for the client; the state is then as far
 // as it was read.
-func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.Journey, error) {
+func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.FlowState, error) {
 	ctx := r.Context()
-	j := &storage.Journey{Flow: f, Client: q.client.Client, Scopes: q.consentScopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
+	j := &storage.FlowState{Flow: f, Client: q.client.Client, Scopes: q.consentScopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
 		RedirectURI: q.target.uri, NeedsOrganization: q.org.Needed(), Now: p.now()}
 	question := q.org
 	question.Picked = f.OrganizationID
@@ -62,7 +62,7 @@ func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, brows
 	if browser.IsZero() {
 		return j, nil
 	}
-	v, err := p.store.Visit(ctx, storage.VisitQuery{Browser: browser, ClientID: q.client.ID, OrganizationID: id, OrganizationSlug: slug})
+	v, err := p.store.SessionContext(ctx, storage.SessionQuery{Browser: browser, ClientID: q.client.ID, OrganizationID: id, OrganizationSlug: slug})
 	if errors.Is(err, storage.ErrNotFound) {
 		return j, nil
 	} else if err != nil {
@@ -75,7 +75,7 @@ func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, brows
 	if standing == session.SignedOut {
 		return j, nil
 	}
-	j.Visit = v
+	j.Session = v
 	if q.subjects != nil && !slices.Contains(q.subjects, v.User.Sub.String()) {
 		// The request is about another person. Ask once; another sign-in of the wrong
 		// person does not answer it.
@@ -106,13 +106,13 @@ func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, brows
 // addRequirements notes what the installation, the request and the client require of the
 // sign-in; resolveOrganization adds the organization's part. A voluntary acr is left out
 // under prompt=none, which forbids to ask.
-func (p *Provider) addRequirements(ctx context.Context, q *request, j *storage.Journey) error {
+func (p *Provider) addRequirements(ctx context.Context, q *request, j *storage.FlowState) error {
 	settings, err := p.registry.Settings(ctx)
 	if err != nil {
 		return err
 	}
 	if settings.MFA.Require != "" {
-		j.Requirements = append(j.Requirements, storage.Requirement{Policy: settings.MFA, From: j.Visit.User.CreatedAt})
+		j.Requirements = append(j.Requirements, storage.Requirement{Policy: settings.MFA, From: j.Session.User.CreatedAt})
 	}
 	j.ACREssential = q.acrEssential
 	if q.acrEssential || !q.prompted(oauth.PromptNone) {
@@ -236,7 +236,7 @@ func (p *Provider) bindFlow(w http.ResponseWriter, r *http.Request, f *storage.F
 
 // Journey returns how far the flow of ?flow= is in this browser, and what the next page
 // asks, for the pages of the steps. Its errors are pages, ready to return.
-func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
+func (p *Provider) Journey(r *http.Request) (*storage.FlowState, error) {
 	token := r.URL.Query().Get("flow")
 	f, c, err := p.loadFlow(r.Context(), token)
 	if err == nil {
@@ -259,11 +259,11 @@ func (p *Provider) Journey(r *http.Request) (*storage.Journey, error) {
 }
 
 // touchSession notes that the session of a flow is used, where no code is written that notes it.
-func (p *Provider) touchSession(ctx context.Context, j *storage.Journey) error {
-	if j == nil || j.Visit == nil {
+func (p *Provider) touchSession(ctx context.Context, j *storage.FlowState) error {
+	if j == nil || j.Session == nil {
 		return nil
 	}
-	return p.sessions.Keep(ctx, &j.Visit.Session)
+	return p.sessions.Keep(ctx, &j.Session.Session)
 }
 
 // asPage shows an error of the protocol to the person: the pages of the steps do not

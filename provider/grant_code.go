@@ -37,7 +37,7 @@ func (p *Provider) validateCode(ctx context.Context, t *tokenRequest) error {
 	case t.code.ClientID != t.client.ID:
 		return invalidGrant("the code is of another client")
 	case !t.code.SpentAt.IsZero():
-		return p.revokeReplayed(ctx, t, "code.replayed")
+		return p.revokeReplayed(ctx, t, storage.EventCodeReplayed)
 	case !t.now.Before(t.code.ExpiresAt):
 		return invalidGrant("the code has expired")
 	}
@@ -47,7 +47,7 @@ func (p *Provider) validateCode(ctx context.Context, t *tokenRequest) error {
 	if !verifyChallenge(t.code.Challenge, t.form.Get("code_verifier")) {
 		err := p.store.SpendCode(ctx, t.code.Hash, t.client.ID)
 		if errors.Is(err, storage.ErrSpent) {
-			return p.revokeReplayed(ctx, t, "code.replayed") // the right verifier was faster: two have the code
+			return p.revokeReplayed(ctx, t, storage.EventCodeReplayed) // the right verifier was faster: two have the code
 		} else if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (p *Provider) commitCode(ctx context.Context, t *tokenRequest) error {
 	case errors.Is(err, storage.ErrWithdrawn):
 		return errInvalidGrant.because(err)
 	case errors.Is(err, storage.ErrSpent):
-		return p.revokeReplayed(ctx, t, "code.replayed")
+		return p.revokeReplayed(ctx, t, storage.EventCodeReplayed)
 	}
 	return err
 }
@@ -80,9 +80,9 @@ func (p *Provider) commitCode(ctx context.Context, t *tokenRequest) error {
 // revokeReplayed revokes the grant of a code or refresh token that was used before, and
 // returns the refusal (RFC 6749, section 4.1.2; RFC 9700, section 4.14.2). fosite would
 // refuse also where the revocation has failed (CVE-2020-15223).
-func (p *Provider) revokeReplayed(ctx context.Context, t *tokenRequest, event string) error {
+func (p *Provider) revokeReplayed(ctx context.Context, t *tokenRequest, event storage.EventType) error {
 	g := &t.auth.Grant
-	err := p.store.RevokeGrant(ctx, g.ID, event, &storage.Event{Type: event, Organization: g.OrganizationID, User: g.UserID,
+	err := p.store.RevokeGrant(ctx, g.ID, string(event), &storage.Event{Type: event, Organization: g.OrganizationID, User: g.UserID,
 		Client: t.client.ID, RequestID: web.RequestID(ctx), Facts: map[string]any{"grant": g.ID.String()}})
 	if err != nil {
 		return err

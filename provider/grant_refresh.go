@@ -76,7 +76,7 @@ func (p *Provider) readRefreshToken(ctx context.Context, t *tokenRequest) error 
 		t.isRepeat = true
 		return nil
 	}
-	return p.revokeReplayed(ctx, t, "refresh_token.replayed")
+	return p.revokeReplayed(ctx, t, storage.EventRefreshTokenReplayed)
 }
 
 // restrictScope returns the scope of the new access token: what is asked for, or all

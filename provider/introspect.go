@@ -120,7 +120,7 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Provider) revokeToken(ctx context.Context, c *client, form url.Values) error {
 	token := form.Get("token")
-	event := &storage.Event{Type: "token.revoked", Client: c.ID, RequestID: web.RequestID(ctx)}
+	event := &storage.Event{Type: storage.EventTokenRevoked, Client: c.ID, RequestID: web.RequestID(ctx)}
 	switch {
 	case isWellFormed(token, refreshPrefix):
 		event.Facts = map[string]any{"kind": "refresh_token"}

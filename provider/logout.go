@@ -215,11 +215,11 @@ func (p *Provider) finishLogout(w http.ResponseWriter, r *http.Request, l *logou
 }
 
 // currentUser returns the session of this browser and its user; nil if no user is signed in.
-func (p *Provider) currentUser(r *http.Request, browser secret.Hash) (*storage.Visit, error) {
+func (p *Provider) currentUser(r *http.Request, browser secret.Hash) (*storage.SessionContext, error) {
 	if browser.IsZero() {
 		return nil, nil
 	}
-	v, err := p.store.Visit(r.Context(), storage.VisitQuery{Browser: browser})
+	v, err := p.store.SessionContext(r.Context(), storage.SessionQuery{Browser: browser})
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil
 	} else if err != nil {

@@ -24,8 +24,8 @@ func organizationError(err error) error {
 
 // resolveOrganization finds the flow's organization and the consent that goes with it, or
 // leaves the choices to pick from. An organization that the request names was read with the session.
-func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *storage.Journey) error {
-	v := j.Visit
+func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *storage.FlowState) error {
+	v := j.Session
 	if !j.NeedsOrganization {
 		j.Consent = v.Consent
 		return nil
@@ -72,13 +72,13 @@ func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *stora
 // isHidden reports whether an organization is to look as if the person were not in it: they have to set up a second
 // factor for it first, have none at all, and cannot be asked for one. Their password alone must not tell a client where
 // they are a member.
-func isHidden(j *storage.Journey, r *storage.Requirement) bool {
-	return j.Prompted("none") && r != nil && len(j.Visit.User.Factors) == 0 &&
+func isHidden(j *storage.FlowState, r *storage.Requirement) bool {
+	return j.HasPrompt("none") && r != nil && len(j.Session.User.Factors) == 0 &&
 		identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
 }
 
 // addRequirement adds what the flow's organization requires of the sign-in.
-func addRequirement(j *storage.Journey, r *storage.Requirement) {
+func addRequirement(j *storage.FlowState, r *storage.Requirement) {
 	if r == nil {
 		return
 	}

@@ -17,7 +17,7 @@ func (s *Store) UpdateProfile(ctx context.Context, userID uuid.UUID, edit func(*
 			return err
 		}
 		var p Profile
-		if err := t.row(ctx, `SELECT profile FROM users WHERE id = ?`, id(userID)).Scan(document{&p}); err != nil {
+		if err := t.row(ctx, `SELECT profile FROM users WHERE id = ?`, id(userID)).Scan(&p); err != nil {
 			return err
 		}
 		edit(&p)
@@ -38,10 +38,8 @@ func (t *tx) setProfile(ctx context.Context, userID uuid.UUID, p *Profile) error
 	return err
 }
 
-// ChangePassword is SetPassword by somebody who has shown the present one, old;
-// "" where there is none. ErrConflict if it is another by now, or the session keep has
-// ended: whoever changes a password that others know must not be overtaken by one of
-// them.
+// ChangePassword is SetPassword by a user who has shown the present password, old; "" where there is none. ErrConflict
+// if it is another by now, or the session keep has ended: an intruder who knows the password must not overtake its owner.
 func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
@@ -54,7 +52,7 @@ func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash 
 			err = ErrConflict
 		}
 		if err == nil {
-			err = t.stillIn(ctx, userID, keep, ErrConflict)
+			err = t.requireLiveSession(ctx, userID, keep, ErrConflict)
 		}
 		if err != nil {
 			return err
@@ -62,14 +60,14 @@ func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash 
 		if err := t.setPassword(ctx, userID, hash, keep); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("change a password", err)
 }
 
-// ChangeEmail gives a person an address that somebody vouches for. Their sessions
-// and grants end, and links that were mailed to the old address die. An account
-// that was never proven is claimed, as in Prove: its password and consents go too.
+// ChangeEmail gives a user an address that the caller vouches for. Their sessions and grants end, and links that were
+// mailed to the old address die. An account that was never verified is taken over, as in VerifyEmail: its password and
+// consents go too.
 // ErrExists if the address is taken.
 func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailKey string, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
@@ -77,12 +75,12 @@ func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailK
 			return err
 		}
 		now := usec(s.clock())
-		var unproven int
-		if err := t.row(ctx, `SELECT count(*) FROM users WHERE id = ? AND email_verified_at IS NULL`, id(userID)).Scan(&unproven); err != nil {
+		var unverified int
+		if err := t.row(ctx, `SELECT count(*) FROM users WHERE id = ? AND email_verified_at IS NULL`, id(userID)).Scan(&unverified); err != nil {
 			return err
 		}
-		if unproven > 0 {
-			if err := t.claim(ctx, userID, nil); err != nil {
+		if unverified > 0 {
+			if err := t.takeOver(ctx, userID, nil); err != nil {
 				return err
 			}
 		}
@@ -92,10 +90,10 @@ func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailK
 		if _, err := t.exec(ctx, `UPDATE links SET spent_at = ? WHERE user_id = ? AND spent_at IS NULL`, now, id(userID)); err != nil {
 			return err
 		}
-		if err := t.endAccess(ctx, userID, uuid.Nil, EndEmailChanged); err != nil {
+		if err := t.endAccess(ctx, userID, uuid.Nil, uuid.Nil, EndEmailChanged); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("change an address", err)
 }

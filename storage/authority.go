@@ -36,7 +36,7 @@ func AtLeast(role, least string) bool {
 
 // authorize checks an event's authority, once in a transaction. t.event does it for
 // every change; what takes a role away, or locks what the actor's removal locks too,
-// calls it before that. The rows are held until the end: whoever takes the authority
+// calls it before that. The rows are held until the end: a change that takes the authority
 // away waits for the act, or the act sees it gone. ErrForbidden, or ErrNotFound for an
 // actor who is not in the organization (any more).
 func (t *tx) authorize(ctx context.Context, e *Event) error {
@@ -46,9 +46,9 @@ func (t *tx) authorize(ctx context.Context, e *Event) error {
 	}
 	var roles []string
 	err := t.row(ctx, `SELECT u.platform_roles FROM users u WHERE u.id = ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL`+t.s.engine.forShare(),
-		id(e.Actor)).Scan(list{&roles})
+		id(e.Actor)).Scan(&roles)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = fmt.Errorf("%w: nobody acts", ErrForbidden)
+		err = fmt.Errorf("%w: the actor is disabled or gone", ErrForbidden)
 	}
 	if err == nil && a.Token != uuid.Nil {
 		err = t.tokenLives(ctx, a.Token)

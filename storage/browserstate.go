@@ -39,5 +39,5 @@ func (s *Store) DeleteBrowserState(ctx context.Context, id secret.Hash, name str
 	return fault("delete a browser's state", err)
 }
 
-// moveStates gives the states of a browser the token of its next sign-in. It takes the hashes of the new and the old token.
-const moveStates = `UPDATE browser_states SET id = ? WHERE id = ?`
+// moveStates gives the states of a browser the token of its next sign-in.
+const moveStates = `UPDATE browser_states SET id = :token WHERE id = :sent`

@@ -43,7 +43,7 @@ func (s *Store) full(ctx context.Context, b Budget, flows FlowBudget) error {
 			[]any{flows.CountedFor, usec(now), max(0, flows.Unfinished-1)}},
 	} {
 		var until time.Time
-		if err := s.row(ctx, q.query, q.args...).Scan(instant{&until}); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err := s.row(ctx, q.query, q.args...).Scan(&until); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		if until.After(out.Until) {

@@ -9,28 +9,27 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // Client is a registered OAuth 2.0 client application. A *Client that came out
 // of the Registry is shared and must not be changed.
 type Client struct {
-	ID           string // client_id
-	Organization uuid.UUID
-	Metadata     Metadata
+	ID           string    `db:"id"` // client_id
+	Organization uuid.UUID `db:"organization_id"`
+	Metadata     Metadata  `db:"metadata"`
 	// ManagedBy is who owns the registration: ManagedByFile, ManagedByFileOnce or "" for people.
-	ManagedBy  string
+	ManagedBy  string `db:"managed_by"`
 	Secrets    []ClientSecret
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	LastUsedAt time.Time
-	DisabledAt time.Time
-	DeletedAt  time.Time
+	CreatedAt  time.Time `db:"created_at"`
+	UpdatedAt  time.Time `db:"updated_at"`
+	LastUsedAt time.Time `db:"last_used_at"`
+	DisabledAt time.Time `db:"disabled_at"`
+	DeletedAt  time.Time `db:"deleted_at"`
 	// UnprotectedRequests got a code with neither PKCE nor nonce, the last one at UnprotectedAt.
-	UnprotectedRequests int64
-	UnprotectedAt       time.Time
+	UnprotectedRequests int64     `db:"unprotected_requests"`
+	UnprotectedAt       time.Time `db:"unprotected_at"`
 	// LogoHash names the picture that was fetched from Metadata.LogoURI; "" while there is none.
-	LogoHash string
+	LogoHash string `db:"(SELECT l.hash FROM client_logos l WHERE l.client_id = c.id)"`
 }
 
 // Owners of a registration.
@@ -81,16 +80,16 @@ type Metadata struct {
 // ClientSecret is a secret of a confidential client: a MAC of it under a key of
 // the installation, or a PHC string until its first use.
 type ClientSecret struct {
-	ID    uuid.UUID
-	KeyID string
-	MAC   []byte // empty until the first use of a secret that came as a PHC string
+	ID    uuid.UUID `db:"id"`
+	KeyID string    `db:"key_id"`
+	MAC   []byte    `db:"mac"` // empty until the first use of a secret that came as a PHC string
 	// PHC is that string. After the first use it is only a fingerprint of it, so
 	// that a clients.yaml that still has the string is seen to agree.
-	PHC        string
-	Weak       bool
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-	LastUsedAt time.Time
+	PHC        string    `db:"phc"`
+	Weak       bool      `db:"weak"`
+	CreatedAt  time.Time `db:"created_at"`
+	ExpiresAt  time.Time `db:"expires_at"`
+	LastUsedAt time.Time `db:"last_used_at"`
 }
 
 // Active reports whether the client may take part in anything.
@@ -141,31 +140,24 @@ func (c *Client) Origins() []string {
 	return slices.Compact(origins)
 }
 
-const clientColumns = `c.id, c.organization_id, c.metadata, c.managed_by, c.created_at, c.updated_at, c.last_used_at, c.disabled_at, c.deleted_at,
-	c.unprotected_requests, c.unprotected_at, (SELECT l.hash FROM client_logos l WHERE l.client_id = c.id)`
-
-func (c *Client) dest() []any {
-	return []any{&c.ID, optional[uuid.UUID]{&c.Organization}, document{&c.Metadata}, &c.ManagedBy,
-		instant{&c.CreatedAt}, instant{&c.UpdatedAt}, instant{&c.LastUsedAt}, instant{&c.DisabledAt}, instant{&c.DeletedAt},
-		&c.UnprotectedRequests, instant{&c.UnprotectedAt}, optional[string]{&c.LogoHash}}
-}
+var clientRow = layoutOf[Client]("c")
 
 // Client returns the client with its secrets, disabled ones and tombstones too;
 // ErrNotFound if there never was one. Requests ask the Registry instead.
 func (s *Store) Client(ctx context.Context, clientID string) (*Client, error) {
 	var c Client
 	found := false
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		var k ClientSecret
 		found = true
-		if err := r.Scan(append(c.dest(), k.dest()...)...); err != nil {
+		if err := r.Scan(append(clientRow.dest(&c), clientSecretRow.dest(&k)...)...); err != nil {
 			return err
 		}
 		if k.ID != uuid.Nil {
 			c.Secrets = append(c.Secrets, k)
 		}
 		return nil
-	}, `SELECT `+clientColumns+`, `+clientSecretColumns+`
+	}, `SELECT `+clientRow.columns+`, `+clientSecretRow.columns+`
 		FROM clients c LEFT JOIN client_secrets k ON k.client_id = c.id WHERE c.id = ? ORDER BY k.created_at DESC`, clientID)
 	if err == nil && !found {
 		err = ErrNotFound
@@ -176,12 +168,7 @@ func (s *Store) Client(ctx context.Context, clientID string) (*Client, error) {
 	return &c, nil
 }
 
-const clientSecretColumns = `k.id, k.key_id, k.mac, k.phc, k.weak, k.created_at, k.expires_at, k.last_used_at`
-
-func (k *ClientSecret) dest() []any {
-	return []any{optional[uuid.UUID]{&k.ID}, optional[string]{&k.KeyID}, &k.MAC, optional[string]{&k.PHC}, optional[bool]{&k.Weak},
-		instant{&k.CreatedAt}, instant{&k.ExpiresAt}, instant{&k.LastUsedAt}}
-}
+var clientSecretRow = layoutOf[ClientSecret]("k")
 
 // ClientQuery says which clients to list.
 type ClientQuery struct {
@@ -196,10 +183,10 @@ func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
 		q.Limit = math.MaxInt32
 	}
 	var all []*Client
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		var c Client
 		var k ClientSecret
-		if err := r.Scan(append(c.dest(), k.dest()...)...); err != nil {
+		if err := r.Scan(append(clientRow.dest(&c), clientSecretRow.dest(&k)...)...); err != nil {
 			return err
 		}
 		if n := len(all); n == 0 || all[n-1].ID != c.ID {
@@ -210,7 +197,7 @@ func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
 			last.Secrets = append(last.Secrets, k)
 		}
 		return nil
-	}, `SELECT `+clientColumns+`, `+clientSecretColumns+`
+	}, `SELECT `+clientRow.columns+`, `+clientSecretRow.columns+`
 		FROM (SELECT id, organization_id, metadata, managed_by, created_at, updated_at, last_used_at, disabled_at, deleted_at,
 			unprotected_requests, unprotected_at FROM clients WHERE id > ? AND (deleted_at IS NULL OR ? = 1) ORDER BY id LIMIT ?) c
 		LEFT JOIN client_secrets k ON k.client_id = c.id ORDER BY c.id, k.created_at DESC`, q.After, btoi(q.Deleted), q.Limit)
@@ -221,7 +208,7 @@ func (s *Store) Clients(ctx context.Context, q ClientQuery) ([]*Client, error) {
 // under; "" are those that came as a PHC string and were never used.
 func (s *Store) ClientSecretKeys(ctx context.Context) (map[string]int, error) {
 	counts := map[string]int{}
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		var keyID string
 		var n int
 		err := r.Scan(&keyID, &n)

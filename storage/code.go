@@ -15,14 +15,14 @@ import (
 // Code is an authorization code (RFC 6749, section 4.1.2) with what its
 // redemption is checked against.
 type Code struct {
-	Hash        secret.Hash
-	GrantID     uuid.UUID
-	ClientID    string
-	RedirectURI string // as it stood in the authorization request
-	Challenge   string // code_challenge of method S256; "" without PKCE
-	Nonce       string
-	ExpiresAt   time.Time
-	SpentAt     time.Time
+	Hash        secret.Hash `db:"hash"`
+	GrantID     uuid.UUID   `db:"grant_id"`
+	ClientID    string      `db:"client_id"`
+	RedirectURI string      `db:"redirect_uri"` // as it stood in the authorization request
+	Challenge   string      `db:"challenge"`    // code_challenge of method S256; "" without PKCE
+	Nonce       string      `db:"nonce"`
+	ExpiresAt   time.Time   `db:"expires_at"`
+	SpentAt     time.Time   `db:"spent_at"`
 }
 
 // IssueCode is what the end of an authorization writes, with what it rests on as it
@@ -69,14 +69,9 @@ func (in *IssueCode) flowHash() any {
 	return in.Flow.IDHash
 }
 
-// guard is a condition on what a code rests on. args are nil where it rests on no such thing.
-type guard struct {
-	query string
-	args  []any
-}
-
-// guards are the conditions of a code in the order in which their rows are locked.
-func (in *IssueCode) guards(now any) ([]guard, error) {
+// guards are the conditions of a code in the order in which their rows are locked. The args are nil of one that the
+// code does not rest on.
+func (in *IssueCode) guards(now any) ([]statement, error) {
 	g := &in.Grant
 	consent, err := in.remembered()
 	if err != nil {
@@ -99,7 +94,7 @@ func (in *IssueCode) guards(now any) ([]guard, error) {
 	if consent != nil {
 		agreed = []any{id(g.UserID), g.ClientID, g.OrganizationID.String(), words(consent.Scopes), now}
 	}
-	return []guard{
+	return []statement{
 		{guardSession, []any{id(g.SessionID), id(g.UserID)}},
 		{guardFlow, flow},
 		{guardPushed, pushed},
@@ -150,15 +145,12 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 	if err != nil {
 		return fault("issue a code", err)
 	}
-	event, err := in.Event.args(s.clock())
-	if err != nil {
-		return err
-	}
 	if s.engine == Postgres {
-		n, err := s.exec(ctx, issueCodePostgres, in.postgresArgs(guards, event)...)
-		if err == nil && n == 0 {
-			err = ErrWithdrawn
+		event, err := in.Event.args(s.clock())
+		if err != nil {
+			return err
 		}
+		err = execOr(ctx, s, ErrWithdrawn, issueCodePostgres, in.postgresArgs(guards, event)...)
 		return fault("issue a code", err)
 	}
 	err = s.inTx(ctx, func(t *tx) error {
@@ -177,14 +169,13 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 		if _, err := t.exec(ctx, insertCode+` VALUES (?, ?, ?, ?, ?, ?, ?)`, in.Code.args()...); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, insertEvent, event...)
-		return err
+		return t.event(ctx, &in.Event)
 	})
 	return fault("issue a code", err)
 }
 
 // holds is ErrWithdrawn if the condition is not met any more.
-func (t *tx) holds(ctx context.Context, g guard) error {
+func (t *tx) holds(ctx context.Context, g statement) error {
 	if g.args == nil {
 		return nil
 	}
@@ -215,7 +206,7 @@ func spentUnless(err error) error {
 // one browser that lock it weakly and then all want more would be a deadlock. The flow comes before the consent, as in AnswerConsent and Disconnect.
 // The client's lock is the one of a foreign key: it is shared, and waits for a
 // deletion alone (revokeOfDeleted).
-const issueCodePostgres = `WITH
+var issueCodePostgres = `WITH
 	session AS (` + guardSession + ` FOR NO KEY UPDATE OF s),
 	flow AS (` + guardFlow + ` AND EXISTS (SELECT 1 FROM session) RETURNING 1),
 	pushed AS (` + guardPushed + ` AND EXISTS (SELECT 1 FROM session) RETURNING 1),
@@ -232,10 +223,10 @@ const issueCodePostgres = `WITH
 	g AS (` + insertGrant + ` SELECT CAST(? AS uuid), CAST(? AS uuid), CAST(? AS text), CAST(? AS uuid), CAST(? AS uuid), CAST(? AS boolean),
 		CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint), CAST(? AS text) FROM live RETURNING id),
 	code AS (` + insertCode + ` SELECT CAST(? AS bytea), CAST(? AS uuid), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS text), CAST(? AS bigint) FROM live)
-	INSERT INTO audit_events (` + eventColumns + `) ` + selectEvent + ` FROM live`
+	` + insertEventFrom("live", "", nil)
 
 // postgresArgs are the arguments of issueCodePostgres.
-func (in *IssueCode) postgresArgs(guards []guard, event []any) []any {
+func (in *IssueCode) postgresArgs(guards []statement, event []any) []any {
 	var args []any
 	for _, g := range guards {
 		if g.args == nil {
@@ -253,13 +244,16 @@ func (in *IssueCode) postgresArgs(guards []guard, event []any) []any {
 	return append(append(append(args, in.Grant.args()...), in.Code.args()...), event...)
 }
 
+var codeRow = layoutOf[Code]("t")
+
+var codeSQL = `SELECT ` + codeRow.columns + `, ` + authorizationColumns + `
+		FROM codes t JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id` + authorizationJoins + ` WHERE t.hash = ?`
+
 // Code returns a code with its authorization, spent and expired ones too.
 func (s *Store) Code(ctx context.Context, hash secret.Hash) (*Code, *Authorization, error) {
 	var c Code
 	var a Authorization
-	own := []any{&c.Hash, optional[uuid.UUID]{&c.GrantID}, &c.ClientID, &c.RedirectURI, &c.Challenge, &c.Nonce, instant{&c.ExpiresAt}, instant{&c.SpentAt}}
-	err := a.scan(s.row(ctx, `SELECT t.hash, t.grant_id, t.client_id, t.redirect_uri, t.challenge, t.nonce, t.expires_at, t.spent_at, `+authorizationColumns+`
-		FROM codes t JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id`+authorizationJoins+` WHERE t.hash = ?`, hash), own)
+	err := a.scan(s.row(ctx, codeSQL, hash), codeRow.dest(&c))
 	if err != nil {
 		return nil, nil, fault("read a code", err)
 	}
@@ -269,10 +263,7 @@ func (s *Store) Code(ctx context.Context, hash secret.Hash) (*Code, *Authorizati
 // SpendCode uses up a code of this client without a token: a wrong verifier gets
 // one try. ErrSpent if it was used already.
 func (s *Store) SpendCode(ctx context.Context, hash secret.Hash, clientID string) error {
-	n, err := s.exec(ctx, `UPDATE codes SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL`, usec(s.clock()), hash, clientID)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
+	err := execOr(ctx, s, ErrSpent, `UPDATE codes SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL`, usec(s.clock()), hash, clientID)
 	return fault("spend a code", err)
 }
 

@@ -9,6 +9,22 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
+// Consent is what a person allowed a client for an organization (or none).
+type Consent struct {
+	UserID         uuid.UUID
+	ClientID       string
+	OrganizationID uuid.UUID // nil: for no organization
+	Scopes         []string
+	GrantedAt      time.Time
+	ExpiresAt      time.Time
+}
+
+// Covers reports whether it allows scopes to this person in this organization.
+func (c *Consent) Covers(user, organization uuid.UUID, scopes []string) bool {
+	return c != nil && c.UserID == user && c.OrganizationID == organization &&
+		!slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
 // Answer is what a person said on the consent page of a flow.
 type Answer struct {
 	Flow    secret.Hash
@@ -39,73 +55,40 @@ func (s *Store) AnswerConsent(ctx context.Context, a *Answer) error {
 	if err != nil {
 		return err
 	}
-	now := s.clock()
-	event, err := a.Event.args(now)
-	if err != nil {
-		return err
-	}
-	session := []any{a.Browser, id(a.Consent.UserID)}
-	flow := []any{answer, a.Flow, a.Browser, usec(now), before}
-	var n int64
-	if s.engine == Postgres {
-		n, err = s.exec(ctx, `WITH session AS (`+answeringSession+` FOR SHARE), answered AS (`+answerFlow+` AND EXISTS (SELECT 1 FROM session) RETURNING 1), remembered AS (
-				`+rememberConsent+`
-			) INSERT INTO audit_events (`+eventColumns+`) `+selectEvent+` FROM answered`,
-			slices.Concat(session, flow, a.rememberArgs(now), event)...)
-	} else {
-		n, err = s.answerSQLite(ctx, a, now, guard{answeringSession, session}, flow, event)
-	}
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
+	err = s.inTx(ctx, func(t *tx) error {
+		if err := t.holds(ctx, statement{`SELECT s.id FROM sessions s WHERE s.token_hash = ? AND s.user_id = ? AND s.ended_at IS NULL` + s.engine.forShare(),
+			[]any{a.Browser, id(a.Consent.UserID)}}); err != nil {
+			return err
+		}
+		if err := execOr(ctx, t, ErrSpent, `UPDATE flows SET consent = ? WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ? AND consent = ?`,
+			answer, a.Flow, a.Browser, usec(s.clock()), before); err != nil {
+			return err
+		}
+		if !a.Remember.IsZero() && !a.Consent.Denied {
+			if err := t.remember(ctx, a); err != nil {
+				return err
+			}
+		}
+		return t.event(ctx, a.Event)
+	})
 	return fault("answer a consent page", err)
 }
 
-const answeringSession = `SELECT s.id FROM sessions s WHERE s.token_hash = ? AND s.user_id = ? AND s.ended_at IS NULL`
-
-const answerFlow = `UPDATE flows SET consent = ? WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ? AND consent = ?`
-
-// rememberConsent stands after answered. The scopes remembered before are kept
-// only if the row is still the one they were read from: one that was withdrawn in
-// between must not come back.
-const rememberConsent = `INSERT INTO consents (user_id, client_id, organization_id, scopes, granted_at, expires_at)
-				SELECT CAST(? AS uuid), CAST(? AS text), CAST(? AS uuid), CAST(? AS text), CAST(? AS bigint), CAST(? AS bigint) FROM answered WHERE CAST(? AS boolean)
-				` + onRemembered
-
-const onRemembered = `ON CONFLICT (user_id, client_id, organization_id) DO UPDATE SET
-					scopes = CASE WHEN consents.withdrawn_at IS NULL AND consents.granted_at = ? THEN ? ELSE excluded.scopes END,
-					granted_at = excluded.granted_at, expires_at = excluded.expires_at, withdrawn_at = NULL`
-
-func (a *Answer) rememberArgs(now time.Time) []any {
+// remember keeps the scopes of an answer. Those remembered before stay only if the row is still the one they were read
+// from: one that was withdrawn in between must not come back.
+func (t *tx) remember(ctx context.Context, a *Answer) error {
 	all, seen := a.Consent.Scopes, int64(-1)
 	if r := a.Remembered; r != nil {
 		all, seen = union(r.Scopes, a.Consent.Scopes), r.GrantedAt.UnixMicro()
 	}
-	remember := !a.Remember.IsZero() && !a.Consent.Denied
-	return []any{a.Consent.UserID.String(), a.ClientID, a.Consent.OrganizationID.String(), words(a.Consent.Scopes), usec(now), a.Remember.UnixMicro(), remember,
-		seen, words(all)}
-}
-
-func (s *Store) answerSQLite(ctx context.Context, a *Answer, now time.Time, session guard, flow, event []any) (n int64, err error) {
-	err = s.inTx(ctx, func(t *tx) error {
-		if err := t.holds(ctx, session); err != nil {
-			return err
-		}
-		if n, err = t.exec(ctx, answerFlow, flow...); err != nil || n == 0 {
-			return err
-		}
-		args := a.rememberArgs(now)
-		if remember := args[6].(bool); remember {
-			_, err := t.exec(ctx, `INSERT INTO consents (user_id, client_id, organization_id, scopes, granted_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
-				`+onRemembered, slices.Concat(args[:6], args[7:])...)
-			if err != nil {
-				return err
-			}
-		}
-		_, err := t.exec(ctx, insertEvent, event...)
-		return err
-	})
-	return n, err
+	_, err := t.execNamed(ctx, `INSERT INTO consents (user_id, client_id, organization_id, scopes, granted_at, expires_at)
+		VALUES (:user, :client, :organization, :scopes, :now, :until)
+		ON CONFLICT (user_id, client_id, organization_id) DO UPDATE SET
+			scopes = CASE WHEN consents.withdrawn_at IS NULL AND consents.granted_at = :seen THEN :all ELSE excluded.scopes END,
+			granted_at = excluded.granted_at, expires_at = excluded.expires_at, withdrawn_at = NULL`,
+		map[string]any{"user": id(a.Consent.UserID), "client": a.ClientID, "organization": a.Consent.OrganizationID.String(),
+			"scopes": words(a.Consent.Scopes), "now": usec(t.s.clock()), "until": usec(a.Remember), "seen": seen, "all": words(all)})
+	return err
 }
 
 // union keeps the order of a, then of b.
@@ -128,15 +111,13 @@ func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID 
 		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
 			return err
 		}
-		now := usec(s.clock())
 		forgotten, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND client_id = ? AND organization_id = ? AND withdrawn_at IS NULL`,
-			now, userID.String(), clientID, organizationID.String())
+			usec(s.clock()), id(userID), clientID, organizationID.String())
 		if err != nil {
 			return err
 		}
-		revoked, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = 'consent withdrawn' WHERE user_id = ? AND client_id = ?
-			AND COALESCE(organization_id, '00000000-0000-0000-0000-000000000000') = ? AND revoked_at IS NULL`,
-			now, userID.String(), clientID, organizationID.String())
+		revoked, err := t.revokeGrants(ctx, "consent withdrawn", `user_id = ? AND client_id = ?
+			AND COALESCE(organization_id, '00000000-0000-0000-0000-000000000000') = ?`, id(userID), clientID, organizationID.String())
 		if err != nil || forgotten+revoked == 0 {
 			return err
 		}

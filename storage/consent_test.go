@@ -25,7 +25,7 @@ func answerOf(s *Store, flow, browser secret.Hash, user uuid.UUID, scopes ...str
 // remembered is what a new visit of the browser finds.
 func remembered(t *testing.T, s *Store, browser secret.Hash) *Consent {
 	t.Helper()
-	v, err := s.Visit(t.Context(), VisitQuery{Browser: browser, ClientID: "app"})
+	v, err := s.SessionContext(t.Context(), SessionQuery{Browser: browser, ClientID: "app"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,9 @@ func (s *Store) Count(ctx context.Context, add []Counter) ([]Counter, error) {
 		return nil, nil
 	}
 	var out []Counter
-	err := s.ask(ctx, s.writer, s.countSQL(len(add)), countArgs(add, usec(s.clock())), func() { out = nil }, func(r *sqlx.Rows) error {
+	err := s.ask(ctx, s.writer, s.countSQL(len(add)), countArgs(add, usec(s.clock())), func() { out = nil }, func(r scanner) error {
 		var c Counter
-		err := r.Scan(&c.Hash, &c.N, &c.Running, instant{&c.ExpiresAt})
+		err := r.Scan(&c.Hash, &c.N, &c.Running, &c.ExpiresAt)
 		out = append(out, c)
 		return err
 	})
@@ -42,7 +42,7 @@ func (s *Store) Count(ctx context.Context, add []Counter) ([]Counter, error) {
 }
 
 // ask runs a statement of a counter and scans each row, anew where it lost to another.
-func (s *Store) ask(ctx context.Context, db *sqlx.DB, query string, args []any, begin func(), each func(*sqlx.Rows) error) error {
+func (s *Store) ask(ctx context.Context, db *sqlx.DB, query string, args []any, begin func(), each func(scanner) error) error {
 	ctx, done := limit(ctx, true)
 	defer done()
 	st, err := s.stmt(ctx, db, query)
@@ -52,7 +52,7 @@ func (s *Store) ask(ctx context.Context, db *sqlx.DB, query string, args []any, 
 	return retry(ctx, func() error {
 		begin()
 		rows, err := st.QueryxContext(ctx, args...)
-		return scanAll(rows, err, each)
+		return scanAll(rows, err, converting(each))
 	})
 }
 
@@ -80,20 +80,20 @@ func countArgs(add []Counter, now any) []any {
 	return append(args, now, now, now)
 }
 
-// Claimant is what decides a sign-in with a password: the person whose address was
+// LoginRecord is what decides a sign-in with a password: the person whose address was
 // given, if there is one, and the guessing counters.
-type Claimant struct {
-	User User // zero if nobody has the address; disabled people are returned
+type LoginRecord struct {
+	User User // zero if no account has the address; disabled people are returned
 	// PasswordHash is "" for a person without a password.
 	PasswordHash      string
 	PasswordChangedAt time.Time // by the person or for them, not by making a better hash of it; zero without one
 	Counters          []Counter // what those that were added to hold now
 }
 
-// Claimant reads by folded address and adds to counters as Count does, in one round
-// trip on PostgreSQL. It knows no ErrNotFound: whether somebody exists must not be the
+// LoginRecord reads by folded address and adds to counters as Count does, in one round
+// trip on PostgreSQL. It knows no ErrNotFound: whether an account exists must not be the
 // first thing that is decided.
-func (s *Store) Claimant(ctx context.Context, emailKey string, add []Counter) (*Claimant, error) {
+func (s *Store) LoginRecord(ctx context.Context, emailKey string, add []Counter) (*LoginRecord, error) {
 	var counted []Counter
 	var err error
 	with, from, args := "", `(SELECT NULL AS hash, NULL AS n, NULL AS running, NULL AS expires_at)`, []any{emailKey}
@@ -102,30 +102,21 @@ func (s *Store) Claimant(ctx context.Context, emailKey string, add []Counter) (*
 	} else if counted, err = s.Count(ctx, add); err != nil {
 		return nil, err
 	}
-	var c Claimant
-	err = s.ask(ctx, s.reader, with+`SELECT `+userColumns+`, p.hash, p.changed_at, n.hash, n.n, n.running, n.expires_at
+	var c LoginRecord
+	err = s.ask(ctx, s.reader, with+`SELECT `+userRow.columns+`, p.hash, p.changed_at, n.hash, n.n, n.running, n.expires_at
 		FROM `+from+` AS n
 		LEFT JOIN users u ON u.email_key = ? AND u.deleted_at IS NULL
-		LEFT JOIN passwords p ON p.user_id = u.id`, args, func() { c = Claimant{Counters: counted} }, func(r *sqlx.Rows) error {
+		LEFT JOIN passwords p ON p.user_id = u.id`, args, func() { c = LoginRecord{Counters: counted} }, func(r scanner) error {
 		var n Counter
-		err := r.Scan(append(c.User.dest(), optional[string]{&c.PasswordHash}, instant{&c.PasswordChangedAt},
-			&n.Hash, number{&n.N}, number{&n.Running}, instant{&n.ExpiresAt})...)
+		err := r.Scan(append(userRow.dest(&c.User), &c.PasswordHash, &c.PasswordChangedAt,
+			&n.Hash, &n.N, &n.Running, &n.ExpiresAt)...)
 		if !n.Hash.IsZero() {
 			c.Counters = append(c.Counters, n)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, fault("read a claimant", err)
+		return nil, fault("read a login", err)
 	}
 	return &c, nil
-}
-
-// number scans a nullable integer column; NULL is zero.
-type number struct{ to *int64 }
-
-func (n number) Scan(v any) error {
-	i, _ := v.(int64)
-	*n.to = i
-	return nil
 }

@@ -17,7 +17,7 @@ func running(t *testing.T, s *Store, hashes ...secret.Hash) map[secret.Hash]int6
 	for _, h := range hashes {
 		add = append(add, Counter{Hash: h, ExpiresAt: s.clock()})
 	}
-	c, err := s.Claimant(t.Context(), "nobody@example.com", add)
+	c, err := s.LoginRecord(t.Context(), "nobody@example.com", add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestClaimant(t *testing.T) {
 			all = append(all, Counter{Hash: h, N: 7, ExpiresAt: clock.t.Add(time.Hour)})
 		}
 		for _, add := range [][]Counter{nil, all[:2], all} {
-			got, err := s.Claimant(t.Context(), address, add)
+			got, err := s.LoginRecord(t.Context(), address, add)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,14 +116,14 @@ func TestClaimant(t *testing.T) {
 		}
 		behind(t, s, `DELETE FROM passwords`)
 		behind(t, s, `UPDATE users SET disabled_at = 1`)
-		got, err := s.Claimant(t.Context(), address, all)
+		got, err := s.LoginRecord(t.Context(), address, all)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.PasswordHash != "" || got.User.Active() || got.User.ID != user {
 			t.Errorf("a disabled person without a password: got %+v", got)
 		}
-		if got, err := s.Claimant(t.Context(), "nobody@example.com", all); err != nil || got.User.Sub != uuid.Nil || len(got.Counters) != 5 {
+		if got, err := s.LoginRecord(t.Context(), "nobody@example.com", all); err != nil || got.User.Sub != uuid.Nil || len(got.Counters) != 5 {
 			t.Errorf("nobody: got %+v, %v", got, err)
 		}
 	})
@@ -136,7 +136,7 @@ func TestWhatRunsIsCountedApart(t *testing.T) {
 		h := browserOf("a")
 		add := func(n, running int64, length time.Duration) Counter {
 			t.Helper()
-			c, err := s.Claimant(t.Context(), "nobody@example.com", []Counter{{Hash: h, N: n, Running: running, ExpiresAt: clock.t.Add(length)}})
+			c, err := s.LoginRecord(t.Context(), "nobody@example.com", []Counter{{Hash: h, N: n, Running: running, ExpiresAt: clock.t.Add(length)}})
 			if err != nil {
 				t.Fatal(err)
 			}

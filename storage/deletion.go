@@ -2,26 +2,23 @@ package storage
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // DeleteUser makes a person a tombstone: what identifies them is cleared, in the
 // audit log too; the sub stays and is never given out again. Sessions, grants,
-// consents, factors and tokens end, and so do the organizations that have nobody
-// else; what they were invited to and what they offered to others is taken back.
+// consents, factors and tokens end, and so do the organizations that have no other
+// member; what they were invited to and what they offered to others is taken back.
 // ErrConflict if others would be left without an owner (see SoleOwnerships), or
-// nobody to administer the installation (ErrLastSuperadmin).
+// without a superadmin (ErrLastSuperadmin).
 func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
 	return s.DeleteAccount(ctx, userID, uuid.Nil, e, mails...)
 }
 
 // DeleteAccount is DeleteUser by the person, in a session; ErrSpent if that has
-// ended: who ends it because somebody else is in it must not be overtaken.
+// ended: a user who ends it because an intruder is in it must not be overtaken.
 func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.keepSuperadmin(ctx, userID, e); err != nil {
@@ -30,7 +27,7 @@ func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e 
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
-		if err := t.stillIn(ctx, userID, session, ErrSpent); err != nil {
+		if err := t.requireLiveSession(ctx, userID, session, ErrSpent); err != nil {
 			return err
 		}
 		if err := t.authorize(ctx, e); err != nil {
@@ -39,7 +36,7 @@ func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e 
 		if err := t.deleteUser(ctx, userID, e); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("delete a person", err)
 }
@@ -47,7 +44,7 @@ func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e 
 // deleteUser makes a tombstone of a person whom the caller holds.
 func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 	// Sessions before memberships and consents, as the statement that writes a code locks them.
-	if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDeleted); err != nil {
+	if err := t.endAccess(ctx, userID, uuid.Nil, uuid.Nil, EndUserDeleted); err != nil {
 		return err
 	}
 	if err := t.leaveOrganizations(ctx, userID, e); err != nil {
@@ -57,36 +54,27 @@ func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 		return err
 	}
 	now := usec(t.s.clock())
-	for _, q := range []struct {
-		query string
-		args  []any
-	}{
-		{`UPDATE invitations SET email = '', email_key = '', revoked_at = CASE WHEN accepted_at IS NULL THEN COALESCE(revoked_at, ?) END
+	return t.execAll(ctx,
+		statement{`UPDATE invitations SET email = '', email_key = '', revoked_at = CASE WHEN accepted_at IS NULL THEN COALESCE(revoked_at, ?) END
 			WHERE email_key = (SELECT email_key FROM users WHERE id = ?)`, []any{now, id(userID)}},
-		{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE invited_by = ? AND accepted_at IS NULL`, []any{now, id(userID)}},
-		{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
-		{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
-		{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
-		{`UPDATE links SET spent_at = ?, payload = '' WHERE user_id = ?`, []any{now, id(userID)}},
-		{`UPDATE sessions SET browser = '', network4 = '', network6 = '', device_hash = NULL WHERE user_id = ?`,
+		statement{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE invited_by = ? AND accepted_at IS NULL`, []any{now, id(userID)}},
+		statement{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
+		statement{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
+		statement{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
+		statement{`UPDATE links SET spent_at = ?, payload = '' WHERE user_id = ?`, []any{now, id(userID)}},
+		statement{`UPDATE sessions SET browser = '', network4 = '', network6 = '', device_hash = NULL WHERE user_id = ?`,
 			[]any{id(userID)}},
-		{`UPDATE personal_access_tokens SET name = '' WHERE user_id = ?`, []any{id(userID)}},
-		{`UPDATE invitations SET email = '', email_key = '' WHERE accepted_by = ?`, []any{id(userID)}},
+		statement{`UPDATE personal_access_tokens SET name = '' WHERE user_id = ?`, []any{id(userID)}},
+		statement{`UPDATE invitations SET email = '', email_key = '' WHERE accepted_by = ?`, []any{id(userID)}},
 		// The salt goes too: without it the digest in the chain cannot be tried against guesses.
-		{`UPDATE audit_events SET personal = NULL, personal_salt = NULL WHERE user_id = ?`, []any{id(userID)}},
-	} {
-		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
-			return err
-		}
-	}
-	return nil
+		statement{`UPDATE audit_events SET personal = NULL, personal_salt = NULL WHERE user_id = ?`, []any{id(userID)}})
 }
 
 // leaveOrganizations ends all memberships of a person, in the order of the
 // organizations' ids so that two who leave at once do not wait for each other.
 // An organization whose only member they were ends.
 func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event) error {
-	owned, err := t.ids(ctx, `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
+	owned, err := list(ctx, t, "read ids", column[uuid.UUID], `SELECT o.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL ORDER BY o.id`, id(userID))
 	if err != nil {
 		return err
@@ -102,7 +90,7 @@ func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event)
 		if others > 0 {
 			err = t.keepOwner(ctx, o, userID)
 		} else {
-			err = t.closeOrganization(ctx, o, &Event{Type: "organization.deleted", Organization: o, Actor: e.Actor, RequestID: e.RequestID, Facts: map[string]any{"reason": "its only member left"}})
+			err = t.closeOrganization(ctx, o, &Event{Type: EventOrganizationDeleted, Organization: o, Actor: e.Actor, RequestID: e.RequestID, Facts: map[string]any{"reason": "its only member left"}})
 		}
 		if err != nil {
 			return err
@@ -121,19 +109,13 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 	if err := t.row(ctx, `SELECT slug FROM organizations WHERE id = ?`, id(organizationID)).Scan(&slug); err != nil {
 		return err
 	}
-	var clients []string
-	err := t.rows(ctx, func(r *sqlx.Rows) error {
-		var c string
-		err := r.Scan(&c)
-		clients = append(clients, c)
-		return err
-	}, `SELECT id FROM clients WHERE organization_id = ? AND deleted_at IS NULL ORDER BY id`, id(organizationID))
+	clients, err := list(ctx, t, "read the clients", column[string], `SELECT id FROM clients WHERE organization_id = ? AND deleted_at IS NULL ORDER BY id`, id(organizationID))
 	if err != nil {
 		return err
 	}
 	// The members go before the clients' grants: a grant to one of these clients is
 	// written only while the membership's row is held.
-	members, err := t.ids(ctx, `SELECT user_id FROM memberships WHERE organization_id = ? ORDER BY user_id`, id(organizationID))
+	members, err := list(ctx, t, "read ids", column[uuid.UUID], `SELECT user_id FROM memberships WHERE organization_id = ? ORDER BY user_id`, id(organizationID))
 	if err != nil {
 		return err
 	}
@@ -144,23 +126,19 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 	}
 	edit := &RegistryEdit{tx: t, now: now}
 	for _, c := range clients {
-		if err := edit.DeleteClient(ctx, c, &Event{Type: "client.deleted", Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}); err != nil {
+		if err := edit.DeleteClient(ctx, c, &Event{Type: EventClientDeleted, Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}); err != nil {
 			return err
 		}
 	}
-	for _, q := range []struct {
-		query string
-		args  []any
-	}{
-		{`UPDATE organizations SET slug = ?, name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{retiredSlug(slug), now, id(organizationID)}},
-		{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE organization_id = ? AND accepted_at IS NULL`, []any{now, id(organizationID)}},
-		{`UPDATE personal_access_tokens SET revoked_at = ? WHERE organization_id = ? AND revoked_at IS NULL`, []any{now, id(organizationID)}},
-	} {
-		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
-			return err
-		}
+	if err := t.execAll(ctx,
+		statement{`UPDATE organizations SET slug = ?, name = '', settings = '{}', deleted_at = ? WHERE id = ?`, []any{retiredSlug(slug), now, id(organizationID)}},
+		statement{`UPDATE invitations SET email = '', email_key = '', revoked_at = COALESCE(revoked_at, ?) WHERE organization_id = ? AND accepted_at IS NULL`, []any{now, id(organizationID)}}); err != nil {
+		return err
 	}
-	if err := t.bump(ctx, VersionRegistry); err != nil {
+	if err := t.revokePersonalTokens(ctx, `organization_id = ?`, id(organizationID)); err != nil {
+		return err
+	}
+	if err := t.changeRegistry(ctx, append(edit.changes, registryChange{changedOrganization, organizationID.String()})...); err != nil {
 		return err
 	}
 	return t.event(ctx, e)
@@ -181,10 +159,10 @@ func (t *tx) barred(ctx context.Context, o *Organization) (bool, error) {
 // SoleOwnerships returns the organizations of which the person is the last owner
 // who can act: with other members (blocking), and without (they end with the person).
 func (s *Store) SoleOwnerships(ctx context.Context, userID uuid.UUID) (blocking, ending []Organization, err error) {
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
+	err = s.rows(ctx, func(r scanner) error {
 		var o Organization
 		var others int
-		if err := r.Scan(append(o.dest(), &others)...); err != nil {
+		if err := r.Scan(append(organizationRow.dest(&o), &others)...); err != nil {
 			return err
 		}
 		if others > 0 {
@@ -193,93 +171,11 @@ func (s *Store) SoleOwnerships(ctx context.Context, userID uuid.UUID) (blocking,
 			ending = append(ending, o)
 		}
 		return nil
-	}, `SELECT `+organizationColumns+`, (SELECT count(*) FROM memberships k WHERE k.organization_id = m.organization_id AND k.user_id <> m.user_id)
+	}, `SELECT `+organizationRow.columns+`, (SELECT count(*) FROM memberships k WHERE k.organization_id = m.organization_id AND k.user_id <> m.user_id)
 		FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = ? AND m.role = 'owner' AND o.deleted_at IS NULL AND NOT EXISTS
 			(SELECT 1 FROM memberships k JOIN users u ON u.id = k.user_id WHERE k.organization_id = m.organization_id
 				AND k.user_id <> m.user_id AND k.role = 'owner' AND u.disabled_at IS NULL AND u.deleted_at IS NULL)
 		ORDER BY o.name, o.id`, id(userID))
 	return blocking, ending, fault("read what a person owns alone", err)
-}
-
-// LapseUnproven deletes the people who were created at or before that time and
-// whose address was never proven, and tells how many. They are read batch by batch.
-// Those who own something with others stay.
-func (s *Store) LapseUnproven(ctx context.Context, before time.Time, pace *Pace) (int, error) {
-	gone := 0
-	err := s.eachUnproven(ctx, before, pace, func(u unproven) error {
-		done, err := s.lapse(ctx, u.id, before)
-		if done {
-			gone++
-		}
-		return err
-	})
-	return gone, fault("let unproven people lapse", err)
-}
-
-// unproven is a person whose address was never proven.
-type unproven struct {
-	id        uuid.UUID
-	createdAt int64
-	access    bool // they have a session or a grant
-}
-
-// eachUnproven calls do for the people who were created at or before that time and whose address was never proven,
-// oldest first.
-func (s *Store) eachUnproven(ctx context.Context, before time.Time, pace *Pace, do func(unproven) error) error {
-	var last unproven
-	now := usec(s.clock())
-	return pace.Run(ctx, func(size int) (int, error) {
-		var batch []unproven
-		err := s.rows(ctx, func(r *sqlx.Rows) error {
-			var u unproven
-			err := r.Scan(&u.id, &u.createdAt, &u.access)
-			batch = append(batch, u)
-			return err
-		}, `SELECT u.id, u.created_at, EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > ?)
-				OR EXISTS (SELECT 1 FROM grants g WHERE g.user_id = u.id AND g.revoked_at IS NULL AND g.expires_at > ?)
-			FROM users u WHERE u.email_verified_at IS NULL AND u.deleted_at IS NULL AND u.created_at <= ? AND (u.created_at, u.id) > (?, ?)
-			ORDER BY u.created_at, u.id LIMIT ?`, now, now, usec(before), last.createdAt, last.id.String(), size)
-		for _, u := range batch {
-			if err == nil {
-				err = do(u)
-			}
-			last = u
-		}
-		return len(batch), err
-	})
-}
-
-// lapse deletes one person unless they have proven their address meanwhile.
-func (s *Store) lapse(ctx context.Context, userID uuid.UUID, before time.Time) (done bool, err error) {
-	err = s.inTx(ctx, func(t *tx) error {
-		done = false
-		n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL AND created_at <= ?`,
-			usec(s.clock()), id(userID), usec(before))
-		if err != nil || n == 0 {
-			return err
-		}
-		e := &Event{Type: "user.lapsed", User: userID}
-		if err := t.deleteUser(ctx, userID, e); err != nil {
-			return err
-		}
-		done = true
-		return t.event(ctx, e)
-	})
-	if errors.Is(err, ErrConflict) {
-		return false, nil
-	}
-	return done, err
-}
-
-// ids reads a column of UUIDs within t.
-func (t *tx) ids(ctx context.Context, query string, args ...any) ([]uuid.UUID, error) {
-	var all []uuid.UUID
-	err := t.rows(ctx, func(r *sqlx.Rows) error {
-		var u uuid.UUID
-		err := r.Scan(&u)
-		all = append(all, u)
-		return err
-	}, query, args...)
-	return all, err
 }

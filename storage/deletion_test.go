@@ -12,30 +12,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // everything is the text of all rows of all tables.
 func everything(t *testing.T, s *Store) string {
 	t.Helper()
-	list := `SELECT name FROM sqlite_master WHERE type = 'table'`
+	names := `SELECT name FROM sqlite_master WHERE type = 'table'`
 	if s.engine == Postgres {
-		list = `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
+		names = `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`
 	}
 	var tables []string
-	if err := s.rows(t.Context(), func(r *sqlx.Rows) error {
+	if err := s.rows(t.Context(), func(r scanner) error {
 		var name string
 		err := r.Scan(&name)
 		tables = append(tables, name)
 		return err
-	}, list); err != nil || len(tables) < 20 {
+	}, names); err != nil || len(tables) < 20 {
 		t.Fatalf("%d tables, %v", len(tables), err)
 	}
 	var b strings.Builder
 	for _, table := range tables {
-		if err := s.rows(t.Context(), func(r *sqlx.Rows) error {
-			row, err := r.SliceScan()
+		if err := s.rows(t.Context(), func(r scanner) error {
+			row, err := r.(convertedRow).rows.SliceScan()
 			for _, v := range row {
 				if raw, ok := v.([]byte); ok {
 					v = string(raw)
@@ -178,10 +177,10 @@ func TestLapsingGoesOnBehindThoseWhoStay(t *testing.T) {
 			}
 		}
 		before := clock.t
-		if n, err := s.LapseUnproven(t.Context(), before.Add(-time.Microsecond), &Pace{Smallest: 1, Largest: 2}); n != 0 || err != nil {
+		if n, err := s.DeleteUnverified(t.Context(), before.Add(-time.Microsecond), &Pace{Smallest: 1, Largest: 2}); n != 0 || err != nil {
 			t.Errorf("too early: got %d, %v", n, err)
 		}
-		if n, err := s.LapseUnproven(t.Context(), before, &Pace{Smallest: 1, Largest: 2}); n != 4 || err != nil {
+		if n, err := s.DeleteUnverified(t.Context(), before, &Pace{Smallest: 1, Largest: 2}); n != 4 || err != nil {
 			t.Errorf("got %d, %v, want 4", n, err)
 		}
 		var left []uuid.UUID

@@ -113,6 +113,11 @@ func (e Engine) membershipsJSON() string {
 	return `(SELECT json_group_array(json_object(` + columns + `) ORDER BY o2.slug)` + rows
 }
 
+// forEngines builds a statement that is used often once for each engine.
+func forEngines(build func(Engine) string) map[Engine]string {
+	return map[Engine]string{SQLite: build(SQLite), Postgres: build(Postgres)}
+}
+
 // casts are placeholders for a SELECT list. PostgreSQL cannot infer their types
 // there; SQLite has no such types and needs none.
 func (e Engine) casts(types ...string) string {

@@ -4,6 +4,21 @@
 // The vocabulary of the whole program lives here (User, Organization, Client,
 // Flow, Grant, …): one noun a file, the struct first, then its SQL.
 //
+// # How it works
+//
+//	a method of Store ── s.row, s.rows, s.exec ──▶ one prepared statement, by itself
+//	                  └─ s.inTx ──▶ t.row, t.rows, t.exec: a transaction, run again if it lost to another
+//
+// The db tags of a struct are its columns: layoutOf makes the SELECT list and the scan targets from them, one and list
+// read rows, and target says how a column becomes a Go value. execOr is a guarded statement: the error it names tells
+// that the guard did not hold.
+//
+//	states       live ─▶ spent (codes, refresh tokens, flows, links), ended (sessions), revoked (grants, tokens,
+//	             invitations), withdrawn (consents), tombstone (people, organizations, clients) ─▶ swept
+//	endings      endSessions and revokeGrants are the only statements of their kind, in transactions and in CTEs
+//	events       t.event checks that the actor may (still) do it and writes; insertEventFrom writes inside a CTE
+//	Registry     a process's copy of clients, resources and settings; registry_changes says what it must forget
+//
 // # Rules
 //
 //   - Times go in and come out as time.Time in UTC with whole microseconds; the
@@ -18,7 +33,7 @@
 //     it is a transaction on the one writer connection. dialect.go holds every
 //     other difference.
 //   - What was used or has expired is not deleted on a request's path: Sweep removes
-//     it in batches. What somebody takes away on purpose (a place in an organization,
+//     it in batches. What a person takes away on purpose (a place in an organization,
 //     a second factor, a person's password) goes in the transaction that tells of it.
 //
 // # Errors

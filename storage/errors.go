@@ -26,7 +26,7 @@ var (
 	ErrWithdrawn = fmt.Errorf("%w: withdrawn meanwhile", ErrSpent)
 	// ErrConflict: the row changed since it was read, or a rule over several rows would break.
 	ErrConflict = errors.New("conflict")
-	// ErrLastSuperadmin is an ErrConflict: without this person nobody could administer
+	// ErrLastSuperadmin is an ErrConflict: without this user there is no administrator of
 	// the installation.
 	ErrLastSuperadmin = fmt.Errorf("%w: nobody else is superadmin; make somebody one first", ErrConflict)
 	// ErrUnavailable: the database cannot be reached or cannot write now; trying again later may help.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -25,44 +24,29 @@ const EndFactorChanged = "factor_changed"
 
 // Factor is one authenticator of a person.
 type Factor struct {
-	ID     uuid.UUID
-	UserID uuid.UUID
-	Kind   string
-	Name   string // the person's own word for it
+	ID     uuid.UUID `db:"id"`
+	UserID uuid.UUID `db:"user_id"`
+	Kind   string    `db:"kind"`
+	Name   string    `db:"name"` // the person's own word for it
 	// Sealed is the TOTP seed, sealed. nil for WebAuthn.
-	Sealed []byte
+	Sealed []byte `db:"sealed"`
 	// Credential is the WebAuthn credential record as JSON, CredentialHash the
 	// SHA-256 of its id. Empty for TOTP.
-	Credential     json.RawMessage
-	CredentialHash secret.Hash
+	Credential     json.RawMessage `db:"credential"`
+	CredentialHash secret.Hash     `db:"credential_hash"`
 	// Passkey: the authenticator stores it for this site, so that it can be the first factor.
-	Passkey bool
+	Passkey bool `db:"passkey"`
 	// Counter is the last TOTP step, or the signature counter; it only grows.
-	Counter   int64
-	CreatedAt time.Time
+	Counter   int64     `db:"counter"`
+	CreatedAt time.Time `db:"created_at"`
 	// ConfirmedAt is zero until the person has shown that they hold it; until then it counts for nothing.
-	ConfirmedAt time.Time
-	LastUsedAt  time.Time
+	ConfirmedAt time.Time `db:"confirmed_at"`
+	LastUsedAt  time.Time `db:"last_used_at"`
 	// Session is the one that an unconfirmed authenticator waits in; nil for none.
-	Session uuid.UUID
+	Session uuid.UUID `db:"session_id"`
 }
 
-const factorColumns = `f.id, f.user_id, f.kind, f.name, f.sealed, f.credential, f.credential_hash, f.passkey, f.counter, f.created_at, f.confirmed_at, f.last_used_at, f.session_id`
-
-func (f *Factor) dest() []any {
-	return []any{&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Sealed, verbatim{&f.Credential}, &f.CredentialHash, &f.Passkey, &f.Counter,
-		instant{&f.CreatedAt}, instant{&f.ConfirmedAt}, instant{&f.LastUsedAt}, optional[uuid.UUID]{&f.Session}}
-}
-
-// verbatim scans a text column of JSON as it is.
-type verbatim struct{ to *json.RawMessage }
-
-func (r verbatim) Scan(v any) error {
-	var s string
-	err := (optional[string]{&s}).Scan(v)
-	*r.to = json.RawMessage(s)
-	return err
-}
+var factorRow = layoutOf[Factor]("f")
 
 // FactorUse is a second factor or passkey that was verified and is now to be spent.
 type FactorUse struct {
@@ -79,7 +63,7 @@ type FactorUse struct {
 	// RecoveryCode is the hash of a recovery code under each of the keys; one of them must be there unspent.
 	RecoveryCode []secret.Hash
 	// Renewal are the hashes of recovery codes to give out, with RenewalEvent, if this
-	// one was the last: whoever came in by it must be able to come in again.
+	// one was the last: a user who signed in with it must be able to sign in again.
 	Renewal      []secret.Hash
 	RenewalEvent *Event
 	// Left is set when a recovery code was spent: how many are unspent then, and
@@ -94,14 +78,7 @@ type FactorUse struct {
 // Factors returns the authenticators of a person, those that wait to be confirmed
 // too, in the order they were made.
 func (s *Store) Factors(ctx context.Context, userID uuid.UUID) ([]Factor, error) {
-	var all []Factor
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var f Factor
-		err := r.Scan(f.dest()...)
-		all = append(all, f)
-		return err
-	}, `SELECT `+factorColumns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))
-	return all, fault("read the factors of a person", err)
+	return list(ctx, s, "read the factors of a person", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))
 }
 
 // FactorByCredential returns the confirmed authenticator with a WebAuthn
@@ -109,8 +86,8 @@ func (s *Store) Factors(ctx context.Context, userID uuid.UUID) ([]Factor, error)
 func (s *Store) FactorByCredential(ctx context.Context, credential secret.Hash) (*Factor, *User, error) {
 	var f Factor
 	var u User
-	err := s.row(ctx, `SELECT `+factorColumns+`, `+userColumns+` FROM factors f JOIN users u ON u.id = f.user_id
-		WHERE f.credential_hash = ? AND f.confirmed_at IS NOT NULL AND u.deleted_at IS NULL`, credential).Scan(append(f.dest(), u.dest()...)...)
+	err := s.row(ctx, `SELECT `+factorRow.columns+`, `+userRow.columns+` FROM factors f JOIN users u ON u.id = f.user_id
+		WHERE f.credential_hash = ? AND f.confirmed_at IS NOT NULL AND u.deleted_at IS NULL`, credential).Scan(append(factorRow.dest(&f), userRow.dest(&u)...)...)
 	if err != nil {
 		return nil, nil, fault("read a credential", err)
 	}
@@ -119,10 +96,10 @@ func (s *Store) FactorByCredential(ctx context.Context, credential secret.Hash) 
 
 // BeginFactor stores an authenticator that waits to be confirmed in the place of
 // any other of this person and kind that does. ErrConflict if their address is
-// not proven: it belongs to nobody yet.
+// not verified: its owner is not known yet.
 func (s *Store) BeginFactor(ctx context.Context, f *Factor) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		if err := t.lockProven(ctx, f.UserID); err != nil {
+		if err := t.lockVerified(ctx, f.UserID); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, `DELETE FROM factors WHERE user_id = ? AND kind = ? AND confirmed_at IS NULL`, id(f.UserID), f.Kind); err != nil {
@@ -158,15 +135,15 @@ type NewFactor struct {
 // ConfirmFactor makes an authenticator count from now on, and tells whether the
 // recovery codes were taken: not if the person has some. ErrSpent if it was
 // confirmed or the challenge answered before or the session has ended, ErrExists if
-// somebody has the credential, ErrConflict if the address is not proven or there are
+// it is registered already, ErrConflict if the address is not verified or there are
 // too many.
 func (s *Store) ConfirmFactor(ctx context.Context, n *NewFactor) (codes bool, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
 		f := &n.Factor
-		if err := t.lockProven(ctx, f.UserID); err != nil {
+		if err := t.lockVerified(ctx, f.UserID); err != nil {
 			return err
 		}
-		if err := t.stillIn(ctx, f.UserID, n.Keep, ErrSpent); err != nil {
+		if err := t.requireLiveSession(ctx, f.UserID, n.Keep, ErrSpent); err != nil {
 			return err
 		}
 		var have int
@@ -185,7 +162,7 @@ func (s *Store) ConfirmFactor(ctx context.Context, n *NewFactor) (codes bool, er
 		if err := t.factorsChanged(ctx, f.UserID, n.Keep); err != nil {
 			return err
 		}
-		return t.tell(ctx, n.Event, n.Mails)
+		return t.eventAndMail(ctx, n.Event, n.Mails)
 	})
 	return codes, fault("confirm a factor", err)
 }
@@ -199,21 +176,17 @@ func (t *tx) confirm(ctx context.Context, n *NewFactor) error {
 		f.ConfirmedAt = t.s.clock()
 		return t.insertFactor(ctx, f)
 	}
-	count, err := t.exec(ctx, `UPDATE factors SET confirmed_at = ?, counter = ?, name = ?, session_id = NULL WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`,
+	return execOr(ctx, t, ErrSpent, `UPDATE factors SET confirmed_at = ?, counter = ?, name = ?, session_id = NULL WHERE id = ? AND user_id = ? AND confirmed_at IS NULL`,
 		now, f.Counter, f.Name, id(f.ID), id(f.UserID))
-	if err == nil && count == 0 {
-		err = ErrSpent
-	}
-	return err
 }
 
 // factorsChanged brings users.factors up to date and ends every session but keep,
-// with its grants: whoever else is signed in did so under other rules.
+// with its grants: other sessions began under other rules.
 func (t *tx) factorsChanged(ctx context.Context, userID, keep uuid.UUID) error {
 	if err := t.noteFactors(ctx, userID); err != nil {
 		return err
 	}
-	return t.endOthers(ctx, userID, keep, EndFactorChanged)
+	return t.endAccess(ctx, userID, keep, keep, EndFactorChanged)
 }
 
 // noteFactors brings users.factors up to date.
@@ -234,17 +207,13 @@ func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) er
 		}
 	}
 	now := usec(t.s.clock())
-	var n int64
 	var err error
 	if use.Factor != uuid.Nil {
-		n, err = t.exec(ctx, `UPDATE factors SET counter = ?, last_used_at = ?, credential = COALESCE(CAST(? AS text), credential)
+		err = execOr(ctx, t, ErrSpent, `UPDATE factors SET counter = ?, last_used_at = ?, credential = COALESCE(CAST(? AS text), credential)
 			WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL AND (counter < ? OR (kind = 'webauthn' AND counter = 0 AND CAST(? AS bigint) = 0))`,
-			use.Counter, now, textOrNull(use.Credential), id(use.Factor), id(userID), use.Counter, use.Counter)
+			use.Counter, now, textOrNull(string(use.Credential)), id(use.Factor), id(userID), use.Counter, use.Counter)
 	} else {
-		n, err = t.useRecoveryCode(ctx, userID, use)
-	}
-	if err == nil && n == 0 {
-		err = ErrSpent
+		err = t.useRecoveryCode(ctx, userID, use)
 	}
 	if err == nil && use.Event != nil {
 		err = t.event(ctx, use.Event)
@@ -255,30 +224,15 @@ func (t *tx) useFactor(ctx context.Context, userID uuid.UUID, use *FactorUse) er
 	return t.enqueue(ctx, use.Mails...)
 }
 
-func textOrNull(b []byte) any {
-	if b == nil {
-		return nil
-	}
-	return string(b)
-}
-
 // spendChallenge is ErrSpent for a challenge that was answered before.
 func (t *tx) spendChallenge(ctx context.Context, challenge secret.Hash, expires time.Time) error {
-	n, err := t.exec(ctx, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, challenge, usec(expires))
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
-	return err
+	return execOr(ctx, t, ErrSpent, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, challenge, usec(expires))
 }
 
 // RenameFactor gives a confirmed authenticator another name.
 func (s *Store) RenameFactor(ctx context.Context, userID, factorID uuid.UUID, name string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		n, err := t.exec(ctx, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, name, id(factorID), id(userID))
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
+		if err := execOr(ctx, t, ErrNotFound, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, name, id(factorID), id(userID)); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -306,18 +260,14 @@ func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 		if err := t.lockUser(ctx, f.UserID); err != nil {
 			return err
 		}
-		if err := t.stillIn(ctx, f.UserID, f.Keep, ErrNotFound); err != nil {
+		if err := t.requireLiveSession(ctx, f.UserID, f.Keep, ErrNotFound); err != nil {
 			return err
 		}
 		if len(f.Factors) == 0 {
 			return ErrNotFound
 		}
 		for _, factorID := range f.Factors {
-			n, err := t.exec(ctx, `DELETE FROM factors WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, id(factorID), id(f.UserID))
-			if err == nil && n == 0 {
-				err = ErrNotFound
-			}
-			if err != nil {
+			if err := execOr(ctx, t, ErrNotFound, `DELETE FROM factors WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, id(factorID), id(f.UserID)); err != nil {
 				return err
 			}
 		}
@@ -331,7 +281,7 @@ func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 		if err := t.keepsFactors(ctx, f.UserID, f.Required); err != nil {
 			return err
 		}
-		if err := t.events(ctx, f.Events); err != nil {
+		if err := t.event(ctx, f.Events...); err != nil {
 			return err
 		}
 		return t.enqueue(ctx, f.Mails...)
@@ -342,7 +292,7 @@ func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
 // keepsFactors is ErrConflict if of one of the sets of kinds nothing is left.
 func (t *tx) keepsFactors(ctx context.Context, userID uuid.UUID, required [][]string) error {
 	var left []string
-	if err := t.row(ctx, `SELECT factors FROM users WHERE id = ?`, id(userID)).Scan(list{&left}); err != nil {
+	if err := t.row(ctx, `SELECT factors FROM users WHERE id = ?`, id(userID)).Scan(&left); err != nil {
 		return err
 	}
 	for _, set := range required {
@@ -363,10 +313,10 @@ func (s *Store) ResetFactors(ctx context.Context, userID uuid.UUID, e *Event, ma
 		if err := t.forgetFactors(ctx, userID); err != nil {
 			return err
 		}
-		if err := t.endAccess(ctx, userID, uuid.Nil, EndFactorChanged); err != nil {
+		if err := t.endAccess(ctx, userID, uuid.Nil, uuid.Nil, EndFactorChanged); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("reset the factors of a person", err)
 }
@@ -388,27 +338,17 @@ func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
 // SealedFactors returns up to limit authenticators with a sealed seed, in the
 // order of their ids, from the one after.
 func (s *Store) SealedFactors(ctx context.Context, after uuid.UUID, limit int) ([]Factor, error) {
-	var all []Factor
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var f Factor
-		err := r.Scan(f.dest()...)
-		all = append(all, f)
-		return err
-	}, `SELECT `+factorColumns+` FROM factors f WHERE f.sealed IS NOT NULL AND f.id > ? ORDER BY f.id LIMIT ?`, after.String(), limit)
-	return all, fault("read sealed factors", err)
+	return list(ctx, s, "read sealed factors", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.sealed IS NOT NULL AND f.id > ? ORDER BY f.id LIMIT ?`, after.String(), limit)
 }
 
 // ResealFactor replaces a sealed seed. ErrSpent if it is not that one any more.
 func (s *Store) ResealFactor(ctx context.Context, factorID uuid.UUID, old, sealed []byte) error {
-	n, err := s.exec(ctx, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
+	err := execOr(ctx, s, ErrSpent, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
 	return fault("reseal a factor", err)
 }
 
-// lockProven is lockUser for what attaches to proven addresses only: ErrConflict if it is not.
-func (t *tx) lockProven(ctx context.Context, userID uuid.UUID) error {
+// lockVerified is lockUser for what attaches to proven addresses only: ErrConflict if it is not.
+func (t *tx) lockVerified(ctx context.Context, userID uuid.UUID) error {
 	if err := t.lockUser(ctx, userID); err != nil {
 		return err
 	}

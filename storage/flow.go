@@ -16,33 +16,33 @@ import (
 // Flow is one validated authorization request on its way through the pages. Its
 // id is in the URL and stored as a hash; BrowserHash binds it to one browser.
 type Flow struct {
-	IDHash   secret.Hash
-	ClientID string
+	IDHash   secret.Hash `db:"id_hash"`
+	ClientID string      `db:"client_id"`
 	// Request holds the parameters that are read, after request objects and pushed requests
 	// were resolved. It is empty once the flow has finished.
-	Request url.Values
+	Request url.Values `db:"request"`
 	// RedirectURI is the one of the request. It is kept for as long as the row.
-	RedirectURI string
+	RedirectURI string `db:"redirect_uri"`
 	// Hint is what the id_token_hint said; nil if there was none.
-	Hint *Hint
+	Hint *Hint `db:"hint"`
 	// PushedHash is the pushed request this came from, spent with the flow; zero if none.
-	PushedHash  secret.Hash
-	BrowserHash secret.Hash // zero until a browser has taken the flow
-	RequestedAt time.Time   // when the request first arrived
-	ExpiresAt   time.Time
+	PushedHash  secret.Hash `db:"pushed_hash"`
+	BrowserHash secret.Hash `db:"browser_hash"` // zero until a browser has taken the flow
+	RequestedAt time.Time   `db:"requested_at"` // when the request first arrived
+	ExpiresAt   time.Time   `db:"expires_at"`
 	// OpenedAt is when a request for one of the flow's pages first came back with the cookie
 	// that it is bound to; zero before.
-	OpenedAt time.Time
+	OpenedAt time.Time `db:"opened_at"`
 	// UserID is who is signed in in this browser; nil for an anonymous flow.
-	UserID uuid.UUID
+	UserID uuid.UUID `db:"user_id"`
 	// SignInAfter: an auth_time before it does not count for this flow. It carries
 	// prompt=login, max_age and "not you?"; zero accepts any live session.
-	SignInAfter time.Time
+	SignInAfter time.Time `db:"sign_in_after"`
 	// OrganizationID is what the person picked; nil before.
-	OrganizationID uuid.UUID
+	OrganizationID uuid.UUID `db:"organization_id"`
 	// Consent is the answer given within this flow; nil before.
-	Consent *FlowConsent
-	SpentAt time.Time
+	Consent *FlowConsent `db:"consent"`
+	SpentAt time.Time    `db:"spent_at"`
 }
 
 // Hint is what an ID token said that came back as id_token_hint (OpenID Connect Core
@@ -89,13 +89,7 @@ func (c *FlowConsent) stored() (string, error) {
 	return string(b), err
 }
 
-const flowColumns = `f.id_hash, f.client_id, f.request, f.redirect_uri, f.hint, f.pushed_hash, f.browser_hash, f.requested_at, f.expires_at, f.opened_at, f.user_id, f.sign_in_after, f.organization_id, f.consent, f.spent_at`
-
-func (f *Flow) dest() []any {
-	return []any{&f.IDHash, &f.ClientID, document{&f.Request}, &f.RedirectURI, document{&f.Hint}, &f.PushedHash, &f.BrowserHash,
-		instant{&f.RequestedAt}, instant{&f.ExpiresAt}, instant{&f.OpenedAt}, optional[uuid.UUID]{&f.UserID}, instant{&f.SignInAfter},
-		optional[uuid.UUID]{&f.OrganizationID}, document{&f.Consent}, instant{&f.SpentAt}}
-}
+var flowRow = layoutOf[Flow]("f")
 
 // clearFlow is what goes from a row once its flow has finished or expired: all but
 // hash, client, redirect URI and times.
@@ -200,33 +194,22 @@ func (h *Hint) column() (string, error) {
 // OpenFlow notes that a request came back with the cookie that a flow is bound to: from
 // now on it is not dropped for others. ErrSpent if it has been dropped or has ended.
 func (s *Store) OpenFlow(ctx context.Context, idHash, browser secret.Hash) error {
-	n, err := s.exec(ctx, `UPDATE flows SET opened_at = COALESCE(opened_at, ?) WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL`,
+	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET opened_at = COALESCE(opened_at, ?) WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL`,
 		usec(s.clock()), idHash, browser)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("open a flow", err)
 }
 
 // Flow returns a flow, spent and expired ones too as long as they are kept, so
 // that a person can be told where to start again.
 func (s *Store) Flow(ctx context.Context, idHash secret.Hash) (*Flow, error) {
-	var f Flow
-	err := s.row(ctx, `SELECT `+flowColumns+` FROM flows f WHERE f.id_hash = ?`, idHash).Scan(f.dest()...)
-	if err != nil {
-		return nil, fault("read a flow", err)
-	}
-	return &f, nil
+	return one(ctx, s, "read a flow", flowRow.dest, `SELECT `+flowRow.columns+` FROM flows f WHERE f.id_hash = ?`, idHash)
 }
 
 // BindFlow gives an unbound flow to a browser, if it was requested after since.
 // ErrSpent when another browser was first or it is too late.
 func (s *Store) BindFlow(ctx context.Context, idHash, browser secret.Hash, since time.Time) error {
-	n, err := s.exec(ctx, `UPDATE flows SET browser_hash = ? WHERE id_hash = ? AND browser_hash IS NULL AND spent_at IS NULL AND requested_at > ?`,
+	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET browser_hash = ? WHERE id_hash = ? AND browser_hash IS NULL AND spent_at IS NULL AND requested_at > ?`,
 		browser, idHash, usec(since))
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("bind a flow", err)
 }
 
@@ -245,30 +228,21 @@ func (s *Store) MoveFlows(ctx context.Context, from, to secret.Hash) (bool, erro
 // ChooseOrganization records what the person picked within a live flow. An
 // earlier consent of the flow was for another organization and is dropped.
 func (s *Store) ChooseOrganization(ctx context.Context, idHash, browser secret.Hash, organization uuid.UUID) error {
-	n, err := s.exec(ctx, `UPDATE flows SET organization_id = ?, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
+	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET organization_id = ?, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
 		id(organization), idHash, browser, usec(s.clock()))
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("choose an organization", err)
 }
 
 // SpendFlow ends a flow that answers with an error. ErrSpent if it was ended before.
 func (s *Store) SpendFlow(ctx context.Context, idHash secret.Hash) error {
-	n, err := s.exec(ctx, endFlow, usec(s.clock()), idHash)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
+	err := execOr(ctx, s, ErrSpent, endFlow, usec(s.clock()), idHash)
 	return fault("end a flow", err)
 }
 
 // AskAgain makes a live flow ask who the person is once more: "not you?".
 func (s *Store) AskAgain(ctx context.Context, idHash, browser secret.Hash) error {
 	now := usec(s.clock())
-	n, err := s.exec(ctx, `UPDATE flows SET sign_in_after = ?, organization_id = NULL, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
+	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET sign_in_after = ?, organization_id = NULL, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
 		now, idHash, browser, now)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("ask a flow again", err)
 }

@@ -11,36 +11,30 @@ import (
 // Grant is one authorization a person gave a client. It owns its code and its
 // tokens: they work only as long as it does, so that revoking is one update.
 type Grant struct {
-	ID             uuid.UUID
-	UserID         uuid.UUID
-	ClientID       string
-	OrganizationID uuid.UUID // the one organization its tokens name; nil for none
-	SessionID      uuid.UUID // the browser session it was made in: the sid
+	ID             uuid.UUID `db:"id"`
+	UserID         uuid.UUID `db:"user_id"`
+	ClientID       string    `db:"client_id"`
+	OrganizationID uuid.UUID `db:"organization_id"` // the one organization its tokens name; nil for none
+	SessionID      uuid.UUID `db:"session_id"`      // the browser session it was made in: the sid
 	// Offline: offline_access was granted, so it outlives its session.
-	Offline  bool
-	Scopes   []string
-	Audience []string
+	Offline  bool     `db:"offline"`
+	Scopes   []string `db:"scopes"`
+	Audience []string `db:"audience"`
 	// Resource is the resource that the authorization request named (RFC 8707): access tokens are for it alone. "" if none.
-	Resource string
-	AuthTime time.Time
-	ACR      string
-	AMR      []string
+	Resource string    `db:"resource"`
+	AuthTime time.Time `db:"auth_time"`
+	ACR      string    `db:"acr"`
+	AMR      []string  `db:"amr"`
 	// Claims is the validated claims parameter (OpenID Connect Core 1.0, section 5.5) as JSON; "" if none.
-	Claims    string
-	CreatedAt time.Time
+	Claims    string    `db:"claims"`
+	CreatedAt time.Time `db:"created_at"`
 	// ExpiresAt is absolute: no refresh moves it.
-	ExpiresAt  time.Time
-	LastUsedAt time.Time // at most an hour older than its last use
-	RevokedAt  time.Time
+	ExpiresAt  time.Time `db:"expires_at"`
+	LastUsedAt time.Time `db:"last_used_at"` // at most an hour older than its last use
+	RevokedAt  time.Time `db:"revoked_at"`
 }
 
-const grantColumns = `g.id, g.user_id, g.client_id, g.organization_id, g.session_id, g.offline, g.scopes, g.audience, g.auth_time, g.acr, g.amr, g.claims, g.created_at, g.expires_at, g.last_used_at, g.revoked_at, g.resource`
-
-func (g *Grant) dest() []any {
-	return []any{optional[uuid.UUID]{&g.ID}, optional[uuid.UUID]{&g.UserID}, optional[string]{&g.ClientID}, optional[uuid.UUID]{&g.OrganizationID},
-		optional[uuid.UUID]{&g.SessionID}, optional[bool]{&g.Offline}, list{&g.Scopes}, list{&g.Audience}, instant{&g.AuthTime}, optional[string]{&g.ACR},
-		list{&g.AMR}, optional[string]{&g.Claims}, instant{&g.CreatedAt}, instant{&g.ExpiresAt}, instant{&g.LastUsedAt}, instant{&g.RevokedAt}, optional[string]{&g.Resource}}
-}
+var grantRow = layoutOf[Grant]("g")
 
 // Authorization is a grant with the present state of all it depends on, read in
 // one statement. Claims are made from it, so they are never older than the request.
@@ -86,7 +80,7 @@ func (a *Authorization) InactiveReason(now time.Time) string {
 
 // authorizationColumns and authorizationJoins belong together; the query gives g
 // (grants) and names the client by c.
-const authorizationColumns = grantColumns + `, ` + userColumns + `, ` + organizationColumns + `, m.role, c.disabled_at, c.deleted_at, s.id, s.expires_at, s.idle_expires_at, s.ended_at, o.settings, m.created_at`
+var authorizationColumns = grantRow.columns + `, ` + userRow.columns + `, ` + organizationRow.columns + `, m.role, c.disabled_at, c.deleted_at, s.id, s.expires_at, s.idle_expires_at, s.ended_at, o.settings, m.created_at`
 
 const authorizationJoins = `
 		LEFT JOIN users u ON u.id = g.user_id
@@ -101,43 +95,76 @@ const authorizationLives = `g.revoked_at IS NULL AND c.disabled_at IS NULL AND c
 		AND (g.offline OR g.session_id IS NULL OR s.id IS NOT NULL AND s.ended_at IS NULL)`
 
 // scan reads a row of own columns followed by authorizationColumns and more.
-func (a *Authorization) scan(row interface{ Scan(...any) error }, own []any, more ...any) error {
+func (a *Authorization) scan(row scanner, own []any, more ...any) error {
 	var o Organization
-	var required requirement
-	dest := append(append(own, a.Grant.dest()...), a.User.dest()...)
-	dest = append(append(dest, o.dest()...), optional[string]{&a.Role}, instant{&a.clientDisabledAt}, instant{&a.clientDeletedAt},
-		optional[uuid.UUID]{&a.session.ID}, instant{&a.session.ExpiresAt}, instant{&a.session.IdleExpiresAt}, instant{&a.session.EndedAt},
-		document{&required.settings}, instant{&required.since})
+	var settings OrganizationSettings
+	var since time.Time
+	dest := make([]any, 0, 64) // every introspection comes here: one allocation
+	dest = userRow.appendDest(grantRow.appendDest(append(dest, own...), &a.Grant), &a.User)
+	dest = append(organizationRow.appendDest(dest, &o), &a.Role, &a.clientDisabledAt, &a.clientDeletedAt,
+		&a.session.ID, &a.session.ExpiresAt, &a.session.IdleExpiresAt, &a.session.EndedAt,
+		&settings, &since)
 	if err := row.Scan(append(dest, more...)...); err != nil {
 		return err
 	}
 	if o.ID != uuid.Nil {
-		a.Organization, a.Requirement = &o, required.of()
+		a.Organization, a.Requirement = &o, settings.requirement(since)
 	}
 	return nil
 }
+
+var grantSQL = forEngines(func(e Engine) string {
+	return `SELECT ` + authorizationColumns + `, CASE WHEN g.scopes LIKE '%orgs%' THEN ` + e.membershipsJSON() + ` END,
+			EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
+		FROM grants g JOIN clients c ON c.id = g.client_id` + authorizationJoins + ` WHERE g.id = ?`
+})
 
 // Grant returns a grant by id, dead ones too, and whether the JWT with the hashed
 // id jti was revoked before its time.
 func (s *Store) Grant(ctx context.Context, grantID uuid.UUID, jti secret.Hash) (*Authorization, bool, error) {
 	var a Authorization
 	var revoked bool
-	err := a.scan(s.row(ctx, `SELECT `+authorizationColumns+`, CASE WHEN g.scopes LIKE '%orgs%' THEN `+s.engine.membershipsJSON()+` END,
-			EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
-		FROM grants g JOIN clients c ON c.id = g.client_id`+authorizationJoins+` WHERE g.id = ?`, jti, id(grantID)),
-		nil, memberships{&a.Memberships}, &revoked)
+	err := a.scan(s.row(ctx, grantSQL[s.engine], jti, id(grantID)), nil, memberships{&a.Memberships}, &revoked)
 	if err != nil {
 		return nil, false, fault("read a grant", err)
 	}
 	return &a, revoked, nil
 }
 
+// liveGrant is the condition under which a grant g, LEFT JOINed to its session s,
+// gives access still. It takes the time three times.
+const liveGrant = `g.revoked_at IS NULL AND g.expires_at > ? AND (g.offline OR g.session_id IS NULL OR (s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?))`
+
+// UserGrants returns up to limit live grants of a person, the newest first, that are older than the one with that id;
+// uuid.Max begins.
+func (s *Store) UserGrants(ctx context.Context, userID, before uuid.UUID, limit int) ([]Grant, error) {
+	now := usec(s.clock())
+	return list(ctx, s, "list the grants of a person", grantRow.dest, `SELECT `+grantRow.columns+` FROM grants g LEFT JOIN sessions s ON s.id = g.session_id
+		WHERE g.user_id = ? AND `+liveGrant+` AND g.id < ? ORDER BY g.id DESC LIMIT ?`, id(userID), now, now, now, before.String(), limit)
+}
+
+// UserGrant returns one live grant of a person, or ErrNotFound.
+func (s *Store) UserGrant(ctx context.Context, userID, grantID uuid.UUID) (*Grant, error) {
+	now := usec(s.clock())
+	return one(ctx, s, "read a grant of a person", grantRow.dest, `SELECT `+grantRow.columns+` FROM grants g LEFT JOIN sessions s ON s.id = g.session_id
+		WHERE g.id = ? AND g.user_id = ? AND `+liveGrant, id(grantID), id(userID), now, now, now)
+}
+
+// revokeGrantsSQL is the one statement that revokes grants: those that live and meet a condition.
+func revokeGrantsSQL(now, reason, where string) string {
+	return `UPDATE grants SET revoked_at = ` + now + `, revoke_reason = ` + reason + ` WHERE ` + where + ` AND revoked_at IS NULL`
+}
+
+// revokeGrants revokes the grants that a condition picks from those that live, and tells how many.
+func (t *tx) revokeGrants(ctx context.Context, reason, where string, args ...any) (int64, error) {
+	return t.exec(ctx, revokeGrantsSQL("?", "?", where), append([]any{usec(t.s.clock()), reason}, args...)...)
+}
+
 // RevokeGrant ends a grant with all its tokens and writes the event. Revoking it
 // again changes nothing and writes nothing.
 func (s *Store) RevokeGrant(ctx context.Context, grantID uuid.UUID, reason string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		n, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE id = ? AND revoked_at IS NULL`,
-			usec(s.clock()), reason, id(grantID))
+		n, err := t.revokeGrants(ctx, reason, `id = ?`, id(grantID))
 		if err != nil || n == 0 {
 			return err
 		}

@@ -46,7 +46,7 @@ func (s *Store) TryWrite(ctx context.Context) error {
 	return fault("try to write", errors.Join(err, begun.Rollback()))
 }
 
-// Trouble says in a few words why an error of the database passes only when somebody sees to it.
+// Trouble says in a few words why an error of the database passes only when an operator acts.
 func Trouble(err error) string {
 	var pe *pq.Error
 	var se *sqlite.Error

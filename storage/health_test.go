@@ -103,7 +103,10 @@ func TestTheCallsOfARequestShareOneLimit(t *testing.T) {
 			"a read":  func(ctx context.Context) error { _, err := s.Version(ctx, VersionKeys); return err },
 			"a write": func(ctx context.Context) error { return s.Release(ctx, "nothing", "nobody") },
 			"a transaction": func(ctx context.Context) error {
-				return s.inTx(ctx, func(t *tx) error { return t.bump(ctx, VersionKeys) })
+				return s.inTx(ctx, func(t *tx) error {
+					_, err := t.bump(ctx, VersionKeys)
+					return err
+				})
 			},
 		} {
 			if err := call(ctx); !errors.Is(fault("", err), ErrUnavailable) {

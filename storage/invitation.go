@@ -1,41 +1,42 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// Invitation offers a place in an organization to whoever reads the mail of an
+// Invitation offers a place in an organization to the reader of the mail of an
 // address. Address, role and organization are settled when it is made.
 type Invitation struct {
-	ID             uuid.UUID
-	OrganizationID uuid.UUID
+	ID             uuid.UUID `db:"id"`
+	OrganizationID uuid.UUID `db:"organization_id"`
 	// Email is as typed; EmailKey is what the acceptor's must be.
-	Email    string
-	EmailKey string
-	Role     string
+	Email    string `db:"email"`
+	EmailKey string `db:"email_key"`
+	Role     string `db:"role"`
 	// Token is only kept as this hash.
-	Token     secret.Hash
-	InvitedBy uuid.UUID // nil for the operator
+	Token     secret.Hash `db:"token_hash"`
+	InvitedBy uuid.UUID   `db:"invited_by"` // nil for the operator
 	// Inviter is their name, or their address if they have none. It is read, not written.
 	Inviter    string
-	CreatedAt  time.Time
-	ExpiresAt  time.Time
-	AcceptedAt time.Time
-	AcceptedBy uuid.UUID
-	RevokedAt  time.Time
+	CreatedAt  time.Time `db:"created_at"`
+	ExpiresAt  time.Time `db:"expires_at"`
+	AcceptedAt time.Time `db:"accepted_at"`
+	AcceptedBy uuid.UUID `db:"accepted_by"`
+	RevokedAt  time.Time `db:"revoked_at"`
 	// Suspended: the inviter may not make it any more. It can be accepted once an owner
 	// has confirmed it. It is read, not written.
 	Suspended bool
 }
 
-const invitationColumns = `i.id, i.organization_id, i.email, i.email_key, i.role, i.token_hash, i.invited_by, COALESCE(NULLIF(b.profile, ''), '{}'), b.email,
-	i.created_at, i.expires_at, i.accepted_at, i.accepted_by, i.revoked_at, CASE WHEN ` + invitationSuspended + ` THEN 1 ELSE 0 END`
+var invitationRow = layoutOf[Invitation]("i")
+
+var invitationColumns = invitationRow.columns + `, b.profile, b.email, CASE WHEN ` + invitationSuspended + ` THEN 1 ELSE 0 END`
 
 // inviterMay is the condition that the inviter of invitation i may make it today, as
 // identity.Invite demands: the operator always, a superadmin, an owner, and an admin
@@ -67,13 +68,9 @@ func (s *Store) ConfirmInvitation(ctx context.Context, organizationID, invitatio
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
-		n, err := t.exec(ctx, `UPDATE invitations AS i SET suspended_at = NULL, invited_by = ? WHERE i.id = ? AND i.organization_id = ?
+		if err := execOr(ctx, t, ErrNotFound, `UPDATE invitations AS i SET suspended_at = NULL, invited_by = ? WHERE i.id = ? AND i.organization_id = ?
 			AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? AND `+invitationSuspended,
-			id(e.Actor), id(invitationID), id(organizationID), usec(s.clock()))
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
+			id(e.Actor), id(invitationID), id(organizationID), usec(s.clock())); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -81,19 +78,21 @@ func (s *Store) ConfirmInvitation(ctx context.Context, organizationID, invitatio
 	return fault("confirm an invitation", err)
 }
 
-// dest are the scan targets of invitationColumns, where b is who invited; inviter
-// holds what their name is made of.
-func (i *Invitation) dest(inviter *User) []any {
-	return []any{&i.ID, &i.OrganizationID, &i.Email, &i.EmailKey, &i.Role, &i.Token, optional[uuid.UUID]{&i.InvitedBy}, document{&inviter.Profile},
-		optional[string]{&inviter.Email}, instant{&i.CreatedAt}, instant{&i.ExpiresAt}, instant{&i.AcceptedAt}, optional[uuid.UUID]{&i.AcceptedBy}, instant{&i.RevokedAt}, &i.Suspended}
+// invitationWith is an invitation as it is read: inviter is what the name is made of, of those who have none the address.
+type invitationWith struct {
+	Invitation
+	inviter      User
+	organization Organization
 }
 
-// called is what a person goes by among people.
-func called(u *User) string {
-	if u.Profile.Name != "" {
-		return u.Profile.Name
-	}
-	return u.Email
+// dest is where invitationColumns are scanned into.
+func (i *invitationWith) dest() []any {
+	return append(invitationRow.dest(&i.Invitation), &i.inviter.Profile, &i.inviter.Email, &i.Suspended)
+}
+
+func (i *invitationWith) named() *Invitation {
+	i.Inviter = cmp.Or(i.inviter.Profile.Name, i.inviter.Email)
+	return &i.Invitation
 }
 
 // CreateInvitation stores an invitation; one that the address has already to the
@@ -128,7 +127,7 @@ func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, 
 			id(i.ID), id(i.OrganizationID), i.Email, i.EmailKey, i.Role, i.Token, id(i.InvitedBy), usec(i.CreatedAt), usec(i.ExpiresAt)); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("create an invitation", err)
 }
@@ -146,37 +145,31 @@ func (t *tx) notMember(ctx context.Context, organizationID uuid.UUID, emailKey s
 // Invitations returns up to limit invitations of an organization that can still be
 // accepted, with ids after that one, in order of their creation.
 func (s *Store) Invitations(ctx context.Context, organizationID, after uuid.UUID, limit int) ([]Invitation, error) {
-	var all []Invitation
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var i Invitation
-		var inviter User
-		err := r.Scan(i.dest(&inviter)...)
-		i.Inviter = called(&inviter)
-		all = append(all, i)
-		return err
-	}, `SELECT `+invitationColumns+` FROM invitations i LEFT JOIN users b ON b.id = i.invited_by
+	found, err := list(ctx, s, "list invitations", (*invitationWith).dest, `SELECT `+invitationColumns+` FROM invitations i LEFT JOIN users b ON b.id = i.invited_by
 		WHERE i.organization_id = ? AND i.id > ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? ORDER BY i.id LIMIT ?`,
 		id(organizationID), after.String(), usec(s.clock()), limit)
-	return all, fault("list invitations", err)
+	all := make([]Invitation, len(found))
+	for n := range found {
+		all[n] = *found[n].named()
+	}
+	return all, err
 }
 
 // Invitation returns an invitation that can be accepted, or could if it were confirmed
 // (Suspended), and to what. ErrSpent if it was accepted or revoked or has expired,
 // ErrNotFound if there is none (any more).
 func (s *Store) Invitation(ctx context.Context, token secret.Hash) (*Invitation, *Organization, error) {
-	var i Invitation
-	var inviter User
-	var o Organization
-	err := s.row(ctx, `SELECT `+invitationColumns+`, `+organizationColumns+` FROM invitations i JOIN organizations o ON o.id = i.organization_id
-		LEFT JOIN users b ON b.id = i.invited_by WHERE i.token_hash = ? AND o.deleted_at IS NULL`, token).Scan(append(i.dest(&inviter), o.dest()...)...)
+	i, err := one(ctx, s, "read an invitation", func(i *invitationWith) []any {
+		return append(i.dest(), organizationRow.dest(&i.organization)...)
+	}, `SELECT `+invitationColumns+`, `+organizationRow.columns+` FROM invitations i JOIN organizations o ON o.id = i.organization_id
+		LEFT JOIN users b ON b.id = i.invited_by WHERE i.token_hash = ? AND o.deleted_at IS NULL`, token)
 	if err == nil && (!i.AcceptedAt.IsZero() || !i.RevokedAt.IsZero() || !s.clock().Before(i.ExpiresAt)) {
-		err = ErrSpent
+		err = fault("read an invitation", ErrSpent)
 	}
 	if err != nil {
-		return nil, nil, fault("read an invitation", err)
+		return nil, nil, err
 	}
-	i.Inviter = called(&inviter)
-	return &i, &o, nil
+	return i.named(), &i.organization, nil
 }
 
 // RevokeInvitation makes an invitation worthless. ErrNotFound if the organization
@@ -184,12 +177,8 @@ func (s *Store) Invitation(ctx context.Context, token secret.Hash) (*Invitation,
 func (s *Store) RevokeInvitation(ctx context.Context, organizationID, invitationID uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		now := usec(s.clock())
-		n, err := t.exec(ctx, `UPDATE invitations SET revoked_at = ? WHERE id = ? AND organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
-			now, id(invitationID), id(organizationID), now)
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
+		if err := execOr(ctx, t, ErrNotFound, `UPDATE invitations SET revoked_at = ? WHERE id = ? AND organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
+			now, id(invitationID), id(organizationID), now); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -205,7 +194,7 @@ type Acceptance struct {
 	// Keep is the session that acts. A first proof of the address ends all other access.
 	Keep uuid.UUID
 	// Proven tells of such a proof; it is written then alone.
-	Proven *Event
+	Verified *Event
 	// Event tells of the acceptance. Its person, its organization and the facts
 	// invitation and role are filled in.
 	Event *Event
@@ -220,15 +209,15 @@ type Acceptance struct {
 // person who is gone or disabled.
 func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		first, err := t.proveAddress(ctx, userID, a.EmailKey)
+		first, err := t.verifyAddress(ctx, userID, a.EmailKey)
 		if err != nil {
 			return err
 		}
 		if first {
-			if err := t.endAccess(ctx, userID, a.Keep, EndProven); err != nil {
+			if err := t.endAccess(ctx, userID, a.Keep, uuid.Nil, EndVerified); err != nil {
 				return err
 			}
-			if err := t.event(ctx, a.Proven); err != nil {
+			if err := t.event(ctx, a.Verified); err != nil {
 				return err
 			}
 		}
@@ -251,7 +240,7 @@ func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error 
 	if err != nil {
 		return err
 	}
-	// Whoever removes people or ends the organization holds it too.
+	// What removes members or ends the organization holds this row too.
 	if err := t.lockOrganization(ctx, organization); errors.Is(err, ErrNotFound) {
 		return ErrSpent
 	} else if err != nil {
@@ -292,14 +281,14 @@ func (t *tx) notAccepted(ctx context.Context, invitation uuid.UUID, now any) err
 	return ErrSpent
 }
 
-// RegisterInvited uses an invitation for somebody who has no account, or none that
-// was ever proven: p is created, or takes over the account of that address, which
-// p.User then is. Its password, sessions and grants go as in Prove. p's events tell
+// RegisterInvited uses an invitation for a person who has no account, or none that
+// was ever verified: p is created, or takes over the account of that address, which
+// p.User then is. Its password, sessions and grants go as in VerifyEmail. p's events tell
 // of a creation, claimed of taking over. Errors are those of AcceptInvitation, and
-// ErrExists if the address is somebody's already: then the invitation stays.
+// ErrExists if an account has the address already: then the invitation stays.
 func (s *Store) RegisterInvited(ctx context.Context, a *Acceptance, p *NewUser, claimed *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		if err := t.createOrClaim(ctx, p, claimed); err != nil {
+		if err := t.createOrTakeOver(ctx, p, claimed); err != nil {
 			return err
 		}
 		if err := t.accept(ctx, a, p.User.ID); err != nil {
@@ -310,23 +299,23 @@ func (s *Store) RegisterInvited(ctx context.Context, a *Acceptance, p *NewUser, 
 	return fault("register an invited person", err)
 }
 
-func (t *tx) createOrClaim(ctx context.Context, p *NewUser, claimed *Event) error {
+func (t *tx) createOrTakeOver(ctx context.Context, p *NewUser, claimed *Event) error {
 	var there User
-	err := t.row(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email_key = ?`, p.User.EmailKey).Scan(there.dest()...)
+	err := t.row(ctx, `SELECT `+userRow.columns+` FROM users u WHERE u.email_key = ?`, p.User.EmailKey).Scan(userRow.dest(&there)...)
 	switch {
 	case errors.Is(classify(err), ErrNotFound):
 		return t.createUser(ctx, p)
 	case err != nil:
 		return err
-	case there.Proven() || !there.Active():
+	case there.EmailVerified() || !there.Active():
 		return ErrExists
 	}
-	if first, err := t.proveAddress(ctx, there.ID, p.User.EmailKey); err != nil {
+	if first, err := t.verifyAddress(ctx, there.ID, p.User.EmailKey); err != nil {
 		return err
 	} else if !first {
 		return ErrExists
 	}
-	if err := t.claim(ctx, there.ID, &p.User.Profile); err != nil {
+	if err := t.takeOver(ctx, there.ID, &p.User.Profile); err != nil {
 		return err
 	}
 	if p.PasswordHash != "" {

@@ -28,7 +28,7 @@ func invite(t *testing.T, s *Store, organization uuid.UUID, email string, change
 
 func accept(t *testing.T, s *Store, i *Invitation, user uuid.UUID) error {
 	t.Helper()
-	return s.AcceptInvitation(t.Context(), &Acceptance{Token: i.Token, EmailKey: i.EmailKey, Event: &Event{Type: "invitation.accepted"}, Proven: &Event{Type: "user.email_proven"}}, user)
+	return s.AcceptInvitation(t.Context(), &Acceptance{Token: i.Token, EmailKey: i.EmailKey, Event: &Event{Type: "invitation.accepted"}, Verified: &Event{Type: "user.email_proven"}}, user)
 }
 
 func TestAnInvitationComesBackAsCreated(t *testing.T) {
@@ -211,10 +211,10 @@ func TestAcceptingProvesTheAddressAndEndsOtherAccess(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, hash, err := s.UserWithPassword(t.Context(), u.EmailKey)
-		if err != nil || !got.Proven() || hash != "theirs" {
-			t.Errorf("got proven %v, password %q, %v", got.Proven(), hash, err)
+		if err != nil || !got.EmailVerified() || hash != "theirs" {
+			t.Errorf("got proven %v, password %q, %v", got.EmailVerified(), hash, err)
 		}
-		wantEnds(t, ended, EndProven, EndProven)
+		wantEnds(t, ended, EndVerified, EndVerified)
 	})
 }
 
@@ -240,10 +240,10 @@ func TestRegisteringByInvitationTakesOverWhatWasNeverProven(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, hash, err := s.UserWithPassword(t.Context(), "bob@acme-corp.com")
-		if err != nil || got.ID != squat.ID || p.User.ID != squat.ID || !got.Proven() || got.Profile.Name != "Bob" || hash != "bob's" {
+		if err != nil || got.ID != squat.ID || p.User.ID != squat.ID || !got.EmailVerified() || got.Profile.Name != "Bob" || hash != "bob's" {
 			t.Errorf("got %+v with password %q, %v", got, hash, err)
 		}
-		wantEnds(t, ended, EndProven, EndProven)
+		wantEnds(t, ended, EndVerified, EndVerified)
 		if role, err := s.Role(t.Context(), acme.ID, squat.ID); err != nil || role != RoleMember {
 			t.Errorf("role: got %q, %v", role, err)
 		}

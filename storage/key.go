@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // KeyState is where a signing key is in its life. It only ever moves on.
@@ -21,23 +19,23 @@ const (
 // SigningKey is one key pair that tokens are signed with. UNIQUE (alg, generation)
 // lets one of several nodes that rotate together win.
 type SigningKey struct {
-	KID        string // RFC 7638 thumbprint
-	Alg        string // RFC 7518 name
-	Generation int64  // from 1, by algorithm
-	State      KeyState
-	Public     []byte // JWK
+	KID        string   `db:"kid"`        // RFC 7638 thumbprint
+	Alg        string   `db:"alg"`        // RFC 7518 name
+	Generation int64    `db:"generation"` // from 1, by algorithm
+	State      KeyState `db:"state"`
+	Public     []byte   `db:"public_jwk"` // JWK
 	// Sealed is the private JWK. A key that signs no more has none.
-	Sealed    []byte
-	CreatedAt time.Time
+	Sealed    []byte    `db:"private_sealed"`
+	CreatedAt time.Time `db:"created_at"`
 	// ActivatesAt is when a pending key may sign: relying parties must have been able to see it.
-	ActivatesAt time.Time
-	ActiveAt    time.Time
-	RetiredAt   time.Time
-	ArchivedAt  time.Time
-	RevokedAt   time.Time
+	ActivatesAt time.Time `db:"activates_at"`
+	ActiveAt    time.Time `db:"active_at"`
+	RetiredAt   time.Time `db:"retired_at"`
+	ArchivedAt  time.Time `db:"archived_at"`
+	RevokedAt   time.Time `db:"revoked_at"`
 }
 
-const keyColumns = `kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at, retired_at, archived_at, revoked_at`
+var keyRow = layoutOf[SigningKey]("k")
 
 // SigningKeys returns all keys, by algorithm, newest first, and the version of
 // the versions row they are at least as new as.
@@ -47,25 +45,20 @@ func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	var keys []SigningKey
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
-		var k SigningKey
-		err := r.Scan(&k.KID, &k.Alg, &k.Generation, &k.State, &k.Public, &k.Sealed, instant{&k.CreatedAt}, instant{&k.ActivatesAt},
-			instant{&k.ActiveAt}, instant{&k.RetiredAt}, instant{&k.ArchivedAt}, instant{&k.RevokedAt})
-		if !k.RevokedAt.IsZero() {
-			k.State = KeyRevoked
+	keys, err := list(ctx, s, "read the signing keys", keyRow.dest, `SELECT `+keyRow.columns+` FROM signing_keys k ORDER BY k.alg, k.generation DESC`)
+	for n := range keys {
+		if !keys[n].RevokedAt.IsZero() {
+			keys[n].State = KeyRevoked
 		}
-		keys = append(keys, k)
-		return err
-	}, `SELECT `+keyColumns+` FROM signing_keys ORDER BY alg, generation DESC`)
-	return keys, version, fault("read the signing keys", err)
+	}
+	return keys, version, err
 }
 
 // AddSigningKey stores a new key. ErrExists when another node was first to add
 // this generation.
 func (s *Store) AddSigningKey(ctx context.Context, k *SigningKey, e *Event) error {
 	return s.changeKeys(ctx, "add a signing key", e, func(t *tx) (int64, error) {
-		return t.exec(ctx, `INSERT INTO signing_keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)`,
+		return t.exec(ctx, `INSERT INTO signing_keys (kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			k.KID, k.Alg, k.Generation, string(k.State), string(k.Public), k.Sealed, usec(k.CreatedAt), usec(k.ActivatesAt), usec(k.ActiveAt))
 	})
 }
@@ -150,7 +143,7 @@ func (s *Store) changeKeys(ctx context.Context, op string, e *Event, change func
 		if n == 0 {
 			return ErrConflict
 		}
-		if err := t.bump(ctx, VersionKeys); err != nil {
+		if _, err := t.bump(ctx, VersionKeys); err != nil {
 			return err
 		}
 		return t.event(ctx, e)

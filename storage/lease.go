@@ -32,10 +32,10 @@ func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
 	return max(0, before.Sub(there), there.Sub(s.clock())), err
 }
 
-// Turn is Lease for a job that cannot be undone and goes by the clock: who must be
+// AcquireJob is Lease for a job that cannot be undone and goes by the clock: who must be
 // deleted, who is to be told. ErrClock while this node's clock is wrong; then the
 // job is another node's.
-func (s *Store) Turn(ctx context.Context, job, holder string, duration time.Duration) (mine bool, err error) {
+func (s *Store) AcquireJob(ctx context.Context, job, holder string, duration time.Duration) (mine bool, err error) {
 	skew, err := s.Skew(ctx)
 	if err == nil && skew > MaxSkew {
 		err = fmt.Errorf("%w by %v: synchronise both (NTP)", ErrClock, skew.Round(time.Second))
@@ -47,8 +47,8 @@ func (s *Store) Turn(ctx context.Context, job, holder string, duration time.Dura
 	return mine, err
 }
 
-// Rounds logs how the rounds of a job end.
-type Rounds struct {
+// JobLog logs how the rounds of a job end.
+type JobLog struct {
 	Log *slog.Logger
 	// Failed is said of a round that failed: "expired rows cannot be swept".
 	Failed string
@@ -57,7 +57,7 @@ type Rounds struct {
 }
 
 // Ended logs every failure, but that the clock is wrong only once until it is right again.
-func (r *Rounds) Ended(err error) {
+func (r *JobLog) Ended(err error) {
 	switch wrong := errors.Is(err, ErrClock); {
 	case err == nil && r.wrong:
 		r.Log.Info("this node's clock is right again", "waited", r.Failed)
@@ -70,7 +70,7 @@ func (r *Rounds) Ended(err error) {
 
 // Lease takes or renews the right to do a job that one node does for all, until
 // duration from now, and reports whether holder has it. holder is unique to the process.
-// A lease that ends later than any holder can have wanted is free: whoever took it
+// A lease that ends later than any holder can have wanted is free: the node that took it
 // had a wrong clock, and need not be there any more.
 //
 // A process that was paused may believe in a lease that another has by now. A
@@ -85,13 +85,13 @@ func (s *Store) Lease(ctx context.Context, name, holder string, duration time.Du
 		RETURNING fence`,
 		name, holder, usec(now.Add(duration)), usec(now), usec(now), usec(now.Add(2*duration+maxLead))).Scan(&fence)
 	if errors.Is(classify(err), ErrNotFound) {
-		return 0, false, nil // somebody else has it
+		return 0, false, nil // another node has it
 	}
 	return fence, err == nil, fault("take a lease", err)
 }
 
 // Release gives a lease back, so that another node need not wait for its end. A
-// lease that somebody else has is left alone.
+// lease that another node has is left alone.
 func (s *Store) Release(ctx context.Context, name, holder string) error {
 	_, err := s.exec(ctx, `UPDATE leases SET expires_at = 0 WHERE name = ? AND holder = ?`, name, holder)
 	return fault("release a lease", err)

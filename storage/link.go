@@ -11,7 +11,7 @@ import (
 
 // The purposes of links. A link of one is worth nothing for another.
 const (
-	LinkRegister = "register" // proves an address that nobody has yet
+	LinkRegister = "register" // verifies an address that no account has yet
 	LinkVerify   = "verify"   // proves the address of an account
 	LinkReset    = "reset"    // proves it too, and sets a new password
 	LinkSetup    = "setup"    // makes the first administrator
@@ -21,8 +21,8 @@ const (
 type Link struct {
 	Hash    secret.Hash
 	Purpose string
-	UserID  uuid.UUID // nil while nobody has the address
-	// Payload is what the link stands for, in the words of whoever made it.
+	UserID  uuid.UUID // nil while no account has the address
+	// Payload is what the link stands for, in the words of its maker.
 	Payload json.RawMessage
 	// Browser is who asked for it; zero if that does not matter.
 	Browser   secret.Hash
@@ -32,7 +32,7 @@ type Link struct {
 }
 
 // CreateLink stores a link with what tells about it; e is nil where the link concerns
-// nobody yet, so that nothing has changed.
+// no account yet, so that nothing has changed.
 func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.createLink(ctx, l); err != nil {
@@ -41,7 +41,7 @@ func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Mes
 		if e == nil {
 			return t.enqueue(ctx, mails...)
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("store a link", err)
 }
@@ -58,7 +58,7 @@ func (s *Store) Link(ctx context.Context, hash secret.Hash, purpose string) (*Li
 	var l Link
 	err := s.row(ctx, `SELECT l.hash, l.purpose, l.user_id, l.payload, l.browser_hash, l.created_at, l.expires_at, l.spent_at
 		FROM links l WHERE l.hash = ? AND l.purpose = ?`, hash, purpose).
-		Scan(&l.Hash, &l.Purpose, optional[uuid.UUID]{&l.UserID}, verbatim{&l.Payload}, &l.Browser, instant{&l.CreatedAt}, instant{&l.ExpiresAt}, instant{&l.SpentAt})
+		Scan(&l.Hash, &l.Purpose, &l.UserID, &l.Payload, &l.Browser, &l.CreatedAt, &l.ExpiresAt, &l.SpentAt)
 	if err == nil && (!l.SpentAt.IsZero() || !s.clock().Before(l.ExpiresAt)) {
 		err = ErrSpent
 	}
@@ -68,13 +68,9 @@ func (s *Store) Link(ctx context.Context, hash secret.Hash, purpose string) (*Li
 	return &l, nil
 }
 
-// spendLink is the single use: ErrSpent for whoever comes second or too late. What
-// it stood for, which may name somebody, goes.
+// spendLink is the single use: ErrSpent for the second use and for a late one. The
+// payload, which may name a person, goes.
 func (t *tx) spendLink(ctx context.Context, hash secret.Hash, purpose string) error {
 	now := usec(t.s.clock())
-	n, err := t.exec(ctx, `UPDATE links SET spent_at = ?, payload = '' WHERE hash = ? AND purpose = ? AND spent_at IS NULL AND expires_at > ?`, now, hash, purpose, now)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
-	return err
+	return execOr(ctx, t, ErrSpent, `UPDATE links SET spent_at = ?, payload = '' WHERE hash = ? AND purpose = ? AND spent_at IS NULL AND expires_at > ?`, now, hash, purpose, now)
 }

@@ -3,25 +3,19 @@ package storage
 import (
 	"context"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // ClientLogo is what became of a client's logo_uri.
 type ClientLogo struct {
-	ClientID string
-	URI      string
-	Tries    int       // begun
-	DueAt    time.Time // of the next try; zero: there is none
-	Problem  string    // of the last try; "" if it succeeded or is yet to come
-	Fetched  bool
+	ClientID string    `db:"client_id"`
+	URI      string    `db:"uri"`
+	Tries    int       `db:"tries"`   // begun
+	DueAt    time.Time `db:"due_at"`  // of the next try; zero: there is none
+	Problem  string    `db:"problem"` // of the last try; "" if it succeeded or is yet to come
+	Fetched  bool      `db:"(hash IS NOT NULL)"`
 }
 
-const logoColumns = `client_id, uri, tries, due_at, problem, hash IS NOT NULL`
-
-func (l *ClientLogo) dest() []any {
-	return []any{&l.ClientID, &l.URI, &l.Tries, instant{&l.DueAt}, &l.Problem, &l.Fetched}
-}
+var logoRow = layoutOf[ClientLogo]("l")
 
 // setLogo has the picture at uri fetched, unless it is there already. A change of a client whose logo could not be
 // fetched has it tried anew.
@@ -43,8 +37,8 @@ func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
 // LeaseLogo takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
 func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, error) {
 	var l ClientLogo
-	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE due_at <= ? ORDER BY due_at LIMIT 1`,
-		usec(s.clock())).Scan(l.dest()...)
+	err := s.row(ctx, `SELECT `+logoRow.columns+` FROM client_logos l WHERE due_at <= ? ORDER BY due_at LIMIT 1`,
+		usec(s.clock())).Scan(logoRow.dest(&l)...)
 	if err != nil {
 		return nil, fault("look for logos", err)
 	}
@@ -66,7 +60,7 @@ func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image 
 		if err != nil || n == 0 {
 			return err
 		}
-		return t.bump(ctx, VersionRegistry)
+		return t.changeRegistry(ctx, registryChange{changedClient, l.ClientID})
 	})
 	return fault("save a logo", err)
 }
@@ -90,22 +84,10 @@ func (s *Store) LogoImage(ctx context.Context, hash string) ([]byte, error) {
 
 // ClientLogo returns what became of a client's logo. ErrNotFound if it has no logo_uri.
 func (s *Store) ClientLogo(ctx context.Context, clientID string) (*ClientLogo, error) {
-	var l ClientLogo
-	err := s.row(ctx, `SELECT `+logoColumns+` FROM client_logos WHERE client_id = ?`, clientID).Scan(l.dest()...)
-	if err != nil {
-		return nil, fault("read a client's logo", err)
-	}
-	return &l, nil
+	return one(ctx, s, "read a client's logo", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE client_id = ?`, clientID)
 }
 
 // FailedLogos are the logos whose last try has failed, by client_id.
 func (s *Store) FailedLogos(ctx context.Context) ([]ClientLogo, error) {
-	var all []ClientLogo
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var l ClientLogo
-		err := r.Scan(l.dest()...)
-		all = append(all, l)
-		return err
-	}, `SELECT `+logoColumns+` FROM client_logos WHERE problem <> '' ORDER BY client_id`)
-	return all, fault("list failed logos", err)
+	return list(ctx, s, "list failed logos", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE problem <> '' ORDER BY client_id`)
 }

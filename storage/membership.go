@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // The roles of a membership, from most to least.
@@ -26,19 +26,6 @@ type Membership struct {
 	CreatedAt    time.Time
 	// Requirement is what the organization asks of the person's sign-ins; nil if nothing.
 	Requirement *Requirement
-}
-
-const membershipColumns = organizationColumns + `, m.role, m.created_at, o.settings`
-
-// scan reads a row of membershipColumns.
-func (m *Membership) scan(r *sqlx.Rows) error {
-	var required requirement
-	if err := r.Scan(append(m.Organization.dest(), &m.Role, instant{&m.CreatedAt}, document{&required.settings})...); err != nil {
-		return err
-	}
-	required.since = m.CreatedAt
-	m.Requirement = required.of()
-	return nil
 }
 
 // membershipRow is one element of Engine.membershipsJSON.
@@ -62,12 +49,13 @@ func (m memberships) Scan(src any) error {
 	}
 	*m.all = make([]Membership, len(rows))
 	for n, row := range rows {
-		required := requirement{since: time.UnixMicro(row.Since).UTC()}
-		if err := (document{&required.settings}).Scan(row.Settings); err != nil {
+		var settings OrganizationSettings
+		if err := (document{&settings}).Scan(row.Settings); err != nil {
 			return err
 		}
+		since := time.UnixMicro(row.Since).UTC()
 		(*m.all)[n] = Membership{Organization: Organization{ID: row.ID, Slug: row.Slug, Name: row.Name}, Role: row.Role,
-			CreatedAt: required.since, Requirement: required.of()}
+			CreatedAt: since, Requirement: settings.requirement(since)}
 	}
 	return nil
 }
@@ -77,31 +65,43 @@ type Member struct {
 	User      User
 	Role      string
 	CreatedAt time.Time
+	// Requirement is what the organization asks of the member's sign-ins; nil if nothing.
+	Requirement *Requirement
 }
 
-// Memberships returns the live organizations of a person, by slug.
-func (s *Store) Memberships(ctx context.Context, userID uuid.UUID) ([]Membership, error) {
+// Memberships returns up to limit live organizations of a person that come after that slug, by slug; "" begins, and 0
+// is all of them.
+func (s *Store) Memberships(ctx context.Context, userID uuid.UUID, after string, limit int) ([]Membership, error) {
+	if limit == 0 {
+		limit = math.MaxInt32
+	}
 	var all []Membership
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		m := Membership{UserID: userID}
-		err := m.scan(r)
+		var settings OrganizationSettings
+		err := r.Scan(append(organizationRow.dest(&m.Organization), &m.Role, &m.CreatedAt, &settings)...)
+		m.Requirement = settings.requirement(m.CreatedAt)
 		all = append(all, m)
 		return err
-	}, `SELECT `+membershipColumns+` FROM memberships m JOIN organizations o ON o.id = m.organization_id
-		WHERE m.user_id = ? AND o.deleted_at IS NULL ORDER BY o.slug`, id(userID))
+	}, `SELECT `+organizationRow.columns+`, m.role, m.created_at, o.settings FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		WHERE m.user_id = ? AND o.deleted_at IS NULL AND o.slug > ? ORDER BY o.slug LIMIT ?`, id(userID), after, limit)
 	return all, fault("list the organizations of a person", err)
 }
 
-// Members returns up to limit members whose ids come after that one.
+// Members returns up to limit members of a live organization whose ids come after that one.
 func (s *Store) Members(ctx context.Context, organizationID, after uuid.UUID, limit int) ([]Member, error) {
 	var all []Member
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		var m Member
-		err := r.Scan(append(m.User.dest(), &m.Role, instant{&m.CreatedAt})...)
+		var settings OrganizationSettings
+		err := r.Scan(append(userRow.dest(&m.User), &m.Role, &m.CreatedAt, &settings)...)
+		m.Requirement = settings.requirement(m.CreatedAt)
 		all = append(all, m)
 		return err
-	}, `SELECT `+userColumns+`, m.role, m.created_at FROM memberships m JOIN users u ON u.id = m.user_id
-		WHERE m.organization_id = ? AND m.user_id > ? AND u.deleted_at IS NULL ORDER BY m.user_id LIMIT ?`, id(organizationID), after.String(), limit)
+	}, `SELECT `+userRow.columns+`, m.role, m.created_at, o.settings
+		FROM memberships m JOIN users u ON u.id = m.user_id JOIN organizations o ON o.id = m.organization_id
+		WHERE m.organization_id = ? AND m.user_id > ? AND u.deleted_at IS NULL AND o.deleted_at IS NULL ORDER BY m.user_id LIMIT ?`,
+		id(organizationID), after.String(), limit)
 	return all, fault("list members", err)
 }
 
@@ -114,21 +114,17 @@ func (s *Store) Role(ctx context.Context, organizationID, userID uuid.UUID) (str
 }
 
 // AddMember gives a live person a place in a live organization. ErrExists if
-// they have one already, whatever the role; ErrUnproven if their address is not
+// they have one already, whatever the role; ErrEmailUnverified if their address is not
 // proven: who made the account need not be whom the place is for.
 func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		if err := t.lockEntitled(ctx, userID); err != nil {
+		if err := t.lockVerifiedUser(ctx, userID); err != nil {
 			return err
 		}
-		n, err := t.exec(ctx, `INSERT INTO memberships (organization_id, user_id, role, created_at)
+		if err := execOr(ctx, t, ErrNotFound, `INSERT INTO memberships (organization_id, user_id, role, created_at)
 			SELECT o.id, u.id, `+s.engine.casts("text", "bigint")+` FROM organizations o, users u
 			WHERE o.id = ? AND o.deleted_at IS NULL AND u.id = ? AND u.deleted_at IS NULL`,
-			role, usec(s.clock()), id(organizationID), id(userID))
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
+			role, usec(s.clock()), id(organizationID), id(userID)); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -137,7 +133,7 @@ func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID,
 }
 
 // SetRole changes a member's role. ErrConflict if that would leave the
-// organization without an owner who can act; ErrUnproven for a higher role than
+// organization without an owner who can act; ErrEmailUnverified for a higher role than
 // they have while their address is not proven.
 func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
@@ -155,11 +151,7 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 				return err
 			}
 		}
-		n, err := t.exec(ctx, `UPDATE memberships SET role = ? WHERE organization_id = ? AND user_id = ?`, role, id(organizationID), id(userID))
-		if err == nil && n == 0 {
-			err = ErrNotFound
-		}
-		if err != nil {
+		if err := execOr(ctx, t, ErrNotFound, `UPDATE memberships SET role = ? WHERE organization_id = ? AND user_id = ?`, role, id(organizationID), id(userID)); err != nil {
 			return err
 		}
 		if err := t.suspendInvitations(ctx, userID); err != nil {
@@ -187,10 +179,10 @@ func (t *tx) authorizeOver(ctx context.Context, organizationID, userID uuid.UUID
 }
 
 // higherIsProven refuses a higher role to a person whose address is not proven. It
-// takes the person's row; whoever takes an organization's too does so after it.
+// takes the person's row; a transaction that takes an organization's too does so after it.
 func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUID, role string) error {
-	err := t.lockEntitled(ctx, userID)
-	if !errors.Is(err, ErrUnproven) {
+	err := t.lockVerifiedUser(ctx, userID)
+	if !errors.Is(err, ErrEmailUnverified) {
 		return err
 	}
 	var present string
@@ -198,7 +190,7 @@ func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUI
 		return err
 	}
 	if !AtLeast(present, role) {
-		return ErrUnproven
+		return ErrEmailUnverified
 	}
 	return nil
 }
@@ -225,20 +217,17 @@ func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UU
 }
 
 // endMembership takes a person out of an organization, with every grant and personal
-// access token in which they act for it: somebody who comes back begins anew. The
+// access token in which they act for it: a member who comes back begins anew. The
 // membership goes first, because a grant that is being written holds its row.
 func (t *tx) endMembership(ctx context.Context, organizationID, userID uuid.UUID) (int64, error) {
 	n, err := t.exec(ctx, `DELETE FROM memberships WHERE organization_id = ? AND user_id = ?`, id(organizationID), id(userID))
 	if err != nil || n == 0 {
 		return n, err
 	}
-	now := usec(t.s.clock())
-	if _, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
-		now, EndMemberRemoved, id(userID), id(organizationID)); err != nil {
+	if _, err := t.revokeGrants(ctx, EndMemberRemoved, `user_id = ? AND organization_id = ?`, id(userID), id(organizationID)); err != nil {
 		return n, err
 	}
-	if _, err = t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND organization_id = ? AND revoked_at IS NULL`,
-		now, id(userID), id(organizationID)); err != nil {
+	if err := t.revokePersonalTokens(ctx, `user_id = ? AND organization_id = ?`, id(userID), id(organizationID)); err != nil {
 		return n, err
 	}
 	return n, t.suspendInvitations(ctx, userID)

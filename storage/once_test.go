@@ -59,7 +59,7 @@ func TestALinkIsSpentOnce(t *testing.T) {
 		user := guest(t, s)
 		link := mailed(t, s, LinkVerify, user)
 		proof := func() error {
-			return s.Prove(t.Context(), &Proof{UserID: user, EmailKey: user.String() + "@example.com", Link: link, Purpose: LinkVerify,
+			return s.VerifyEmail(t.Context(), &EmailVerification{UserID: user, EmailKey: user.String() + "@example.com", Link: link, Purpose: LinkVerify,
 				Event: &Event{Type: "test"}})
 		}
 		must(t, proof())

@@ -6,26 +6,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // Organization is a customer of the installation: a row, not a realm.
 type Organization struct {
-	ID        uuid.UUID
-	Slug      string
-	Name      string
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	DeletedAt time.Time
+	ID        uuid.UUID `db:"id"`
+	Slug      string    `db:"slug"`
+	Name      string    `db:"name"`
+	CreatedAt time.Time `db:"created_at"`
+	UpdatedAt time.Time `db:"updated_at"`
+	DeletedAt time.Time `db:"deleted_at"`
 }
 
-const organizationColumns = `o.id, o.slug, o.name, o.created_at, o.updated_at, o.deleted_at`
-
-// dest are the scan targets of organizationColumns; they bear the NULLs of a LEFT JOIN.
-func (o *Organization) dest() []any {
-	return []any{optional[uuid.UUID]{&o.ID}, optional[string]{&o.Slug}, optional[string]{&o.Name},
-		instant{&o.CreatedAt}, instant{&o.UpdatedAt}, instant{&o.DeletedAt}}
-}
+var organizationRow = layoutOf[Organization]("o")
 
 // NewOrganization is an organization to create.
 type NewOrganization struct {
@@ -68,33 +61,22 @@ func (t *tx) createOrganization(ctx context.Context, n *NewOrganization) error {
 
 // Organization returns a live organization.
 func (s *Store) Organization(ctx context.Context, organizationID uuid.UUID) (*Organization, error) {
-	return s.organization(ctx, `SELECT `+organizationColumns+` FROM organizations o WHERE o.id = ? AND o.deleted_at IS NULL`, id(organizationID))
+	return s.organization(ctx, `SELECT `+organizationRow.columns+` FROM organizations o WHERE o.id = ? AND o.deleted_at IS NULL`, id(organizationID))
 }
 
 // OrganizationBySlug returns a live organization.
 func (s *Store) OrganizationBySlug(ctx context.Context, slug string) (*Organization, error) {
-	return s.organization(ctx, `SELECT `+organizationColumns+` FROM organizations o WHERE o.slug = ? AND o.deleted_at IS NULL`, slug)
+	return s.organization(ctx, `SELECT `+organizationRow.columns+` FROM organizations o WHERE o.slug = ? AND o.deleted_at IS NULL`, slug)
 }
 
 func (s *Store) organization(ctx context.Context, query string, arg any) (*Organization, error) {
-	var o Organization
-	if err := s.row(ctx, query, arg).Scan(o.dest()...); err != nil {
-		return nil, fault("read an organization", err)
-	}
-	return &o, nil
+	return one(ctx, s, "read an organization", organizationRow.dest, query, arg)
 }
 
 // Organizations returns up to limit live organizations with ids after that one,
 // in order of their creation.
 func (s *Store) Organizations(ctx context.Context, after uuid.UUID, limit int) ([]Organization, error) {
-	var all []Organization
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var o Organization
-		err := r.Scan(o.dest()...)
-		all = append(all, o)
-		return err
-	}, `SELECT `+organizationColumns+` FROM organizations o WHERE o.id > ? AND o.deleted_at IS NULL ORDER BY o.id LIMIT ?`, after.String(), limit)
-	return all, fault("list organizations", err)
+	return list(ctx, s, "list organizations", organizationRow.dest, `SELECT `+organizationRow.columns+` FROM organizations o WHERE o.id > ? AND o.deleted_at IS NULL ORDER BY o.id LIMIT ?`, after.String(), limit)
 }
 
 // RenameOrganization changes the name people see; the slug never changes.
@@ -106,6 +88,9 @@ func (s *Store) RenameOrganization(ctx context.Context, organizationID uuid.UUID
 		if _, err := t.exec(ctx, `UPDATE organizations SET name = ? WHERE id = ?`, name, id(organizationID)); err != nil {
 			return err
 		}
+		if err := t.changeRegistry(ctx, registryChange{changedOrganization, organizationID.String()}); err != nil {
+			return err
+		}
 		return t.event(ctx, e)
 	})
 	return fault("rename an organization", err)
@@ -115,9 +100,5 @@ func (s *Store) RenameOrganization(ctx context.Context, organizationID uuid.UUID
 // ends. Whatever takes an owner away holds it, so that two owners who leave at
 // once cannot both count the other.
 func (t *tx) lockOrganization(ctx context.Context, organizationID uuid.UUID) error {
-	n, err := t.exec(ctx, `UPDATE organizations SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(organizationID))
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	return err
+	return execOr(ctx, t, ErrNotFound, `UPDATE organizations SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(organizationID))
 }

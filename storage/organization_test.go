@@ -79,7 +79,7 @@ func TestLeavingAnOrganizationRevokesItsGrantsOnly(t *testing.T) {
 		if _, err := s.Role(t.Context(), acme.ID, bob); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Role: got %v, want ErrNotFound", err)
 		}
-		mine, err := s.Memberships(t.Context(), bob)
+		mine, err := s.Memberships(t.Context(), bob, "", 0)
 		if err != nil || len(mine) != 1 || mine[0].Organization.ID != tech.ID || mine[0].Role != RoleMember {
 			t.Errorf("Memberships: got %+v, %v", mine, err)
 		}

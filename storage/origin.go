@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // maxOrigin is longer than the longest host name with its scheme and port.
@@ -31,19 +29,28 @@ func (s *Store) isOriginOfClient(ctx context.Context, origin string) (bool, erro
 // indexOrigins makes client_origins what the client's row says by now.
 func (r *RegistryEdit) indexOrigins(ctx context.Context, clientID string) error {
 	var c Client
-	err := r.tx.row(ctx, `SELECT metadata, disabled_at, deleted_at FROM clients WHERE id = ?`, clientID).
-		Scan(document{&c.Metadata}, instant{&c.DisabledAt}, instant{&c.DeletedAt})
+	err := r.tx.row(ctx, `SELECT metadata, disabled_at, deleted_at FROM clients WHERE id = ?`, clientID).Scan(&c.Metadata, &c.DisabledAt, &c.DeletedAt)
 	if err != nil {
 		return err
 	}
-	if _, err := r.tx.exec(ctx, `DELETE FROM client_origins WHERE client_id = ?`, clientID); err != nil {
+	before, err := list(ctx, r.tx, "delete origins", column[string], `DELETE FROM client_origins WHERE client_id = ? RETURNING origin`, clientID)
+	if err != nil {
 		return err
 	}
-	return r.insertOrigins(ctx, clientID, c.indexed())
+	return r.setOrigins(ctx, clientID, before, c.indexed())
 }
 
-func (r *RegistryEdit) insertOrigins(ctx context.Context, clientID string, origins []string) error {
-	for _, origin := range origins {
+// setOrigins writes the origins of a client that has none in client_origins (any more).
+func (r *RegistryEdit) setOrigins(ctx context.Context, clientID string, before, now []string) error {
+	for _, origin := range before {
+		if !slices.Contains(now, origin) {
+			r.note(changedOrigin, origin)
+		}
+	}
+	for _, origin := range now {
+		if !slices.Contains(before, origin) {
+			r.note(changedOrigin, origin)
+		}
 		if _, err := r.tx.exec(ctx, `INSERT INTO client_origins (client_id, origin) VALUES (?, ?)`, clientID, origin); err != nil {
 			return err
 		}
@@ -99,10 +106,10 @@ func (s *Store) staleOrigins(ctx context.Context, after string, limit int) (read
 			stale = append(stale, c.ID)
 		}
 	}
-	err = s.rows(ctx, func(row *sqlx.Rows) error {
+	err = s.rows(ctx, func(row scanner) error {
 		var next Client
 		var origin string
-		err := row.Scan(&next.ID, document{&next.Metadata}, instant{&next.DisabledAt}, instant{&next.DeletedAt}, optional[string]{&origin})
+		err := row.Scan(&next.ID, &next.Metadata, &next.DisabledAt, &next.DeletedAt, &origin)
 		if err != nil {
 			return err
 		}

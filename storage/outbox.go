@@ -7,43 +7,40 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // Message is something to tell the outside world, written in the transaction of
 // what it tells about and delivered at least once.
 type Message struct {
-	ID   uuid.UUID
-	Kind string // who delivers it
+	ID   uuid.UUID `db:"id"`
+	Kind string    `db:"kind"` // who delivers it
 	// Dedupe, if set, makes a second message with the same value nothing.
-	Dedupe    string
-	Payload   json.RawMessage
-	CreatedAt time.Time
+	Dedupe    string          `db:"dedupe"`
+	Payload   json.RawMessage `db:"payload"`
+	CreatedAt time.Time       `db:"created_at"`
 	// AvailableAt is when it may be tried next.
-	AvailableAt time.Time
+	AvailableAt time.Time `db:"available_at"`
 	// Attempts counts the tries begun, this one included.
-	Attempts int
+	Attempts int `db:"attempts"`
 	// Unanswered counts those that failed and may have delivered it all the same.
-	Unanswered int
+	Unanswered int `db:"unanswered"`
 	// TryingSince is when the first of those tries began that failed one after the
 	// other, none of them for its recipient's sake; zero before the first.
-	TryingSince time.Time
+	TryingSince time.Time `db:"trying_since"`
 	// DoneAt is when it was delivered or given up; zero while it waits.
-	DoneAt time.Time
+	DoneAt time.Time `db:"done_at"`
 	// LastError is why the last try failed.
-	LastError string
+	LastError string `db:"last_error"`
 
 	lease string
 }
 
-// messageColumns are what scan reads. A payload that was cleared is an empty object.
-const messageColumns = `id, kind, dedupe, payload, created_at, available_at, attempts, unanswered, trying_since, done_at, last_error`
+var messageRow = layoutOf[Message]("outbox")
 
-func (m *Message) scan(r *sqlx.Rows) error {
-	var payload string
-	err := r.Scan(&m.ID, &m.Kind, optional[string]{&m.Dedupe}, &payload, instant{&m.CreatedAt}, instant{&m.AvailableAt}, &m.Attempts, &m.Unanswered, instant{&m.TryingSince}, instant{&m.DoneAt}, &m.LastError)
-	m.Payload = json.RawMessage(payload)
-	return err
+// newMessage is the dest of a query for messages. A payload that was cleared is an empty object.
+func newMessage(m **Message) []any {
+	*m = &Message{}
+	return messageRow.dest(*m)
 }
 
 // Enqueue writes messages that go with no other change.
@@ -85,12 +82,8 @@ func (t *tx) enqueueOne(ctx context.Context, m *Message) (int64, error) {
 	if m.AvailableAt.IsZero() {
 		m.AvailableAt = now
 	}
-	var dedupe any
-	if m.Dedupe != "" {
-		dedupe = m.Dedupe
-	}
 	return t.exec(ctx, `INSERT INTO outbox (id, kind, dedupe, payload, created_at, available_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
-		id(m.ID), m.Kind, dedupe, string(m.Payload), usec(m.CreatedAt), usec(m.AvailableAt))
+		id(m.ID), m.Kind, textOrNull(m.Dedupe), string(m.Payload), usec(m.CreatedAt), usec(m.AvailableAt))
 }
 
 // dueMessage and leaseMessages read outbox_due, whose order is theirs: what they
@@ -98,12 +91,12 @@ func (t *tx) enqueueOne(ctx context.Context, m *Message) (int64, error) {
 // table once dueMessage is prepared: it expects to meet a match at once. The outer
 // condition of leaseMessages repeats the inner one: of two workers that chose the
 // same rows the later one looks at it again when it gets them.
-const (
+var (
 	dueMessage    = `SELECT 1 FROM outbox WHERE kind = ? AND done_at IS NULL AND available_at <= ? ORDER BY available_at LIMIT 1`
 	leaseMessages = `UPDATE outbox SET lease = ?, available_at = ?, attempts = attempts + 1, trying_since = COALESCE(trying_since, ?)
 		WHERE done_at IS NULL AND available_at <= ? AND id IN
 			(SELECT o.id FROM outbox o WHERE o.kind = ? AND o.done_at IS NULL AND o.available_at <= ? ORDER BY o.available_at, o.id LIMIT ?)
-		RETURNING ` + messageColumns
+		RETURNING ` + messageRow.columns
 )
 
 // LeaseMessages takes up to limit messages of a kind that are due and hides them
@@ -114,41 +107,34 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 	lease := uuid.NewString()
 	now := s.clock()
 	due := false
-	err := s.rows(ctx, func(*sqlx.Rows) error { due = true; return nil }, dueMessage, kind, usec(now))
+	err := s.rows(ctx, func(scanner) error { due = true; return nil }, dueMessage, kind, usec(now))
 	if err != nil || !due {
 		return nil, fault("look for messages", err)
 	}
 	var all []*Message
 	err = s.inTx(ctx, func(t *tx) error {
-		all = nil
-		return t.rows(ctx, func(r *sqlx.Rows) error {
-			m := &Message{lease: lease}
-			all = append(all, m)
-			return m.scan(r)
+		all, err = list(ctx, t, "lease", func(m **Message) []any {
+			dest := newMessage(m)
+			(*m).lease = lease
+			return dest
 		}, leaseMessages, lease, usec(now.Add(hold)), usec(now), usec(now), kind, usec(now), limit)
+		return err
 	})
-	if err != nil {
-		return nil, fault("lease messages", err)
-	}
-	return all, nil
+	return all, fault("lease messages", err)
 }
 
 // MessageDone ends a message that was delivered. It goes at once, for it may hold
-// a link that signs somebody in, or be about somebody who has no account; unless
+// a link that signs a user in, or be about a person who has no account; unless
 // keep is set. Of one with a Dedupe that and no payload stays, until it is swept.
 // ErrSpent if the lease ran out and another worker has the message now: it was or
 // will be delivered again.
 func (s *Store) MessageDone(ctx context.Context, m *Message, keep bool) error {
-	var n int64
 	var err error
 	if m.Dedupe == "" && !keep {
-		n, err = s.exec(ctx, `DELETE FROM outbox WHERE id = ? AND lease = ? AND done_at IS NULL`, id(m.ID), m.lease)
+		err = execOr(ctx, s, ErrSpent, `DELETE FROM outbox WHERE id = ? AND lease = ? AND done_at IS NULL`, id(m.ID), m.lease)
 	} else {
-		n, err = s.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
+		err = execOr(ctx, s, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
 			usec(s.clock()), keep, id(m.ID), m.lease)
-	}
-	if err == nil && n == 0 {
-		err = ErrSpent
 	}
 	return fault("end a message", err)
 }
@@ -158,12 +144,8 @@ func (s *Store) MessageDone(ctx context.Context, m *Message, keep bool) error {
 // goes. ErrSpent as for MessageDone; then there is no event.
 func (s *Store) MessageGivenUp(ctx context.Context, m *Message, reason string, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		n, err := t.exec(ctx, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
-			usec(s.clock()), reason, id(m.ID), m.lease)
-		if err == nil && n == 0 {
-			err = ErrSpent
-		}
-		if err != nil {
+		if err := execOr(ctx, t, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
+			usec(s.clock()), reason, id(m.ID), m.lease); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -189,12 +171,9 @@ func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error 
 		wait, copies = 15*time.Minute<<(3*min(m.Unanswered, 2)), 1
 	}
 	wait += rand.N(wait / 5)
-	n, err := s.exec(ctx, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
+	err := execOr(ctx, s, ErrSpent, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
 			trying_since = CASE WHEN ? THEN NULL ELSE trying_since END WHERE id = ? AND lease = ? AND done_at IS NULL`,
 		usec(s.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("put a message back", err)
 }
 
@@ -202,52 +181,30 @@ func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error 
 // those older than after unless that is nil; the delivered ones that are left too,
 // until they are swept.
 func (s *Store) Messages(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
-	query, args := `SELECT `+messageColumns+` FROM outbox WHERE kind = ?`, []any{kind}
+	query, args := `SELECT `+messageRow.columns+` FROM outbox WHERE kind = ?`, []any{kind}
 	if after != uuid.Nil {
 		query, args = query+` AND id < ?`, append(args, id(after))
 	}
-	var all []*Message
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		m := &Message{}
-		all = append(all, m)
-		return m.scan(r)
-	}, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
-	return all, fault("list messages", err)
+	return list(ctx, s, "list messages", newMessage, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 }
 
 // Message returns one message, or ErrNotFound.
 func (s *Store) Message(ctx context.Context, messageID uuid.UUID) (*Message, error) {
-	var found *Message
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		found = &Message{}
-		return found.scan(r)
-	}, `SELECT `+messageColumns+` FROM outbox WHERE id = ?`, id(messageID))
-	if err == nil && found == nil {
-		err = ErrNotFound
-	}
-	return found, fault("read a message", err)
+	return one(ctx, s, "read a message", messageRow.dest, `SELECT `+messageRow.columns+` FROM outbox WHERE id = ?`, id(messageID))
 }
 
 // WaitingMessages counts the messages that are not delivered yet, and says when
 // the oldest of them was written; the zero time if there is none. Those that are for
 // a later time do not count.
 func (s *Store) WaitingMessages(ctx context.Context) (n int, oldest time.Time, err error) {
-	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL AND (attempts > 0 OR available_at <= ?)`, usec(s.clock())).Scan(&n, instant{&oldest})
+	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL AND (attempts > 0 OR available_at <= ?)`, usec(s.clock())).Scan(&n, &oldest)
 	return n, oldest, fault("count messages", err)
 }
 
-const stuckMessage = `SELECT ` + messageColumns + ` FROM outbox WHERE done_at IS NULL AND trying_since <= ? ORDER BY trying_since LIMIT 1`
+var stuckMessage = `SELECT ` + messageRow.columns + ` FROM outbox WHERE done_at IS NULL AND trying_since <= ? ORDER BY trying_since LIMIT 1`
 
 // StuckMessage returns the message that has been tried in vain the longest (see
 // Message.TryingSince), or ErrNotFound if none has been for so long.
 func (s *Store) StuckMessage(ctx context.Context, forLonger time.Duration) (*Message, error) {
-	var found *Message
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		found = &Message{}
-		return found.scan(r)
-	}, stuckMessage, usec(s.clock().Add(-forLonger)))
-	if err == nil && found == nil {
-		err = ErrNotFound
-	}
-	return found, fault("look for stuck messages", err)
+	return one(ctx, s, "look for stuck messages", messageRow.dest, stuckMessage, usec(s.clock().Add(-forLonger)))
 }

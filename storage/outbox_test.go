@@ -349,8 +349,8 @@ func planOf(t *testing.T, s *Store, query string, args ...any) string {
 	var plan []string
 	err := s.inTx(t.Context(), func(tx *tx) error {
 		plan = nil
-		return tx.rows(t.Context(), func(r *sqlx.Rows) error {
-			line, err := r.SliceScan()
+		return tx.rows(t.Context(), func(r scanner) error {
+			line, err := r.(convertedRow).rows.SliceScan()
 			plan = append(plan, fmt.Sprint(line[len(line)-1]))
 			return err
 		}, explain+query, args...)

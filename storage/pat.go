@@ -5,33 +5,28 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // PersonalToken is a personal access token: it acts for its person in one
 // organization, on the JSON API alone.
 type PersonalToken struct {
-	ID     uuid.UUID
-	Hash   secret.Hash
-	UserID uuid.UUID
+	ID     uuid.UUID   `db:"id"`
+	Hash   secret.Hash `db:"hash"`
+	UserID uuid.UUID   `db:"user_id"`
 	// Session is the one it is created in; nil for none. It is not kept.
 	Session uuid.UUID
 	// Organization is the one it acts in. Create needs its ID only.
 	Organization Organization
-	Name         string
-	Scopes       []string
-	CreatedAt    time.Time
-	ExpiresAt    time.Time
-	LastUsedAt   time.Time
-	RevokedAt    time.Time
+	Name         string    `db:"name"`
+	Scopes       []string  `db:"scopes"`
+	CreatedAt    time.Time `db:"created_at"`
+	ExpiresAt    time.Time `db:"expires_at"`
+	LastUsedAt   time.Time `db:"last_used_at"`
+	RevokedAt    time.Time `db:"revoked_at"`
 }
 
-const personalTokenColumns = `p.id, p.hash, p.user_id, p.name, p.scopes, p.created_at, p.expires_at, p.last_used_at, p.revoked_at`
-
-func (p *PersonalToken) dest() []any {
-	return []any{&p.ID, &p.Hash, &p.UserID, &p.Name, list{&p.Scopes}, instant{&p.CreatedAt}, instant{&p.ExpiresAt}, instant{&p.LastUsedAt}, instant{&p.RevokedAt}}
-}
+var personalTokenRow = layoutOf[PersonalToken]("p")
 
 // CreatePersonalToken stores a token. ErrNotFound unless the person is a member of
 // the organization, not disabled and proven, and their session lives; ErrConflict if
@@ -41,10 +36,10 @@ func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit
 		if err := t.lockUser(ctx, p.UserID); err != nil {
 			return err
 		}
-		if err := t.stillIn(ctx, p.UserID, p.Session, ErrNotFound); err != nil {
+		if err := t.requireLiveSession(ctx, p.UserID, p.Session, ErrNotFound); err != nil {
 			return err
 		}
-		// The rows stay as they are: whoever takes the person out ends their tokens after this one is there.
+		// The rows stay as they are: what removes the member ends their tokens after this one is there.
 		var role string
 		if err := t.row(ctx, `SELECT m.role FROM memberships m JOIN organizations o ON o.id = m.organization_id JOIN users u ON u.id = m.user_id
 			WHERE m.organization_id = ? AND m.user_id = ? AND o.deleted_at IS NULL AND u.disabled_at IS NULL AND u.email_verified_at IS NOT NULL`+s.engine.forShare(),
@@ -70,15 +65,16 @@ func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit
 
 // PersonalTokens returns the tokens of a person that live, the newest first.
 func (s *Store) PersonalTokens(ctx context.Context, userID uuid.UUID) ([]PersonalToken, error) {
-	var all []PersonalToken
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var p PersonalToken
-		err := r.Scan(append(p.dest(), p.Organization.dest()...)...)
-		all = append(all, p)
-		return err
-	}, `SELECT `+personalTokenColumns+`, `+organizationColumns+` FROM personal_access_tokens p JOIN organizations o ON o.id = p.organization_id
+	return list(ctx, s, "list personal access tokens", func(p *PersonalToken) []any {
+		return append(personalTokenRow.dest(p), organizationRow.dest(&p.Organization)...)
+	}, `SELECT `+personalTokenRow.columns+`, `+organizationRow.columns+` FROM personal_access_tokens p JOIN organizations o ON o.id = p.organization_id
 		WHERE p.user_id = ? AND p.revoked_at IS NULL AND p.expires_at > ? ORDER BY p.id DESC`, id(userID), usec(s.clock()))
-	return all, fault("list personal access tokens", err)
+}
+
+// revokePersonalTokens revokes the tokens that a condition picks from those that live.
+func (t *tx) revokePersonalTokens(ctx context.Context, where string, args ...any) error {
+	_, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE `+where+` AND revoked_at IS NULL`, append([]any{usec(t.s.clock())}, args...)...)
+	return err
 }
 
 // RevokePersonalToken ends a token of a person. ErrNotFound if they have none such
@@ -109,21 +105,22 @@ type TokenHolder struct {
 // has expired, and of a person who may not act (there) any more.
 func (s *Store) TokenHolder(ctx context.Context, hash secret.Hash) (*TokenHolder, error) {
 	var h TokenHolder
-	var asked requirement
+	var settings OrganizationSettings
+	var since time.Time
 	var platform PlatformSettings
 	o := &h.Token.Organization
-	dest := append(append(h.Token.dest(), h.User.dest()...), o.dest()...)
-	err := s.row(ctx, `SELECT `+personalTokenColumns+`, `+userColumns+`, `+organizationColumns+`, m.role, m.created_at, o.settings,
+	dest := append(append(personalTokenRow.dest(&h.Token), userRow.dest(&h.User)...), organizationRow.dest(o)...)
+	err := s.row(ctx, `SELECT `+personalTokenRow.columns+`, `+userRow.columns+`, `+organizationRow.columns+`, m.role, m.created_at, o.settings,
 			(SELECT x.value FROM settings x WHERE x.name = 'platform')
 		FROM personal_access_tokens p JOIN users u ON u.id = p.user_id JOIN organizations o ON o.id = p.organization_id
 			JOIN memberships m ON m.organization_id = p.organization_id AND m.user_id = p.user_id
 		WHERE p.hash = ? AND p.revoked_at IS NULL AND p.expires_at > ? AND u.disabled_at IS NULL AND u.deleted_at IS NULL
 			AND u.email_verified_at IS NOT NULL AND o.deleted_at IS NULL`, hash, usec(s.clock())).
-		Scan(append(dest, &h.Role, instant{&asked.since}, document{&asked.settings}, document{&platform})...)
+		Scan(append(dest, &h.Role, &since, &settings, &platform)...)
 	if err != nil {
 		return nil, fault("read a personal access token", err)
 	}
-	if r := asked.of(); r != nil {
+	if r := settings.requirement(since); r != nil {
 		r.Organization = o
 		h.Requirements = append(h.Requirements, *r)
 	}

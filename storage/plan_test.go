@@ -122,7 +122,7 @@ func TestADeletionReadsByIndexes(t *testing.T) {
 		if err := s.DeleteUser(t.Context(), user, &Event{Type: "user.deleted", User: user}); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.LapseUnproven(t.Context(), s.clock(), &Pace{}); n != 1 || err != nil {
+		if n, err := s.DeleteUnverified(t.Context(), s.clock(), &Pace{}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		var ran []string
@@ -152,7 +152,7 @@ func TestPagesAreReadByIndexes(t *testing.T) {
 		read(s.Users(t.Context(), uuid.Nil, 10))
 		read(s.Organizations(t.Context(), uuid.Nil, 10))
 		read(s.Members(t.Context(), acme.ID, uuid.Nil, 10))
-		read(s.MemberPolicies(t.Context(), acme.ID, uuid.Nil, 10))
+		read(s.Members(t.Context(), acme.ID, uuid.Nil, 10))
 		read(s.Invitations(t.Context(), acme.ID, uuid.Nil, 10))
 		read(s.OrganizationPolicies(t.Context(), uuid.Nil, 10))
 		read(s.Arrivals(t.Context(), ArrivalKey{}, s.clock(), 10))

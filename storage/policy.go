@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // What a policy asks for as second step.
@@ -71,34 +70,28 @@ type BrandSettings struct {
 	Logo  string `json:"logo,omitempty"`  // a data:image/…;base64 URL
 }
 
-// requirement is scanned from an organization's row and the person's membership.
-type requirement struct {
-	settings OrganizationSettings
-	since    time.Time
-}
-
-func (r *requirement) of() *Requirement {
-	if r.settings.MFA.Require == "" {
+// requirement is what the rules ask of a member since then; nil if nothing.
+func (o *OrganizationSettings) requirement(since time.Time) *Requirement {
+	if o.MFA.Require == "" {
 		return nil
 	}
-	return &Requirement{Policy: r.settings.MFA, From: r.since}
+	return &Requirement{Policy: o.MFA, From: since}
 }
 
 // Requirements are what the organizations of a person ask of their sign-ins.
 func (s *Store) Requirements(ctx context.Context, userID uuid.UUID) ([]Requirement, error) {
 	var all []Requirement
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		var o Organization
-		var q requirement
-		if err := r.Scan(append(o.dest(), document{&q.settings}, instant{&q.since})...); err != nil {
-			return err
-		}
-		if asked := q.of(); asked != nil {
+		var settings OrganizationSettings
+		var since time.Time
+		err := r.Scan(append(organizationRow.dest(&o), &settings, &since)...)
+		if asked := settings.requirement(since); asked != nil {
 			asked.Organization = &o
 			all = append(all, *asked)
 		}
-		return nil
-	}, `SELECT `+organizationColumns+`, o.settings, m.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
+		return err
+	}, `SELECT `+organizationRow.columns+`, o.settings, m.created_at FROM memberships m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = ? AND o.deleted_at IS NULL AND o.settings <> '{}' ORDER BY o.id`, id(userID))
 	return all, fault("read what organizations require", err)
 }
@@ -106,7 +99,7 @@ func (s *Store) Requirements(ctx context.Context, userID uuid.UUID) ([]Requireme
 // OrganizationSettings returns the rules of a live organization.
 func (s *Store) OrganizationSettings(ctx context.Context, organizationID uuid.UUID) (OrganizationSettings, error) {
 	var settings OrganizationSettings
-	err := s.row(ctx, `SELECT o.settings FROM organizations o WHERE o.id = ? AND o.deleted_at IS NULL`, id(organizationID)).Scan(document{&settings})
+	err := s.row(ctx, `SELECT o.settings FROM organizations o WHERE o.id = ? AND o.deleted_at IS NULL`, id(organizationID)).Scan(&settings)
 	return settings, fault("read an organization's settings", err)
 }
 
@@ -118,7 +111,7 @@ func (s *Store) EditOrganizationSettings(ctx context.Context, organizationID uui
 			return err
 		}
 		var settings OrganizationSettings
-		if err := t.row(ctx, `SELECT settings FROM organizations WHERE id = ?`, id(organizationID)).Scan(document{&settings}); err != nil {
+		if err := t.row(ctx, `SELECT settings FROM organizations WHERE id = ?`, id(organizationID)).Scan(&settings); err != nil {
 			return err
 		}
 		e := edit(&settings)
@@ -150,7 +143,7 @@ const settingPlatform = "platform"
 // PlatformSettings returns the installation's rules; the zero value before anybody set any.
 func (s *Store) PlatformSettings(ctx context.Context) (PlatformSettings, error) {
 	var settings PlatformSettings
-	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingPlatform).Scan(document{&settings})
+	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingPlatform).Scan(&settings)
 	if errors.Is(classify(err), ErrNotFound) {
 		err = nil
 	}
@@ -164,7 +157,7 @@ func (s *Store) EditPlatformSettings(ctx context.Context, edit func(*PlatformSet
 		// It takes the row until the transaction ends, and makes it before the first change.
 		var settings PlatformSettings
 		if err := t.row(ctx, `INSERT INTO settings (name, value, updated_at) VALUES (?, '{}', ?)
-			ON CONFLICT (name) DO UPDATE SET updated_at = excluded.updated_at RETURNING value`, settingPlatform, usec(s.clock())).Scan(document{&settings}); err != nil {
+			ON CONFLICT (name) DO UPDATE SET updated_at = excluded.updated_at RETURNING value`, settingPlatform, usec(s.clock())).Scan(&settings); err != nil {
 			return err
 		}
 		e := edit(&settings)
@@ -178,7 +171,7 @@ func (s *Store) EditPlatformSettings(ctx context.Context, edit func(*PlatformSet
 		if _, err := t.exec(ctx, `UPDATE settings SET value = ? WHERE name = ?`, string(value), settingPlatform); err != nil {
 			return err
 		}
-		if err := t.bump(ctx, VersionRegistry); err != nil {
+		if err := t.changeRegistry(ctx, registryChange{changedSettings, ""}); err != nil {
 			return err
 		}
 		return t.event(ctx, e)

@@ -102,7 +102,7 @@ func TestANewcomerIsWelcomedOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range 16 {
 			all.Go(func() {
-				o, err := s.Welcome(t.Context(), bob, n%2 == 0, offers())
+				o, err := s.OnFirstSignIn(t.Context(), bob, n%2 == 0, offers())
 				if err != nil {
 					t.Error(err)
 				}
@@ -114,7 +114,7 @@ func TestANewcomerIsWelcomedOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		memberships, err := s.Memberships(t.Context(), bob)
+		memberships, err := s.Memberships(t.Context(), bob, "", 0)
 		if err != nil || len(memberships) != 1 || len(made) != 1 || memberships[0].Organization.Slug != made[0] || memberships[0].Role != RoleOwner {
 			t.Errorf("made %v, belongs to %+v, %v", made, memberships, err)
 		}
@@ -132,7 +132,7 @@ func TestWhoBelongsSomewhereNeedsNoOrganizationOfTheirOwn(t *testing.T) {
 			if err := s.AddMember(t.Context(), acme.ID, u, RoleMember, &Event{}); err != nil {
 				t.Fatal(err)
 			}
-			o, err := s.Welcome(t.Context(), u, always, []*NewOrganization{{Organization: Organization{ID: uuid.New(), Slug: "own" + uuid.NewString()[:8], CreatedAt: s.clock(), UpdatedAt: s.clock()}, Owner: u, Event: &Event{}}})
+			o, err := s.OnFirstSignIn(t.Context(), u, always, []*NewOrganization{{Organization: Organization{ID: uuid.New(), Slug: "own" + uuid.NewString()[:8], CreatedAt: s.clock(), UpdatedAt: s.clock()}, Owner: u, Event: &Event{}}})
 			if err != nil || (o != nil) != always {
 				t.Errorf("%d: always %v: got %v, %v", n, always, o, err)
 			}

@@ -29,7 +29,7 @@ const clearPushed = `request = '', hint = ''`
 const endPushed = `UPDATE pushed_requests SET spent_at = ?, ` + clearPushed + ` WHERE hash = ? AND client_id = ? AND spent_at IS NULL`
 
 // CreatePushedRequest stores p; *Full, and nothing is stored, if the budget of
-// whoever pushes is used up.
+// its sender is used up.
 func (s *Store) CreatePushedRequest(ctx context.Context, p *PushedRequest, b Budget) error {
 	request, err := json.Marshal(p.Request)
 	if err != nil {
@@ -75,7 +75,7 @@ var createPushedPostgres = `WITH counted AS (` + Postgres.take() + `)
 func (s *Store) PushedRequest(ctx context.Context, hash secret.Hash, clientID string) (*PushedRequest, error) {
 	p := PushedRequest{Hash: hash, ClientID: clientID}
 	err := s.row(ctx, `SELECT request, hint, created_at, expires_at FROM pushed_requests WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ?`,
-		hash, clientID, usec(s.clock())).Scan(document{&p.Request}, document{&p.Hint}, instant{&p.CreatedAt}, instant{&p.ExpiresAt})
+		hash, clientID, usec(s.clock())).Scan(&p.Request, &p.Hint, &p.CreatedAt, &p.ExpiresAt)
 	if err != nil {
 		return nil, fault("read a pushed request", err)
 	}

@@ -2,10 +2,10 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -29,29 +29,28 @@ func (t *tx) insertRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes [
 }
 
 // useRecoveryCode spends a recovery code and renews them all if it was the last one.
-func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorUse) (n int64, err error) {
+func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorUse) error {
 	// Two last codes at once wait for each other here: one of them sees that it is the last.
 	if _, err := t.exec(ctx, `UPDATE recovery_codes SET created_at = created_at WHERE user_id = ? AND spent_at IS NULL`, id(userID)); err != nil {
-		return 0, err
+		return err
 	}
-	for _, h := range use.RecoveryCode {
-		n, err = t.exec(ctx, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`, usec(t.s.clock()), h, id(userID))
-		if err != nil || n > 0 {
-			break
-		}
+	err := ErrSpent
+	for n := 0; n < len(use.RecoveryCode) && errors.Is(err, ErrSpent); n++ {
+		err = execOr(ctx, t, ErrSpent, `UPDATE recovery_codes SET spent_at = ? WHERE hash = ? AND user_id = ? AND spent_at IS NULL`,
+			usec(t.s.clock()), use.RecoveryCode[n], id(userID))
 	}
-	if err != nil || n == 0 {
-		return n, err
+	if err != nil {
+		return err
 	}
 	if use.Renewed, err = t.firstRecoveryCodes(ctx, userID, use.Renewal); err != nil {
-		return n, err
+		return err
 	}
 	if use.Renewed && use.RenewalEvent != nil {
 		if err := t.event(ctx, use.RenewalEvent); err != nil {
-			return n, err
+			return err
 		}
 	}
-	return n, t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&use.Left)
+	return t.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&use.Left)
 }
 
 // ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
@@ -62,7 +61,7 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.U
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
-		if err := t.stillIn(ctx, userID, session, ErrConflict); err != nil {
+		if err := t.requireLiveSession(ctx, userID, session, ErrConflict); err != nil {
 			return err
 		}
 		var factors string
@@ -78,10 +77,10 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.U
 		if err := t.insertRecoveryCodes(ctx, userID, hashes); err != nil {
 			return err
 		}
-		if err := t.endOthers(ctx, userID, session, EndFactorChanged); err != nil {
+		if err := t.endAccess(ctx, userID, session, session, EndFactorChanged); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("replace recovery codes", err)
 }
@@ -96,12 +95,7 @@ func (s *Store) RecoveryCodesLeft(ctx context.Context, userID uuid.UUID) (int, e
 // RecoveryCode tells whether one of the hashes is an unspent recovery code of a
 // person, and how many of those they have.
 func (s *Store) RecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
-	err = s.rows(ctx, func(r *sqlx.Rows) error {
-		var h secret.Hash
-		err := r.Scan(&h)
-		there = there || slices.Contains(hashes, h)
-		left++
-		return err
-	}, `SELECT hash FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID))
-	return there, left, fault("look for a recovery code", err)
+	all, err := list(ctx, s, "look for a recovery code", column[secret.Hash],
+		`SELECT hash FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID))
+	return slices.ContainsFunc(all, func(h secret.Hash) bool { return slices.Contains(hashes, h) }), len(all), err
 }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // MaxRefusals is how many refusals of a client and minute are kept one by one.
@@ -96,13 +94,10 @@ func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
 		ON CONFLICT (client_id, minute, line) DO UPDATE SET n = refusals.n`, m.ClientID, m.Minute, MaxRefusals+1, usec(m.LastAt)); err != nil {
 		return err
 	}
-	stored := RefusedMinute{}
-	if err := t.rows(ctx, func(r *sqlx.Rows) error {
-		var f Refusal
-		err := r.Scan(&f.Endpoint, &f.Error)
-		stored.Refusals = append(stored.Refusals, f)
-		return err
-	}, `SELECT endpoint, error FROM refusals WHERE client_id = ? AND minute = ? AND line <= ?`, m.ClientID, m.Minute, MaxRefusals); err != nil {
+	var stored RefusedMinute
+	stored.Refusals, err = list(ctx, t, "read the refusals of a minute", func(f *Refusal) []any { return []any{&f.Endpoint, &f.Error} },
+		`SELECT endpoint, error FROM refusals WHERE client_id = ? AND minute = ? AND line <= ?`, m.ClientID, m.Minute, MaxRefusals)
+	if err != nil {
 		return err
 	}
 	if len(stored.Refusals) == 0 { // the first ones of the minute
@@ -142,11 +137,11 @@ func (t *tx) trimRefusals(ctx context.Context, clientID string) error {
 // Refusals returns up to limit refusals of a client, the latest first.
 func (s *Store) Refusals(ctx context.Context, clientID string, limit int) ([]Refusal, error) {
 	var all []Refusal
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
+	err := s.rows(ctx, func(r scanner) error {
 		f := Refusal{ClientID: clientID}
 		var line int
 		var n int64
-		err := r.Scan(&line, instant{&f.At}, &f.Endpoint, &f.Error, &f.Cause, &f.RequestID, list{&f.Parameters},
+		err := r.Scan(&line, &f.At, &f.Endpoint, &f.Error, &f.Cause, &f.RequestID, &f.Parameters,
 			&f.RedirectURI, &f.Scope, &n)
 		if line > MaxRefusals {
 			f.More = n

@@ -2,257 +2,38 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
-	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// RegistryEdit is an open change of clients and resources: all of it happens, and
-// every process sees it within a second, or none of it.
-type RegistryEdit struct {
-	tx      *tx
-	now     any
-	deleted []string // clients
+// Registration is an account to make.
+type Registration struct {
+	Person NewUser
+	// Link proved the address and is spent; a zero Link is none.
+	Link secret.Hash
+	// Next is a link to store with it, or nil.
+	Next  *Link
+	Mails []*Message
 }
 
-// EditRegistry runs edit in one transaction that bumps the registry's version. If
-// seen is not 0, the registry must still be at that version, else ErrConflict:
-// what the edit was worked out from has changed. edit may be run more than once.
-func (s *Store) EditRegistry(ctx context.Context, seen int64, edit func(*RegistryEdit) error) error {
-	var r *RegistryEdit
+// Register makes an account. ErrSpent as for Link, ErrExists if an account
+// has the address already: then the link stays.
+func (s *Store) Register(ctx context.Context, r *Registration) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		// First, so that edits queue behind each other here instead of somewhere in the middle.
-		n, err := t.exec(ctx, `UPDATE versions SET n = n + 1 WHERE name = ? AND (n = ? OR ? = 0)`, VersionRegistry, seen, seen)
-		if err == nil && n == 0 {
-			err = ErrConflict
-		}
-		if err != nil {
-			return err
-		}
-		r = &RegistryEdit{tx: t, now: usec(s.clock())}
-		return edit(r)
-	})
-	if err == nil && s.engine == Postgres {
-		err = s.revokeOfDeleted(ctx, r.deleted)
-	}
-	return fault("change the registry", err)
-}
-
-// revokeOfDeleted revokes the grants that were being written while their client was
-// deleted. Their statements hold the client's row; no other can begin to by now, so
-// that waiting for it ends.
-func (s *Store) revokeOfDeleted(ctx context.Context, clients []string) error {
-	for _, c := range clients {
-		err := s.inTx(ctx, func(t *tx) error {
-			var one int
-			if err := t.row(ctx, `SELECT 1 FROM clients WHERE id = ?`+s.engine.forUpdate(), c).Scan(&one); err != nil {
+		if !r.Link.IsZero() {
+			if err := t.spendLink(ctx, r.Link, LinkRegister); err != nil {
 				return err
 			}
-			_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE client_id = ? AND revoked_at IS NULL`, usec(s.clock()), EndClientDeleted, c)
-			return err
-		})
-		if err != nil {
+		}
+		if err := t.createUser(ctx, &r.Person); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// CreateClient registers a client with its secrets. ErrExists if the client_id is
-// or ever was taken.
-func (r *RegistryEdit) CreateClient(ctx context.Context, c *Client, e *Event) error {
-	metadata, err := json.Marshal(c.Metadata)
-	if err != nil {
-		return err
-	}
-	if _, err := r.tx.exec(ctx, `INSERT INTO clients (id, organization_id, name, metadata, managed_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, id(c.Organization), c.Name(), string(metadata), c.ManagedBy, r.now, r.now); err != nil {
-		return err
-	}
-	for i := range c.Secrets {
-		if err := r.insertSecret(ctx, c.ID, &c.Secrets[i]); err != nil {
-			return err
+		if r.Next != nil {
+			if err := t.createLink(ctx, r.Next); err != nil {
+				return err
+			}
 		}
-	}
-	if err := r.insertOrigins(ctx, c.ID, c.Origins()); err != nil {
-		return err
-	}
-	if err := r.setLogo(ctx, c.ID, c.Metadata.LogoURI); err != nil {
-		return err
-	}
-	return r.tx.event(ctx, e)
-}
-
-// UpdateClient replaces a client's organization, metadata and owner.
-func (r *RegistryEdit) UpdateClient(ctx context.Context, c *Client, e *Event) error {
-	metadata, err := json.Marshal(c.Metadata)
-	if err != nil {
-		return err
-	}
-	err = r.client(ctx, c.ID, e, `UPDATE clients SET organization_id = ?, name = ?, metadata = ?, managed_by = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`,
-		id(c.Organization), c.Name(), string(metadata), c.ManagedBy, r.now, c.ID)
-	if err != nil {
-		return err
-	}
-	return r.setLogo(ctx, c.ID, c.Metadata.LogoURI)
-}
-
-// DisableClient stops a client: its tokens are refused while it is disabled.
-func (r *RegistryEdit) DisableClient(ctx context.Context, clientID string, e *Event) error {
-	return r.client(ctx, clientID, e, `UPDATE clients SET disabled_at = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, r.now, clientID)
-}
-
-// EnableClient takes DisableClient back.
-func (r *RegistryEdit) EnableClient(ctx context.Context, clientID string, e *Event) error {
-	return r.client(ctx, clientID, e, `UPDATE clients SET disabled_at = NULL, updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, clientID)
-}
-
-// DeleteClient makes a client a tombstone: its client_id is never given out again,
-// all else about it is cleared, its grants and consents end. Tokens without a grant
-// end with it because whatever reads them looks at their client.
-func (r *RegistryEdit) DeleteClient(ctx context.Context, clientID string, e *Event) error {
-	err := r.client(ctx, clientID, e, `UPDATE clients SET name = '', metadata = '{}', managed_by = '', updated_at = ?, deleted_at = ? WHERE id = ? AND deleted_at IS NULL`,
-		r.now, r.now, clientID)
-	if err != nil {
-		return err
-	}
-	r.deleted = append(r.deleted, clientID)
-	for _, q := range []struct {
-		query string
-		args  []any
-	}{
-		{`DELETE FROM client_secrets WHERE client_id = ?`, []any{clientID}},
-		{`DELETE FROM refusals WHERE client_id = ?`, []any{clientID}},
-		{`DELETE FROM resource_servers WHERE client_id = ?`, []any{clientID}},
-		{`DELETE FROM client_logos WHERE client_id = ?`, []any{clientID}},
-		{`UPDATE consents SET withdrawn_at = ? WHERE client_id = ? AND withdrawn_at IS NULL`, []any{r.now, clientID}},
-		{`UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE client_id = ? AND revoked_at IS NULL`, []any{r.now, EndClientDeleted, clientID}},
-	} {
-		if _, err := r.tx.exec(ctx, q.query, q.args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// AddSecret gives a client a new secret. The newest of the old ones works on
-// until oldUntil; those before it, and all if oldUntil is not in the future, end now.
-func (r *RegistryEdit) AddSecret(ctx context.Context, clientID string, k *ClientSecret, oldUntil time.Time, e *Event) error {
-	// A deleted client gets nothing, and two who rotate at once queue here.
-	n, err := r.tx.exec(ctx, `UPDATE clients SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, r.now, clientID)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := r.tx.exec(ctx, `DELETE FROM client_secrets WHERE client_id = ? AND (expires_at <= ? OR ? <= ?
-		OR id <> (SELECT n.id FROM client_secrets n WHERE n.client_id = ? AND (n.expires_at IS NULL OR n.expires_at > ?) ORDER BY n.created_at DESC, n.id DESC LIMIT 1))`,
-		clientID, r.now, oldUntil.UnixMicro(), r.now, clientID, r.now); err != nil {
-		return err
-	}
-	if _, err := r.tx.exec(ctx, `UPDATE client_secrets SET expires_at = ? WHERE client_id = ? AND (expires_at IS NULL OR expires_at > ?)`,
-		usec(oldUntil), clientID, usec(oldUntil)); err != nil {
-		return err
-	}
-	if err := r.insertSecret(ctx, clientID, k); err != nil {
-		return err
-	}
-	return r.tx.event(ctx, e)
-}
-
-// DeleteSecrets takes all secrets of a client, for one that is to have none.
-func (r *RegistryEdit) DeleteSecrets(ctx context.Context, clientID string) error {
-	_, err := r.tx.exec(ctx, `DELETE FROM client_secrets WHERE client_id = ?`, clientID)
-	return err
-}
-
-func (r *RegistryEdit) insertSecret(ctx context.Context, clientID string, k *ClientSecret) error {
-	if k.ID == uuid.Nil {
-		k.ID = uuid.Must(uuid.NewV7())
-	}
-	var mac any
-	if len(k.MAC) > 0 {
-		mac = k.MAC
-	}
-	_, err := r.tx.exec(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id(k.ID), clientID, k.KeyID, mac, k.PHC, k.Weak, r.now, usec(k.ExpiresAt))
-	return err
-}
-
-// PutResource registers a resource or replaces its name, scopes and servers.
-// ErrConflict if a server is not a registered client.
-func (r *RegistryEdit) PutResource(ctx context.Context, res *Resource, e *Event) error {
-	if _, err := r.tx.exec(ctx, `INSERT INTO resources (identifier, name, managed_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (identifier) DO UPDATE SET name = excluded.name, managed_by = excluded.managed_by, updated_at = excluded.updated_at`,
-		res.Identifier, res.Name, res.ManagedBy, r.now, r.now); err != nil {
-		return err
-	}
-	if err := r.clearResource(ctx, res.Identifier); err != nil {
-		return err
-	}
-	for name, sentence := range res.Scopes {
-		if _, err := r.tx.exec(ctx, `INSERT INTO resource_scopes (resource, name, sentence) VALUES (?, ?, ?)`, res.Identifier, name, sentence); err != nil {
-			return err
-		}
-	}
-	for _, clientID := range res.ServedBy {
-		if _, err := r.tx.exec(ctx, `INSERT INTO resource_servers (resource, client_id) VALUES (?, ?)`, res.Identifier, clientID); err != nil {
-			return err
-		}
-	}
-	return r.tx.event(ctx, e)
-}
-
-// DeleteResource forgets a resource and its scopes.
-func (r *RegistryEdit) DeleteResource(ctx context.Context, identifier string, e *Event) error {
-	if err := r.clearResource(ctx, identifier); err != nil {
-		return err
-	}
-	return r.one(ctx, e, `DELETE FROM resources WHERE identifier = ?`, identifier)
-}
-
-func (r *RegistryEdit) clearResource(ctx context.Context, identifier string) error {
-	if _, err := r.tx.exec(ctx, `DELETE FROM resource_scopes WHERE resource = ?`, identifier); err != nil {
-		return err
-	}
-	_, err := r.tx.exec(ctx, `DELETE FROM resource_servers WHERE resource = ?`, identifier)
-	return err
-}
-
-// client is one for a client's row, whose origins may change with it.
-func (r *RegistryEdit) client(ctx context.Context, clientID string, e *Event, query string, args ...any) error {
-	if err := r.one(ctx, e, query, args...); err != nil {
-		return err
-	}
-	return r.indexOrigins(ctx, clientID)
-}
-
-// one changes exactly one row and writes the event; ErrNotFound if there is none.
-func (r *RegistryEdit) one(ctx context.Context, e *Event, query string, args ...any) error {
-	n, err := r.tx.exec(ctx, query, args...)
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return err
-	}
-	return r.tx.event(ctx, e)
-}
-
-// AdoptSecret replaces the stored form of a client secret that was just verified
-// by a MAC under keyID. It does nothing if the secret is not in the form it was
-// read in (old) any more. A PHC string is bumped out of every process's copy,
-// because verifying it is dear; a MAC under an earlier key is as good as a new one.
-func (s *Store) AdoptSecret(ctx context.Context, old *ClientSecret, keyID string, mac []byte, phc string) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		n, err := t.exec(ctx, `UPDATE client_secrets SET key_id = ?, mac = ?, phc = ? WHERE id = ? AND key_id = ? AND phc = ?`,
-			keyID, mac, phc, id(old.ID), old.KeyID, old.PHC)
-		if err != nil || n == 0 || len(old.MAC) > 0 {
-			return err
-		}
-		return t.bump(ctx, VersionRegistry)
+		return t.enqueue(ctx, r.Mails...)
 	})
-	return fault("adopt a client secret", err)
+	return fault("register a person", err)
 }

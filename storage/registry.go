@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,52 +18,92 @@ import (
 // pollInterval is how long a process may act on a registration that another has changed.
 const pollInterval = 500 * time.Millisecond
 
-// Registry is this process's copy of clients and resources. A version row that is
-// bumped by every change to them is polled, so a change is seen everywhere within
-// a second; what it hands out is immutable.
+// Registry is this process's copy of clients, resources and settings. Each change of them makes a new version and notes
+// what it changed, in one transaction. The version is polled, so a change is seen everywhere within a second, and what it
+// names is forgotten and nothing else. What the Registry hands out is immutable.
 type Registry struct {
-	store   *Store
-	log     *slog.Logger
-	version atomic.Int64
-	clients *expirable.LRU[string, *cached]
-	orgs    *expirable.LRU[uuid.UUID, cachedOrganization]
-	origins *expirable.LRU[string, cachedOrigin]
-
-	mu       sync.Mutex
+	store    *Store
+	log      *slog.Logger
+	clients  *expirable.LRU[string, *cachedClient]
+	orgs     *expirable.LRU[uuid.UUID, *Organization]
+	origins  *expirable.LRU[string, bool]
 	scopes   atomic.Pointer[ScopeIndex]
-	settings atomic.Pointer[cachedSettings]
+	settings atomic.Pointer[PlatformSettings]
+	loading  sync.Mutex // one reads the scopes for all
+
+	version atomic.Int64
+	mu      sync.Mutex // of version together with what is cached
+	// resources are what scopes was made of, nil before it is read; changed are those that must be read again.
+	resources []Resource
+	changed   []string
 }
 
-type cachedSettings struct {
-	version  int64
-	settings PlatformSettings
+// remember caches what was read at a version, by calling put, unless a change was seen since: it may be older than that.
+func (r *Registry) remember(version int64, put func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.version.Load() == version {
+		put()
+	}
+}
+
+// Refresh looks for a new version and forgets what changed.
+func (r *Registry) Refresh(ctx context.Context) error {
+	version, changes, all, err := r.store.registryChanges(ctx, r.version.Load())
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.version.Store(version)
+	if all {
+		r.clients.Purge()
+		r.orgs.Purge()
+		r.origins.Purge()
+		r.settings.Store(nil)
+		r.scopes.Store(nil)
+		r.resources, r.changed = nil, nil
+		return nil
+	}
+	for _, c := range changes {
+		r.forget(c)
+	}
+	return nil
+}
+
+func (r *Registry) forget(c registryChange) {
+	switch c.kind {
+	case changedClient:
+		r.clients.Remove(c.id)
+	case changedOrigin:
+		r.origins.Remove(c.id)
+	case changedOrganization:
+		if organization, err := uuid.Parse(c.id); err == nil {
+			r.orgs.Remove(organization)
+		}
+	case changedSettings:
+		r.settings.Store(nil)
+	case changedResource:
+		r.scopes.Store(nil)
+		r.changed = append(r.changed, c.id)
+	}
 }
 
 // Settings returns the installation's own rules.
 func (r *Registry) Settings(ctx context.Context) (PlatformSettings, error) {
 	version := r.version.Load()
-	if c := r.settings.Load(); c != nil && c.version == version {
-		return c.settings, nil
+	if settings := r.settings.Load(); settings != nil {
+		return *settings, nil
 	}
 	settings, err := r.store.PlatformSettings(ctx)
-	if err != nil {
-		return settings, err
+	if err == nil {
+		r.remember(version, func() { r.settings.Store(&settings) })
 	}
-	r.settings.Store(&cachedSettings{version, settings})
-	return settings, nil
-}
-
-// cached is a client, or nil for a client_id that nobody has. Unknown ids are
-// remembered too, so that guessing them costs no query each.
-type cached struct {
-	version int64
-	client  *Client
-	parsed  atomic.Value // by ParsedClient
+	return settings, err
 }
 
 // ScopeIndex answers what the scopes of all resource servers mean. It is immutable.
 type ScopeIndex struct {
-	version   int64
 	resources []Resource
 	audience  map[string][]string // scope → identifiers of the resources that define it
 	scopesOf  map[string]map[string]string
@@ -88,9 +129,15 @@ func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audien
 
 // NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
 func NewRegistry(store *Store, log *slog.Logger) *Registry {
-	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, *cached](20_000, nil, time.Hour),
-		orgs:    expirable.NewLRU[uuid.UUID, cachedOrganization](20_000, nil, time.Hour),
-		origins: expirable.NewLRU[string, cachedOrigin](20_000, nil, time.Hour)}
+	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, *cachedClient](20_000, nil, time.Hour),
+		orgs:    expirable.NewLRU[uuid.UUID, *Organization](20_000, nil, time.Hour),
+		origins: expirable.NewLRU[string, bool](20_000, nil, time.Hour)}
+}
+
+// cachedClient is a client, or nil for a client_id that no client has: guessing them costs no query each.
+type cachedClient struct {
+	client *Client
+	parsed atomic.Value // by ParsedClient
 }
 
 // Client returns an active or disabled client by its client_id. ErrNotFound for
@@ -120,27 +167,27 @@ func (r *Registry) ParsedClient(ctx context.Context, clientID string, parse func
 	return parsed, err
 }
 
-func (r *Registry) cachedClient(ctx context.Context, clientID string) (*cached, error) {
-	// The version is read before the row: a change in between makes the entry stale, never fresh.
+func (r *Registry) cachedClient(ctx context.Context, clientID string) (*cachedClient, error) {
 	version := r.version.Load()
-	if c, ok := r.clients.Get(clientID); ok && c.version == version {
-		if c.client == nil {
+	c, cached := r.clients.Get(clientID)
+	if !cached {
+		if len(clientID) == 0 || len(clientID) > 255 {
 			return nil, ErrNotFound
 		}
-		return c, nil
+		read, err := r.store.Client(ctx, clientID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		c = &cachedClient{}
+		if read != nil && read.DeletedAt.IsZero() {
+			c.client = read
+		}
+		r.remember(version, func() { r.clients.Add(clientID, c) })
 	}
-	if len(clientID) == 0 || len(clientID) > 255 {
+	if c.client == nil {
 		return nil, ErrNotFound
 	}
-	c, err := r.store.Client(ctx, clientID)
-	if errors.Is(err, ErrNotFound) || (err == nil && !c.DeletedAt.IsZero()) {
-		c, err = nil, ErrNotFound
-	}
-	known := &cached{version: version, client: c}
-	if err == nil || errors.Is(err, ErrNotFound) {
-		r.clients.Add(clientID, known)
-	}
-	return known, err
+	return c, nil
 }
 
 // Resources returns all resource servers. The slice is shared.
@@ -154,79 +201,84 @@ func (r *Registry) Resources(ctx context.Context) ([]Resource, error) {
 
 // Scopes returns the index of all resources' scopes.
 func (r *Registry) Scopes(ctx context.Context) (*ScopeIndex, error) {
-	if x := r.scopes.Load(); x != nil && x.version == r.version.Load() {
+	if x := r.scopes.Load(); x != nil {
+		return x, nil
+	}
+	r.loading.Lock()
+	defer r.loading.Unlock()
+	if x := r.scopes.Load(); x != nil {
 		return x, nil
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	x := &ScopeIndex{version: r.version.Load(), audience: map[string][]string{}, scopesOf: map[string]map[string]string{}}
-	if won := r.scopes.Load(); won != nil && won.version == x.version {
-		return won, nil
-	}
+	version, resources, changed := r.version.Load(), r.resources, slices.Clone(r.changed)
+	r.mu.Unlock()
 	var err error
-	if x.resources, err = r.store.Resources(ctx); err != nil {
+	if resources == nil {
+		resources, err = r.store.Resources(ctx)
+	} else {
+		resources, err = r.store.reread(ctx, resources, changed)
+	}
+	if err != nil {
 		return nil, err
 	}
-	for _, res := range x.resources {
+	slices.SortFunc(resources, func(a, b Resource) int { return strings.Compare(a.Identifier, b.Identifier) })
+	x := &ScopeIndex{resources: resources, audience: map[string][]string{}, scopesOf: map[string]map[string]string{}}
+	for _, res := range resources {
 		x.scopesOf[res.Identifier] = res.Scopes
 		for scope := range res.Scopes {
 			x.audience[scope] = append(x.audience[scope], res.Identifier)
 		}
 	}
-	r.scopes.Store(x)
+	r.remember(version, func() {
+		r.scopes.Store(x)
+		r.resources, r.changed = resources, nil
+	})
 	return x, nil
 }
 
-type cachedOrigin struct {
-	version int64
-	known   bool
+// reread returns resources with those that changed read again.
+func (s *Store) reread(ctx context.Context, resources []Resource, changed []string) ([]Resource, error) {
+	kept := slices.DeleteFunc(slices.Clone(resources), func(r Resource) bool { return slices.Contains(changed, r.Identifier) })
+	slices.Sort(changed)
+	for _, identifier := range slices.Compact(changed) {
+		found, err := s.resources(ctx, identifier)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, found...)
+	}
+	return kept, nil
 }
 
 // KnownOrigin reports whether a browser origin belongs to any enabled client. Unknown ones are remembered too, as
 // unknown client_ids are.
 func (r *Registry) KnownOrigin(ctx context.Context, origin string) (bool, error) {
 	version := r.version.Load()
-	if c, ok := r.origins.Get(origin); ok && c.version == version {
-		return c.known, nil
+	if known, cached := r.origins.Get(origin); cached {
+		return known, nil
 	}
 	if !isOrigin(origin) {
 		return false, nil
 	}
 	known, err := r.store.isOriginOfClient(ctx, origin)
 	if err == nil {
-		r.origins.Add(origin, cachedOrigin{version, known})
+		r.remember(version, func() { r.origins.Add(origin, known) })
 	}
 	return known, err
 }
 
-// Refresh reads the version row once; everything older is forgotten.
-func (r *Registry) Refresh(ctx context.Context) error {
-	n, err := r.store.Version(ctx, VersionRegistry)
-	if err != nil {
-		return err
-	}
-	r.version.Store(n)
-	return nil
-}
-
-type cachedOrganization struct {
-	version      int64
-	organization *Organization
-}
-
-// Organization returns a live organization as it was at the last change of the
-// registry, for what needs its name but no decision: tokens of its own clients.
+// Organization returns a live organization as it was at its last change, for what needs its name but no decision: tokens
+// of its own clients.
 func (r *Registry) Organization(ctx context.Context, organizationID uuid.UUID) (*Organization, error) {
 	version := r.version.Load()
-	if c, ok := r.orgs.Get(organizationID); ok && c.version == version {
-		return c.organization, nil
+	if o, cached := r.orgs.Get(organizationID); cached {
+		return o, nil
 	}
 	o, err := r.store.Organization(ctx, organizationID)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		r.remember(version, func() { r.orgs.Add(organizationID, o) })
 	}
-	r.orgs.Add(organizationID, cachedOrganization{version, o})
-	return o, nil
+	return o, err
 }
 
 // Run polls the version row until ctx ends.

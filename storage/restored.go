@@ -20,14 +20,20 @@ type Ended struct {
 func (s *Store) Restored(ctx context.Context, since time.Time, totpStep int64, e *Event) ([]Ended, error) {
 	var all []Ended
 	err := s.inTx(ctx, func(t *tx) error {
-		all = nil
+		ended, err := t.endSessions(ctx, EndRestored, `expires_at > ?`, usec(since))
+		if err != nil {
+			return err
+		}
+		revoked, err := t.revokeGrants(ctx, EndRestored, `expires_at > ?`, usec(since))
+		if err != nil {
+			return err
+		}
+		all = []Ended{{"sessions", int64(len(ended))}, {"grants", revoked}}
 		now, from := usec(s.clock()), usec(since)
 		for _, end := range []struct {
 			what, query string
 			args        []any
 		}{
-			{"sessions", `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE ended_at IS NULL AND expires_at > ?`, []any{now, EndRestored, from}},
-			{"grants", `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE revoked_at IS NULL AND expires_at > ?`, []any{now, EndRestored, from}},
 			{"authorization codes", `UPDATE codes SET spent_at = ? WHERE spent_at IS NULL AND expires_at > ?`, []any{now, from}},
 			{"access tokens", `UPDATE access_tokens SET revoked_at = ? WHERE revoked_at IS NULL AND expires_at > ?`, []any{now, from}},
 			{"refresh tokens", `UPDATE refresh_tokens SET spent_at = ? WHERE spent_at IS NULL AND expires_at > ?`, []any{now, from}},

@@ -137,10 +137,10 @@ func TestSignInMovesTheBrowserToANewToken(t *testing.T) {
 		if got.Renewed {
 			t.Error("a first sign-in says it renewed a session")
 		}
-		if _, err := s.Visit(t.Context(), VisitQuery{Browser: browserOf("old")}); !errors.Is(err, ErrNotFound) {
+		if _, err := s.SessionContext(t.Context(), SessionQuery{Browser: browserOf("old")}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("the old token: got %v, want ErrNotFound", err)
 		}
-		v, err := s.Visit(t.Context(), VisitQuery{Browser: browserOf("new")})
+		v, err := s.SessionContext(t.Context(), SessionQuery{Browser: browserOf("new")})
 		if err != nil {
 			t.Fatal(err)
 		}

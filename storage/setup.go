@@ -34,7 +34,7 @@ func (s *Store) NewSetupLink(ctx context.Context, l *Link, e *Event) error {
 
 // Bootstrap spends a setup link and creates the first administrator. ErrSpent if
 // the link was used, has expired or is not the newest, ErrConflict if there is a
-// superadmin already, ErrExists if somebody has the address.
+// superadmin already, ErrExists if an account has the address.
 func (s *Store) Bootstrap(ctx context.Context, link secret.Hash, p *NewUser) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockSetup(ctx); err != nil {
@@ -58,7 +58,7 @@ func (t *tx) lockSetup(ctx context.Context) error {
 	return err
 }
 
-// noSuperadmin is ErrConflict if somebody can administer the installation.
+// noSuperadmin is ErrConflict if there is a superadmin.
 func (t *tx) noSuperadmin(ctx context.Context) error {
 	var n int
 	err := t.row(ctx, `SELECT count(*) FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL`).Scan(&n)
@@ -70,7 +70,7 @@ func (t *tx) noSuperadmin(ctx context.Context) error {
 
 const settingTests = "client_tests"
 
-// ClientTest is what a client has for a while so that somebody can try it out.
+// ClientTest is what a client has for a while so that it can be tried out.
 type ClientTest struct {
 	RedirectURI string      `json:"redirect_uri,omitempty"` // "" for a client without a browser
 	Secrets     []uuid.UUID `json:"secrets,omitempty"`
@@ -80,7 +80,7 @@ type ClientTest struct {
 // ClientTests returns the tests that have not ended, by client_id.
 func (s *Store) ClientTests(ctx context.Context) (map[string]ClientTest, error) {
 	tests := map[string]ClientTest{}
-	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(document{&tests})
+	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(&tests)
 	if errors.Is(classify(err), ErrNotFound) {
 		err = nil
 	}
@@ -156,7 +156,7 @@ func (r *RegistryEdit) EndClientTest(ctx context.Context, clientID string, e *Ev
 // clientTests reads them inside the edit, which others wait for.
 func (r *RegistryEdit) clientTests(ctx context.Context) (map[string]ClientTest, error) {
 	tests := map[string]ClientTest{}
-	err := r.tx.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(document{&tests})
+	err := r.tx.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(&tests)
 	if errors.Is(classify(err), ErrNotFound) {
 		err = nil
 	}
@@ -176,10 +176,11 @@ func (r *RegistryEdit) putClientTests(ctx context.Context, tests map[string]Clie
 // editRedirects changes the redirect URIs that a client has now, and nothing else.
 func (r *RegistryEdit) editRedirects(ctx context.Context, clientID string, edit func([]string) []string) error {
 	var m Metadata
-	err := r.tx.row(ctx, `SELECT metadata FROM clients WHERE id = ? AND deleted_at IS NULL`, clientID).Scan(document{&m})
+	err := r.tx.row(ctx, `SELECT metadata FROM clients WHERE id = ? AND deleted_at IS NULL`, clientID).Scan(&m)
 	if err != nil {
 		return err
 	}
+	r.note(changedClient, clientID)
 	m.RedirectURIs = edit(m.RedirectURIs)
 	metadata, err := json.Marshal(m)
 	if err != nil {

@@ -60,7 +60,7 @@ func TestOnlyTheNewestSetupLinkMakesAnAdministrator(t *testing.T) {
 		if err := s.Bootstrap(t.Context(), next, first); err != nil {
 			t.Fatalf("the link did not outlast a refusal: %v", err)
 		}
-		if u, err := s.User(t.Context(), first.User.ID); err != nil || !u.Proven() || !cmp.Equal(u.PlatformRoles, []string{RoleSuperadmin}) {
+		if u, err := s.User(t.Context(), first.User.ID); err != nil || !u.EmailVerified() || !cmp.Equal(u.PlatformRoles, []string{RoleSuperadmin}) {
 			t.Errorf("got %+v, %v, want a proven superadmin", u, err)
 		}
 		if err := s.Bootstrap(t.Context(), next, founder(clock.t)); !errors.Is(err, ErrSpent) {

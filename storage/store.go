@@ -139,13 +139,13 @@ func (s *Store) stmt(ctx context.Context, db *sqlx.DB, query string) (*sqlx.Stmt
 	return s.keep(k, st), nil
 }
 
-// keep is the statement that serves everybody: st, unless another came first.
+// keep is the statement that all calls use: st, unless another came first.
 func (s *Store) keep(k prepared, st *sqlx.Stmt) *sqlx.Stmt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if won := s.stmts[k]; won != nil {
-		// Closing waits for the connection that prepared it, on which somebody may wait
-		// for a row by now, whose owner waits for mu, or is whoever called this.
+		// Closing waits for the connection that prepared it, on which another call may wait
+		// for a row by now, whose owner waits for mu, or is the caller of this.
 		go func() { _ = st.Close() }()
 		return won
 	}
@@ -157,7 +157,7 @@ func (s *Store) keep(k prepared, st *sqlx.Stmt) *sqlx.Stmt {
 const maxTries = 5
 
 // retry runs do again when PostgreSQL says that it lost to another transaction: a
-// statement of its own can be the victim of a deadlock too. do must bear that.
+// statement of its own can be the victim of a deadlock too. do may run more than once.
 // While another process writes to the SQLite file, it runs do until ctx leaves no time.
 func retry(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
@@ -193,6 +193,7 @@ func (r result) Scan(dest ...any) error {
 	if r.err != nil {
 		return r.err
 	}
+	dest = targets(dest)
 	if r.again == nil {
 		return r.row.Scan(dest...)
 	}
@@ -229,7 +230,7 @@ func (s *Store) rowW(ctx context.Context, query string, args ...any) result {
 }
 
 // rows calls each for every row that the reader finds; each scans it.
-func (s *Store) rows(ctx context.Context, each func(*sqlx.Rows) error, query string, args ...any) error {
+func (s *Store) rows(ctx context.Context, each func(scanner) error, query string, args ...any) error {
 	ctx, done := limit(ctx, false)
 	defer done()
 	if callOf(ctx).long && s.engine == Postgres {
@@ -240,7 +241,7 @@ func (s *Store) rows(ctx context.Context, each func(*sqlx.Rows) error, query str
 		return err
 	}
 	rows, err := st.QueryxContext(ctx, args...)
-	return scanAll(rows, err, each)
+	return scanAll(rows, err, converting(each))
 }
 
 func scanAll(rows *sqlx.Rows, err error, each func(*sqlx.Rows) error) error {
@@ -282,6 +283,27 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (n int64, e
 	return res.RowsAffected()
 }
 
+// executor is the Store, where a statement is a transaction of its own, or a tx.
+type executor interface {
+	exec(ctx context.Context, query string, args ...any) (int64, error)
+}
+
+// execOr runs a statement and returns unchanged, such as ErrSpent, if it touched no row: the guard in its condition did
+// not hold.
+func execOr(ctx context.Context, x executor, unchanged error, query string, args ...any) error {
+	n, err := x.exec(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = unchanged
+	}
+	return err
+}
+
+// statement is a query with its arguments.
+type statement struct {
+	query string
+	args  []any
+}
+
 // tx is a transaction on the writer.
 type tx struct {
 	s      *Store
@@ -311,13 +333,41 @@ func (t *tx) row(ctx context.Context, query string, args ...any) result {
 	return result{row: st.QueryRowxContext(ctx, args...)}
 }
 
-func (t *tx) rows(ctx context.Context, each func(*sqlx.Rows) error, query string, args ...any) error {
+// execAll runs statements one after the other.
+func (t *tx) execAll(ctx context.Context, all ...statement) error {
+	for _, q := range all {
+		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// execNamed is exec with named arguments (:name), for statements that have more than a few.
+func (t *tx) execNamed(ctx context.Context, query string, args map[string]any) (int64, error) {
+	query, values, err := sqlx.Named(query, args)
+	if err != nil {
+		return 0, err
+	}
+	return t.exec(ctx, query, values...)
+}
+
+// rowNamed is row with named arguments.
+func (t *tx) rowNamed(ctx context.Context, query string, args map[string]any) result {
+	query, values, err := sqlx.Named(query, args)
+	if err != nil {
+		return result{err: err}
+	}
+	return t.row(ctx, query, values...)
+}
+
+func (t *tx) rows(ctx context.Context, each func(scanner) error, query string, args ...any) error {
 	st, err := t.stmt(ctx, query)
 	if err != nil {
 		return err
 	}
 	rows, err := st.QueryxContext(ctx, args...)
-	return scanAll(rows, err, each)
+	return scanAll(rows, err, converting(each))
 }
 
 // stmt is the prepared query inside t. What was not prepared before is prepared on
@@ -336,7 +386,7 @@ func (t *tx) stmt(ctx context.Context, query string) (*sqlx.Stmt, error) {
 }
 
 // inTx runs fn in one transaction and commits. It runs again when PostgreSQL
-// says that the transaction lost to another; fn must bear that.
+// says that the transaction lost to another; fn may run more than once.
 func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 	within, done := limit(ctx, false)
 	defer done()

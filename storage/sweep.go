@@ -26,7 +26,8 @@ const (
 	keepEnded     = 30 * 24 * time.Hour // sessions and consents, for the account and admin pages
 	keepSent      = 7 * 24 * time.Hour  // outbox
 	keepRefusal   = 14 * 24 * time.Hour // for the client's developer
-	keepLink      = 7 * 24 * time.Hour  // whoever opens an old link is told that it is old
+	keepChange    = time.Hour           // a node that looks more seldom forgets everything
+	keepLink      = 7 * 24 * time.Hour  // a person who opens an old link is told that it is old
 )
 
 // maxBatch bounds one statement. On SQLite everybody who writes waits for it.
@@ -75,6 +76,7 @@ var sweeps = []sweep{
 	{table: "personal_access_tokens", column: "expires_at", keep: keepEnded},
 	{table: "counters", column: "expires_at"},
 	{table: "browser_states", column: "expires_at"},
+	{table: "registry_changes", column: "changed_at", keep: keepChange},
 	{table: "refusals", column: "occurred_at", keep: keepRefusal},
 	{table: "outbox", column: "done_at", keep: keepSent},
 }
@@ -147,7 +149,7 @@ func (w *Sweeper) Run(ctx context.Context) {
 	}
 	holder := uuid.NewString()
 	defer func() { _ = w.Store.Release(context.WithoutCancel(ctx), "sweep", holder) }()
-	rounds := Rounds{Log: w.Log, Failed: "expired rows cannot be swept"}
+	rounds := JobLog{Log: w.Log, Failed: "expired rows cannot be swept"}
 	for failures := 0; ; {
 		// Jitter, so that nodes that started together do not stay together.
 		rest := time.Duration(float64(every<<min(failures, 5)) * (0.8 + 0.4*rand.Float64()))
@@ -179,9 +181,9 @@ func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration)
 	var at time.Time
 	for _, table := range sweeps {
 		err := w.Pace.Run(ctx, func(size int) (int, error) {
-			// Renewed every minute: sweeping twice does no harm, but serves nobody.
+			// Renewed every minute: sweeping twice does no harm, and no good.
 			if now := w.Store.clock(); at.IsZero() || now.Sub(at).Abs() > time.Minute {
-				mine, err := w.Store.Turn(ctx, "sweep", holder, 2*every+time.Minute)
+				mine, err := w.Store.AcquireJob(ctx, "sweep", holder, 2*every+time.Minute)
 				if err != nil || !mine {
 					return 0, cmp.Or(err, errOthersTurn)
 				}

@@ -84,6 +84,9 @@ var expiring = map[string]func(t *testing.T, s *Store, at time.Time){
 		raw(t, s, `INSERT INTO clients (id, name, metadata, created_at, updated_at) VALUES (?, '', '{}', 0, 0)`, clientID)
 		raw(t, s, `INSERT INTO refusals (client_id, minute, line, occurred_at, n) VALUES (?, 0, 1, ?, 1)`, clientID, usec(at))
 	},
+	"registry_changes": func(t *testing.T, s *Store, at time.Time) {
+		raw(t, s, `INSERT INTO registry_changes (version, kind, id, changed_at) VALUES (?, 'client', ?, ?)`, time.Now().UnixNano(), uuid.NewString(), usec(at))
+	},
 	"outbox": func(t *testing.T, s *Store, at time.Time) {
 		raw(t, s, `INSERT INTO outbox (id, kind, payload, created_at, available_at, done_at) VALUES (?, 'k', '', 0, 0, ?)`, uuid.NewString(), usec(at))
 	},
@@ -106,7 +109,7 @@ func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 	keep := map[string]time.Duration{
 		"flows": 24 * time.Hour, "pushed_requests": 24 * time.Hour, "codes": 24 * time.Hour, "grants": 24 * time.Hour, "refresh_tokens": 90 * 24 * time.Hour, "replay_ids": 5 * time.Minute,
 		"revoked_tokens": 5 * time.Minute, "sessions": 30 * 24 * time.Hour, "consents": 30 * 24 * time.Hour, "outbox": 7 * 24 * time.Hour,
-		"refusals": 14 * 24 * time.Hour, "links": 7 * 24 * time.Hour, "invitations": 30 * 24 * time.Hour, "personal_access_tokens": 30 * 24 * time.Hour,
+		"registry_changes": time.Hour, "refusals": 14 * 24 * time.Hour, "links": 7 * 24 * time.Hour, "invitations": 30 * 24 * time.Hour, "personal_access_tokens": 30 * 24 * time.Hour,
 	}
 	eachEngine(t, func(t *testing.T, s *Store) {
 		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -178,7 +181,7 @@ func TestNothingIsSweptByAWrongClock(t *testing.T) {
 	expiring["counters"](t, s, time.Now().Add(15*time.Minute))
 	var log bytes.Buffer
 	w := Sweeper{Store: s, Log: slog.New(slog.NewTextHandler(&log, nil))}
-	rounds := Rounds{Log: w.Log, Failed: "not swept"}
+	rounds := JobLog{Log: w.Log, Failed: "not swept"}
 	for _, ahead := range []time.Duration{30 * 24 * time.Hour, -30 * 24 * time.Hour, 3 * time.Second} {
 		s.now = func() time.Time { return time.Now().Add(ahead) }
 		err := w.round(t.Context(), "node", time.Minute)

@@ -12,33 +12,38 @@ import (
 // AccessToken is an opaque access token. JWT access tokens have no row: those of
 // a person are checked by their grant, those of a client end with exp.
 type AccessToken struct {
-	Hash     secret.Hash
-	GrantID  uuid.UUID // nil for the client_credentials grant
-	ClientID string
+	Hash     secret.Hash `db:"hash"`
+	GrantID  uuid.UUID   `db:"grant_id"` // nil for the client_credentials grant
+	ClientID string      `db:"client_id"`
 	// OrganizationID is set for the client_credentials grant; else the grant tells.
-	OrganizationID uuid.UUID
-	Scopes         []string
-	Audience       []string
-	CreatedAt      time.Time
-	ExpiresAt      time.Time
-	RevokedAt      time.Time
+	OrganizationID uuid.UUID `db:"organization_id"`
+	Scopes         []string  `db:"scopes"`
+	Audience       []string  `db:"audience"`
+	CreatedAt      time.Time `db:"created_at"`
+	ExpiresAt      time.Time `db:"expires_at"`
+	RevokedAt      time.Time `db:"revoked_at"`
 }
 
 // RefreshToken is one link of a grant's chain. Its successor is derived from the
 // token itself and Salt, so that a repeat within the grace period gets the same one.
 type RefreshToken struct {
-	Hash      secret.Hash
-	GrantID   uuid.UUID
-	ClientID  string
-	Salt      []byte
-	CreatedAt time.Time
-	ExpiresAt time.Time // idle: a token that is not used by then is dead
-	SpentAt   time.Time
+	Hash      secret.Hash `db:"hash"`
+	GrantID   uuid.UUID   `db:"grant_id"`
+	ClientID  string      `db:"client_id"`
+	Salt      []byte      `db:"salt"`
+	CreatedAt time.Time   `db:"created_at"`
+	ExpiresAt time.Time   `db:"expires_at"` // idle: a token that is not used by then is dead
+	SpentAt   time.Time   `db:"spent_at"`
 	// SuccessorHash is the next link once this one is spent; SuccessorSpent tells
 	// whether that one was used too.
-	SuccessorHash  secret.Hash
-	SuccessorSpent bool
+	SuccessorHash  secret.Hash `db:"successor_hash"`
+	SuccessorSpent bool        `db:"(n.spent_at IS NOT NULL)"`
 }
+
+var (
+	accessTokenRow  = layoutOf[AccessToken]("t")
+	refreshTokenRow = layoutOf[RefreshToken]("t")
+)
 
 const insertAccessToken = `INSERT INTO access_tokens (hash, grant_id, client_id, organization_id, scopes, audience, created_at, expires_at)`
 const insertRefreshToken = `INSERT INTO refresh_tokens (hash, grant_id, client_id, salt, created_at, expires_at)`
@@ -54,13 +59,20 @@ func (t *RefreshToken) args() []any {
 // CreateClientToken stores an access token of the client_credentials grant.
 // ErrSpent if the client was disabled since it was read.
 func (s *Store) CreateClientToken(ctx context.Context, at *AccessToken) error {
-	n, err := s.exec(ctx, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+	err := execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
 		FROM clients WHERE id = ? AND disabled_at IS NULL AND deleted_at IS NULL`, append(at.args(), at.ClientID)...)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("store a client's token", err)
 }
+
+var accessTokenSQL = forEngines(func(e Engine) string {
+	return `SELECT ` + accessTokenRow.columns + `, ` + authorizationColumns + `, CASE WHEN t.scopes LIKE '%orgs%' THEN ` + e.membershipsJSON() + ` END
+		FROM access_tokens t LEFT JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id
+		LEFT JOIN users u ON u.id = g.user_id
+		LEFT JOIN organizations o ON o.id = COALESCE(g.organization_id, t.organization_id) AND o.deleted_at IS NULL
+		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
+		LEFT JOIN sessions s ON s.id = g.session_id
+		WHERE t.hash = ?`
+})
 
 // AccessToken returns an access token with its authorization, expired and revoked
 // ones too. The authorization of a client_credentials token has a zero Grant and
@@ -68,16 +80,7 @@ func (s *Store) CreateClientToken(ctx context.Context, at *AccessToken) error {
 func (s *Store) AccessToken(ctx context.Context, hash secret.Hash) (*AccessToken, *Authorization, error) {
 	var t AccessToken
 	var a Authorization
-	own := []any{&t.Hash, optional[uuid.UUID]{&t.GrantID}, &t.ClientID, optional[uuid.UUID]{&t.OrganizationID}, list{&t.Scopes}, list{&t.Audience},
-		instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.RevokedAt}}
-	err := a.scan(s.row(ctx, `SELECT t.hash, t.grant_id, t.client_id, t.organization_id, t.scopes, t.audience, t.created_at, t.expires_at, t.revoked_at,
-			`+authorizationColumns+`, CASE WHEN t.scopes LIKE '%orgs%' THEN `+s.engine.membershipsJSON()+` END
-		FROM access_tokens t LEFT JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id
-		LEFT JOIN users u ON u.id = g.user_id
-		LEFT JOIN organizations o ON o.id = COALESCE(g.organization_id, t.organization_id) AND o.deleted_at IS NULL
-		LEFT JOIN memberships m ON m.organization_id = g.organization_id AND m.user_id = g.user_id
-		LEFT JOIN sessions s ON s.id = g.session_id
-		WHERE t.hash = ?`, hash), own, memberships{&a.Memberships})
+	err := a.scan(s.row(ctx, accessTokenSQL[s.engine], hash), accessTokenRow.dest(&t), memberships{&a.Memberships})
 	if err != nil {
 		return nil, nil, fault("read an access token", err)
 	}
@@ -107,9 +110,9 @@ func (s *Store) ClientToken(ctx context.Context, clientID string, jti secret.Has
 	var a Authorization
 	var o Organization
 	var revoked bool
-	err := s.row(ctx, `SELECT c.disabled_at, c.deleted_at, `+organizationColumns+`, EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
+	err := s.row(ctx, `SELECT c.disabled_at, c.deleted_at, `+organizationRow.columns+`, EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.hash = ?)
 		FROM clients c LEFT JOIN organizations o ON o.id = c.organization_id AND o.deleted_at IS NULL WHERE c.id = ?`, jti, clientID).
-		Scan(append(append([]any{instant{&a.clientDisabledAt}, instant{&a.clientDeletedAt}}, o.dest()...), &revoked)...)
+		Scan(append(append([]any{&a.clientDisabledAt, &a.clientDeletedAt}, organizationRow.dest(&o)...), &revoked)...)
 	if err != nil {
 		return nil, false, fault("read a client's token", err)
 	}
@@ -124,15 +127,15 @@ func (a *Authorization) ClientActive() bool {
 	return a.clientDisabledAt.IsZero() && a.clientDeletedAt.IsZero()
 }
 
+var refreshTokenSQL = `SELECT ` + refreshTokenRow.columns + `, ` + authorizationColumns + `
+		FROM refresh_tokens t LEFT JOIN refresh_tokens n ON n.hash = t.successor_hash
+		JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id` + authorizationJoins + ` WHERE t.hash = ?`
+
 // RefreshToken returns a refresh token with its authorization, spent and expired ones too.
 func (s *Store) RefreshToken(ctx context.Context, hash secret.Hash) (*RefreshToken, *Authorization, error) {
 	var t RefreshToken
 	var a Authorization
-	own := []any{&t.Hash, &t.GrantID, &t.ClientID, &t.Salt, instant{&t.CreatedAt}, instant{&t.ExpiresAt}, instant{&t.SpentAt}, &t.SuccessorHash, &t.SuccessorSpent}
-	err := a.scan(s.row(ctx, `SELECT t.hash, t.grant_id, t.client_id, t.salt, t.created_at, t.expires_at, t.spent_at, t.successor_hash, n.spent_at IS NOT NULL,
-			`+authorizationColumns+`
-		FROM refresh_tokens t LEFT JOIN refresh_tokens n ON n.hash = t.successor_hash
-		JOIN grants g ON g.id = t.grant_id JOIN clients c ON c.id = t.client_id`+authorizationJoins+` WHERE t.hash = ?`, hash), own)
+	err := a.scan(s.row(ctx, refreshTokenSQL, hash), refreshTokenRow.dest(&t))
 	if err != nil {
 		return nil, nil, fault("read a refresh token", err)
 	}
@@ -164,12 +167,9 @@ const rotatePostgres = `WITH
 // time, as long as the successor that goes with it is unspent and the grant lives;
 // ErrSpent otherwise.
 func (s *Store) RepeatAccess(ctx context.Context, at *AccessToken, successor secret.Hash) error {
-	n, err := s.exec(ctx, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+	err := execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
 		FROM refresh_tokens n JOIN grants g ON g.id = n.grant_id JOIN clients c ON c.id = n.client_id`+authorizationJoins+`
 		WHERE n.hash = ? AND n.spent_at IS NULL AND `+authorizationLives, append(at.args(), successor)...)
-	if err == nil && n == 0 {
-		err = ErrSpent
-	}
 	return fault("repeat a refresh", err)
 }
 
@@ -184,9 +184,8 @@ func (s *Store) RevokeAccessToken(ctx context.Context, hash secret.Hash, clientI
 // RevokeRefreshToken ends the grant of a refresh token of this client, with all
 // its tokens; otherwise like RevokeAccessToken.
 func (s *Store) RevokeRefreshToken(ctx context.Context, hash secret.Hash, clientID string, e *Event) error {
-	return s.revoke(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = 'revoked by the client'
-		WHERE id = (SELECT t.grant_id FROM refresh_tokens t WHERE t.hash = ? AND t.client_id = ?) AND revoked_at IS NULL RETURNING id AS grant_id`,
-		[]any{usec(s.clock()), hash, clientID}, e)
+	return s.revoke(ctx, revokeGrantsSQL("?", "'revoked by the client'", `id = (SELECT t.grant_id FROM refresh_tokens t WHERE t.hash = ? AND t.client_id = ?)`)+
+		` RETURNING id AS grant_id`, []any{usec(s.clock()), hash, clientID}, e)
 }
 
 // RevokeJWT ends a JWT access token before its time, by the hash of its jti, until
@@ -197,23 +196,24 @@ func (s *Store) RevokeJWT(ctx context.Context, jti secret.Hash, grant uuid.UUID,
 		[]any{jti, usec(expires), id(grant)}, e)
 }
 
+// revokedEvent tells of the tokens in hit, with the person and the organization of their grants.
+var revokedEvent = insertEventFrom("hit LEFT JOIN grants g ON g.id = hit.grant_id", "", map[string]string{
+	"organization_id": "COALESCE(CAST(? AS uuid), g.organization_id)", "user_id": "COALESCE(CAST(? AS uuid), g.user_id)"})
+
 // revoke runs an update that returns the grant_id concerned, and writes the event
 // only if it changed something: one round trip on PostgreSQL.
 func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event) error {
-	event, err := e.args(s.clock())
-	if err != nil {
-		return err
-	}
 	if s.engine == Postgres {
-		_, err := s.exec(ctx, `WITH hit AS (`+update+`), ev (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12) AS (`+selectEvent+`)
-			INSERT INTO audit_events (`+eventColumns+`)
-			SELECT ev.c1, ev.c2, ev.c3, COALESCE(ev.c4, g.organization_id), ev.c5, COALESCE(ev.c6, g.user_id), ev.c7, ev.c8, ev.c9, ev.c10, ev.c11, ev.c12
-			FROM hit CROSS JOIN ev LEFT JOIN grants g ON g.id = hit.grant_id`, append(args, event...)...)
+		event, err := e.args(s.clock())
+		if err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, `WITH hit AS (`+update+`) `+revokedEvent, append(args, event...)...)
 		return fault("revoke a token", err)
 	}
-	err = s.inTx(ctx, func(t *tx) error {
+	err := s.inTx(ctx, func(t *tx) error {
 		var grantID uuid.UUID
-		err := t.row(ctx, update, args...).Scan(optional[uuid.UUID]{&grantID})
+		err := t.row(ctx, update, args...).Scan(&grantID)
 		if classify(err) == ErrNotFound {
 			return nil
 		}
@@ -221,7 +221,7 @@ func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event)
 			return err
 		}
 		err = t.row(ctx, `SELECT organization_id, user_id FROM grants WHERE id = ?`, id(grantID)).
-			Scan(optional[uuid.UUID]{&e.Organization}, optional[uuid.UUID]{&e.User})
+			Scan(&e.Organization, &e.User)
 		if err != nil && classify(err) != ErrNotFound {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // The platform roles: a superadmin may do everything, an admin reads everything.
@@ -30,23 +29,23 @@ const (
 
 // User is a person, known to every organization under one sub.
 type User struct {
-	ID  uuid.UUID
-	Sub uuid.UUID // the subject of every token; never the email
+	ID  uuid.UUID `db:"id"`
+	Sub uuid.UUID `db:"sub"` // the subject of every token; never the email
 	// Email is as typed; EmailKey is its unique, folded form. Both are empty in a tombstone.
-	Email           string
-	EmailKey        string
-	EmailVerifiedAt time.Time
+	Email           string    `db:"email"`
+	EmailKey        string    `db:"email_key"`
+	EmailVerifiedAt time.Time `db:"email_verified_at"`
 	// PlatformRoles are superadmin and admin.
-	PlatformRoles []string
-	Profile       Profile
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	DisabledAt    time.Time
-	DeletedAt     time.Time
+	PlatformRoles []string  `db:"platform_roles"`
+	Profile       Profile   `db:"profile"`
+	CreatedAt     time.Time `db:"created_at"`
+	UpdatedAt     time.Time `db:"updated_at"`
+	DisabledAt    time.Time `db:"disabled_at"`
+	DeletedAt     time.Time `db:"deleted_at"`
 	// Factors are the kinds of their confirmed second factors, FactorTOTP and FactorWebAuthn.
-	Factors []string
+	Factors []string `db:"factors"`
 	// FirstSignInAt is zero until they have signed in once; see FirstSignIn.
-	FirstSignInAt time.Time
+	FirstSignInAt time.Time `db:"first_sign_in_at"`
 }
 
 // Profile holds the standard claims of OpenID Connect Core 1.0, section 5.1, that
@@ -80,19 +79,12 @@ type Address struct {
 }
 
 // Proven reports whether the address is known to be theirs.
-func (u *User) Proven() bool { return !u.EmailVerifiedAt.IsZero() }
+func (u *User) EmailVerified() bool { return !u.EmailVerifiedAt.IsZero() }
 
 // Active reports whether the person may sign in and be named in tokens.
 func (u *User) Active() bool { return u.DisabledAt.IsZero() && u.DeletedAt.IsZero() }
 
-const userColumns = `u.id, u.sub, u.email, u.email_key, u.email_verified_at, u.platform_roles, u.profile, u.created_at, u.updated_at, u.disabled_at, u.deleted_at, u.factors, u.first_sign_in_at`
-
-// dest are the scan targets of userColumns; they bear the NULLs of a LEFT JOIN.
-func (u *User) dest() []any {
-	return []any{optional[uuid.UUID]{&u.ID}, optional[uuid.UUID]{&u.Sub}, optional[string]{&u.Email}, optional[string]{&u.EmailKey},
-		instant{&u.EmailVerifiedAt}, list{&u.PlatformRoles}, document{&u.Profile}, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
-		instant{&u.DisabledAt}, instant{&u.DeletedAt}, list{&u.Factors}, instant{&u.FirstSignInAt}}
-}
+var userRow = layoutOf[User]("u")
 
 // NewUser is a person to create, with the organizations they belong to from the start.
 type NewUser struct {
@@ -151,25 +143,21 @@ func (t *tx) createUser(ctx context.Context, p *NewUser) error {
 			return err
 		}
 	}
-	return t.events(ctx, p.Events)
+	return t.event(ctx, p.Events...)
 }
 
 // User returns a person, disabled ones too; ErrNotFound for tombstones.
 func (s *Store) User(ctx context.Context, userID uuid.UUID) (*User, error) {
-	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.id = ? AND u.deleted_at IS NULL`, id(userID))
+	return s.user(ctx, `SELECT `+userRow.columns+` FROM users u WHERE u.id = ? AND u.deleted_at IS NULL`, id(userID))
 }
 
 // UserByEmail is User by the folded address.
 func (s *Store) UserByEmail(ctx context.Context, emailKey string) (*User, error) {
-	return s.user(ctx, `SELECT `+userColumns+` FROM users u WHERE u.email_key = ?`, emailKey)
+	return s.user(ctx, `SELECT `+userRow.columns+` FROM users u WHERE u.email_key = ?`, emailKey)
 }
 
 func (s *Store) user(ctx context.Context, query string, arg any) (*User, error) {
-	var u User
-	if err := s.row(ctx, query, arg).Scan(u.dest()...); err != nil {
-		return nil, fault("read a person", err)
-	}
-	return &u, nil
+	return one(ctx, s, "read a person", userRow.dest, query, arg)
 }
 
 // UserWithPassword returns a person by folded address with their password hash,
@@ -178,8 +166,8 @@ func (s *Store) user(ctx context.Context, query string, arg any) (*User, error) 
 func (s *Store) UserWithPassword(ctx context.Context, emailKey string) (*User, string, error) {
 	var u User
 	var hash string
-	err := s.row(ctx, `SELECT `+userColumns+`, p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email_key = ?`, emailKey).
-		Scan(append(u.dest(), optional[string]{&hash})...)
+	err := s.row(ctx, `SELECT `+userRow.columns+`, p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email_key = ?`, emailKey).
+		Scan(append(userRow.dest(&u), &hash)...)
 	if err != nil {
 		return nil, "", fault("read a person for signing in", err)
 	}
@@ -188,17 +176,10 @@ func (s *Store) UserWithPassword(ctx context.Context, emailKey string) (*User, s
 
 // Users returns up to limit people with ids after that one, in order of their creation.
 func (s *Store) Users(ctx context.Context, after uuid.UUID, limit int) ([]User, error) {
-	var all []User
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var u User
-		err := r.Scan(u.dest()...)
-		all = append(all, u)
-		return err
-	}, `SELECT `+userColumns+` FROM users u WHERE u.id > ? AND u.deleted_at IS NULL ORDER BY u.id LIMIT ?`, after.String(), limit)
-	return all, fault("list people", err)
+	return list(ctx, s, "list people", userRow.dest, `SELECT `+userRow.columns+` FROM users u WHERE u.id > ? AND u.deleted_at IS NULL ORDER BY u.id LIMIT ?`, after.String(), limit)
 }
 
-// TakenAddresses returns those of the folded addresses that somebody has.
+// TakenAddresses returns those of the folded addresses that accounts have.
 func (s *Store) TakenAddresses(ctx context.Context, emailKeys []string) ([]string, error) {
 	const batch = 500
 	var taken []string
@@ -207,15 +188,12 @@ func (s *Store) TakenAddresses(ctx context.Context, emailKeys []string) ([]strin
 		for n := range args {
 			args[n] = keys[min(n, len(keys)-1)]
 		}
-		err := s.rows(ctx, func(r *sqlx.Rows) error {
-			var key string
-			err := r.Scan(&key)
-			taken = append(taken, key)
-			return err
-		}, `SELECT email_key FROM users WHERE email_key IN (?`+strings.Repeat(`, ?`, batch-1)+`)`, args...)
+		found, err := list(ctx, s, "look for addresses", column[string],
+			`SELECT email_key FROM users WHERE email_key IN (?`+strings.Repeat(`, ?`, batch-1)+`)`, args...)
 		if err != nil {
-			return nil, fault("look for addresses", err)
+			return nil, err
 		}
+		taken = append(taken, found...)
 	}
 	return taken, nil
 }
@@ -229,7 +207,7 @@ func (s *Store) HasSuperadmin(ctx context.Context) (bool, error) {
 	return n > 0, fault("look for a superadmin", err)
 }
 
-// IsLastSuperadmin reports whether nobody but that person can administer the installation.
+// IsLastSuperadmin reports whether that person is the only superadmin who can act.
 func (s *Store) IsLastSuperadmin(ctx context.Context, userID uuid.UUID) (bool, error) {
 	var others int
 	err := s.row(ctx, `SELECT count(*) FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %'
@@ -245,14 +223,14 @@ func (t *tx) keepSuperadmin(ctx context.Context, userID uuid.UUID, e *Event) err
 		return nil
 	}
 	var roles []string
-	err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(list{&roles})
+	err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(&roles)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !slices.Contains(roles, RoleSuperadmin) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	all, err := t.ids(ctx, `SELECT u.id FROM users u WHERE u.platform_roles <> '' AND ' ' || u.platform_roles || ' ' LIKE '% superadmin %'
+	all, err := list(ctx, t, "read ids", column[uuid.UUID], `SELECT u.id FROM users u WHERE u.platform_roles <> '' AND ' ' || u.platform_roles || ' ' LIKE '% superadmin %'
 		AND u.disabled_at IS NULL AND u.deleted_at IS NULL ORDER BY u.id`+t.s.engine.forUpdate())
 	if err == nil && len(all) == 1 && all[0] == userID {
 		err = ErrLastSuperadmin
@@ -261,7 +239,7 @@ func (t *tx) keepSuperadmin(ctx context.Context, userID uuid.UUID, e *Event) err
 }
 
 // SetPassword replaces a person's password, ends their sessions but keep, revokes
-// all their grants and makes links to reset it worthless: whoever knew the old one
+// all their grants and makes links to reset it worthless: an intruder who knew the old one
 // is out.
 func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
@@ -271,7 +249,7 @@ func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, 
 		if err := t.setPassword(ctx, userID, hash, keep); err != nil {
 			return err
 		}
-		return t.tell(ctx, e, mails)
+		return t.eventAndMail(ctx, e, mails)
 	})
 	return fault("set a password", err)
 }
@@ -285,7 +263,7 @@ func (t *tx) setPassword(ctx context.Context, userID uuid.UUID, hash string, kee
 		usec(t.s.clock()), id(userID), LinkReset); err != nil {
 		return err
 	}
-	return t.endAccess(ctx, userID, keep, EndPasswordChanged)
+	return t.endAccess(ctx, userID, keep, uuid.Nil, EndPasswordChanged)
 }
 
 // Rehash replaces a password's hash by a better one of the same password. False if
@@ -315,7 +293,7 @@ func (s *Store) DisableUser(ctx context.Context, userID uuid.UUID, e *Event) (ch
 		if err := t.suspendInvitations(ctx, userID); err != nil {
 			return err
 		}
-		if err := t.endAccess(ctx, userID, uuid.Nil, EndUserDisabled); err != nil {
+		if err := t.endAccess(ctx, userID, uuid.Nil, uuid.Nil, EndUserDisabled); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -339,7 +317,7 @@ func (s *Store) EnableUser(ctx context.Context, userID uuid.UUID, e *Event) (cha
 }
 
 // SetPlatformRole gives (has) or takes a platform role. False if nothing had to
-// change. ErrUnproven if it was to be given to somebody whose address is not proven,
+// change. ErrEmailUnverified if it was to be given to a user whose address is not verified,
 // ErrLastSuperadmin.
 func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role string, has bool, e *Event) (changed bool, err error) {
 	err = s.inTx(ctx, func(t *tx) error {
@@ -348,14 +326,14 @@ func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role stri
 				return err
 			}
 		}
-		if err := t.lockEntitled(ctx, userID); err != nil && (has || !errors.Is(err, ErrUnproven)) {
+		if err := t.lockVerifiedUser(ctx, userID); err != nil && (has || !errors.Is(err, ErrEmailUnverified)) {
 			return err
 		}
 		if err := t.authorize(ctx, e); err != nil {
 			return err
 		}
 		var roles []string
-		if err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(list{&roles}); err != nil {
+		if err := t.row(ctx, `SELECT platform_roles FROM users WHERE id = ?`, id(userID)).Scan(&roles); err != nil {
 			return err
 		}
 		if changed = slices.Contains(roles, role) != has; !changed {
@@ -380,78 +358,27 @@ func (s *Store) SetPlatformRole(ctx context.Context, userID uuid.UUID, role stri
 
 // lockUser takes the row of a live person until the transaction ends.
 func (t *tx) lockUser(ctx context.Context, userID uuid.UUID) error {
-	n, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(userID))
-	if err == nil && n == 0 {
-		err = ErrNotFound
-	}
-	return err
+	return execOr(ctx, t, ErrNotFound, `UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL`, usec(t.s.clock()), id(userID))
 }
 
-// ErrUnproven: nobody has proven the person's address, so whoever made the account
-// need not be whom it names. Such a person is given no rights.
-var ErrUnproven = errors.New("the address is not proven")
+// ErrEmailUnverified: the address is not verified, so the maker of the account
+// need not be its owner. Such an account is given no rights.
+var ErrEmailUnverified = errors.New("the address is not proven")
 
-// lockEntitled is lockUser for what is given to the owner of an address. With
-// ErrUnproven the row is held too.
-func (t *tx) lockEntitled(ctx context.Context, userID uuid.UUID) error {
-	err := t.lockProven(ctx, userID)
+// lockVerifiedUser is lockUser for what is given to the owner of an address. With
+// ErrEmailUnverified the row is held too.
+func (t *tx) lockVerifiedUser(ctx context.Context, userID uuid.UUID) error {
+	err := t.lockVerified(ctx, userID)
 	if errors.Is(err, ErrConflict) {
-		err = ErrUnproven
+		err = ErrEmailUnverified
 	}
-	return err
-}
-
-// endAccess ends the sessions of a person, but keep, and revokes their grants and
-// personal access tokens.
-func (t *tx) endAccess(ctx context.Context, userID, keep uuid.UUID, reason string) error {
-	now := usec(t.s.clock())
-	if _, err := t.exec(ctx, `UPDATE sessions SET ended_at = ?, end_reason = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL`,
-		now, reason, id(userID), keep.String()); err != nil {
-		return err
-	}
-	if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL`, now, id(userID)); err != nil {
-		return err
-	}
-	_, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND revoked_at IS NULL`, now, reason, id(userID))
 	return err
 }
 
 // tell writes the event of a change and the mails that go with it.
-func (t *tx) tell(ctx context.Context, e *Event, mails []*Message) error {
+func (t *tx) eventAndMail(ctx context.Context, e *Event, mails []*Message) error {
 	if err := t.event(ctx, e); err != nil {
 		return err
 	}
 	return t.enqueue(ctx, mails...)
-}
-
-// events writes several events within t.
-func (t *tx) events(ctx context.Context, all []*Event) error {
-	for _, e := range all {
-		if err := t.event(ctx, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// document scans a column of JSON text; NULL and "" leave the value as it is.
-type document struct{ to any }
-
-func (d document) Scan(v any) error {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case []byte:
-		return unmarshal(v, d.to)
-	case string:
-		return unmarshal([]byte(v), d.to)
-	}
-	return nil
-}
-
-func unmarshal(b []byte, to any) error {
-	if len(b) == 0 || string(b) == "{}" {
-		return nil
-	}
-	return json.Unmarshal(b, to)
 }

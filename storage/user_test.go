@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -64,7 +63,7 @@ func wantEnds(t *testing.T, ended func() (string, string), session, grant string
 func recorded(t *testing.T, s *Store) []string {
 	t.Helper()
 	var types []string
-	if err := s.rows(t.Context(), func(r *sqlx.Rows) error {
+	if err := s.rows(t.Context(), func(r scanner) error {
 		var typ string
 		err := r.Scan(&typ)
 		types = append(types, typ)
@@ -296,7 +295,7 @@ func TestNobodyUnprovenIsGivenRights(t *testing.T) {
 			"a place":            s.AddMember(ctx, o.ID, squatter, RoleGuest, &Event{Type: "place"}),
 			"no role to be kept": s.SetRole(ctx, o.ID, squatter, RoleOwner, &Event{Type: "raised"}),
 		} {
-			if want := map[bool]error{true: ErrNotFound, false: ErrUnproven}[what == "no role to be kept"]; !errors.Is(err, want) {
+			if want := map[bool]error{true: ErrNotFound, false: ErrEmailUnverified}[what == "no role to be kept"]; !errors.Is(err, want) {
 				t.Errorf("%s: got %v, want %v", what, err, want)
 			}
 		}
@@ -311,8 +310,8 @@ func TestNobodyUnprovenIsGivenRights(t *testing.T) {
 			}
 		}
 		for _, higher := range []string{RoleAdmin, RoleOwner} {
-			if err := s.SetRole(ctx, o.ID, squatter, higher, &Event{Type: "raised"}); !errors.Is(err, ErrUnproven) {
-				t.Errorf("a higher role: got %v, want ErrUnproven", err)
+			if err := s.SetRole(ctx, o.ID, squatter, higher, &Event{Type: "raised"}); !errors.Is(err, ErrEmailUnverified) {
+				t.Errorf("a higher role: got %v, want ErrEmailUnverified", err)
 			}
 		}
 		if err := s.SetRole(ctx, o.ID, squatter, RoleGuest, &Event{Type: "lowered"}); err != nil {

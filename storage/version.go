@@ -16,7 +16,8 @@ func (s *Store) Version(ctx context.Context, name string) (int64, error) {
 	return n, fault("read a version", err)
 }
 
-func (t *tx) bump(ctx context.Context, name string) error {
-	_, err := t.exec(ctx, `UPDATE versions SET n = n + 1 WHERE name = ?`, name)
-	return err
+// bump makes a new version and returns its number. The row is held until the end.
+func (t *tx) bump(ctx context.Context, name string) (n int64, err error) {
+	err = t.row(ctx, `UPDATE versions SET n = n + 1 WHERE name = ? RETURNING n`, name).Scan(&n)
+	return n, err
 }

@@ -45,7 +45,7 @@ func (a *authorizing) read(ctx context.Context) (*IssueCode, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := a.s.Visit(ctx, VisitQuery{Browser: a.browser, ClientID: a.client, OrganizationID: a.org.ID})
+	v, err := a.s.SessionContext(ctx, SessionQuery{Browser: a.browser, ClientID: a.client, OrganizationID: a.org.ID})
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	} else if err != nil {

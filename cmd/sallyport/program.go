@@ -96,7 +96,7 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 		return &failure{what: err.Error(), next: "Use the binary that migrated the database, or a newer one."}
 	case errors.Is(err, storage.ErrUnavailable):
 		return &failure{what: err.Error(), next: "Check that the database runs and DATABASE_URL leads to it: sallyport doctor"}
-	case errors.Is(err, storage.ErrUnproven):
+	case errors.Is(err, storage.ErrEmailUnverified):
 		return &failure{what: "nobody has proven this address: whoever made the account need not be whom it names", next: vouch}
 	case errors.Is(err, identity.ErrProduction):
 		return &failure{what: err.Error(), next: "Use another installation: sallyport demo makes one."}

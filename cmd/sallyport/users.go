@@ -101,7 +101,7 @@ func (p *program) usersCreate() *cobra.Command {
 // addressTaken says what to do about an address that u, nil if that is not known, has already.
 func addressTaken(u *storage.User, email string) error {
 	next := "See: sallyport users list; a new password: sallyport users reset-password -e " + printable(email)
-	if u != nil && !u.Proven() {
+	if u != nil && !u.EmailVerified() {
 		next = "Nobody has proven it: strangers can have made that account. " + vouch
 	}
 	return &failure{what: fmt.Sprintf("the address %s is taken", printable(email)), next: next}
@@ -173,7 +173,7 @@ func (p *program) usersResetPassword() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(p.out, "%s has a new password; their sessions have ended.\n", printable(u.Email))
-			if !u.Proven() {
+			if !u.EmailVerified() {
 				fmt.Fprintln(p.err, map[bool]string{true: "They cannot sign in with it: ", false: "Beware: "}[a.Identity.ConfirmsEmail()]+"nobody has proven this address. "+vouch)
 			}
 			return nil
@@ -203,7 +203,7 @@ func (p *program) usersSetEmail() *cobra.Command {
 				return err
 			}
 			question := "%s signs in as %s from now on, and their sessions end. Go on?"
-			if !u.Proven() {
+			if !u.EmailVerified() {
 				question = "The account of %s, whoever made it, becomes that of %s: password, profile and own organization go. Go on?"
 			}
 			if err := p.confirm(fmt.Sprintf(question, printable(u.Email), printable(to))); err != nil {
@@ -216,7 +216,7 @@ func (p *program) usersSetEmail() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(p.out, "%s signs in as %s now; their sessions have ended.\n", printable(u.Email), printable(strings.TrimSpace(to)))
-			if !u.Proven() {
+			if !u.EmailVerified() {
 				fmt.Fprintf(p.out, "They have no password: sallyport users reset-password -e %s\n", printable(strings.TrimSpace(to)))
 			}
 			return nil

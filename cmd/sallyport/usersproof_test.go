@@ -69,7 +69,7 @@ func TestNoCommandGivesRightsToWhoeverRegisteredAnAddress(t *testing.T) {
 	f.want(0, passphrase, "users", "reset-password", "-e", email, "-p", "-")
 	f.want(0, "", "users", "add-role", "superadmin", "-e", email)
 	u := f.user(a, email)
-	if !u.Proven() || !slices.Contains(u.PlatformRoles, storage.RoleSuperadmin) || u.ID != squatter.ID || u.Profile.Name != "" {
+	if !u.EmailVerified() || !slices.Contains(u.PlatformRoles, storage.RoleSuperadmin) || u.ID != squatter.ID || u.Profile.Name != "" {
 		t.Errorf("got %+v", u)
 	}
 	if p := b.Get(t, "/account"); p.URL.Path != "/login" {
@@ -96,7 +96,7 @@ func TestSetEmailGivesAPersonAnotherAddress(t *testing.T) {
 	f.want(2, "", "users", "set-email", "-e", "bob@example.com", "-y")
 	before, bob := f.messages(a), f.user(a, "bob@example.com")
 	f.want(0, "", "users", "set-email", "-e", "BOB@example.com", "--to", "Robert@example.com", "-y")
-	if u := f.user(a, "robert@example.com"); u.ID != bob.ID || !u.Proven() {
+	if u := f.user(a, "robert@example.com"); u.ID != bob.ID || !u.EmailVerified() {
 		t.Errorf("got %+v", u)
 	}
 	if n := f.messages(a); n != before+1 {

@@ -98,14 +98,14 @@ func (p *Pages) disconnect(w http.ResponseWriter, r *http.Request, v *person) er
 
 // organizations lists where the person belongs.
 func (p *Pages) organizations(w http.ResponseWriter, r *http.Request, v *person) error {
-	all, err := p.Store.Memberships(r.Context(), v.User.ID)
+	all, err := p.Store.Memberships(r.Context(), v.User.ID, "", 0)
 	if err != nil {
 		return err
 	}
 	page := templates.AccountOrganizations{AccountPart: p.part(r)}
 	for _, m := range all {
 		row := templates.AccountOrganization{Name: m.Organization.Name, Role: roleWords[m.Role], Since: m.CreatedAt}
-		if since, overdue := p.Identity.OverdueSince(v.Visit, &m); overdue {
+		if since, overdue := p.Identity.OverdueSince(v.SessionContext, &m); overdue {
 			row.AsksSince = since.Format("2 January 2006")
 		}
 		page.Organizations = append(page.Organizations, row)

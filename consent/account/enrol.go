@@ -48,7 +48,7 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 
 // showPasskey explains what the browser is about to ask.
 func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
-	if !v.User.Proven() || !p.Factors.WebAuthn() {
+	if !v.User.EmailVerified() || !p.Factors.WebAuthn() {
 		return web.SeeOther(w, r, "/account/security")
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountPasskey{AccountPart: p.part(r), Name: v.From.Device})

@@ -16,7 +16,7 @@ import (
 // overview is the page that leads to all others.
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) error {
 	ctx := r.Context()
-	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.Proven(),
+	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.EmailVerified(),
 		Due:   due(&v.Owed, "/account/security"),
 		Setup: slices.Contains(v.User.PlatformRoles, storage.RoleSuperadmin)}
 	_, page.SignOutCSRF = login.SignOutForm(p.Sessions, p.Sessions.Browser(r))
@@ -43,7 +43,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) erro
 	if err != nil {
 		return err
 	}
-	memberships, err := p.Store.Memberships(ctx, v.User.ID)
+	memberships, err := p.Store.Memberships(ctx, v.User.ID, "", 0)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func accountOf(u *storage.User) templates.Account {
 // showProfile is the form with what is there.
 func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request, v *person) error {
 	c := &v.User.Profile
-	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.Proven(),
+	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified(),
 		Name: c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Nickname: c.Nickname, PhoneNumber: c.PhoneNumber, Locale: c.Locale, Zoneinfo: c.Zoneinfo})
 }
 
@@ -75,7 +75,7 @@ func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, v *person) e
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
-		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.Proven(),
+		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified(),
 			Name: form.Get("name"), GivenName: form.Get("given_name"), FamilyName: form.Get("family_name"), Nickname: form.Get("nickname"),
 			PhoneNumber: form.Get("phone_number"), Locale: form.Get("locale"), Zoneinfo: form.Get("zoneinfo"), Errors: faulty(faults)})
 	}
@@ -96,7 +96,7 @@ func given(form url.Values, name string) *string {
 
 // showEmail says whether the address is proven, and offers another mail.
 func (p *Pages) showEmail(w http.ResponseWriter, r *http.Request, v *person) error {
-	return p.Web.Page(w, http.StatusOK, templates.AccountEmail{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.Proven()})
+	return p.Web.Page(w, http.StatusOK, templates.AccountEmail{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified()})
 }
 
 // sendVerification mails another link. There is nothing to find out here: the

@@ -18,7 +18,7 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request, v *person) erro
 	if err != nil {
 		return err
 	}
-	page := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !v.User.Proven(), Due: due(&v.Owed, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.WebAuthn()}
+	page := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !v.User.EmailVerified(), Due: due(&v.Owed, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.WebAuthn()}
 	for i := range list.Factors {
 		page.Factors = append(page.Factors, factorOf(&list.Factors[i]))
 	}

@@ -30,7 +30,7 @@ func (p *Pages) sendEnrolment(w http.ResponseWriter, v *pageRequest, status int,
 	step := p.step(v)
 	step.Error = sentence
 	switch {
-	case !v.seen.User.Proven():
+	case !v.seen.User.EmailVerified():
 		return v.Render(w, p.web, status, templates.FactorUnproven{Step: step, Requirer: v.requirer()})
 	case !p.signIn.IsFresh(v.seen):
 		page := templates.FactorAgain{Step: step, Requirer: v.requirer()}
@@ -62,7 +62,7 @@ func (v *pageRequest) requirer() string {
 func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *pageRequest, form url.Values) error {
 	what := form.Get("enrol")
 	switch {
-	case what == enrolVerify && !v.seen.User.Proven():
+	case what == enrolVerify && !v.seen.User.EmailVerified():
 		return p.sendVerification(w, r, v)
 	case v.seen.Standing != session.Good,
 		what != enrolTOTPCode && what != enrolWebAuthn && !p.signIn.IsFresh(v.seen): // what has begun may end a little later

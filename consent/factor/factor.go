@@ -48,7 +48,7 @@ type Prove struct{}
 func (Prove) Path() string { return "/login/factor" }
 
 // Pending while the sign-in owes a proof or an enrolment.
-func (Prove) Pending(j *storage.Journey) bool {
+func (Prove) Pending(j *storage.FlowState) bool {
 	required := signin.RequiredFor(j)
 	return required.Owes()
 }

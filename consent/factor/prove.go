@@ -110,7 +110,7 @@ func (v *pageRequest) hasKey() bool {
 
 // why somebody is asked who has signed in as far as their own factors go.
 func (v *pageRequest) why() string {
-	if signin.NeedsSecondFactor(v.seen.Visit) {
+	if signin.NeedsSecondFactor(v.seen.SessionContext) {
 		return ""
 	}
 	const reason = " asks for more than the way you have signed in."

@@ -29,9 +29,9 @@ func (p *Pages) open(r *http.Request) (v *pageRequest, err error) {
 		if !v.Journey.SignedIn() {
 			return v, nil
 		}
-		standing, err := p.sessions.Compare(r, v.Journey.Visit)
+		standing, err := p.sessions.Compare(r, v.Journey.Session)
 		if err == nil && standing != session.SignedOut {
-			v.seen, v.owed = &session.Current{Visit: v.Journey.Visit, Standing: standing}, signin.RequiredFor(v.Journey)
+			v.seen, v.owed = &session.Current{SessionContext: v.Journey.Session, Standing: standing}, signin.RequiredFor(v.Journey)
 		}
 		return v, err
 	}

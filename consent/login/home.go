@@ -25,7 +25,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if here != nil {
-		if signin.NeedsSecondFactor(here.Visit) {
+		if signin.NeedsSecondFactor(here.SessionContext) {
 			return web.SeeOther(w, r, "/login/factor")
 		}
 		page.Account = templates.Account{Name: here.User.Profile.Name, Email: here.User.Email}

@@ -17,7 +17,7 @@ type Identify struct{}
 func (Identify) Path() string { return "/login" }
 
 // Pending while nobody is signed in, or not recently enough for this flow.
-func (Identify) Pending(j *storage.Journey) bool { return signin.RequiredFor(j).SignIn }
+func (Identify) Pending(j *storage.FlowState) bool { return signin.RequiredFor(j).SignIn }
 
 // Refusal is login_required (OpenID Connect Core 1.0, section 3.1.2.6).
 func (Identify) Refusal() string { return "login_required" }
@@ -96,24 +96,24 @@ const NoticeCodes = "codes"
 const NoticeFresh = "fresh"
 
 // switched: the person said "not you?".
-func switched(j *storage.Journey) bool { return j.Flow.SignInAfter.After(j.Flow.RequestedAt) }
+func switched(j *storage.FlowState) bool { return j.Flow.SignInAfter.After(j.Flow.RequestedAt) }
 
 // whom the form should be filled in for: who is signed in, unless they said it is
 // not them, else whom the app expects.
-func whom(j *storage.Journey) string {
+func whom(j *storage.FlowState) string {
 	switch {
 	case switched(j):
 		return ""
-	case j.Visit != nil:
-		return j.Visit.User.Email
+	case j.Session != nil:
+		return j.Session.User.Email
 	}
 	return j.LoginHint
 }
 
 // why somebody who is signed in is asked again.
-func why(j *storage.Journey) string {
+func why(j *storage.FlowState) string {
 	switch {
-	case j.Visit == nil:
+	case j.Session == nil:
 		return ""
 	case switched(j):
 		return "Sign in again, or as somebody else. Until then you stay signed in as you are."

@@ -12,18 +12,18 @@ import (
 var now = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestWhenTheStepsArePending(t *testing.T) {
-	signedIn := &storage.Visit{Session: storage.Session{AuthTime: now}}
+	signedIn := &storage.SessionContext{Session: storage.Session{AuthTime: now}}
 	organization := &storage.Organization{Slug: "acme-corp"}
 	for name, tc := range map[string]struct {
-		j                storage.Journey
+		j                storage.FlowState
 		identify, choose bool
 	}{
-		"nobody":                  {storage.Journey{Flow: &storage.Flow{}}, true, false},
-		"somebody":                {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn}, false, false},
-		"not recently enough":     {storage.Journey{Flow: &storage.Flow{SignInAfter: now.Add(time.Microsecond)}, Visit: signedIn}, true, false},
-		"just recently enough":    {storage.Journey{Flow: &storage.Flow{SignInAfter: now}, Visit: signedIn}, false, false},
-		"organization to pick":    {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn, NeedsOrganization: true}, false, true},
-		"organization determined": {storage.Journey{Flow: &storage.Flow{}, Visit: signedIn, NeedsOrganization: true, Organization: organization}, false, false},
+		"nobody":                  {storage.FlowState{Flow: &storage.Flow{}}, true, false},
+		"somebody":                {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn}, false, false},
+		"not recently enough":     {storage.FlowState{Flow: &storage.Flow{SignInAfter: now.Add(time.Microsecond)}, Session: signedIn}, true, false},
+		"just recently enough":    {storage.FlowState{Flow: &storage.Flow{SignInAfter: now}, Session: signedIn}, false, false},
+		"organization to pick":    {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true}, false, true},
+		"organization determined": {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true, Organization: organization}, false, false},
 	} {
 		if got := (Identify{}).Pending(&tc.j); got != tc.identify {
 			t.Errorf("%s: Identify pending %v, want %v", name, got, tc.identify)
@@ -36,16 +36,16 @@ func TestWhenTheStepsArePending(t *testing.T) {
 
 // The page says why it asks, and fills in whom it expects; after "not you?" nobody.
 func TestWhomTheFormIsFor(t *testing.T) {
-	bob := &storage.Visit{User: storage.User{Email: "bob@example.com"}}
+	bob := &storage.SessionContext{User: storage.User{Email: "bob@example.com"}}
 	app := &storage.Client{ID: "app", Metadata: storage.Metadata{ClientName: "Acme Portal"}}
 	for name, tc := range map[string]struct {
-		j           storage.Journey
+		j           storage.FlowState
 		whom, notes string
 	}{
-		"a stranger":   {storage.Journey{Flow: &storage.Flow{RequestedAt: now}}, "", ""},
-		"a hint":       {storage.Journey{Flow: &storage.Flow{RequestedAt: now}, LoginHint: "eve@example.com"}, "eve@example.com", ""},
-		"prompt=login": {storage.Journey{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now}, LoginHint: "eve@example.com", Visit: bob}, "bob@example.com", "Acme Portal asks"},
-		"not you":      {storage.Journey{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now.Add(time.Second)}, LoginHint: "eve@example.com", Visit: bob}, "", "somebody else"},
+		"a stranger":   {storage.FlowState{Flow: &storage.Flow{RequestedAt: now}}, "", ""},
+		"a hint":       {storage.FlowState{Flow: &storage.Flow{RequestedAt: now}, LoginHint: "eve@example.com"}, "eve@example.com", ""},
+		"prompt=login": {storage.FlowState{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now}, LoginHint: "eve@example.com", Session: bob}, "bob@example.com", "Acme Portal asks"},
+		"not you":      {storage.FlowState{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now.Add(time.Second)}, LoginHint: "eve@example.com", Session: bob}, "", "somebody else"},
 	} {
 		tc.j.Client = app
 		if got := whom(&tc.j); got != tc.whom {

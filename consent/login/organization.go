@@ -19,7 +19,7 @@ type Choose struct{}
 func (Choose) Path() string { return "/org" }
 
 // Pending while the token will name an organization and none is determined.
-func (Choose) Pending(j *storage.Journey) bool { return signin.RequiredFor(j).Organization }
+func (Choose) Pending(j *storage.FlowState) bool { return signin.RequiredFor(j).Organization }
 
 // Refusal is interaction_required (OpenID Connect Core 1.0, section 3.1.2.6).
 func (Choose) Refusal() string { return "interaction_required" }
@@ -76,14 +76,14 @@ func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error
 
 // choices are what the person may pick from; nil if it is not for them to pick or
 // not yet. Who has picked and comes back may pick again.
-func (p *Pages) choices(r *http.Request, j *storage.Journey) ([]storage.Choice, error) {
+func (p *Pages) choices(r *http.Request, j *storage.FlowState) ([]storage.Choice, error) {
 	switch required := signin.RequiredFor(j); {
-	case required.SignIn, signin.NeedsSecondFactor(j.Visit):
+	case required.SignIn, signin.NeedsSecondFactor(j.Session):
 		return nil, nil
 	case required.Organization:
 		return append([]storage.Choice{}, j.Choices...), nil
 	case j.NeedsOrganization && j.Flow.OrganizationID != uuid.Nil:
-		return p.store.Choices(r.Context(), j.Visit.User.ID, j.Client.ID)
+		return p.store.Choices(r.Context(), j.Session.User.ID, j.Client.ID)
 	}
 	return nil, nil
 }

@@ -74,7 +74,7 @@ func (p *Pages) origin(r *http.Request) identity.Origin { return p.signIn.Origin
 
 // currentUser is the id of who is signed in, the nil UUID for nobody.
 func currentUser(c *session.Current) uuid.UUID {
-	if c == nil || signin.NeedsSecondFactor(c.Visit) {
+	if c == nil || signin.NeedsSecondFactor(c.SessionContext) {
 		return uuid.Nil
 	}
 	return c.User.ID

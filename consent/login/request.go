@@ -15,15 +15,15 @@ import (
 // Journeys finds the journey of a request's ?flow= for the browser that asks. Its
 // errors are answers, ready to be returned.
 type Journeys interface {
-	Journey(r *http.Request) (*storage.Journey, error)
+	Journey(r *http.Request) (*storage.FlowState, error)
 }
 
 // PageRequest is one request to a page on the way in: for a flow, or to this server itself.
 type PageRequest struct {
-	Flow     string           // as in the URL, "" without one
-	Journey  *storage.Journey // nil without a flow
-	Browser  secret.Hash      // zero if the browser has no token
-	ReturnTo string           // where to go on without a flow: "/" or a page that web.LocalPath knows
+	Flow     string             // as in the URL, "" without one
+	Journey  *storage.FlowState // nil without a flow
+	Browser  secret.Hash        // zero if the browser has no token
+	ReturnTo string             // where to go on without a flow: "/" or a page that web.LocalPath knows
 	Query    url.Values
 }
 

@@ -158,7 +158,7 @@ type Subject struct {
 }
 
 // event is something that this person did to their own factors.
-func (w *Subject) event(what string, facts map[string]any) *storage.Event {
+func (w *Subject) event(what storage.EventType, facts map[string]any) *storage.Event {
 	return &storage.Event{Type: what, Actor: w.User.ID, User: w.User.ID, RequestID: w.RequestID, Facts: facts}
 }
 
@@ -267,7 +267,7 @@ func (f *Factors) enrolling(ctx context.Context, w *Subject, name string) (kind,
 	if err != nil {
 		return nil, nil, err
 	}
-	if !w.User.Proven() {
+	if !w.User.EmailVerified() {
 		return nil, nil, ErrUnproven
 	}
 	all, err := f.store.Factors(ctx, w.User.ID)
@@ -289,7 +289,7 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	var codes []string
 	codes, n.RecoveryCodes = f.recovery.make(w.User.ID)
 	n.Keep = w.Session
-	n.Event = w.event("factor.enrolled", map[string]any{"factor": n.Factor.ID, "kind": name})
+	n.Event = w.event(storage.EventFactorEnrolled, map[string]any{"factor": n.Factor.ID, "kind": name})
 	if n.Mails, err = f.notices.added(w, words(&n.Factor)); err != nil {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	switch {
 	case errors.Is(err, storage.ErrSpent):
 		return nil, ErrChallenge
-	case errors.Is(err, storage.ErrConflict) && w.User.Proven():
+	case errors.Is(err, storage.ErrConflict) && w.User.EmailVerified():
 		return nil, ErrTooMany // others were confirmed meanwhile
 	case errors.Is(err, storage.ErrConflict):
 		return nil, ErrUnproven
@@ -389,13 +389,13 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string
 	if !there {
 		return nil, ErrWrong
 	}
-	use := &storage.FactorUse{RecoveryCode: hashes, Event: w.event("factor.recovery_code_used", map[string]any{"left": left - 1})}
+	use := &storage.FactorUse{RecoveryCode: hashes, Event: w.event(storage.EventFactorRecoveryCodeUsed, map[string]any{"left": left - 1})}
 	if use.Mails, err = f.notices.codeUsed(&w, left-1); err != nil {
 		return nil, err
 	}
 	v := &Verified{User: w.User, Use: use, Proof: f.apps.proves(nil)}
 	v.renewal, use.Renewal = f.recovery.make(w.User.ID)
-	use.RenewalEvent = w.event("factor.recovery_codes_regenerated", map[string]any{"count": len(v.renewal)})
+	use.RenewalEvent = w.event(storage.EventFactorRecoveryCodesRegenerated, map[string]any{"count": len(v.renewal)})
 	return v, nil
 }
 

@@ -35,7 +35,7 @@ func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, nam
 	if name = clean(name); name == "" {
 		return identity.Faults{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
 	}
-	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event("factor.renamed", map[string]any{"factor": factorID}))
+	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
 }
 
 // Remove takes factors away, all or none, with the last one the recovery codes, and
@@ -59,7 +59,7 @@ func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID)
 			return err
 		}
 		kinds, r.Mails = append(kinds, all[n].Kind), append(r.Mails, notice...)
-		r.Events = append(r.Events, w.event("factor.removed", map[string]any{"factor": factorID, "kind": all[n].Kind}))
+		r.Events = append(r.Events, w.event(storage.EventFactorRemoved, map[string]any{"factor": factorID, "kind": all[n].Kind}))
 	}
 	if r.Required, err = f.required(ctx, w.User.ID, kinds); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]str
 	if err != nil {
 		return nil, err
 	}
-	e := w.event("factor.recovery_codes_regenerated", map[string]any{"count": len(codes)})
+	e := w.event(storage.EventFactorRecoveryCodesRegenerated, map[string]any{"count": len(codes)})
 	if err := f.store.ReplaceRecoveryCodes(ctx, w.User.ID, w.Session, hashes, e, notice...); err != nil {
 		return nil, err
 	}

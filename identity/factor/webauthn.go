@@ -309,7 +309,7 @@ func (a *authenticators) parse(answer []byte) (*protocol.ParsedCredentialAsserti
 // do not count stay at zero.
 func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn.Credential, p *protocol.ParsedCredentialAssertionData, challenge *answered, requestID string) (*storage.FactorUse, error) {
 	if c.Authenticator.CloneWarning {
-		e := &storage.Event{Type: "factor.clone_suspected", User: f.UserID, RequestID: requestID,
+		e := &storage.Event{Type: storage.EventFactorCloneSuspected, User: f.UserID, RequestID: requestID,
 			Facts: map[string]any{"factor": f.ID, "stored": f.Counter, "given": p.Response.AuthenticatorData.Counter}}
 		if err := a.store.Record(ctx, e); err != nil {
 			return nil, err

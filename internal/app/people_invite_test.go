@@ -97,7 +97,7 @@ func testJoiningWithoutAnAccount(t *testing.T, s *harness.Server) {
 	if done.URL.Path != "/account/organizations" || !strings.Contains(b.Get(t, "/").Body, who.Email) {
 		t.Fatalf("registered by invitation: %d at %s:\n%s", done.Status, done.URL, done.Body)
 	}
-	if u := s.User(t, who); !u.Proven() || roleIn(t, s, who) != storage.RoleMember || strings.Contains(s.Contents(t), "mallory") {
+	if u := s.User(t, who); !u.EmailVerified() || roleIn(t, s, who) != storage.RoleMember || strings.Contains(s.Contents(t), "mallory") {
 		t.Errorf("%+v, role %q", u, roleIn(t, s, who))
 	}
 	if !signsIn(t, s, who) {

@@ -167,7 +167,7 @@ func testNewcomersAreWelcome(t *testing.T, s *harness.Server) {
 	who := newcomer(t, s, "welcome@example.com")
 	memberships := func() int {
 		t.Helper()
-		all, err := s.App.Store.Memberships(t.Context(), s.User(t, who).ID)
+		all, err := s.App.Store.Memberships(t.Context(), s.User(t, who).ID, "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

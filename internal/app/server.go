@@ -235,7 +235,7 @@ func (s *Server) followCertificate(ctx context.Context) {
 func (s *Server) lapse(ctx context.Context) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
-	rounds := storage.Rounds{Log: s.app.Log, Failed: "unproven accounts cannot be looked through"}
+	rounds := storage.JobLog{Log: s.app.Log, Failed: "unproven accounts cannot be looked through"}
 	for {
 		if _, err := s.app.Identity.Lapse(ctx); ctx.Err() == nil {
 			rounds.Ended(err)

@@ -100,7 +100,7 @@ func TestTheFirstRun(t *testing.T) {
 			t.Fatalf("got %s, want the passkey: %s", p.URL, p.Body)
 		}
 		u := s.User(t, ada)
-		if !u.Proven() || !slices.Equal(u.PlatformRoles, []string{storage.RoleSuperadmin}) || u.FirstSignInAt.IsZero() {
+		if !u.EmailVerified() || !slices.Equal(u.PlatformRoles, []string{storage.RoleSuperadmin}) || u.FirstSignInAt.IsZero() {
 			t.Errorf("got %+v, want a proven superadmin who is signed in", u)
 		}
 		wantText(t, p, `id="skip" href="/setup/brand"`)

@@ -45,7 +45,7 @@ func (k *Keyset) Reseal(ctx context.Context) (int, error) {
 			return done, err
 		}
 		// A key that was retired or resealed meanwhile needs it no more.
-		err = k.Store.ResealSigningKey(ctx, row.KID, row.Sealed, sealed, about(&storage.Event{}, "key.resealed", row))
+		err = k.Store.ResealSigningKey(ctx, row.KID, row.Sealed, sealed, about(&storage.Event{}, storage.EventKeyResealed, row))
 		if ifFirst(err) != nil {
 			return done, err
 		}

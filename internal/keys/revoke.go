@@ -52,7 +52,7 @@ func (k *Keyset) revoke(ctx context.Context, p *keyPair, r Revocation) (successo
 			return "", err
 		}
 	}
-	e := about(r.event(), "key.revoked", p.row)
+	e := about(r.event(), storage.EventKeyRevoked, p.row)
 	e.Facts["state"] = string(p.row.State)
 	if successor != "" {
 		e.Facts["successor"] = successor

@@ -72,7 +72,7 @@ func (k *Keyset) rotate(ctx context.Context, alg string, r Rotation) error {
 	if p == nil || !r.Immediately {
 		return nil
 	}
-	err := k.Store.ExpediteSigningKey(ctx, p.row.KID, at, about(event(), "key.expedited", p.row))
+	err := k.Store.ExpediteSigningKey(ctx, p.row.KID, at, about(event(), storage.EventKeyExpedited, p.row))
 	return ifFirst(err)
 }
 
@@ -88,7 +88,7 @@ func (k *Keyset) add(ctx context.Context, alg string, at time.Time, e *storage.E
 	if at.IsZero() {
 		row.State, row.ActivatesAt, row.ActiveAt = storage.KeyActive, now, now
 	}
-	return row.KID, k.Store.AddSigningKey(ctx, row, about(e, "key.created", *row))
+	return row.KID, k.Store.AddSigningKey(ctx, row, about(e, storage.EventKeyCreated, *row))
 }
 
 // Advance takes every step that has come due: activate, archive, delete, and a
@@ -117,7 +117,7 @@ func (k *Keyset) due(p *keyPair, s *snapshot, now time.Time) func(context.Contex
 	switch row.State {
 	case storage.KeyPending:
 		if !now.Before(row.ActivatesAt) {
-			e := about(&storage.Event{}, "key.rotated", row)
+			e := about(&storage.Event{}, storage.EventKeyRotated, row)
 			return func(ctx context.Context) error { return k.Store.ActivateSigningKey(ctx, row.KID, now, e) }
 		}
 	case storage.KeyActive:
@@ -131,13 +131,13 @@ func (k *Keyset) due(p *keyPair, s *snapshot, now time.Time) func(context.Contex
 		// A token signed at the very end lives TokenLifetime; the set it is checked with may be cached.
 		before := now.Add(-k.TokenLifetime - k.JWKSMaxAge - skew)
 		if !row.RetiredAt.After(before) {
-			e := about(&storage.Event{}, "key.archived", row)
+			e := about(&storage.Event{}, storage.EventKeyArchived, row)
 			return func(ctx context.Context) error { return k.Store.ArchiveSigningKey(ctx, row.KID, now, before, e) }
 		}
 	case storage.KeyArchived, storage.KeyRevoked:
 		before := now.Add(-archiveFor)
 		if !row.ArchivedAt.After(before) {
-			e := about(&storage.Event{}, "key.deleted", row)
+			e := about(&storage.Event{}, storage.EventKeyDeleted, row)
 			return func(ctx context.Context) error { return k.Store.DeleteSigningKey(ctx, row.KID, before, e) }
 		}
 	}
@@ -158,7 +158,7 @@ func ifFirst(err error) error {
 }
 
 // about completes an event with the key that it is about.
-func about(e *storage.Event, kind string, row storage.SigningKey) *storage.Event {
+func about(e *storage.Event, kind storage.EventType, row storage.SigningKey) *storage.Event {
 	facts := map[string]any{"kid": row.KID, "alg": row.Alg, "generation": row.Generation}
 	for name, value := range e.Facts {
 		facts[name] = value

@@ -97,7 +97,7 @@ func (a *Attempt) begin() (*Attempt, error) {
 // before: with a password, or for a code with a second factor. If not, it is new.
 func (a *Attempt) Known() bool { return !a.known.IsZero() }
 
-// Reader adds to counters as storage.Claimant does, and tells when the account's
+// Reader adds to counters as storage.LoginRecord does, and tells when the account's
 // password was set.
 type Reader = func(ctx context.Context, add []storage.Counter) (seen []storage.Counter, changed time.Time, err error)
 

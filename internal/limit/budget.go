@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/internal/device"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // window is a number of failures, or of requests, that a stretch of time bears.
@@ -50,7 +51,7 @@ func (b *budget) blocks(overLimit bool) bool {
 // kind is what somebody can attempt.
 type kind struct {
 	budgets []budget
-	event   string // of the audit log
+	event   storage.EventType
 	// proof is what a device cookie shows after it got through. One that a password
 	// earned gives no budget of its own for codes: somebody who has stolen a password
 	// could make as many as they like.
@@ -58,14 +59,14 @@ type kind struct {
 }
 
 var (
-	passwords = kind{event: "sign_in.failed", proof: device.ByPassword, budgets: []budget{
+	passwords = kind{event: storage.EventSignInFailed, proof: device.ByPassword, budgets: []budget{
 		{window: window{"account, 10 minutes", 10, 10 * time.Minute}, of: ofAccount, rule: blocks},
 		{window: window{"account, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts, skipsFirst: true},
 		{window: window{"account, hour", 10, time.Hour}, of: ofAccount, rule: blocksLate},
 		{window: addressMinute, of: ofAddress, rule: blocks},
 		{window: window{"address, hour", 100, time.Hour}, of: ofAddress, rule: blocks},
 	}}
-	codes = kind{event: "factor.failed", proof: device.ByFactor, budgets: []budget{
+	codes = kind{event: storage.EventFactorFailed, proof: device.ByFactor, budgets: []budget{
 		{window: window{"challenge", 5, 24 * time.Hour}, of: ofChallenge, rule: blocks}, // longer than a half session lasts
 		{window: window{"codes, minute", 20, time.Minute}, of: ofAccount, rule: blocks},
 		{window: window{"codes, consecutive", 100, 30 * 24 * time.Hour}, of: ofAccount, rule: counts},

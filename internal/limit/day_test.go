@@ -99,7 +99,7 @@ func (a *attack) finish(attempt *limit.Attempt, err error, account string, right
 	if err == nil {
 		defer attempt.End(a.t.Context())
 		err = attempt.Reserve(a.t.Context(), func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
-			c, err := a.store.Claimant(ctx, account, add)
+			c, err := a.store.LoginRecord(ctx, account, add)
 			return c.Counters, c.PasswordChangedAt, err
 		})
 	}

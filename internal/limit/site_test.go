@@ -123,7 +123,7 @@ func (s *site) finish(a *Attempt, right bool) (cookie string, err error) {
 // read is how a sign-in with a password reads the account that it reserves for.
 func (s *site) read(account string) Reader {
 	return func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
-		c, err := s.store.Claimant(ctx, account, add)
+		c, err := s.store.LoginRecord(ctx, account, add)
 		if err != nil {
 			return nil, time.Time{}, err
 		}

@@ -186,5 +186,5 @@ func (p *Postman) MailKind(m *storage.Message) string {
 // one that has no account, or whose account went before its last mail came back.
 func (p *Postman) Undeliverable(m *storage.Message) *storage.Event {
 	kind, to, _, _ := p.unseal(m)
-	return &storage.Event{Type: "mail.undeliverable", User: to.User, Facts: map[string]any{"mail": kind, "tries": m.Attempts}}
+	return &storage.Event{Type: storage.EventMailUndeliverable, User: to.User, Facts: map[string]any{"mail": kind, "tries": m.Attempts}}
 }

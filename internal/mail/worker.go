@@ -204,7 +204,7 @@ func (w *Worker) try(ctx context.Context, m *storage.Message) (err error) {
 // event is that of a message that is given up. One that cannot even be named must
 // end too: else it would come back to each node in turn, and take it down.
 func (w *Worker) event(m *storage.Message) (e *storage.Event) {
-	plain := &storage.Event{Type: "message.undeliverable", Facts: map[string]any{"kind": m.Kind, "tries": m.Attempts}}
+	plain := &storage.Event{Type: storage.EventMessageUndeliverable, Facts: map[string]any{"kind": m.Kind, "tries": m.Attempts}}
 	if w.c.Undeliverable == nil || m.Kind != Kind {
 		return plain
 	}

@@ -9,7 +9,7 @@ import (
 
 // Current is who is signed in, as a request of their session finds them.
 type Current struct {
-	*storage.Visit
+	*storage.SessionContext
 	// Standing is Good or Stale: Current is nil for a session that has ended.
 	Standing Standing
 }
@@ -17,17 +17,17 @@ type Current struct {
 // Current returns who is signed in in the browser of the request, nil for nobody, and notes that
 // the session is used.
 func (m *Manager) Current(r *http.Request) (*Current, error) {
-	return m.noted(r, storage.VisitQuery{Browser: m.Browser(r)}, false)
+	return m.noted(r, storage.SessionQuery{Browser: m.Browser(r)}, false)
 }
 
 // CurrentByToken is Current for the session token that the request bears.
 func (m *Manager) CurrentByToken(r *http.Request) (*Current, error) {
-	return m.noted(r, storage.VisitQuery{Browser: m.Token(r)}, true)
+	return m.noted(r, storage.SessionQuery{Browser: m.Token(r)}, true)
 }
 
 // noted refuses the session of a token in a cookie and the other way round: a program's token that
 // was planted in a browser must not sign anybody in there.
-func (m *Manager) noted(r *http.Request, q storage.VisitQuery, api bool) (*Current, error) {
+func (m *Manager) noted(r *http.Request, q storage.SessionQuery, api bool) (*Current, error) {
 	c, err := m.Lookup(r, q)
 	if err != nil || c == nil || c.Session.API != api {
 		return nil, err
@@ -37,11 +37,11 @@ func (m *Manager) noted(r *http.Request, q storage.VisitQuery, api bool) (*Curre
 
 // Lookup is Current with what else the query asks for, for a caller that notes the use of the
 // session with a write of its own (Touch) or later (Keep).
-func (m *Manager) Lookup(r *http.Request, q storage.VisitQuery) (*Current, error) {
+func (m *Manager) Lookup(r *http.Request, q storage.SessionQuery) (*Current, error) {
 	if q.Browser.IsZero() {
 		return nil, nil
 	}
-	v, err := m.store.Visit(r.Context(), q)
+	v, err := m.store.SessionContext(r.Context(), q)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil
 	} else if err != nil {
@@ -51,5 +51,5 @@ func (m *Manager) Lookup(r *http.Request, q storage.VisitQuery) (*Current, error
 	if err != nil || standing == SignedOut {
 		return nil, err
 	}
-	return &Current{Visit: v, Standing: standing}, nil
+	return &Current{SessionContext: v, Standing: standing}, nil
 }

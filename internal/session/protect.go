@@ -27,7 +27,7 @@ const (
 
 // Check is Compare for a request that may write nothing else: it notes that the session
 // is used, when that is due.
-func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error) {
+func (m *Manager) Check(r *http.Request, visit *storage.SessionContext) (Standing, error) {
 	standing, err := m.Compare(r, visit)
 	if err != nil || standing == SignedOut {
 		return SignedOut, err
@@ -39,7 +39,7 @@ func (m *Manager) Check(r *http.Request, visit *storage.Visit) (Standing, error)
 // Under strong protection a session that is used from another browser or network
 // is ended with its grants that are not offline, and so is one that has idled out: the
 // caller must go on as if nobody were signed in. It costs nothing as long as nothing has changed.
-func (m *Manager) Compare(r *http.Request, visit *storage.Visit) (Standing, error) {
+func (m *Manager) Compare(r *http.Request, visit *storage.SessionContext) (Standing, error) {
 	s := &visit.Session
 	if over, err := m.hasIdledOut(r.Context(), s); over || err != nil {
 		return SignedOut, err
@@ -70,7 +70,7 @@ func (m *Manager) Compare(r *http.Request, visit *storage.Visit) (Standing, erro
 // endMoved ends a session because the network has changed. Only the browser's own device
 // cookie, which the person's sign-in gave it, counts towards the exemption of such a
 // browser: whoever has stolen the other cookie cannot bring it about.
-func (m *Manager) endMoved(r *http.Request, visit *storage.Visit) error {
+func (m *Manager) endMoved(r *http.Request, visit *storage.SessionContext) error {
 	var here secret.Hash
 	if d := m.devices.Read(r); !m.devices.KnownSince(d, visit.User.EmailKey, device.ByPassword).IsZero() {
 		here = deviceHash(d)

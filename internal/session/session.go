@@ -108,7 +108,7 @@ func New(c Config) (*Manager, error) {
 
 // Browser returns the hash of the browser's token, zero if it has none, a
 // malformed one, or several that differ. It asks no database: whether anybody is
-// signed in is what storage.Visit says. After Ensure, SetCookies or SignOut in the
+// signed in is what storage.SessionContext says. After Ensure, SetCookies or SignOut in the
 // same request it is the new one.
 func (m *Manager) Browser(r *http.Request) secret.Hash {
 	return tokenHash(m.cookies.get(r).ID)

@@ -117,9 +117,9 @@ func (s *site) startIn(w http.ResponseWriter, r *http.Request, in SignIn) error 
 }
 
 // visit is nil if nobody is signed in.
-func (s *site) visit() *storage.Visit {
+func (s *site) visit() *storage.SessionContext {
 	s.t.Helper()
-	v, err := s.store.Visit(s.t.Context(), storage.VisitQuery{Browser: s.Browser(s.request())})
+	v, err := s.store.SessionContext(s.t.Context(), storage.SessionQuery{Browser: s.Browser(s.request())})
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	} else if err != nil {

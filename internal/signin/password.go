@@ -13,7 +13,7 @@ import (
 // Password signs in the user with that address and password. identity.ErrCredentials for whatever
 // is wrong with them, *limit.Blocked, secret.ErrBusy.
 func (s *Service) Password(ctx context.Context, from session.Source, email, password string) (out *Result, err error) {
-	mark, err := s.guess(ctx, from, identity.AccountOf(email), func(account *storage.Claimant, known bool) (bool, error) {
+	mark, err := s.guess(ctx, from, identity.AccountOf(email), func(account *storage.LoginRecord, known bool) (bool, error) {
 		hash, err := s.identity.CheckCredentials(ctx, account, password)
 		if err != nil {
 			return false, err
@@ -37,7 +37,7 @@ func (s *Service) Password(ctx context.Context, from session.Source, email, pass
 // identity.ChangePassword, and *limit.Blocked.
 func (s *Service) ChangePassword(ctx context.Context, from session.Source, c *session.Current, present, next string) (
 	mark string, err error) {
-	return s.guess(ctx, from, c.User.EmailKey, func(account *storage.Claimant, _ bool) (bool, error) {
+	return s.guess(ctx, from, c.User.EmailKey, func(account *storage.LoginRecord, _ bool) (bool, error) {
 		actor := identity.Actor{UserID: c.User.ID, RequestID: from.RequestID}
 		err := s.identity.ChangePassword(ctx, actor, present, next, c.Session.ID, s.Origin(from))
 		return account.PasswordHash != "", err // a user without a password has shown nothing
@@ -62,7 +62,7 @@ func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token st
 		p, err = s.identity.Verify(ctx, token, by)
 		return p, "", err
 	}
-	mark, err = s.guess(ctx, from, identity.AccountOf(about.Email), func(*storage.Claimant, bool) (bool, error) {
+	mark, err = s.guess(ctx, from, identity.AccountOf(about.Email), func(*storage.LoginRecord, bool) (bool, error) {
 		p, err = s.identity.Verify(ctx, token, by)
 		return true, err
 	})
@@ -74,15 +74,15 @@ func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token st
 // compared a password. Nothing is compared before the attempt is counted. It returns the device
 // cookie that a right password earns.
 func (s *Service) guess(ctx context.Context, from session.Source, account string,
-	compare func(*storage.Claimant, bool) (bool, error)) (mark string, err error) {
+	compare func(*storage.LoginRecord, bool) (bool, error)) (mark string, err error) {
 	attempt, err := s.limits.Begin(account, source(from))
 	if err != nil {
 		return "", err
 	}
 	defer attempt.End(ctx)
-	var claimant *storage.Claimant
+	var claimant *storage.LoginRecord
 	err = attempt.Reserve(ctx, func(ctx context.Context, add []storage.Counter) ([]storage.Counter, time.Time, error) {
-		if claimant, err = s.store.Claimant(ctx, account, add); err != nil {
+		if claimant, err = s.store.LoginRecord(ctx, account, add); err != nil {
 			return nil, time.Time{}, err
 		}
 		return claimant.Counters, claimant.PasswordChangedAt, nil

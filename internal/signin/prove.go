@@ -21,7 +21,7 @@ const endWrongCodes = "wrong_codes"
 // Proof is a second factor that a user shows: the second step of a sign-in, or a step-up.
 type Proof struct {
 	Session *session.Current
-	Flow    *storage.Journey // nil outside of one
+	Flow    *storage.FlowState // nil outside of one
 	// Kind is storage.FactorTOTP, storage.FactorWebAuthn or identity.FactorRecovery.
 	Kind string
 	// Answer is the code as it was typed, or the credential as JSON.
@@ -107,7 +107,7 @@ func (s *Service) proveKey(ctx context.Context, from session.Source, p Proof, wh
 // a sign-in, its notice is mailed, unless the device is known.
 func (s *Service) spend(ctx context.Context, from session.Source, c *session.Current, v *factor.Verified, known bool) (
 	*Result, error) {
-	if !known && NeedsSecondFactor(c.Visit) {
+	if !known && NeedsSecondFactor(c.SessionContext) {
 		notice, err := s.identity.NoticeOfSignIn(ctx, &c.User, s.Origin(from))
 		if err != nil {
 			return nil, err
@@ -154,7 +154,7 @@ func (s *Service) codesExhausted(ctx context.Context, from session.Source, p Pro
 func (s *Service) tooManyCodes(ctx context.Context, from session.Source, p Proof) error {
 	token := p.Session.Session.TokenHash
 	switch {
-	case NeedsSecondFactor(p.Session.Visit):
+	case NeedsSecondFactor(p.Session.SessionContext):
 		if _, err := s.store.EndSession(ctx, token, endWrongCodes, from.RequestID); err != nil {
 			return err
 		}

@@ -23,13 +23,13 @@ type Required struct {
 func (r *Required) Any() bool { return r.SignIn || r.Owes() || r.Organization }
 
 // RequiredFor tells what a flow still needs of the session in its browser.
-func RequiredFor(j *storage.Journey) Required {
+func RequiredFor(j *storage.FlowState) Required {
 	if !j.SignedIn() {
 		return Required{SignIn: true}
 	}
-	session := &j.Visit.Session
+	session := &j.Session.Session
 	return Required{Organization: j.NeedsOrganization && j.Organization == nil,
-		Assurance: identity.Assure(identity.Situation{Factors: j.Visit.User.Factors, ACR: session.ACR, AMR: session.AMR,
+		Assurance: identity.Assure(identity.Situation{Factors: j.Session.User.Factors, ACR: session.ACR, AMR: session.AMR,
 			Requirements: j.Requirements, Wanted: j.ACR, Now: j.Now})}
 }
 
@@ -43,16 +43,18 @@ func (s *Service) Required(ctx context.Context, c *session.Current) (r Required,
 	if err != nil {
 		return r, err
 	}
-	r.Assurance, err = s.identity.Owed(ctx, c.Visit, settings)
+	r.Assurance, err = s.identity.Owed(ctx, c.SessionContext, settings)
 	return r, err
 }
 
 // NeedsSecondFactor reports whether the session carries no rights before the user's own second
 // factor is shown.
-func NeedsSecondFactor(v *storage.Visit) bool { return identity.Half(v.User.Factors, v.Session.ACR) }
+func NeedsSecondFactor(v *storage.SessionContext) bool {
+	return identity.Half(v.User.Factors, v.Session.ACR)
+}
 
 // IsFresh reports whether the user signed in within identity.FreshFor and uses the session from
 // where it was made: who has only found a browser signed in must not change what protects the account.
 func (s *Service) IsFresh(c *session.Current) bool {
-	return c.Standing == session.Good && s.identity.Fresh(c.Visit)
+	return c.Standing == session.Good && s.identity.Fresh(c.SessionContext)
 }

@@ -96,13 +96,13 @@ func from(token string) session.Source {
 // current is the session of that token; nil if it has none.
 func (s *site) current(token string) *session.Current {
 	s.t.Helper()
-	v, err := s.store.Visit(s.t.Context(), storage.VisitQuery{Browser: secret.HashOf(token)})
+	v, err := s.store.SessionContext(s.t.Context(), storage.SessionQuery{Browser: secret.HashOf(token)})
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	} else if err != nil {
 		s.t.Fatal(err)
 	}
-	return &session.Current{Visit: v, Standing: session.Good}
+	return &session.Current{SessionContext: v, Standing: session.Good}
 }
 
 // password signs bob in.
@@ -194,7 +194,7 @@ func isBlocked(err error) bool {
 func TestTheStatesOfASession(t *testing.T) {
 	s := newSite(t)
 	first := s.password()
-	if first.NeedsSecondFactor || signin.NeedsSecondFactor(s.current(first.Token).Visit) {
+	if first.NeedsSecondFactor || signin.NeedsSecondFactor(s.current(first.Token).SessionContext) {
 		t.Fatal("a user without a second factor is asked for one")
 	}
 	enrolled := s.enrolApp(first.Token)
@@ -272,21 +272,21 @@ func TestFiveWrongCodes(t *testing.T) {
 func TestWhatAFlowRequires(t *testing.T) {
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	flow := &storage.Flow{SignInAfter: now}
-	visit := func(authTime time.Time, factors ...string) *storage.Visit {
-		return &storage.Visit{User: storage.User{ID: uuid.New(), Factors: factors},
+	visit := func(authTime time.Time, factors ...string) *storage.SessionContext {
+		return &storage.SessionContext{User: storage.User{ID: uuid.New(), Factors: factors},
 			Session: storage.Session{AuthTime: authTime, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}}
 	}
 	for name, tc := range map[string]struct {
-		j                           storage.Journey
+		j                           storage.FlowState
 		signIn, prove, organization bool
 	}{
-		"nobody":          {storage.Journey{Flow: flow, NeedsOrganization: true}, true, false, false},
-		"not recent":      {storage.Journey{Flow: flow, Visit: visit(now.Add(-time.Second), "totp")}, true, false, false},
-		"a password":      {storage.Journey{Flow: flow, Visit: visit(now)}, false, false, false},
-		"a second factor": {storage.Journey{Flow: flow, Visit: visit(now, "totp")}, false, true, false},
-		"a stronger acr":  {storage.Journey{Flow: flow, Visit: visit(now), ACR: []string{identity.ACRMFA}}, false, false, false},
-		"an organization": {storage.Journey{Flow: flow, Visit: visit(now), NeedsOrganization: true}, false, false, true},
-		"one that is known": {storage.Journey{Flow: flow, Visit: visit(now), NeedsOrganization: true,
+		"nobody":          {storage.FlowState{Flow: flow, NeedsOrganization: true}, true, false, false},
+		"not recent":      {storage.FlowState{Flow: flow, Session: visit(now.Add(-time.Second), "totp")}, true, false, false},
+		"a password":      {storage.FlowState{Flow: flow, Session: visit(now)}, false, false, false},
+		"a second factor": {storage.FlowState{Flow: flow, Session: visit(now, "totp")}, false, true, false},
+		"a stronger acr":  {storage.FlowState{Flow: flow, Session: visit(now), ACR: []string{identity.ACRMFA}}, false, false, false},
+		"an organization": {storage.FlowState{Flow: flow, Session: visit(now), NeedsOrganization: true}, false, false, true},
+		"one that is known": {storage.FlowState{Flow: flow, Session: visit(now), NeedsOrganization: true,
 			Organization: &storage.Organization{}}, false, false, false},
 	} {
 		got := signin.RequiredFor(&tc.j)

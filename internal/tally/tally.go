@@ -23,7 +23,7 @@ const (
 
 // A Who is a person or client that failed, or with neither all unknown ones.
 type Who struct {
-	Event  string // its type
+	Event  storage.EventType
 	User   uuid.UUID
 	Client string
 }

@@ -53,7 +53,7 @@ func TestConnectionsAreWhatCounts(t *testing.T) {
 		}
 		list := func() (got []row) {
 			t.Helper()
-			all, err := s.Connections(t.Context(), user)
+			all, err := s.ConnectedApps(t.Context(), user)
 			if err != nil {
 				t.Fatal(err)
 			}

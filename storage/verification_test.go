@@ -33,7 +33,7 @@ func TestALinkIsOfOnePurposeAndForATime(t *testing.T) {
 			if _, err := s.Link(t.Context(), hash, purpose); !errors.Is(err, ErrNotFound) {
 				t.Errorf("for %q: got %v, want ErrNotFound", purpose, err)
 			}
-			err := s.Prove(t.Context(), &Proof{UserID: user, EmailKey: user.String() + "@example.com", Link: hash, Purpose: purpose, Event: &Event{Type: "test"}})
+			err := s.VerifyEmail(t.Context(), &EmailVerification{UserID: user, EmailKey: user.String() + "@example.com", Link: hash, Purpose: purpose, Event: &Event{Type: "test"}})
 			if !errors.Is(err, ErrSpent) {
 				t.Errorf("used for %q: got %v, want ErrSpent", purpose, err)
 			}
@@ -57,8 +57,8 @@ func TestAFirstProofThatClaimsTakesEverything(t *testing.T) {
 			session       string // why it ends
 			hash          string // of the password that is left
 		}{
-			"a claim":                          {false, true, "", EndProven, ""},
-			"a claim with a password":          {false, true, "new", EndProven, "new"},
+			"a claim":                          {false, true, "", EndVerified, ""},
+			"a claim with a password":          {false, true, "new", EndVerified, "new"},
 			"by whoever made it":               {false, false, "", "", "phc"},
 			"a claim on what is somebody's":    {true, true, "", "", "phc"},
 			"a reset of what is somebody's":    {true, true, "new", EndPasswordChanged, "new"},
@@ -73,14 +73,14 @@ func TestAFirstProofThatClaimsTakesEverything(t *testing.T) {
 			consentTo(t, s, user, "app", uuid.Nil, s.clock().Add(time.Hour))
 			_, ended := access(t, s, user, "app", uuid.Nil)
 			hash := mailed(t, s, LinkVerify, user)
-			p := &Proof{UserID: user, EmailKey: key, Link: hash, Purpose: LinkVerify, Claim: tc.claim, Profile: &Profile{Name: "Bob"}, PasswordHash: tc.password,
+			p := &EmailVerification{UserID: user, EmailKey: key, Link: hash, Purpose: LinkVerify, Claim: tc.claim, Profile: &Profile{Name: "Bob"}, PasswordHash: tc.password,
 				Next: &Link{Hash: secret.HashOf(key), Purpose: LinkReset, UserID: user, CreatedAt: s.clock(), ExpiresAt: s.clock().Add(time.Hour)}, Event: &Event{Type: "test"}}
-			if err := s.Prove(t.Context(), p); err != nil {
+			if err := s.VerifyEmail(t.Context(), p); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			wantEnds(t, ended, tc.session, tc.session)
 			u, left, err := s.UserWithPassword(t.Context(), key)
-			if err != nil || left != tc.hash || !u.Proven() {
+			if err != nil || left != tc.hash || !u.EmailVerified() {
 				t.Errorf("%s: password %q, want %q; %v", name, left, tc.hash, err)
 			}
 			claimed := tc.claim && !tc.proven
@@ -90,7 +90,7 @@ func TestAFirstProofThatClaimsTakesEverything(t *testing.T) {
 			if _, err := s.Link(t.Context(), secret.HashOf(key), LinkReset); err != nil {
 				t.Errorf("%s: the next link: %v", name, err)
 			}
-			if err := s.Prove(t.Context(), p); !errors.Is(err, ErrSpent) {
+			if err := s.VerifyEmail(t.Context(), p); !errors.Is(err, ErrSpent) {
 				t.Errorf("%s: again: got %v, want ErrSpent", name, err)
 			}
 		}
@@ -117,7 +117,7 @@ func TestWhomNoLinkProves(t *testing.T) {
 			if tc.spoil != "" {
 				behind(t, s, tc.spoil, id(user))
 			}
-			err := s.Prove(t.Context(), &Proof{UserID: user, EmailKey: tc.key, Link: hash, Purpose: LinkReset, Claim: true, PasswordHash: "new", Event: &Event{Type: "test"}})
+			err := s.VerifyEmail(t.Context(), &EmailVerification{UserID: user, EmailKey: tc.key, Link: hash, Purpose: LinkReset, Claim: true, PasswordHash: "new", Event: &Event{Type: "test"}})
 			if !errors.Is(err, tc.want) {
 				t.Errorf("%s: got %v, want %v", name, err, tc.want)
 			}
@@ -163,11 +163,20 @@ func TestAFirstSignInIsNotedOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		user := guest(t, s)
 		organization(t, s, "acme-corp", user)
-		if first, organizations, err := s.FirstSignIn(t.Context(), user); !first || organizations != 1 || err != nil {
-			t.Errorf("got %v, %d, %v", first, organizations, err)
+		noted := func() time.Time {
+			t.Helper()
+			if made, err := s.OnFirstSignIn(t.Context(), user, false, nil); made != nil || err != nil {
+				t.Fatalf("got %v, %v, want nothing to be made", made, err)
+			}
+			u, err := s.User(t.Context(), user)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.FirstSignInAt
 		}
-		if first, _, err := s.FirstSignIn(t.Context(), user); first || err != nil {
-			t.Errorf("again: got %v, %v", first, err)
+		first := noted()
+		if again := noted(); first.IsZero() || !again.Equal(first) {
+			t.Errorf("noted at %v, then at %v", first, again)
 		}
 	})
 }

@@ -1,19 +1,19 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // EndDisconnected is why the grants of a client end that a person disconnected.
 const EndDisconnected = "disconnected"
 
-// Connection is something a person has let a client do: a consent that is
+// ConnectedApp is something a person has let a client do: a consent that is
 // remembered, or a grant that lives.
-type Connection struct {
+type ConnectedApp struct {
 	Client       Client        // without its secrets
 	Organization *Organization // nil if it names none
 	Scopes       []string
@@ -25,16 +25,16 @@ type Connection struct {
 	ExpiresAt  time.Time
 }
 
-// Connections returns the consents and grants of a person that count, a client's
+// ConnectedApps returns the consents and grants of a person that count, a client's
 // all together.
-func (s *Store) Connections(ctx context.Context, userID uuid.UUID) ([]Connection, error) {
-	var all []Connection
+func (s *Store) ConnectedApps(ctx context.Context, userID uuid.UUID) ([]ConnectedApp, error) {
+	var all []ConnectedApp
 	now := usec(s.clock())
-	err := s.rows(ctx, func(r *sqlx.Rows) error {
-		var c Connection
+	err := s.rows(ctx, func(r scanner) error {
+		var c ConnectedApp
 		var o Organization
-		if err := r.Scan(append(append(c.Client.dest(), o.dest()...), list{&c.Scopes}, instant{&c.CreatedAt}, optional[uuid.UUID]{&c.GrantID},
-			optional[bool]{&c.Offline}, instant{&c.LastUsedAt}, instant{&c.ExpiresAt})...); err != nil {
+		if err := r.Scan(append(append(clientRow.dest(&c.Client), organizationRow.dest(&o)...), &c.Scopes, &c.CreatedAt, &c.GrantID,
+			&c.Offline, &c.LastUsedAt, &c.ExpiresAt)...); err != nil {
 			return err
 		}
 		if o.ID != uuid.Nil {
@@ -42,7 +42,7 @@ func (s *Store) Connections(ctx context.Context, userID uuid.UUID) ([]Connection
 		}
 		all = append(all, c)
 		return nil
-	}, `SELECT `+clientColumns+`, `+organizationColumns+`, x.scopes, x.at, x.grant_id, x.offline, x.last_used_at, x.expires_at
+	}, `SELECT `+clientRow.columns+`, `+organizationRow.columns+`, x.scopes, x.at, x.grant_id, x.offline, x.last_used_at, x.expires_at
 		FROM (
 			SELECT k.client_id, k.organization_id, k.scopes, k.granted_at AS at, CAST(NULL AS uuid) AS grant_id, CAST(NULL AS boolean) AS offline,
 				CAST(NULL AS bigint) AS last_used_at, k.expires_at
@@ -64,13 +64,12 @@ func (s *Store) Disconnect(ctx context.Context, userID uuid.UUID, clientID strin
 		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
 			return err
 		}
-		now := usec(s.clock())
-		withdrawn, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND client_id = ? AND withdrawn_at IS NULL`, now, id(userID), clientID)
+		withdrawn, err := t.exec(ctx, `UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND client_id = ? AND withdrawn_at IS NULL`,
+			usec(s.clock()), id(userID), clientID)
 		if err != nil {
 			return err
 		}
-		revoked, err := t.exec(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL`,
-			now, EndDisconnected, id(userID), clientID)
+		revoked, err := t.revokeGrants(ctx, EndDisconnected, `user_id = ? AND client_id = ?`, id(userID), clientID)
 		if err == nil && withdrawn+revoked == 0 {
 			err = ErrNotFound
 		}
@@ -85,10 +84,13 @@ func (s *Store) Disconnect(ctx context.Context, userID uuid.UUID, clientID strin
 // RevokeGrantOf is RevokeGrant by its person. ErrNotFound if they have none such that lives.
 func (s *Store) RevokeGrantOf(ctx context.Context, userID, grantID uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
-		err := t.row(ctx, `UPDATE grants SET revoked_at = ?, revoke_reason = ? WHERE id = ? AND user_id = ? AND revoked_at IS NULL RETURNING client_id`,
-			usec(s.clock()), EndByPerson, id(grantID), id(userID)).Scan(&e.Client)
+		err := t.row(ctx, `SELECT client_id FROM grants WHERE id = ? AND user_id = ?`, id(grantID), id(userID)).Scan(&e.Client)
 		if err != nil {
 			return err
+		}
+		n, err := t.revokeGrants(ctx, EndByPerson, `id = ?`, id(grantID))
+		if err != nil || n == 0 {
+			return cmp.Or(err, ErrNotFound)
 		}
 		return t.event(ctx, e)
 	})

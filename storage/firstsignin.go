@@ -8,17 +8,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// Welcome notes that a person has signed in. At the first time it creates for them
+// OnFirstSignIn notes that a person has signed in. At the first time it creates for them
 // the first of the offered organizations whose slug was never taken; unless always
 // is set, only if they belong to none. It returns that organization, nil if there
-// was nothing to do. Somebody who signs in twice at once is welcomed once.
-func (s *Store) Welcome(ctx context.Context, userID uuid.UUID, always bool, offers []*NewOrganization) (*Organization, error) {
-	if !always {
-		// Most newcomers who belong somewhere need no transaction.
-		n, err := s.exec(ctx, `UPDATE users SET first_sign_in_at = ? WHERE id = ? AND first_sign_in_at IS NULL AND EXISTS
-			(SELECT 1 FROM memberships m JOIN organizations o ON o.id = m.organization_id WHERE m.user_id = users.id AND o.deleted_at IS NULL)`,
-			usec(s.clock()), id(userID))
-		if err != nil || n > 0 {
+// was nothing to do. Of two sign-ins at once, one does it.
+func (s *Store) OnFirstSignIn(ctx context.Context, userID uuid.UUID, always bool, offers []*NewOrganization) (*Organization, error) {
+	// Most newcomers who belong somewhere need no transaction.
+	if once := `UPDATE users SET first_sign_in_at = ? WHERE id = ? AND first_sign_in_at IS NULL`; !always || len(offers) == 0 {
+		if len(offers) > 0 {
+			once += ` AND EXISTS (SELECT 1 FROM memberships m JOIN organizations o ON o.id = m.organization_id
+				WHERE m.user_id = users.id AND o.deleted_at IS NULL)`
+		}
+		n, err := s.exec(ctx, once, usec(s.clock()), id(userID))
+		if err != nil || n > 0 || len(offers) == 0 {
 			return nil, fault("welcome a person", err)
 		}
 	}

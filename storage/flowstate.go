@@ -7,16 +7,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// Journey is an authorization request as the pages on the way to a code see it:
+// FlowState is an authorization request as the pages on the way to a code see it:
 // what was asked, by which client, and how far this browser has come. Package
-// provider makes it; a Step looks at it and tells whether it is still owed.
-type Journey struct {
+// provider makes it; a Step looks at it and tells whether it is still pending.
+type FlowState struct {
 	// Flow is the request. It is stored only when a step is pending: IDHash is
 	// zero before.
 	Flow   *Flow
 	Client *Client
-	// Visit is who is signed in; nil if nobody.
-	Visit *Visit
+	// Session is nil if no user is signed in.
+	Session *SessionContext
 
 	// Scopes are the known scopes asked for, in their order, without duplicates.
 	Scopes      []string
@@ -42,11 +42,11 @@ type Journey struct {
 	Now time.Time
 }
 
-// Prompted reports whether the request has this prompt value (OpenID Connect Core 1.0, section 3.1.2.1).
-func (j *Journey) Prompted(value string) bool { return slices.Contains(j.Prompt, value) }
+// HasPrompt reports whether the request has this prompt value (OpenID Connect Core 1.0, section 3.1.2.1).
+func (j *FlowState) HasPrompt(value string) bool { return slices.Contains(j.Prompt, value) }
 
 // OrganizationID is the nil UUID while, or if, there is none.
-func (j *Journey) OrganizationID() uuid.UUID {
+func (j *FlowState) OrganizationID() uuid.UUID {
 	if j.Organization == nil {
 		return uuid.Nil
 	}
@@ -54,6 +54,6 @@ func (j *Journey) OrganizationID() uuid.UUID {
 }
 
 // SignedIn reports whether a person is signed in recently enough for this flow.
-func (j *Journey) SignedIn() bool {
-	return j.Visit != nil && !j.Visit.Session.AuthTime.Before(j.Flow.SignInAfter)
+func (j *FlowState) SignedIn() bool {
+	return j.Session != nil && !j.Session.Session.AuthTime.Before(j.Flow.SignInAfter)
 }
