@@ -68,3 +68,19 @@ func TestALinkIsSpentOnce(t *testing.T) {
 		}
 	})
 }
+
+// Another person who learned the id of a flow is signed in, too, in their own browser: their answer must not become its.
+func TestAnAnswerComesFromTheBrowserOfItsFlow(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		registered(t, s, "app")
+		mallory, hers := guest(t, s), browserOf("hers")
+		mustSignIn(t, s, signIn(s, mallory, secret.Hash{}, hers))
+		flow := flowOf(t, s, browserOf("mine"), nil)
+		if err := s.AnswerConsent(t.Context(), answerOf(s, flow, hers, mallory, "openid")); !errors.Is(err, ErrSpent) {
+			t.Errorf("from another browser: got %v, want ErrSpent", err)
+		}
+		if f := mustFlow(t, s, flow); f.Consent != nil {
+			t.Errorf("the flow has the answer %+v", f.Consent)
+		}
+	})
+}
