@@ -117,7 +117,7 @@ var guards = []guard{
 		"./provider", "TestRefreshTokensAreOneLiveChain/sqlite"},
 	{"a revoked personal access token is dead", "storage/pat.go",
 		"WHERE p.hash = ? AND p.revoked_at IS NULL AND p.expires_at > ? AND", "WHERE p.hash = ? AND p.expires_at > ? AND",
-		"./identity", "TestAPersonalAccessToken/sqlite"},
+		"./storage", "TestATokenDiesWithWhatItStandsFor/sqlite"},
 	{"the last owner of an organization stays", "storage/membership.go",
 		"if err == nil && last > 0 {", "if err == nil && last > 1 {",
 		"./storage", "TestTheLastOwnerStays/sqlite"},
