@@ -11,7 +11,6 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -59,22 +58,15 @@ func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, brows
 	if err != nil && !errors.Is(err, identity.ErrOrganizationDenied) { // resolveOrganization tells it, to a user who has signed in
 		return j, organizationError(err)
 	}
-	if browser.IsZero() {
-		return j, nil
-	}
-	v, err := p.store.SessionContext(ctx, storage.SessionQuery{Browser: browser, ClientID: q.client.ID, OrganizationID: id, OrganizationSlug: slug})
-	if errors.Is(err, storage.ErrNotFound) {
-		return j, nil
-	} else if err != nil {
+	current, err := p.sessions.Lookup(r,
+		storage.SessionQuery{Browser: browser, ClientID: q.client.ID, OrganizationID: id, OrganizationSlug: slug})
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	standing, err := p.sessions.Compare(r, v)
-	if err != nil {
-		return nil, err
-	}
-	if standing == session.SignedOut {
+	case current == nil:
 		return j, nil
 	}
+	v := current.SessionContext
 	j.Session = v
 	if q.subjects != nil && !slices.Contains(q.subjects, v.User.Sub.String()) {
 		// The request is about another person. Ask once; another sign-in of the wrong

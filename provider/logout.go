@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/keys"
-	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -43,7 +41,7 @@ func (p *Provider) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	browser := p.sessions.Browser(r)
-	v, err := p.currentUser(r, browser)
+	v, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}
@@ -94,7 +92,7 @@ func (p *Provider) endSessionPost(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	browser := p.sessions.Browser(r)
-	v, err := p.currentUser(r, browser)
+	v, err := p.sessions.Current(r)
 	if err != nil {
 		return err
 	}
@@ -124,7 +122,7 @@ func (p *Provider) offerSignOut(h web.Handler) web.Handler {
 			return err
 		}
 		browser := p.sessions.Browser(r)
-		v, visitErr := p.currentUser(r, browser)
+		v, visitErr := p.sessions.Current(r)
 		if visitErr != nil || v == nil { // the refusal itself is still worth telling
 			return err
 		}
@@ -212,24 +210,6 @@ func (p *Provider) finishLogout(w http.ResponseWriter, r *http.Request, l *logou
 		page.AppName, page.BackURL = l.client.Name(), l.client.home("")
 	}
 	return p.web.Page(w, http.StatusOK, page)
-}
-
-// currentUser returns the session of this browser and its user; nil if no user is signed in.
-func (p *Provider) currentUser(r *http.Request, browser secret.Hash) (*storage.SessionContext, error) {
-	if browser.IsZero() {
-		return nil, nil
-	}
-	v, err := p.store.SessionContext(r.Context(), storage.SessionQuery{Browser: browser})
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	standing, err := p.sessions.Check(r, v)
-	if err != nil || standing == session.SignedOut {
-		return nil, err
-	}
-	return v, nil
 }
 
 // readHint verifies an ID token that comes back as a hint; nil if there is none. It
