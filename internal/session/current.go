@@ -14,8 +14,8 @@ type Current struct {
 	Standing Standing
 }
 
-// Current returns who is signed in in the browser of the request, nil for nobody, and notes that
-// the session is used.
+// Current returns who is signed in in the browser of the request, nil if no user is, and notes
+// that the session is used.
 func (m *Manager) Current(r *http.Request) (*Current, error) {
 	return m.noted(r, storage.SessionQuery{Browser: m.Browser(r)}, false)
 }

@@ -25,16 +25,6 @@ const (
 	Good
 )
 
-// Check is Compare for a request that may write nothing else: it notes that the session
-// is used, when that is due.
-func (m *Manager) Check(r *http.Request, visit *storage.SessionContext) (Standing, error) {
-	standing, err := m.Compare(r, visit)
-	if err != nil || standing == SignedOut {
-		return SignedOut, err
-	}
-	return standing, m.Keep(r.Context(), &visit.Session)
-}
-
 // Compare holds the visit's session against the browser and network of the request.
 // Under strong protection a session that is used from another browser or network
 // is ended with its grants that are not offline, and so is one that has idled out: the

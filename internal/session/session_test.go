@@ -116,6 +116,19 @@ func (s *site) startIn(w http.ResponseWriter, r *http.Request, in SignIn) error 
 	return err
 }
 
+// standing is what a request of the browser makes of its session.
+func (s *site) standing() Standing {
+	s.t.Helper()
+	c, err := s.Current(s.request())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if c == nil {
+		return SignedOut
+	}
+	return c.Standing
+}
+
 // visit is nil if nobody is signed in.
 func (s *site) visit() *storage.SessionContext {
 	s.t.Helper()

@@ -24,7 +24,7 @@
 // # Errors
 //
 //	identity.ErrCredentials  address and password do not belong together, for whatever reason
-//	ErrPasskey               the passkey signs nobody in; the cause is wrapped
+//	ErrPasskey               the passkey does not sign its user in; the cause is wrapped
 //	factor.ErrWrong          the code or the answer is not right, or was used before
 //	ErrTooManyCodes          five wrong codes: another first factor is needed
 //	ErrSessionEnded          the session ended, or was renewed in another tab

@@ -83,7 +83,7 @@ func (s *Service) verifyCode(ctx context.Context, who factor.Subject, p Proof) (
 }
 
 // proveKey is Prove for a passkey or security key. It cannot be guessed, and is not counted:
-// otherwise somebody with the password alone could use up the owner's tries. Only the work that
+// otherwise an attacker with the password alone could use up the owner's tries. Only the work that
 // it costs is bounded.
 func (s *Service) proveKey(ctx context.Context, from session.Source, p Proof, who factor.Subject) (*Result, error) {
 	if err := s.limits.TakeKey(ctx, p.Session.Session.TokenHash); err != nil {

@@ -11,7 +11,7 @@ import (
 // Required is what a session still needs before its user may go on, in this order. Consent, which is
 // not about the session, is asked for after it.
 type Required struct {
-	// SignIn: nobody has signed in, or not recently enough for the flow.
+	// SignIn: no user is signed in, or not recently enough for the flow.
 	SignIn bool
 	// Assurance is a second factor to show, or one to set up.
 	identity.Assurance
@@ -54,7 +54,8 @@ func NeedsSecondFactor(v *storage.SessionContext) bool {
 }
 
 // IsFresh reports whether the user signed in within identity.FreshFor and uses the session from
-// where it was made: who has only found a browser signed in must not change what protects the account.
+// where it was made: an attacker who only found a browser signed in must not change what protects
+// the account.
 func (s *Service) IsFresh(c *session.Current) bool {
 	return c.Standing == session.Good && s.identity.Fresh(c.SessionContext)
 }

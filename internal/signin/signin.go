@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	// ErrPasskey: the passkey signs nobody in. The cause is wrapped beside it.
-	ErrPasskey = errors.New("the passkey signs nobody in")
+	// ErrPasskey: the passkey does not sign its user in. The cause is wrapped beside it.
+	ErrPasskey = errors.New("the passkey does not sign in")
 	// ErrTooManyCodes: what the first factor earned takes no more codes. A session that still
 	// needed its second factor has ended.
 	ErrTooManyCodes = errors.New("too many wrong codes")
@@ -113,7 +113,7 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 	switch {
 	case in.Half && s.devices.KnownSince(from.Device, u.EmailKey, device.ByFactor).IsZero():
 		in.Owed, err = s.identity.WatchSecondStep()
-	case !in.Half && !known: // a password alone signs nobody in who has a second factor, which mails by itself
+	case !in.Half && !known: // a session that needs a second factor is told of when that is shown
 		in.Notice, err = s.identity.NoticeOfSignIn(ctx, u, s.Origin(from))
 	}
 	if err != nil {
