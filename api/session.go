@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -135,6 +135,6 @@ func (c *call) id() (uuid.UUID, error) {
 }
 
 // origin is where the call comes from, for notices.
-func (a *API) origin(c *call) identity.Origin {
+func (a *API) origin(c *call) request.Info {
 	return a.signIn.Origin(a.source(c))
 }

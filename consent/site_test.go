@@ -72,14 +72,14 @@ func newSite(t *testing.T) *site {
 	s.sessions = must(session.New(session.Config{Store: s.store, Keys: keys, Sealer: sealer, Secure: true, Lifetime: 24 * time.Hour, Idle: 2 * time.Hour, Protection: session.Strong,
 		Devices: device.New(keys, true, clock), Address: web.ClientIP, RequestID: web.RequestID, Now: clock}))
 	s.passwords = must(secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4}))
-	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: device.New(keys, true, clock), Tally: tally.New(s.store, log, clock), Logger: log, Now: clock}))
+	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: device.New(keys, true, clock), Tally: tally.New(s.store, clock), Logger: log, Now: clock}))
 	s.routes = edge.NewRouter()
 	letters := mail.NewWriter(sealer, issuer)
 	people := identity.New(identity.Config{Store: s.store, Passwords: s.passwords, Mail: letters, Sealer: sealer, Issuer: issuer, Now: clock})
 	// Else "/" is the first run.
 	must(people.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "root@example.com", Superadmin: true}))
 	factors := must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters, Identity: people, Issuer: issuer, Name: func() string { return "Sallyport" }, Now: clock}))
-	registry := storage.NewRegistry(s.store, log)
+	registry := storage.NewRegistry(s.store)
 	sequence := must(signin.New(signin.Config{Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors,
 		Annotate: web.Annotate, Now: clock}))
 	must(login.New(login.Config{Web: edge, Store: s.store, Sessions: s.sessions, SignIn: sequence, Identity: people, Factors: factors, Journeys: s, Issuer: issuer})).Mount(s.routes)

@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // ProfilePatch changes what the acting person tells about themself; nil leaves a
@@ -64,7 +65,7 @@ func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, emai
 		return err
 	}
 	email = strings.TrimSpace(email)
-	notes, err := i.notice(u, mail.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email), From: i.from(Origin{})})
+	notes, err := i.notice(u, templates.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email), From: i.from(request.Info{})})
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 // time; nothing brings the account back. session is the one they ask in. Errors:
 // storage.ErrConflict while DeletionOf names what blocks it, also
 // storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
-func (i *Identity) DeleteAccount(ctx context.Context, a Actor, session uuid.UUID, from Origin) error {
+func (i *Identity) DeleteAccount(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
 	u, err := i.person(ctx, a)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -154,7 +155,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 			t.Fatalf("got %+v, %v", d, err)
 		}
 		live := in.session(t, alice)
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}); !errors.Is(err, storage.ErrConflict) {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, storage.ErrConflict) {
 			t.Errorf("got %v, want ErrConflict", err)
 		}
 		if len(in.letters(t)) != 0 || !in.lives(t, live) || !in.signsIn(t, alice.Email, oldPassword) {
@@ -163,7 +164,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 		if err := in.SetRole(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleOwner); err != nil {
 			t.Fatal(err)
 		}
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{Device: "Firefox on Linux"}); err != nil {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{Device: "Firefox on Linux"}); err != nil {
 			t.Fatal(err)
 		}
 		letters := in.letters(t)
@@ -185,7 +186,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 				t.Errorf("%s still names them: %v", e.Type, e.Personal)
 			}
 		}
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}); !errors.Is(err, ErrForbidden) {
+		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, ErrForbidden) {
 			t.Errorf("once more: got %v", err)
 		}
 	})
@@ -196,17 +197,17 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
 	me := Actor{UserID: u.ID}
-	notice, err := in.NoticeOfSignIn(t.Context(), u, Origin{})
+	notice, err := in.NoticeOfSignIn(t.Context(), u, request.Info{})
 	if err != nil || notice != nil {
 		t.Errorf("a new device: got %v, %v", notice, err)
 	}
-	err = errors.Join(in.ChangePassword(t.Context(), me, oldPassword, newPassword, uuid.Nil, Origin{}),
-		in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.DeleteAccount(t.Context(), me, uuid.Nil, Origin{}))
+	err = errors.Join(in.ChangePassword(t.Context(), me, oldPassword, newPassword, uuid.Nil, request.Info{}),
+		in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}))
 	if got := in.letters(t); err != nil || len(got) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if notice, err := in.NoticeOfSignIn(t.Context(), bob, Origin{}); err != nil || notice == nil {
+	if notice, err := in.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice == nil {
 		t.Errorf("a proven one: got %v, %v", notice, err)
 	}
 	// MF-10: a mailbox that has had enough gets no more of them.
@@ -216,7 +217,7 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 		}
 		return time.Hour, nil
 	}
-	if notice, err := in.NoticeOfSignIn(t.Context(), bob, Origin{}); err != nil || notice != nil {
+	if notice, err := in.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice != nil {
 		t.Errorf("one too many: got %v, %v", notice, err)
 	}
 }
@@ -318,7 +319,7 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		root := in.user(t, "root@acme-corp.com", true)
-		if err := in.store.Record(t.Context(), origin(about(Actor{UserID: root.ID}, "test.by_another", bob.ID), Origin{Device: "the administrator's device"})); err != nil {
+		if err := in.store.Record(t.Context(), origin(about(Actor{UserID: root.ID}, "test.by_another", bob.ID), request.Info{Device: "the administrator's device"})); err != nil {
 			t.Fatal(err)
 		}
 		x, err := in.ExportAccount(t.Context(), me)

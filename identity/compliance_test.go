@@ -1,10 +1,8 @@
 package identity
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -202,53 +200,5 @@ func TestNoticesReachEveryMember(t *testing.T) {
 	}
 	if n, _, err := in.store.WaitingMessages(t.Context()); err != nil || n != len(people)+1 {
 		t.Errorf("notices: got %d, %v, want %d", n, err, len(people)+1)
-	}
-}
-
-// All nodes run the job; while one has the lease the others write nothing.
-func TestOneNodeWritesTheNotices(t *testing.T) {
-	eachTwo(t, func(t *testing.T, nodes [2]*installation) {
-		acme, owner := nodes[0].organization(t, "acme")
-		if _, err := nodes[0].SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 1}); err != nil {
-			t.Fatal(err)
-		}
-		nodes[1].now = nodes[0].now
-		if _, ok, err := nodes[0].store.Lease(t.Context(), "mfa-notices", nodes[0].holder, time.Hour); err != nil || !ok {
-			t.Fatal(ok, err)
-		}
-		if _, err := nodes[1].noticesRound(t.Context(), time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		if letters := nodes[1].letters(t); len(letters) != 0 {
-			t.Errorf("without the lease: got %+v", letters)
-		}
-		if _, err := nodes[0].noticesRound(t.Context(), time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		if letters := nodes[0].letters(t); len(letters) != 1 {
-			t.Errorf("with the lease: got %+v", letters)
-		}
-	})
-}
-
-func TestTheJobEndsWithItsContextAndGivesTheLeaseBack(t *testing.T) {
-	in := onSQLite(t)
-	ctx, stop := context.WithCancel(t.Context())
-	woken := make(chan struct{}, 1)
-	in.wake = func() { woken <- struct{}{} }
-	acme, owner := in.organization(t, "acme")
-	if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 1}); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		in.RunNotices(ctx, slog.New(slog.DiscardHandler))
-	}()
-	<-woken
-	stop()
-	<-done
-	if _, ok, err := in.store.Lease(t.Context(), "mfa-notices", "another", time.Hour); err != nil || !ok {
-		t.Errorf("the lease: got %v, %v, want it free", ok, err)
 	}
 }

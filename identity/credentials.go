@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -82,7 +83,7 @@ func (i *Identity) rehash(ctx context.Context, c *storage.LoginRecord, password 
 // password, "" for a person who has none; ErrWrongPassword if it is not, which the
 // caller counts. Errors: Faults, secret.ErrBusy, storage.ErrConflict if another
 // change was faster.
-func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID, from Origin) error {
+func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID, from request.Info) error {
 	u, err := i.person(ctx, a)
 	if err != nil {
 		return err

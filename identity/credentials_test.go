@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -144,19 +145,19 @@ func TestChangingAPasswordNeedsThePresentOne(t *testing.T) {
 		for name, tc := range map[string]struct{ current, next string }{
 			"common": {oldPassword, "password1"}, "the same": {oldPassword, oldPassword}, "the address": {oldPassword, bob.Email},
 		} {
-			if err := in.ChangePassword(t.Context(), me, tc.current, tc.next, here.ID, Origin{}); !errors.As(err, &faults) {
+			if err := in.ChangePassword(t.Context(), me, tc.current, tc.next, here.ID, request.Info{}); !errors.As(err, &faults) {
 				t.Errorf("%s: got %v, want faults", name, err)
 			}
 		}
 		for _, wrong := range []string{"", newPassword, strings.ToUpper(oldPassword)} {
-			if err := in.ChangePassword(t.Context(), me, wrong, "eleven geese cross the moat", here.ID, Origin{}); !errors.Is(err, ErrWrongPassword) {
+			if err := in.ChangePassword(t.Context(), me, wrong, "eleven geese cross the moat", here.ID, request.Info{}); !errors.Is(err, ErrWrongPassword) {
 				t.Errorf("%q: got %v, want ErrWrongPassword", wrong, err)
 			}
 		}
 		if got := in.letters(t); len(got) != 0 || !in.lives(t, there) {
 			t.Errorf("refused, and yet: mails %v", got)
 		}
-		if err := in.ChangePassword(t.Context(), me, oldPassword, newPassword, here.ID, Origin{Device: "Firefox on Linux"}); err != nil {
+		if err := in.ChangePassword(t.Context(), me, oldPassword, newPassword, here.ID, request.Info{Device: "Firefox on Linux"}); err != nil {
 			t.Fatal(err)
 		}
 		if in.signsIn(t, bob.Email, oldPassword) || !in.signsIn(t, bob.Email, newPassword) {
@@ -178,7 +179,7 @@ func TestAPersonWithoutAPasswordSetsOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.ChangePassword(t.Context(), Actor{UserID: none.ID}, "", newPassword, uuid.Nil, Origin{}); err != nil {
+	if err := in.ChangePassword(t.Context(), Actor{UserID: none.ID}, "", newPassword, uuid.Nil, request.Info{}); err != nil {
 		t.Fatal(err)
 	}
 	if !in.signsIn(t, none.Email, newPassword) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 func TestOneAddressHasOneKey(t *testing.T) {
@@ -68,7 +69,7 @@ func FuzzEmailKey(f *testing.F) {
 		}
 		// Who can register can be written to.
 		to := mail.Address{Email: strings.TrimSpace(s)}
-		if _, err := mail.NewWriter(sealer(t), issuer).Message(to, mail.PasswordChanged{}, ""); err != nil {
+		if _, err := mail.NewWriter(sealer(t), issuer).Message(to, templates.PasswordChanged{}, ""); err != nil {
 			t.Errorf("a mail to %q: %v", s, err)
 		}
 	})

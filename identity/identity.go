@@ -81,7 +81,6 @@ type Identity struct {
 	recovery     bool
 	mailboxWait  func(ctx context.Context, kind, emailKey string) (time.Duration, error)
 	wake         func()
-	holder       string // of leases: this process
 	personalOrg  string
 	administered administered
 	noticed      struct { // how far DeadlineNotices has come
@@ -102,7 +101,7 @@ func New(c Config) *Identity {
 	i := &Identity{store: c.Store, passwords: c.Passwords, keys: c.ClientSecrets, minLength: c.PasswordMinLength,
 		words: wordsOf(c.ContextWords), brand: c.Brand, production: c.Production, grantTypes: c.GrantTypes, now: c.Now, phcSlot: make(chan struct{}, 1),
 		mail: c.Mail, sealer: c.Sealer, issuer: c.Issuer, registration: cmp.Or(c.Registration, RegistrationOpen), confirmEmail: c.ConfirmEmail, recovery: c.Recovery,
-		mailboxWait: c.MailboxWait, wake: c.Wake, holder: uuid.NewString()}
+		mailboxWait: c.MailboxWait, wake: c.Wake}
 	if i.mailboxWait == nil {
 		i.mailboxWait = func(context.Context, string, string) (time.Duration, error) { return 0, nil }
 	}

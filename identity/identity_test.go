@@ -154,9 +154,9 @@ func (in *installation) waiting(t testing.TB, kind string) []*storage.Message {
 // work does what the outbox worker does, and returns the mails that came of it.
 func (in *installation) work(t testing.TB) []letter {
 	t.Helper()
-	for kind, handle := range in.MessageHandlers() {
+	for kind, handler := range in.MessageHandlers() {
 		for _, m := range in.waiting(t, kind) {
-			if err := handle(t.Context(), m); err != nil {
+			if err := handler.Deliver(t.Context(), m); err != nil {
 				t.Fatalf("%s: %v", kind, err)
 			}
 		}

@@ -2,11 +2,9 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/sallyport-id/sallyport/internal/mail"
-	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -18,31 +16,18 @@ const (
 	mailboxVerification = "verification"
 )
 
-const (
-	// unprovenLife is how long an account may wait for its address to be proven.
-	unprovenLife = 7 * 24 * time.Hour
-	lapseLease   = 10 * time.Minute
-)
+// unprovenLife is how long an account may wait for its address to be proven.
+const unprovenLife = 7 * 24 * time.Hour
 
 // MessageHandlers are what the outbox worker calls for messages of these kinds. They
 // decide what the request could not without telling whether an address exists. Each
 // bears to be called again with the same message.
-func (i *Identity) MessageHandlers() map[string]mail.Handler {
-	return map[string]mail.Handler{
-		registrationRequested: i.decideRegistration,
-		recoveryRequested:     i.decideRecovery,
-		secondStepOwed:        i.decideSecondStep,
+func (i *Identity) MessageHandlers() map[string]outbox.Handler {
+	return map[string]outbox.Handler{
+		registrationRequested: {Deliver: i.decideRegistration},
+		recoveryRequested:     {Deliver: i.decideRecovery},
+		secondStepOwed:        {Deliver: i.decideSecondStep},
 	}
-}
-
-// unsealMessage opens what ask has left. One that was sealed under a key that is
-// not there may be opened later; one that is not what was left never will be.
-func (i *Identity) unsealMessage(m *storage.Message, v any) error {
-	err := i.unseal(m.Payload, "outbox.payload "+m.ID.String(), v)
-	if err != nil && !errors.Is(err, secret.ErrNoKey) {
-		return mail.GiveUp(err)
-	}
-	return err
 }
 
 // dedupe keeps a message that is handled twice from sending two mails.
@@ -80,21 +65,16 @@ func (i *Identity) mayMail(ctx context.Context, m *storage.Message, kind, emailK
 	return i.mailboxAllowed(ctx, kind, emailKey)
 }
 
-// Lapse deletes the accounts whose address was not proven within 7 days, and tells
-// how many. Call it every hour or so; at any time one node does it. storage.ErrClock
-// while this node's clock is wrong: then nobody lapses.
-func (i *Identity) Lapse(ctx context.Context) (int, error) {
-	mine, err := i.store.AcquireJob(ctx, "lapse", i.holder, lapseLease)
-	if err != nil || !mine {
-		return 0, err
-	}
+// DeleteUnverified deletes the accounts whose address was not proven within 7 days, and
+// tells how many. It goes by the clock: one node at a time is to call it, every hour or so.
+func (i *Identity) DeleteUnverified(ctx context.Context) (int, error) {
 	return i.store.DeleteUnverified(ctx, i.clock().Add(-unprovenLife), &storage.Pace{})
 }
 
-// EndUnproven ends, where CONFIRM_EMAIL is on, the access of people whose address is
+// RevokeUnverified ends, where CONFIRM_EMAIL is on, the access of people whose address is
 // not proven: they came in while it was off, or by a node for which it still is. Call
 // it every minute or so, on every node.
-func (i *Identity) EndUnproven(ctx context.Context) (int, error) {
+func (i *Identity) RevokeUnverified(ctx context.Context) (int, error) {
 	if !i.confirmEmail {
 		return 0, nil
 	}

@@ -7,15 +7,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Origin is where an act came from that a mail tells about. A zero At is now.
-type Origin = mail.Origin
-
 // letter is a mail to a person.
-func (i *Identity) letter(u *storage.User, l mail.Letter, dedupe string) (*storage.Message, error) {
+func (i *Identity) letter(u *storage.User, l templates.Mail, dedupe string) (*storage.Message, error) {
 	if i.mail == nil {
 		return nil, errors.New("identity: nothing to write mails with")
 	}
@@ -24,7 +23,7 @@ func (i *Identity) letter(u *storage.User, l mail.Letter, dedupe string) (*stora
 
 // notice is a mail that tells a person what happened to their account; none where
 // the address is not known to be theirs.
-func (i *Identity) notice(u *storage.User, l mail.Letter) ([]*storage.Message, error) {
+func (i *Identity) notice(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
@@ -36,7 +35,7 @@ func (i *Identity) notice(u *storage.User, l mail.Letter) ([]*storage.Message, e
 }
 
 // from is where an act came from, at a time that is never zero.
-func (i *Identity) from(o Origin) Origin {
+func (i *Identity) from(o request.Info) request.Info {
 	if o.At.IsZero() {
 		o.At = i.clock()
 	}
@@ -44,7 +43,7 @@ func (i *Identity) from(o Origin) Origin {
 }
 
 // origin adds to an event where the act came from.
-func origin(e *storage.Event, o Origin) *storage.Event {
+func origin(e *storage.Event, o request.Info) *storage.Event {
 	for name, value := range map[string]string{"device": o.Device, "network": o.Network} {
 		if value == "" {
 			continue

@@ -19,7 +19,6 @@ const (
 	maxLogoBody    = 2 << 20
 	// logoLease is how long a logo is hidden from other workers; a worker that dies lets it come back after that.
 	logoLease = time.Minute
-	logoPoll  = 2 * time.Second
 )
 
 // logoRetries are the pauses before the next tries of a logo that cannot be fetched. After the last one only a change
@@ -49,24 +48,7 @@ func NewLogos(c LogosConfig) *Logos {
 	return &Logos{store: c.Store, http: fetch.NewClient(c.Allow, logoFetchLimit), now: c.Now, log: c.Log}
 }
 
-// Run fetches what is due until ctx ends. All nodes run it.
-func (l *Logos) Run(ctx context.Context) {
-	tick := time.NewTicker(logoPoll)
-	defer tick.Stop()
-	rounds := storage.JobLog{Log: l.log, Failed: "logos of clients cannot be looked through"}
-	for {
-		if err := l.FetchDue(ctx); ctx.Err() == nil {
-			rounds.Ended(err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// FetchDue fetches all logos that are due, one after the other.
+// FetchDue fetches all logos that are due, one after the other. All nodes call it every few seconds.
 func (l *Logos) FetchDue(ctx context.Context) error {
 	for {
 		due, err := l.store.LeaseLogo(ctx, l.now().Add(logoLease).Truncate(time.Microsecond))

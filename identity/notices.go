@@ -3,14 +3,12 @@ package identity
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // stretch is a time before a deadline in which people are told of it. An
@@ -28,9 +26,8 @@ func stretches() []stretch {
 const (
 	// noticesAtOnce bounds the transaction in which notices are written.
 	noticesAtOnce = 500
-	// noticesPerRun bounds the rows that a run reads. The next one, a noticesPause later, goes on from there.
+	// noticesPerRun bounds the rows that a run reads. The next one goes on from there.
 	noticesPerRun = 10_000
-	noticesPause  = time.Minute
 )
 
 // noticePlace is how far the policies have been gone through: the installation's and then the organizations', by id.
@@ -43,34 +40,29 @@ type noticePlace struct {
 // noticeRun goes through the policies until all is read, or as much as one run may read.
 type noticeRun struct {
 	*Identity
-	mine  func() (bool, error)
 	pace  storage.Pace
 	place noticePlace
 	left  int
-	lost  bool // another node has the job
 }
 
 // DeadlineNotices mails those who do not meet a policy 7 days and 1 day before
 // their deadline, once each, however often and on how many nodes it is called.
 // Where the grace is shorter than that, the first notice goes out at once. It reads
 // at most noticesPerRun rows: more reports that the next call goes on where this one stopped.
+//
+// It goes by the clock, and one node at a time is to call it. The place where it stopped is this process's alone: a node
+// that takes the job over begins again, which costs reading but tells nobody twice.
 func (i *Identity) DeadlineNotices(ctx context.Context) (more bool, err error) {
-	return i.deadlineNotices(ctx, func() (bool, error) { return true, nil })
-}
-
-// deadlineNotices asks again before each batch whether it may go on. The place is this process's alone: a node that takes
-// the job over begins again, which costs reading but tells nobody twice.
-func (i *Identity) deadlineNotices(ctx context.Context, mine func() (bool, error)) (more bool, err error) {
 	i.noticed.Lock()
 	defer i.noticed.Unlock()
-	r := &noticeRun{Identity: i, mine: mine, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
+	r := &noticeRun{Identity: i, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
 		place: i.noticed.place, left: noticesPerRun}
 	done, err := r.policies(ctx)
-	if done || r.lost {
+	if done {
 		r.place = noticePlace{}
 	}
 	i.noticed.place = r.place
-	return err == nil && !done && !r.lost, err
+	return err == nil && !done, err
 }
 
 func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
@@ -136,11 +128,6 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 		if r.left <= 0 {
 			return 0, nil
 		}
-		ok, err := r.mine()
-		if err != nil || !ok {
-			r.lost = err == nil
-			return 0, err
-		}
 		people, err := r.people(ctx, o, since, until, size)
 		if err != nil {
 			return 0, err
@@ -184,7 +171,7 @@ func (i *Identity) warnAll(ctx context.Context, o *storage.Organization, p stora
 	letters := make([]*storage.Message, 0, len(people))
 	for _, who := range people {
 		r := storage.Requirement{Policy: p, Organization: o, From: who.CreatedAt}
-		l := mail.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(), Link: i.issuer + "/account"}
+		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(), Link: i.issuer + "/account"}
 		of := "platform"
 		if o != nil {
 			l.Organization, of = o.Name, o.ID.String()
@@ -214,40 +201,4 @@ func wanted(require string) string {
 		return "a passkey"
 	}
 	return "a second step"
-}
-
-// RunNotices calls DeadlineNotices every hour, or soon where there is more to read, until ctx ends. All nodes run it; at
-// any time one of them works. A failure, even a panic, is logged and tried again
-// later. While the node's clock is wrong nobody is told anything.
-func (i *Identity) RunNotices(ctx context.Context, log *slog.Logger) {
-	const every = time.Hour
-	defer func() { _ = i.store.Release(context.WithoutCancel(ctx), "mfa-notices", i.holder) }()
-	rounds := storage.JobLog{Log: log, Failed: "notices of deadlines cannot be written"}
-	for {
-		more, err := i.noticesRound(ctx, every)
-		if ctx.Err() == nil {
-			rounds.Ended(err)
-		}
-		wait := every
-		if more {
-			wait = noticesPause
-		}
-		// Jitter, so that nodes that started together do not stay together.
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))):
-		}
-	}
-}
-
-func (i *Identity) noticesRound(ctx context.Context, every time.Duration) (more bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return i.deadlineNotices(ctx, func() (bool, error) {
-		return i.store.AcquireJob(ctx, "mfa-notices", i.holder, every+time.Minute)
-	})
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // resetLife is how long a link sets a new password.
@@ -26,14 +28,14 @@ const recoveryRequested = "recovery.requested"
 type requestedRecovery struct {
 	EmailKey  string
 	Way       Way
-	From      Origin
+	From      request.Info
 	RequestID string
 }
 
 // RequestRecovery asks for a link to choose a new password. It does the same work
 // and gives the same answer whether anybody has the address: a worker decides.
 // Errors: Faults for what is no address, ErrRecoveryClosed.
-func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, from Origin, requestID string) error {
+func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, from request.Info, requestID string) error {
 	if !i.recovery {
 		return ErrRecoveryClosed
 	}
@@ -48,7 +50,7 @@ func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, f
 // address as it is stored, never to one that was typed.
 func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error {
 	var r requestedRecovery
-	if err := i.unsealMessage(m, &r); err != nil {
+	if err := outbox.Open(i.sealer, m, &r); err != nil {
 		return err
 	}
 	u, err := i.store.UserByEmail(ctx, r.EmailKey)
@@ -65,9 +67,9 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 		return err
 	}
 	l.Browser = r.Way.Browser
-	note, err := i.letter(u, mail.PasswordReset{Name: u.Profile.Name, Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
+	note, err := i.letter(u, templates.PasswordReset{Name: u.Profile.Name, Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
 	if err != nil {
-		return mail.GiveUp(err)
+		return outbox.Permanent(err)
 	}
 	defer i.wake()
 	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: storage.EventUserRecoveryRequested, User: u.ID, RequestID: r.RequestID}, r.From), note)
@@ -104,7 +106,7 @@ func (i *Identity) OpenReset(ctx context.Context, token string) (*Resetting, err
 // all sessions and grants, and mails a notice. Second factors stay and are asked
 // for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, Faults,
 // secret.ErrBusy; after Faults the link can still be used.
-func (i *Identity) Reset(ctx context.Context, token, password string, from Origin, requestID string) error {
+func (i *Identity) Reset(ctx context.Context, token, password string, from request.Info, requestID string) error {
 	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
 		return err
@@ -131,8 +133,8 @@ func (i *Identity) Reset(ctx context.Context, token, password string, from Origi
 }
 
 // passwordChanged is the mail about a new password.
-func (i *Identity) passwordChanged(u *storage.User, from Origin) mail.PasswordChanged {
-	return mail.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.recoverLink(), From: i.from(from)}
+func (i *Identity) passwordChanged(u *storage.User, from request.Info) templates.PasswordChanged {
+	return templates.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.recoverLink(), From: i.from(from)}
 }
 
 // recoverLink is the page that mails a link, "" where it is closed.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -26,7 +27,7 @@ func otherSealer(t testing.TB) *secret.Sealer {
 func (in *installation) resetLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, Origin{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
+	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, request.Info{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
@@ -46,13 +47,13 @@ func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
 			}
 		}
 		var faults Faults
-		if err := in.Reset(t.Context(), link, "password1", Origin{}, "req"); !errors.As(err, &faults) {
+		if err := in.Reset(t.Context(), link, "password1", request.Info{}, "req"); !errors.As(err, &faults) {
 			t.Errorf("a common password: got %v, want faults", err)
 		}
 		if !in.lives(t, live) || in.granted(t, bob) != 1 || !in.signsIn(t, bob.Email, oldPassword) {
 			t.Error("opening the link or a refused password has changed something")
 		}
-		if err := in.Reset(t.Context(), link, newPassword, Origin{Device: "Safari on macOS"}, "req"); err != nil {
+		if err := in.Reset(t.Context(), link, newPassword, request.Info{Device: "Safari on macOS"}, "req"); err != nil {
 			t.Fatal(err)
 		}
 		if in.lives(t, live) || in.granted(t, bob) != 0 || in.signsIn(t, bob.Email, oldPassword) || !in.signsIn(t, bob.Email, newPassword) {
@@ -70,7 +71,7 @@ func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
 		}
 		for name, dead := range map[string]string{"used": link, "the other one": other, "unknown": secret.NewToken(""), "empty": ""} {
 			_, opened := in.OpenReset(t.Context(), dead)
-			if used := in.Reset(t.Context(), dead, "eleven geese cross the moat", Origin{}, ""); opened != ErrLink || used != ErrLink {
+			if used := in.Reset(t.Context(), dead, "eleven geese cross the moat", request.Info{}, ""); opened != ErrLink || used != ErrLink {
 				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
 			}
 		}
@@ -99,7 +100,7 @@ func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, opened := in.OpenReset(t.Context(), link)
-			used := in.Reset(t.Context(), link, newPassword, Origin{}, "")
+			used := in.Reset(t.Context(), link, newPassword, request.Info{}, "")
 			if opened != ErrLink || used != ErrLink || in.signsIn(t, u.Email, newPassword) {
 				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
 			}
@@ -121,12 +122,12 @@ func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 func TestRecoveryCanBeClosed(t *testing.T) {
 	in := onSQLite(t, func(c *Config) { c.Recovery = false })
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if err := in.RequestRecovery(t.Context(), bob.Email, Way{}, Origin{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
+	if err := in.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
 		t.Errorf("got %v", err)
 	}
 	var faults Faults
 	in.recovery = true
-	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, Origin{}, ""); !errors.As(err, &faults) {
+	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, request.Info{}, ""); !errors.As(err, &faults) {
 		t.Errorf("RS-02: got %v, want a fault", err)
 	}
 }
@@ -160,7 +161,7 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 		clear(counted)
 		bob := in.user(t, "bob@acme-corp.com", false)
 		for kind, ask := range map[string]func() error{
-			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Way{}, Origin{}, "") },
+			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, "") },
 			registrationRequested: func() error {
 				return in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})
 			},
@@ -175,7 +176,7 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 				if err != nil || len(all) != 1 {
 					t.Fatalf("%s: got %d messages, %v", kind, len(all), err)
 				}
-				return in.MessageHandlers()[kind](t.Context(), all[0])
+				return in.MessageHandlers()[kind].Deliver(t.Context(), all[0])
 			}
 			in.database(t, `ALTER TABLE links RENAME TO links_away`)
 			for range 6 {

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // The values of REGISTRATION.
@@ -49,7 +51,7 @@ type Registration struct {
 	// Invitation is the token of an invitation, "" for none. It proves the address
 	// it was sent to, which Email must be; an empty Email stands for it.
 	Invitation string
-	From       Origin
+	From       request.Info
 	RequestID  string
 }
 
@@ -73,7 +75,7 @@ const registrationRequested = "registration.requested"
 type requestedRegistration struct {
 	linked
 	Browser   secret.Hash
-	From      Origin
+	From      request.Info
 	RequestID string
 }
 
@@ -99,9 +101,8 @@ func (i *Identity) RequestRegistration(ctx context.Context, r Registration) erro
 // ask leaves a question to a worker, so that whoever asked cannot tell by the
 // answer, nor by the time it takes, what the database knows.
 func (i *Identity) ask(ctx context.Context, kind string, question any) error {
-	m := &storage.Message{ID: uuid.Must(uuid.NewV7()), Kind: kind}
-	var err error
-	if m.Payload, err = i.seal(question, "outbox.payload "+m.ID.String()); err != nil {
+	m, err := outbox.Seal(i.sealer, kind, "", question)
+	if err != nil {
 		return err
 	}
 	if err := i.store.Enqueue(ctx, m); err != nil {
@@ -197,7 +198,7 @@ func (i *Identity) checkRegistration(ctx context.Context, r *Registration, words
 }
 
 // registrant is a person to make whose address is not proven yet.
-func (i *Identity) registrant(l linked, from Origin, requestID string) *storage.NewUser {
+func (i *Identity) registrant(l linked, from request.Info, requestID string) *storage.NewUser {
 	now := i.clock()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey, Profile: storage.Profile{Name: l.Name}, CreatedAt: now, UpdatedAt: now}
 	e := &storage.Event{Type: storage.EventUserRegistered, User: u.ID, Actor: u.ID, RequestID: requestID, Personal: map[string]string{"email": u.Email}}
@@ -208,7 +209,7 @@ func (i *Identity) registrant(l linked, from Origin, requestID string) *storage.
 // address learns what to do, and nobody else anything.
 func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) error {
 	var r requestedRegistration
-	if err := i.unsealMessage(m, &r); err != nil {
+	if err := outbox.Open(i.sealer, m, &r); err != nil {
 		return err
 	}
 	if allowed, err := i.mayMail(ctx, m, mailboxRegistration, r.EmailKey); err != nil || !allowed {
@@ -223,9 +224,9 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	}
 	defer i.wake()
 	if u != nil && (u.EmailVerified() || !u.Active()) {
-		note, err := i.letter(u, mail.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
+		note, err := i.letter(u, templates.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
 		if err != nil {
-			return mail.GiveUp(err)
+			return outbox.Permanent(err)
 		}
 		return i.store.Enqueue(ctx, note)
 	}
@@ -235,9 +236,9 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	}
 	l.Browser = r.Browser
 	note, err := i.letter(&storage.User{Email: r.Email, Profile: storage.Profile{Name: r.Name}},
-		mail.CompleteRegistration{Name: r.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: r.From}, dedupe(m))
+		templates.CompleteRegistration{Name: r.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: r.From}, dedupe(m))
 	if err != nil {
-		return mail.GiveUp(err)
+		return outbox.Permanent(err)
 	}
 	// No event: whoever finishes it is one, and strangers ask for as many as they like.
 	// The worker counts the requests.

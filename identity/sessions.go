@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // Sessions are the acting person's live sessions, those of API tokens too, the
@@ -57,14 +59,14 @@ func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID
 // nil where the address is not known to be the person's, or there were several just
 // now: whoever has the password must not be able to bury the others under it. It
 // goes with the sign-in.
-func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from Origin) (*storage.Message, error) {
+func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
 	if allowed, err := i.mailboxAllowed(ctx, mailboxNewDevice, u.EmailKey); err != nil || !allowed {
 		return nil, err
 	}
-	return i.letter(u, mail.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account", From: i.from(from)}, "")
+	return i.letter(u, templates.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account", From: i.from(from)}, "")
 }
 
 const (
@@ -93,7 +95,7 @@ func (i *Identity) WatchSecondStep() (*storage.Message, error) {
 func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) error {
 	var owed owedStep
 	if err := json.Unmarshal(m.Payload, &owed); err != nil {
-		return mail.GiveUp(err)
+		return outbox.Permanent(err)
 	}
 	s, err := i.store.SessionByID(ctx, owed.Session)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -110,11 +112,11 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 	if !u.Active() || !u.EmailVerified() || !Half(u.Factors, s.ACR) {
 		return nil
 	}
-	from := Origin{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}
-	letter, err := i.letter(u, mail.SecondStepMissed{Name: u.Profile.Name, PasswordLink: i.issuer + "/account/password", From: from},
+	from := request.Info{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}
+	letter, err := i.letter(u, templates.SecondStepMissed{Name: u.Profile.Name, PasswordLink: i.issuer + "/account/password", From: from},
 		"second-step-missed "+u.ID.String()+" "+m.CreatedAt.UTC().Format(time.DateOnly))
 	if err != nil {
-		return mail.GiveUp(err)
+		return outbox.Permanent(err)
 	}
 	defer i.wake()
 	return i.store.EnqueueOnce(ctx, letter, origin(with(&storage.Event{Type: storage.EventSessionSecondStepMissed, User: u.ID}, "session", s.ID), from))

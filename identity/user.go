@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // NewUser is a person to create by somebody who vouches for the address.
@@ -107,7 +108,7 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 	if err != nil {
 		return err
 	}
-	notes, err := i.notice(u, i.passwordChanged(u, Origin{}))
+	notes, err := i.notice(u, i.passwordChanged(u, request.Info{}))
 	if err != nil {
 		return err
 	}
@@ -160,15 +161,15 @@ func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) er
 	if err := i.platformOrSelf(ctx, &a, userID); err != nil {
 		return err
 	}
-	return i.deleteUser(ctx, a, userID, uuid.Nil, Origin{})
+	return i.deleteUser(ctx, a, userID, uuid.Nil, request.Info{})
 }
 
-func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from Origin) error {
+func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from request.Info) error {
 	u, err := i.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notice(u, mail.AccountDeleted{Name: u.Profile.Name, From: i.from(from)})
+	notes, err := i.notice(u, templates.AccountGone{Name: u.Profile.Name, From: i.from(from)})
 	if err != nil {
 		return err
 	}

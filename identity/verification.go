@@ -5,9 +5,10 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // Verification is what a link that proves an address is about.
@@ -49,7 +50,7 @@ type VerifyBy struct {
 	Password string
 	// NewPassword takes the place of one that does not count; "" if none was chosen yet.
 	NewPassword string
-	From        Origin
+	From        request.Info
 	RequestID   string
 }
 
@@ -65,7 +66,7 @@ type Proven struct {
 
 // RequestVerification mails the signed-in person another link to prove their
 // address; nothing if it is proven. ErrTooManyMails if they had several just now.
-func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin) error {
+func (i *Identity) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
 	u, err := i.person(ctx, a)
 	if err != nil || u.EmailVerified() {
 		return err
@@ -82,12 +83,12 @@ func (i *Identity) RequestVerification(ctx context.Context, a Actor, from Origin
 }
 
 // verificationMail is a link that proves a person's address, and the mail with it.
-func (i *Identity) verificationMail(u *storage.User, from Origin) (*storage.Message, *storage.Link, error) {
+func (i *Identity) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
 	token, l, err := i.newLink(storage.LinkVerify, u.ID, verifyLife, linked{EmailKey: u.EmailKey})
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := i.letter(u, mail.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: i.from(from)}, "")
+	m, err := i.letter(u, templates.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: i.from(from)}, "")
 	return m, l, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -24,7 +25,7 @@ func (in *installation) confirmLink(t testing.TB, r Registration) string {
 func (in *installation) verifyLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, Origin{}); err != nil {
+	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.letters(t), u.Email, "verifyemail", "/verify")
@@ -36,7 +37,7 @@ func (in *installation) choose(t testing.TB, done *Proven, password string) {
 	if done.PasswordToken == "" {
 		t.Fatal("there is no link to choose a password")
 	}
-	if err := in.Reset(t.Context(), done.PasswordToken, password, Origin{}, ""); err != nil {
+	if err := in.Reset(t.Context(), done.PasswordToken, password, request.Info{}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if in.signsIn(t, done.User.Email, oldPassword) || !in.signsIn(t, done.User.Email, password) {
@@ -131,11 +132,11 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				if _, _, err := in.Register(t.Context(), Registration{Email: email, Password: newPassword}); err != ErrRegistered {
 					t.Fatalf("registering a taken address: got %v, want ErrRegistered", err)
 				}
-				if err := in.RequestRecovery(t.Context(), email, Way{}, Origin{}, ""); err != nil {
+				if err := in.RequestRecovery(t.Context(), email, Way{}, request.Info{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				in.letters(t)
-				if err := in.Reset(t.Context(), token(t, in.work(t), email, "passwordreset", "/recover/reset"), newPassword, Origin{}, ""); err != nil {
+				if err := in.Reset(t.Context(), token(t, in.work(t), email, "passwordreset", "/recover/reset"), newPassword, request.Info{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				return newPassword
@@ -272,7 +273,7 @@ func TestALinkForAProvenAddressTakesNothing(t *testing.T) {
 	if err != nil || done.PasswordToken != "" || !in.lives(t, live) || !in.signsIn(t, u.Email, oldPassword) {
 		t.Errorf("got %+v, %v", done, err)
 	}
-	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, Origin{}); err != nil || len(in.letters(t)) != 0 {
+	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil || len(in.letters(t)) != 0 {
 		t.Errorf("another mail is sent to a proven address: %v", err)
 	}
 }
@@ -350,7 +351,7 @@ func TestUnprovenPeopleAreOutWhereAddressesMustBeProven(t *testing.T) {
 			ended   int
 		}{{false, 0}, {true, 1}, {true, 0}} {
 			in.confirmEmail = step.confirm
-			if n, err := in.EndUnproven(t.Context()); err != nil || n != step.ended {
+			if n, err := in.RevokeUnverified(t.Context()); err != nil || n != step.ended {
 				t.Errorf("CONFIRM_EMAIL %v: got %d, %v, want %d", step.confirm, n, err, step.ended)
 			}
 			if in.lives(t, hers) == step.confirm || (in.granted(t, eve) == 0) != step.confirm {

@@ -114,9 +114,6 @@ func New(c Config) *Provider {
 // steps' pages ask the Provider how far a flow is. Call it before Mount.
 func (p *Provider) SetSteps(steps ...Step) { p.steps = steps }
 
-// Run does what is not a request's: it writes last uses and refusals. It returns when ctx ends.
-func (p *Provider) Run(ctx context.Context) { p.usage.run(ctx) }
-
 // Mount adds the routes. Pages are for browsers; the rest is for machines, with
 // CORS for the pages of registered clients.
 func (p *Provider) Mount(rt *web.Router) {

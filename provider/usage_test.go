@@ -1,9 +1,7 @@
 package provider
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,8 +21,7 @@ func TestTheLastUseOfAGrantIsWrittenOnceAnHour(t *testing.T) {
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
-	u := newUsage(Config{Store: store, Identity: identity.New(identity.Config{Store: store}), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	u := newUsage(Config{Store: store, Identity: identity.New(identity.Config{Store: store})})
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, c := range map[string]struct {
 		last time.Time
@@ -46,8 +43,9 @@ func TestTheLastUseOfAGrantIsWrittenOnceAnHour(t *testing.T) {
 		u.record(&tokenRequest{now: now, auth: &storage.Authorization{Grant: storage.Grant{ID: uuid.New()}}})
 	}
 	pauses := 0
-	u.write(t.Context(), &storage.Pace{Largest: 100, Rest: func(context.Context, time.Duration) error { pauses++; return nil }})
-	if len(u.grants) != 0 || log.Len() > 0 || pauses < 3 {
-		t.Errorf("%d grants are left after %d pauses, logged %q", len(u.grants), pauses, log.String())
+	u.pace = storage.Pace{Largest: 100, Rest: func(context.Context, time.Duration) error { pauses++; return nil }}
+	err = (&Provider{usage: u}).WriteUses(t.Context())
+	if err != nil || len(u.grants) != 0 || pauses < 3 {
+		t.Errorf("%d grants are left after %d pauses: %v", len(u.grants), pauses, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 )
 
@@ -32,9 +31,8 @@ func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
 	return max(0, before.Sub(there), there.Sub(s.clock())), err
 }
 
-// AcquireJob is Lease for a job that cannot be undone and goes by the clock: who must be
-// deleted, who is to be told. ErrClock while this node's clock is wrong; then the
-// job is another node's.
+// AcquireJob is Lease for a job that goes by the clock and cannot be undone: whom to delete, whom to tell. It returns
+// ErrClock while this node's clock is wrong; then the job is another node's.
 func (s *Store) AcquireJob(ctx context.Context, job, holder string, duration time.Duration) (mine bool, err error) {
 	skew, err := s.Skew(ctx)
 	if err == nil && skew > MaxSkew {
@@ -45,27 +43,6 @@ func (s *Store) AcquireJob(ctx context.Context, job, holder string, duration tim
 	}
 	_, mine, err = s.Lease(ctx, job, holder, duration)
 	return mine, err
-}
-
-// JobLog logs how the rounds of a job end.
-type JobLog struct {
-	Log *slog.Logger
-	// Failed is said of a round that failed: "expired rows cannot be swept".
-	Failed string
-
-	wrong bool // the clock was, at the last round
-}
-
-// Ended logs every failure, but that the clock is wrong only once until it is right again.
-func (r *JobLog) Ended(err error) {
-	switch wrong := errors.Is(err, ErrClock); {
-	case err == nil && r.wrong:
-		r.Log.Info("this node's clock is right again", "waited", r.Failed)
-		r.wrong = false
-	case err != nil && !(wrong && r.wrong):
-		r.Log.Error(r.Failed, "error", err)
-		r.wrong = wrong
-	}
 }
 
 // Lease takes or renews the right to do a job that one node does for all, until

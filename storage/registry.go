@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -15,15 +14,14 @@ import (
 	"github.com/hashicorp/golang-lru/v2/expirable"
 )
 
-// pollInterval is how long a process may act on a registration that another has changed.
-const pollInterval = 500 * time.Millisecond
+// RegistryPoll is how long a process may act on a registration that another has changed: Refresh is called that often.
+const RegistryPoll = 500 * time.Millisecond
 
 // Registry is this process's copy of clients, resources and settings. Each change of them makes a new version and notes
 // what it changed, in one transaction. The version is polled, so a change is seen everywhere within a second, and what it
 // names is forgotten and nothing else. What the Registry hands out is immutable.
 type Registry struct {
 	store    *Store
-	log      *slog.Logger
 	clients  *expirable.LRU[string, *cachedClient]
 	orgs     *expirable.LRU[uuid.UUID, *Organization]
 	origins  *expirable.LRU[string, bool]
@@ -127,9 +125,9 @@ func (x *ScopeIndex) Serves(clientID string, audience []string) bool {
 // Scopes are all scopes that resources define, sorted.
 func (x *ScopeIndex) Scopes() []string { return slices.Sorted(maps.Keys(x.audience)) }
 
-// NewRegistry returns an empty copy that fills as it is asked. Run keeps it true.
-func NewRegistry(store *Store, log *slog.Logger) *Registry {
-	return &Registry{store: store, log: log, clients: expirable.NewLRU[string, *cachedClient](20_000, nil, time.Hour),
+// NewRegistry returns an empty copy that fills as it is asked. Refresh keeps it true.
+func NewRegistry(store *Store) *Registry {
+	return &Registry{store: store, clients: expirable.NewLRU[string, *cachedClient](20_000, nil, time.Hour),
 		orgs:    expirable.NewLRU[uuid.UUID, *Organization](20_000, nil, time.Hour),
 		origins: expirable.NewLRU[string, bool](20_000, nil, time.Hour)}
 }
@@ -279,23 +277,4 @@ func (r *Registry) Organization(ctx context.Context, organizationID uuid.UUID) (
 		r.remember(version, func() { r.orgs.Add(organizationID, o) })
 	}
 	return o, err
-}
-
-// Run polls the version row until ctx ends.
-func (r *Registry) Run(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := r.Refresh(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			r.log.Warn("the registry cannot see changes", "error", err)
-		}
-		failing = err != nil
-	}
 }

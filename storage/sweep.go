@@ -1,15 +1,9 @@
 package storage
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // How long rows stay after they have expired.
@@ -127,83 +121,31 @@ func (s *Store) SweepBatch(limit int) int {
 	return min(limit, maxBatch)
 }
 
-// Sweeper deletes expired rows in the background. All nodes run one; at any time
-// one of them sweeps.
+// Sweeper deletes expired rows. It is a background job of which one node at a time runs a round.
 type Sweeper struct {
 	Store *Store
-	Log   *slog.Logger
-	// Every is how long it rests in between. 0: 5 minutes.
-	Every time.Duration
 	// Pace is how it spreads its work; its Largest is set by the engine.
 	Pace Pace
 	// Swept, if set, is told how many rows of a table went.
 	Swept func(table string, rows int64)
 }
 
-// Run sweeps until ctx ends. A failure, even a panic, is logged and tried again
-// later, later each time. While the node's clock is wrong nothing is deleted.
-func (w *Sweeper) Run(ctx context.Context) {
-	every := w.Every
-	if every == 0 {
-		every = 5 * time.Minute
-	}
-	holder := uuid.NewString()
-	defer func() { _ = w.Store.Release(context.WithoutCancel(ctx), "sweep", holder) }()
-	rounds := JobLog{Log: w.Log, Failed: "expired rows cannot be swept"}
-	for failures := 0; ; {
-		// Jitter, so that nodes that started together do not stay together.
-		rest := time.Duration(float64(every<<min(failures, 5)) * (0.8 + 0.4*rand.Float64()))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(rest):
-		}
-		err := w.round(ctx, holder, every)
-		if ctx.Err() != nil {
-			return
-		}
-		rounds.Ended(err)
-		if failures++; err == nil {
-			failures = 0
-		}
-	}
-}
-
-// round sweeps until there is nothing left, if the lease is to be had. What goes is
-// what had expired when the clock was last compared with the database's.
-func (w *Sweeper) round(ctx context.Context, holder string, every time.Duration) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+// Run sweeps until there is nothing left of what had expired when it began. The node's clock must be right: see
+// AcquireJob.
+func (w *Sweeper) Run(ctx context.Context) error {
 	w.Pace.Largest = w.Store.SweepBatch(maxBatch)
-	var at time.Time
+	at := w.Store.clock()
 	for _, table := range sweeps {
 		err := w.Pace.Run(ctx, func(size int) (int, error) {
-			// Renewed every minute: sweeping twice does no harm, and no good.
-			if now := w.Store.clock(); at.IsZero() || now.Sub(at).Abs() > time.Minute {
-				mine, err := w.Store.AcquireJob(ctx, "sweep", holder, 2*every+time.Minute)
-				if err != nil || !mine {
-					return 0, cmp.Or(err, errOthersTurn)
-				}
-				at = now
-			}
 			n, err := w.Store.sweep(ctx, table, at, size)
 			if w.Swept != nil && n > 0 {
 				w.Swept(table.name(), n)
 			}
 			return int(n), err
 		})
-		if errors.Is(err, errOthersTurn) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// errOthersTurn: another node sweeps.
-var errOthersTurn = errors.New("another node has the lease")

@@ -2,7 +2,6 @@ package templates
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 )
 
@@ -132,61 +131,3 @@ type FactorRecovered struct {
 }
 
 func (p FactorRecovered) page() (string, string) { return "factorrecovered", "You are signed in" }
-
-// sampleQR is a picture that nobody can use.
-const sampleQR = "data:image/png;base64," +
-	"iVBORw0KGgoAAAANSUhEUgAAAPYAAAD2AQAAAADNaUdlAAABj0lEQVR42u2ZXYrDMAyEBT5AjpSr+0g5gEErzchuKGGfPbsxpU30+WWwfl3zX9ewl7/8j3PLdY6jx7d7b2G60tREOAxnuyw+sQsPJ+" +
-	"0aHAbKio2O19AqxuNMju5JJDkc7XQ8uBaHISOjTul88r99+YrvYTYo8Tn+N+VcRn7EY3/Kv/vyzKwBkzNKcgs2qvAyhD54WW6J1ybC8ZveVDGdha4iXoLXQk4KZWaocvAyCb6yEWwdJ9Nv8bE7Z3Bn" +
-	"Wa5dPqNEg1uehtO/Bkr06jgkOMMazoUoR64yM1fh0JdZCscCoVZGBR7mkghZeUpmfstPm3PoyLbUShNmnU987M87+zuDeblbE+FoiDrFVaBko6HDmVmvT62ml+nwzEwhCF524pQ6B30JPuZwwJmgVX" +
-	"PaXYTPydJmWets94Q4V4710d/NEqHCV01oc9bhfKnCOdOT82aFw40MrwstY2c9ZqPUtDg8i7kWGetb3/Z8TfnGjqmp8FkiBsf6i/2dDGd8o7OwdVfqt/lnc/7+v/Py/8p/AIbo7cxjgoLRAAAAAElF" +
-	"TkSuQmCC"
-
-// factorsSamples are the pages of the second step, for Samples.
-func factorsSamples() []Sample {
-	csrf := "ZmFrZS1jc3JmLXRva2Vu"
-	at := "/login/factor?flow=bQ3v0yqkU5r1x2m8n4p6s7t9w0z1a2b3c4d5e6f7g8h"
-	begin := "/login/factor/begin?flow=bQ3v0yqkU5r1x2m8n4p6s7t9w0z1a2b3c4d5e6f7g8h"
-	usual := Step{Action: at, CSRF: csrf, AppName: "Acme Portal", Account: Account{Name: "Bob Builder", Email: "bob@acme-corp.com"},
-		SwitchAction: "/login/switch", SwitchCSRF: csrf, CancelURL: "/", PolicyURI: "https://portal.acme.example/privacy", TosURI: "https://portal.acme.example/terms"}
-	long := usual
-	long.AppName, long.Account, long.SwitchLabel = longName, Account{Name: longName, Email: longEmail}, "Sign out"
-	long.Error = "There were too many wrong codes for this account. Nothing is lost: try again in 10 minutes."
-	own := Step{CSRF: csrf, Account: Account{Email: "bob@acme-corp.com"}, SwitchAction: "/logout", SwitchCSRF: csrf, SwitchLabel: "Sign out"}
-	wrong := usual
-	wrong.Error = "That code is not right. Check it, or wait for the next one, and try again."
-	key := "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-	codes := []string{"k7mp-2xq4-9rtd-hv3c", "p3wz-8nf6-tq2m-j5xd", "c9rh-4vk7-m2pz-x6tw"}
-	return []Sample{
-		{"factor", Factor{Step: usual, Begin: begin, Kind: "totp", Passkey: true, RecoveryURL: at + "&method=recovery"}},
-		{"factor-error", Factor{Step: wrong, Kind: "totp", RecoveryURL: at + "&method=recovery"}},
-		{"factor-recovery", Factor{Step: usual, Kind: "recovery", CodeURL: at}},
-		{"factor-passkey", Factor{Step: own, Begin: begin, Passkey: true, RecoveryURL: "/login/factor?method=recovery"}},
-		{"factor-why", Factor{Step: usual, Begin: begin, Passkey: true, Why: "Acme Corp asks for more than the way you have signed in.", KeyOnly: "Acme Corp"}},
-		{"factor-long", Factor{Step: long, Begin: begin, Kind: "totp", Passkey: true, RecoveryURL: at, Why: longName + " asks for it, to be sure that it is you."}},
-		{"factor-only", Factor{Step: long, Begin: begin, Passkey: true, KeyOnly: longName}},
-		{"factor-empty", Factor{}},
-		{"factorenrol", FactorEnrol{Step: usual, Begin: begin, Requirer: "Acme Corp", TOTP: true, Passkey: true}},
-		{"factorenrol-passkey", FactorEnrol{Step: own, Begin: begin, Passkey: true}},
-		{"factorenrol-long", FactorEnrol{Step: long, Begin: begin, Requirer: longName, TOTP: true, Passkey: true}},
-		{"factorenrol-empty", FactorEnrol{}},
-		{"factortotp", FactorTOTP{Step: usual, QR: sampleQR, Secret: key, Back: at}},
-		{"factortotp-error", FactorTOTP{Step: wrong, Back: at}},
-		{"factortotp-long", FactorTOTP{Step: long, QR: sampleQR, Secret: strings.Repeat(key, 2), Back: at}},
-		{"factortotp-empty", FactorTOTP{}},
-		{"factoragain", FactorAgain{Step: usual, Requirer: "Acme Corp"}},
-		{"factoragain-own", FactorAgain{Step: own, SignInURL: "/login?to=/account"}},
-		{"factoragain-empty", FactorAgain{}},
-		{"factorunproven", FactorUnproven{Step: usual, Requirer: "Acme Corp"}},
-		{"factorunproven-sent", FactorUnproven{Step: own, Sent: true}},
-		{"factorunproven-empty", FactorUnproven{}},
-		{"factorcodes", FactorCodes{Codes: codes, Email: "bob@acme-corp.com", NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Added: "Your authenticator app"}},
-		{"factorcodes-long", FactorCodes{Codes: slices.Concat(codes, codes, codes), Email: longEmail, NextURL: "/account", AppName: longName}},
-		{"factorcodes-renewed", FactorCodes{Codes: codes, NextURL: "/account/security", Email: "bob@acme-corp.com", Renewed: true}},
-		{"factorcodes-last", FactorCodes{Codes: codes, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal", Email: "bob@acme-corp.com", Last: true, Keys: true}},
-		{"factorcodes-empty", FactorCodes{}},
-		{"factorrecovered", FactorRecovered{Left: 2, NextURL: "/oauth2/authorize?flow=x", AppName: "Acme Portal"}},
-		{"factorrecovered-one", FactorRecovered{Left: 1, NextURL: "/"}},
-		{"factorrecovered-long", FactorRecovered{Left: 19, NextURL: "/", AppName: longName}},
-		{"factorrecovered-empty", FactorRecovered{}},
-	}
-}

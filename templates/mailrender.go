@@ -14,6 +14,8 @@ import (
 	texttemplate "text/template"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sallyport-id/sallyport/internal/request"
 )
 
 //go:embed mail/*.html mail/*.txt
@@ -118,7 +120,7 @@ func (t *Templates) RenderMail(m Mail) (Letter, error) {
 		return Letter{}, fmt.Errorf("render %T: no mail/%s.txt", m, file)
 	}
 	l := t.look.Load()
-	v := letterView{Brand: clean(l.brand.Name), Support: clean(l.brand.SupportEmail), ValidFor: f.validFor, Name: f.name, Facts: f.from.facts(),
+	v := letterView{Brand: clean(l.brand.Name), Support: clean(l.brand.SupportEmail), ValidFor: f.validFor, Name: f.name, Facts: facts(f.from),
 		Link: mailLink(f.link), Light: l.accents.light.palette(), Dark: l.accents.dark.palette(), Font: mailFont, Mail: m}
 	for _, part := range []struct {
 		name string
@@ -147,18 +149,18 @@ func (a accent) palette() palette {
 }
 
 // facts are the lines that say when and from where.
-func (o Origin) facts() []fact {
-	var facts []fact
+func facts(o request.Info) []fact {
+	var all []fact
 	if !o.At.IsZero() {
-		facts = append(facts, fact{"When", o.At.UTC().Format("Monday, 2 January 2006, 15:04") + " UTC"})
+		all = append(all, fact{"When", o.At.UTC().Format("Monday, 2 January 2006, 15:04") + " UTC"})
 	}
 	if device := mailName(o.Device); device != "" {
-		facts = append(facts, fact{"Device", device})
+		all = append(all, fact{"Device", device})
 	}
 	if network := mailName(o.Network); network != "" {
-		facts = append(facts, fact{"Network", network})
+		all = append(all, fact{"Network", network})
 	}
-	return facts
+	return all
 }
 
 // How much of a name a mail shows: too little for an advertisement. Words of ours

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+
+	"github.com/sallyport-id/sallyport/internal/request"
 )
 
 // Mail is one of this package's mail structs: what it must know, and nothing
@@ -23,22 +25,15 @@ type frame struct {
 	name     string
 	link     string // the button's; empty: no button
 	validFor time.Duration
-	from     Origin
+	from     request.Info
 	more     []string // links besides the button's
-}
-
-// Origin is where the act came from that a mail tells about.
-type Origin struct {
-	At      time.Time
-	Device  string // in words, "Firefox on Linux"; may be empty
-	Network string // not the exact address, "203.0.113.0/24"; may be empty
 }
 
 // VerifyEmail asks an account's owner to prove the address.
 type VerifyEmail struct {
 	Name, Link string
 	ValidFor   time.Duration
-	From       Origin
+	From       request.Info
 }
 
 func (m VerifyEmail) mail() (string, frame) {
@@ -49,7 +44,7 @@ func (m VerifyEmail) mail() (string, frame) {
 type CompleteRegistration struct {
 	Name, Link string
 	ValidFor   time.Duration
-	From       Origin
+	From       request.Info
 }
 
 func (m CompleteRegistration) mail() (string, frame) {
@@ -59,7 +54,7 @@ func (m CompleteRegistration) mail() (string, frame) {
 // AlreadyRegistered tells an owner that somebody tried to register the address.
 type AlreadyRegistered struct {
 	Name, SignInLink, RecoverLink string
-	From                          Origin
+	From                          request.Info
 }
 
 func (m AlreadyRegistered) mail() (string, frame) {
@@ -71,7 +66,7 @@ func (m AlreadyRegistered) mail() (string, frame) {
 type PasswordReset struct {
 	Name, Link string
 	ValidFor   time.Duration
-	From       Origin
+	From       request.Info
 }
 
 func (m PasswordReset) mail() (string, frame) {
@@ -81,7 +76,7 @@ func (m PasswordReset) mail() (string, frame) {
 // PasswordChanged is the notice after a change or a reset.
 type PasswordChanged struct {
 	Name, RecoverLink string
-	From              Origin
+	From              request.Info
 }
 
 func (m PasswordChanged) mail() (string, frame) {
@@ -92,7 +87,7 @@ func (m PasswordChanged) mail() (string, frame) {
 // "now has": an authenticator app “Phone”; a passkey “Laptop”; recovery codes.
 type FactorAdded struct {
 	Name, Factor, AccountLink string
-	From                      Origin
+	From                      request.Info
 }
 
 func (m FactorAdded) mail() (string, frame) {
@@ -102,7 +97,7 @@ func (m FactorAdded) mail() (string, frame) {
 // FactorRemoved is the notice of one that is gone.
 type FactorRemoved struct {
 	Name, Factor, AccountLink string
-	From                      Origin
+	From                      request.Info
 }
 
 func (m FactorRemoved) mail() (string, frame) {
@@ -114,7 +109,7 @@ type RecoveryCodeUsed struct {
 	Name        string
 	Left        int
 	AccountLink string
-	From        Origin
+	From        request.Info
 }
 
 func (m RecoveryCodeUsed) mail() (string, frame) {
@@ -135,7 +130,7 @@ func (m RecoveryCodeUsed) LeftWords() string {
 // NewDevice is the notice of a sign-in from a device that was not used before.
 type NewDevice struct {
 	Name, AccountLink string
-	From              Origin
+	From              request.Info
 }
 
 func (m NewDevice) mail() (string, frame) {
@@ -146,7 +141,7 @@ func (m NewDevice) mail() (string, frame) {
 // was not used before, and the second step was not passed.
 type SecondStepMissed struct {
 	Name, PasswordLink string
-	From               Origin
+	From               request.Info
 }
 
 func (m SecondStepMissed) mail() (string, frame) {
@@ -177,7 +172,7 @@ func (m Invitation) mail() (string, frame) {
 // AccountGone (the page of its name is AccountDeleted) is the last mail an account gets.
 type AccountGone struct {
 	Name string
-	From Origin
+	From request.Info
 }
 
 func (m AccountGone) mail() (string, frame) {
@@ -187,7 +182,7 @@ func (m AccountGone) mail() (string, frame) {
 // EmailChanged goes to the old address. NewEmail is masked, "b•••@acme.example".
 type EmailChanged struct {
 	Name, NewEmail string
-	From           Origin
+	From           request.Info
 }
 
 func (m EmailChanged) mail() (string, frame) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/spf13/cobra"
 )
 
@@ -66,7 +67,7 @@ func (p *program) adminResetMFA() *cobra.Command {
 			if err := p.confirm(fmt.Sprintf("Every second step of %s is taken away, and a password alone signs in. Go on?", printable(u.Email))); err != nil {
 				return err
 			}
-			if err := a.Factors.Reset(ctx, identity.Operator(), u.ID, identity.Origin{Device: "the command line of the server"}); err != nil {
+			if err := a.Factors.Reset(ctx, identity.Operator(), u.ID, request.Info{Device: "the command line of the server"}); err != nil {
 				return err
 			}
 			fmt.Fprintf(p.out, "%s has no second step any more; their sessions have ended.\n", printable(u.Email))

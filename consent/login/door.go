@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -29,7 +30,7 @@ type Person struct {
 	Owed    identity.Assurance // only a deadline ahead: all else is proven
 	Actor   identity.Actor
 	Source  session.Source
-	From    identity.Origin
+	From    request.Info
 	Subject factor.Subject
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -70,7 +71,7 @@ func (p *Pages) signedIn(w http.ResponseWriter, r *http.Request, v PageRequest, 
 }
 
 // origin is where a request came from, for the mail that tells of it.
-func (p *Pages) origin(r *http.Request) identity.Origin { return p.signIn.Origin(p.sessions.Source(r)) }
+func (p *Pages) origin(r *http.Request) request.Info { return p.signIn.Origin(p.sessions.Source(r)) }
 
 // currentUser is the id of who is signed in, the nil UUID for nobody.
 func currentUser(c *session.Current) uuid.UUID {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -139,9 +140,6 @@ func (f *Factors) kind(w *Subject, name string) (kind, error) {
 	return f.keys, nil
 }
 
-// Origin is where an act came from, for the notice about it.
-type Origin = mail.Origin
-
 // Subject is the user in front of a browser that a factor is enrolled or shown in.
 type Subject struct {
 	User *storage.User
@@ -150,7 +148,7 @@ type Subject struct {
 	// SessionHash is the hash of the token of that session: a challenge counts for it alone.
 	SessionHash secret.Hash
 	// From is told in notices.
-	From      Origin
+	From      request.Info
 	RequestID string
 	// Allowed are the kinds that are accepted: storage.FactorTOTP, storage.FactorWebAuthn,
 	// identity.FactorRecovery. nil: all.

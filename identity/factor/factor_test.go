@@ -20,6 +20,7 @@ import (
 	_ "github.com/lib/pq"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -137,7 +138,7 @@ func (in *installation) person(t testing.TB, email string, change ...func(*stora
 	if err := in.store.CreateUsers(t.Context(), &storage.NewUser{User: u}); err != nil {
 		t.Fatal(err)
 	}
-	return Subject{User: &u, SessionHash: secret.HashOf("the browser of " + email), From: Origin{At: in.now, Device: "Firefox on Linux"}, RequestID: "req"}
+	return Subject{User: &u, SessionHash: secret.HashOf("the browser of " + email), From: request.Info{At: in.now, Device: "Firefox on Linux"}, RequestID: "req"}
 }
 
 func unproven(u *storage.User) { u.EmailVerifiedAt = time.Time{} }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -109,7 +110,7 @@ func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]str
 // Reset takes everything away that a person proves a second step with, and ends
 // all their sessions: the way back in that somebody opens who administers the
 // installation. identity.ErrForbidden, storage.ErrNotFound.
-func (f *Factors) Reset(ctx context.Context, a identity.Actor, userID uuid.UUID, from Origin) error {
+func (f *Factors) Reset(ctx context.Context, a identity.Actor, userID uuid.UUID, from request.Info) error {
 	return f.people.ResetFactors(ctx, a, userID, func(u *storage.User) ([]*storage.Message, error) {
 		return f.notices.removed(u, from, "every second step")
 	})

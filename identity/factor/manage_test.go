@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -156,18 +157,18 @@ func TestResettingIsForAdministrators(t *testing.T) {
 		admin := in.person(t, "admin@acme-corp.com", func(u *storage.User) { u.PlatformRoles = []string{storage.RolePlatformAdmin} })
 		super := in.person(t, "super@acme-corp.com", func(u *storage.User) { u.PlatformRoles = []string{storage.RoleSuperadmin} })
 		for _, by := range []Subject{alice, bob, admin} {
-			err := in.Reset(t.Context(), identity.Actor{UserID: by.User.ID}, alice.User.ID, Origin{})
+			err := in.Reset(t.Context(), identity.Actor{UserID: by.User.ID}, alice.User.ID, request.Info{})
 			wantError(t, "by "+by.User.Email, err, identity.ErrForbidden)
 		}
 		for _, by := range []identity.Actor{{UserID: super.User.ID}, identity.Operator()} {
 			in.enrolApp(t, alice)
-			wantError(t, "by one who may", in.Reset(t.Context(), by, alice.User.ID, Origin{At: in.now}), nil)
+			wantError(t, "by one who may", in.Reset(t.Context(), by, alice.User.ID, request.Info{At: in.now}), nil)
 			l, err := in.List(t.Context(), alice.User.ID)
 			if err != nil || len(l.Factors) > 0 || l.RecoveryCodesLeft > 0 {
 				t.Errorf("got %+v, %v, want nothing", l, err)
 			}
 		}
-		wantError(t, "nobody's", in.Reset(t.Context(), identity.Operator(), uuid.New(), Origin{}), storage.ErrNotFound)
+		wantError(t, "nobody's", in.Reset(t.Context(), identity.Operator(), uuid.New(), request.Info{}), storage.ErrNotFound)
 		wantMails(t, in, "factoradded", "factorremoved", "factoradded", "factorremoved")
 	})
 }

@@ -7,7 +7,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 // notices writes the mails about changes of second factors.
@@ -21,17 +23,17 @@ func (n notices) to(u *storage.User) mail.Address {
 }
 
 func (n notices) added(w *Subject, what string) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(w.User), mail.FactorAdded{Name: w.User.Profile.Name, Factor: what, AccountLink: n.account, From: w.From}, "")
+	m, err := n.writer.Message(n.to(w.User), templates.FactorAdded{Name: w.User.Profile.Name, Factor: what, AccountLink: n.account, From: w.From}, "")
 	return []*storage.Message{m}, err
 }
 
-func (n notices) removed(u *storage.User, from Origin, what string) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(u), mail.FactorRemoved{Name: u.Profile.Name, Factor: what, AccountLink: n.account, From: from}, "")
+func (n notices) removed(u *storage.User, from request.Info, what string) ([]*storage.Message, error) {
+	m, err := n.writer.Message(n.to(u), templates.FactorRemoved{Name: u.Profile.Name, Factor: what, AccountLink: n.account, From: from}, "")
 	return []*storage.Message{m}, err
 }
 
 func (n notices) codeUsed(w *Subject, left int) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(w.User), mail.RecoveryCodeUsed{Name: w.User.Profile.Name, Left: left, AccountLink: n.account, From: w.From}, "")
+	m, err := n.writer.Message(n.to(w.User), templates.RecoveryCodeUsed{Name: w.User.Profile.Name, Left: left, AccountLink: n.account, From: w.From}, "")
 	return []*storage.Message{m}, err
 }
 

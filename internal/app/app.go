@@ -12,9 +12,14 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/keys"
+	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/provider"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -52,20 +57,21 @@ type App struct {
 	Logos    *identity.Logos
 	Keys     *keys.Keyset
 	Sealer   *secret.Sealer
+	Redis    *redis.Client // nil without REDIS_URL
+	Limits   *limit.Guard
 	Log      *slog.Logger
 	// KeysMissing says that the keys of development do not exist yet and are random ones here; see OpenReadOnly.
 	KeysMissing bool
 
-	now     func() time.Time
-	jsonLog bool
-	keyring *secret.Keyring
-	brand   brand
+	now      func() time.Time
+	jsonLog  bool
+	keyring  *secret.Keyring
+	devices  *device.Devices
+	failures *tally.Tally
+	wakeup   outbox.Wakeup
+	brand    brand
 	// temporary is a folder that Close removes; empty for none.
 	temporary string
-
-	// What a server brings along; nil in a command. Set before anything runs.
-	mailboxes func(ctx context.Context, kind, emailKey string) (time.Duration, error)
-	wake      func()
 }
 
 // Open opens the installation that cfg describes: it makes the keys of
@@ -113,38 +119,33 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("PASSWORD_HASHER: %w", err)
 	}
+	client, err := redis.Open(cfg.RedisURL, o.Log, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
 	letters := mail.NewWriter(sealer, cfg.Issuer)
 	a := &App{
 		Config: cfg, Store: store, Log: o.Log, Sealer: sealer,
-		Registry: storage.NewRegistry(store, o.Log),
+		Registry: storage.NewRegistry(store),
 		Logos:    identity.NewLogos(identity.LogosConfig{Store: store, Allow: cfg.OutboundAllow, Now: o.Now, Log: o.Log}),
 		Keys:     keys.New(keys.Config{Store: store, Sealer: sealer, Now: o.Now, Log: o.Log}),
+		Redis:    client,
 		now:      o.Now, jsonLog: o.JSONLog, keyring: keyring,
+		devices: device.New(keyring, cfg.secure(), o.Now), failures: tally.New(store, o.Now), wakeup: outbox.NewWakeup(),
+	}
+	a.Limits, err = limit.New(limit.Config{Store: store, Keys: keyring, Devices: a.devices, Tally: a.failures, Redis: client,
+		Logger: o.Log, Now: o.Now})
+	if err != nil {
+		return nil, err
 	}
 	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
 		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,
 		GrantTypes: provider.GrantTypes(),
 		Mail:       letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
-		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.mailboxWait, Wake: a.wakeOutbox, Now: o.Now})
+		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.Limits.TakeMailbox, Wake: a.wakeup.Wake, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
 	return a, err
-}
-
-// mailboxWait counts a mail that a stranger asked for. A command has nobody to
-// ask: what it sends, the operator wants sent.
-func (a *App) mailboxWait(ctx context.Context, kind, emailKey string) (time.Duration, error) {
-	if a.mailboxes == nil {
-		return 0, nil
-	}
-	return a.mailboxes(ctx, kind, emailKey)
-}
-
-// wakeOutbox lets the outbox worker of this process look at once, if it has one.
-func (a *App) wakeOutbox() {
-	if a.wake != nil {
-		a.wake()
-	}
 }
 
 func newPasswords(cfg *Config) (*secret.Passwords, error) {
@@ -166,9 +167,9 @@ func (a *App) prepareSchema(ctx context.Context) error {
 	return a.requireSchema(ctx, "SALLYPORT_MIGRATE is off, so run `sallyport migrate up`")
 }
 
-// Close closes the database.
+// Close closes the connections to the database and to Redis.
 func (a *App) Close() error {
-	err := a.Store.Close()
+	err := errors.Join(a.Store.Close(), a.Redis.Close())
 	if a.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(a.temporary))
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -34,7 +34,7 @@ func (c *Config) Brand() (templates.Brand, error) {
 	if err != nil {
 		return b, fmt.Errorf("BRAND_LOGO: %w", err)
 	}
-	b.Logo, err = dataURL(logo)
+	b.Logo, err = identity.CheckLogo(logo)
 	if err != nil {
 		return b, fmt.Errorf("BRAND_LOGO %s: %w", c.BrandLogo, err)
 	}
@@ -57,8 +57,8 @@ func (a *App) newPages() (*templates.Templates, error) {
 	return templates.New(a.brand.fixed)
 }
 
-// paint puts what a superadmin has set over what is not configured.
-func (a *App) paint(pages *templates.Templates, s storage.BrandSettings) error {
+// applyBrand puts what a superadmin has set over what is not configured.
+func (a *App) applyBrand(pages *templates.Templates, s storage.BrandSettings) error {
 	b := &a.brand
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,35 +74,11 @@ func (a *App) paint(pages *templates.Templates, s storage.BrandSettings) error {
 	return nil
 }
 
-// brandInterval is how often the copy of the settings is looked at, which costs
-// nothing while they are the same; together with the time that copy takes to
-// follow, a change is seen within a second.
-const brandInterval = 200 * time.Millisecond
-
-// rebrand shows the brand that is set now.
+// rebrand shows the brand that is set now. While the copy of the settings stays the same, looking at it costs nothing.
 func (s *Server) rebrand(ctx context.Context) error {
 	settings, err := s.app.Registry.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	return s.app.paint(s.pages, settings.Brand)
-}
-
-// followBrand shows every change of the brand until ctx ends.
-func (s *Server) followBrand(ctx context.Context) {
-	tick := time.NewTicker(brandInterval)
-	defer tick.Stop()
-	failing := false
-	for {
-		err := s.rebrand(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.app.Log.Warn("the brand that was set cannot be shown", "error", err)
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	return s.app.applyBrand(s.pages, settings.Brand)
 }

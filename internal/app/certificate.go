@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -63,19 +62,7 @@ func (c *certificate) read() error {
 	return nil
 }
 
-// follow reads the files at every tick until ctx ends.
-func (c *certificate) follow(ctx context.Context, tick <-chan time.Time) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-			c.look()
-		}
-	}
-}
-
-// look is one read of follow. Files that cannot be used change nothing: a proxy or browser is better served the
+// look reads the files again. Files that cannot be used change nothing: a proxy or browser is better served the
 // certificate from before, which mostly has weeks to go.
 func (c *certificate) look() {
 	before, fault := c.served.Load(), c.fault.Load()

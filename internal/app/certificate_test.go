@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -182,21 +181,15 @@ func TestRenewedCertificatesAreServed(t *testing.T) {
 	}
 }
 
-// The worker looks at each tick and ends with its context.
+// A look serves what has been renewed, and comes often enough.
 func TestCertificatesAreFollowed(t *testing.T) {
 	r := newRenewal(t)
-	ctx, stop := context.WithCancel(t.Context())
-	tick, ended := make(chan time.Time), make(chan struct{})
-	go func() { defer close(ended); r.served.follow(ctx, tick) }()
 	r.folder("two", "second", time.Now().Add(time.Hour))
 	r.link("two")
-	tick <- time.Time{}
-	tick <- time.Time{} // the first look is over
+	r.served.look()
 	if got := r.presents(); got != "second" {
 		t.Errorf("got the certificate %q, want the renewed one", got)
 	}
-	stop()
-	<-ended
 	if certificatePoll > time.Minute {
 		t.Errorf("the files are read every %v: a renewed certificate is served within a minute", certificatePoll)
 	}

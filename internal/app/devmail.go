@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -36,20 +37,20 @@ type devLetter struct {
 // devMail shows the mails of development. They hold links that sign people in, so
 // the pages exist there alone, and for this machine alone.
 type devMail struct {
-	web     *web.Web
-	store   *storage.Store
-	postman *mail.Postman
-	host    string // of the issuer, with its port
-	now     func() time.Time
+	web   *web.Web
+	store *storage.Store
+	mails *mail.Deliverer
+	host  string // of the issuer, with its port
+	now   func() time.Time
 }
 
 // mountDevMail mounts /dev/mail, unless mail really leaves or this is production.
-func (s *Server) mountDevMail(rt *web.Router, w *web.Web, postman *mail.Postman) {
+func (s *Server) mountDevMail(rt *web.Router, w *web.Web, mails *mail.Deliverer) {
 	cfg := s.app.Config
 	if cfg.Env == Production || cfg.Mail.Provider != "outbox" {
 		return
 	}
-	d := &devMail{web: w, store: s.app.Store, postman: postman, host: issuerAuthority(cfg.Issuer), now: s.app.now}
+	d := &devMail{web: w, store: s.app.Store, mails: mails, host: issuerAuthority(cfg.Issuer), now: s.app.now}
 	rt.Handle("/dev/mail", w.Handle(d.onThisMachine(d.list)), http.MethodGet)
 	rt.Handle("/dev/mail/{id}", w.Handle(d.onThisMachine(d.letter)), http.MethodGet)
 }
@@ -143,10 +144,10 @@ func (d *devMail) letter(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (d *devMail) open(m *storage.Message) (devLetter, error) {
-	l, err := d.postman.Open(m)
+	l, err := d.mails.Open(m)
 	if err != nil {
 		return devLetter{}, err
 	}
-	return devLetter{ID: m.ID.String(), To: l.To.Email, Name: l.To.Name, Kind: d.postman.MailKind(m), Subject: l.Subject,
+	return devLetter{ID: m.ID.String(), To: l.To.Email, Name: l.To.Name, Kind: outbox.Name(m), Subject: l.Subject,
 		Text: l.Text, HTML: l.HTML, At: m.CreatedAt, waiting: m.DoneAt.IsZero()}, nil
 }

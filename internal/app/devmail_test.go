@@ -15,15 +15,15 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// outbox is a server that answers /dev/mail alone.
-type outbox struct {
+// devOutbox is a server that answers /dev/mail alone.
+type devOutbox struct {
 	*httptest.Server
 	router http.Handler
 	app    *App
 	writer *mail.Writer
 }
 
-func newOutbox(t *testing.T, environ ...string) *outbox {
+func newOutbox(t *testing.T, environ ...string) *devOutbox {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,19 +48,19 @@ func newOutbox(t *testing.T, environ ...string) *outbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	postman, err := a.newPostman(pages)
+	mails, err := a.newDeliverer(pages)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rt := w.NewRouter()
-	(&Server{app: a}).mountDevMail(rt, w, postman)
+	(&Server{app: a}).mountDevMail(rt, w, mails)
 	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: rt}}
 	server.Start()
 	t.Cleanup(server.Close)
-	return &outbox{Server: server, router: rt, app: a, writer: mail.NewWriter(a.Sealer, issuer)}
+	return &devOutbox{Server: server, router: rt, app: a, writer: mail.NewWriter(a.Sealer, issuer)}
 }
 
-func (o *outbox) write(t *testing.T, name string) {
+func (o *devOutbox) write(t *testing.T, name string) {
 	t.Helper()
 	m, err := o.writer.Message(mail.Address{Email: "bob@acme-corp.com", Name: name}, templates.VerifyEmail{Name: name, Link: o.URL + "/verify?token=abc"}, "")
 	if err != nil {
@@ -71,7 +71,7 @@ func (o *outbox) write(t *testing.T, name string) {
 	}
 }
 
-func (o *outbox) get(t *testing.T, path string, header ...string) (*http.Response, string) {
+func (o *devOutbox) get(t *testing.T, path string, header ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.URL+path, nil)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -249,14 +249,14 @@ func (d *doctor) redis() {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, doctorTimeout)
 	defer cancel()
-	client, err := session.OpenRedis(d.cfg.RedisURL)
+	client, err := redis.Open(d.cfg.RedisURL, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		d.bad("redis", err.Error(), "correct REDIS_URL")
 		return
 	}
 	defer client.Close()
-	if err := session.PingRedis(ctx, client); err != nil {
-		cause, remedy := session.DiagnoseRedis(err)
+	if err := client.Ping(ctx).Err(); err != nil {
+		cause, remedy := redis.Diagnose(err)
 		d.bad("redis", cause, remedy+"; until then the database is used in its place")
 		return
 	}

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"io"
 	"log"
@@ -11,15 +10,10 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -62,12 +56,12 @@ func (s *Server) Check(ctx context.Context) Health {
 			worse("certificate", sentence, "degraded")
 		}
 	}
-	if s.redis != nil {
+	if s.app.Redis != nil {
 		h.Checks["redis"] = "ok"
 		soon, cancel := context.WithTimeout(ctx, redisTimeout)
 		defer cancel()
-		if err := session.PingRedis(soon, s.redis); err != nil {
-			cause, _ := session.DiagnoseRedis(err)
+		if err := s.app.Redis.Ping(soon).Err(); err != nil {
+			cause, _ := redis.Diagnose(err)
 			worse("redis", cause+"; sessions and limits use the database", "degraded")
 		}
 	}
@@ -106,7 +100,7 @@ func (s *Server) checkDatabase(ctx context.Context, checks map[string]string, wo
 	soon, enough := context.WithTimeout(ctx, mailTimeout)
 	defer enough()
 	if mails, err := s.outbox.Status(soon); err == nil {
-		s.metrics.waiting.Set(float64(mails.Waiting))
+		s.metrics.Waiting.Set(float64(mails.Waiting))
 		if sentence := mailHealth(mails); sentence != "ok" {
 			worse("mail", sentence, "degraded")
 		}
@@ -121,8 +115,8 @@ const (
 	mailTimeout = 300 * time.Millisecond
 )
 
-// tried is the last try to write to the database.
-type tried struct {
+// writeCheck is the last try to write to the database.
+type writeCheck struct {
 	mu       sync.Mutex
 	at       time.Time
 	running  chan struct{} // closed when the try that runs has ended; nil while none does
@@ -132,7 +126,7 @@ type tried struct {
 // tryWrite returns "ok" or why the database cannot be written to. A try that takes
 // longer than a look goes on by itself.
 func (s *Server) tryWrite(ctx context.Context) string {
-	t := &s.tried
+	t := &s.written
 	t.mu.Lock()
 	if age := s.app.now().Sub(t.at); t.running == nil && (age < 0 || age >= tryEvery) {
 		ended := make(chan struct{})
@@ -165,8 +159,8 @@ func (s *Server) tryWrite(ctx context.Context) string {
 	return t.sentence
 }
 
-// looked is the last look at everything.
-type looked struct {
+// cachedHealth is the last answer of Check.
+type cachedHealth struct {
 	mu     sync.Mutex
 	at     time.Time
 	health Health
@@ -176,13 +170,13 @@ type looked struct {
 // first looks, and the others wait for the answer. It does not end with the
 // request: who hangs up must not make the others' answer.
 func (s *Server) health(ctx context.Context) Health {
-	s.looked.mu.Lock()
-	defer s.looked.mu.Unlock()
-	if age := s.app.now().Sub(s.looked.at); age < 0 || age >= lookFor {
-		s.looked.health = s.Check(context.WithoutCancel(ctx))
-		s.looked.at = s.app.now()
+	s.cached.mu.Lock()
+	defer s.cached.mu.Unlock()
+	if age := s.app.now().Sub(s.cached.at); age < 0 || age >= lookFor {
+		s.cached.health = s.Check(context.WithoutCancel(ctx))
+		s.cached.at = s.app.now()
 	}
-	h := s.looked.health
+	h := s.cached.health
 	h.UntrustedPeer = s.web.UntrustedPeer()
 	if s.draining.Load() {
 		h.Status, h.Checks = "unavailable", maps.Clone(h.Checks)
@@ -225,7 +219,7 @@ func answerReady(w http.ResponseWriter, word string, body any) error {
 // ADMIN_LISTEN says otherwise.
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{ErrorLog: log.New(web.RecordWriter{Log: s.app.Log}, "", 0)}))
+	mux.Handle("GET /metrics", s.metrics.Handler(log.New(web.RecordWriter{Log: s.app.Log}, "", 0)))
 	plain := func(h web.Handler) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { _ = h(w, r) }
 	}
@@ -263,111 +257,18 @@ func AskAdmin(ctx context.Context, listen, path string) (res *http.Response, bod
 	return res, body, err
 }
 
-// watch keeps the readiness metrics current.
-func (s *Server) watch(ctx context.Context) {
-	tick := time.NewTicker(15 * time.Second)
-	defer tick.Stop()
-	for {
-		h := s.Check(ctx)
-		if ctx.Err() != nil {
-			return
+// measureChecks keeps the readiness metrics current.
+func (s *Server) measureChecks(ctx context.Context) error {
+	h := s.Check(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for check, sentence := range h.Checks {
+		ok := 0.0
+		if sentence == "ok" {
+			ok = 1
 		}
-		for check, sentence := range h.Checks {
-			ok := 0.0
-			if sentence == "ok" {
-				ok = 1
-			}
-			s.metrics.checks.WithLabelValues(check).Set(ok)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+		s.metrics.Checks.WithLabelValues(check).Set(ok)
 	}
-}
-
-// metrics are the server's own. Labels are route templates and fixed words, never ids.
-type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
-	rows     *prometheus.CounterVec
-	messages *prometheus.CounterVec
-	waiting  prometheus.Gauge
-	checks   *prometheus.GaugeVec
-	panics   *prometheus.CounterVec
-	tokens   *prometheus.CounterVec
-	refusals *prometheus.CounterVec
-	series   atomic.Pointer[map[seriesKey]prometheus.Observer]
-}
-
-type seriesKey struct {
-	route, method string
-	status        int
-}
-
-func newMetrics() *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sallyport_http_request_duration_seconds", Help: "Time to answer a request.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"route", "method", "status"}),
-		rows:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_swept_rows_total", Help: "Expired rows that were deleted."}, []string{"table"}),
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_messages_total", Help: "Tries to deliver mail and to decide requests."}, []string{"kind", "outcome"}),
-		waiting:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "sallyport_messages_waiting", Help: "Messages that wait to be delivered or decided."}),
-		checks:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sallyport_check_ok", Help: "1 while what /readyz looks at is well."}, []string{"check"}),
-		panics:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_worker_panics_total", Help: "Background workers that panicked and were started again."}, []string{"worker"}),
-	}
-	m.tokens = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_token_requests_total",
-		Help: "Answers of the token endpoint; outcome is issued or the error's code."}, []string{"grant_type", "outcome"})
-	m.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sallyport_refusals_total",
-		Help: "Errors of the protocol that were answered, by endpoint and code."}, []string{"route", "code"})
-	m.series.Store(&map[seriesKey]prometheus.Observer{})
-	m.registry.MustRegister(m.requests, m.rows, m.messages, m.waiting, m.checks, m.panics, m.tokens, m.refusals)
-	return m
-}
-
-// observe records an answered request. The few series there are are looked up
-// without building their labels again.
-func (m *metrics) observe(route, method string, status int, took time.Duration) {
-	k := seriesKey{route, method, status}
-	known := *m.series.Load()
-	o := known[k]
-	if o == nil {
-		o = m.requests.WithLabelValues(route, method, strconv.Itoa(status))
-		grown := make(map[seriesKey]prometheus.Observer, len(known)+1)
-		for k, v := range known {
-			grown[k] = v
-		}
-		grown[k] = o
-		m.series.Store(&grown)
-	}
-	o.Observe(took.Seconds())
-}
-
-// TokenRequest counts an answer of the token endpoint.
-func (m *metrics) TokenRequest(grantType, outcome string) {
-	m.tokens.WithLabelValues(grantType, outcome).Inc()
-}
-
-// Refused counts an error of the protocol that was answered.
-func (m *metrics) Refused(endpoint, code string) { m.refusals.WithLabelValues(endpoint, code).Inc() }
-
-func (m *metrics) delivered(kind, outcome string) { m.messages.WithLabelValues(kind, outcome).Inc() }
-
-func (m *metrics) swept(table string, rows int64) { m.rows.WithLabelValues(table).Add(float64(rows)) }
-
-// dataURL makes an image small enough for every page part of the page.
-func dataURL(image []byte) (string, error) {
-	const most = 32 << 10
-	if len(image) > most {
-		return "", errors.New("the image is larger than 32 KiB")
-	}
-	kind := http.DetectContentType(image)
-	if strings.HasPrefix(kind, "text/xml") || strings.Contains(string(image[:min(len(image), 256)]), "<svg") {
-		kind = "image/svg+xml"
-	}
-	if !strings.HasPrefix(kind, "image/") {
-		return "", errors.New("the file is not an image")
-	}
-	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
+	return nil
 }

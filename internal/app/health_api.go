@@ -50,7 +50,7 @@ func (s *Server) public(h Health) publicHealth {
 		database = partDown
 	}
 	return publicHealth{Status: h.Status, Checks: map[string]string{
-		"database": database, "redis": word("redis", s.redis != nil), "mail": word("mail", s.app.Config.Mail.Provider != ""),
+		"database": database, "redis": word("redis", s.app.Redis != nil), "mail": word("mail", s.app.Config.Mail.Provider != ""),
 	}}
 }
 

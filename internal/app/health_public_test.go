@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/redis"
 )
 
 // Strangers read this answer: what is wrong is one word for each part, without causes, counts and dates.
@@ -32,7 +32,7 @@ func TestPublicHealthTellsNoCauses(t *testing.T) {
 			s.app.Config.Mail.Provider = "smtp"
 		}
 		if tc.redis {
-			s.redis, _ = session.OpenRedis("redis://127.0.0.1:1")
+			s.app.Redis, _ = redis.Open("redis://127.0.0.1:1", nil, nil)
 		}
 		got := s.public(Health{Status: "degraded", Checks: tc.found}).Checks
 		if diff := cmp.Diff(checks{"database": tc.database, "redis": tc.cache, "mail": tc.mailbox}, got); diff != "" {

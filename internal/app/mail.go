@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	netmail "net/mail"
 	"net/netip"
 	"time"
 
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
@@ -26,7 +26,7 @@ func (c *Config) Mailer() mail.Sender {
 	case "outbox":
 		return mail.Outbox{}
 	}
-	return mail.Nowhere{}
+	return mail.Discard{}
 }
 
 // MailFrom is whom mails come from: MAIL_DEFAULT_SENDER, with BRAND_NAME where it
@@ -61,30 +61,21 @@ func checkMailer(ctx context.Context, s mail.Sender) error {
 	return nil
 }
 
-// newPostman returns what delivers mail in this installation's brand.
-func (a *App) newPostman(pages *templates.Templates) (*mail.Postman, error) {
+// newDeliverer returns what delivers mail in this installation's brand.
+func (a *App) newDeliverer(pages *templates.Templates) (*mail.Deliverer, error) {
 	from, err := a.Config.MailFrom()
 	if err != nil {
 		return nil, err
 	}
-	c := mail.PostmanConfig{Sender: a.Config.Mailer(), Templates: pages, Sealer: a.Sealer, From: from}
+	c := mail.DelivererConfig{Sender: a.Config.Mailer(), Templates: pages, Sealer: a.Sealer, From: from}
 	if from.Name == a.Config.BrandName {
 		c.Name = a.BrandName
 	}
-	return mail.NewPostman(c)
-}
-
-// newMailWorker returns the worker of the outbox: mail, and whatever else handlers
-// name by kind.
-func (a *App) newMailWorker(postman *mail.Postman, handlers map[string]mail.Handler, observe func(kind, outcome string)) *mail.Worker {
-	all := map[string]mail.Handler{mail.Kind: postman.Deliver}
-	maps.Copy(all, handlers)
-	return mail.NewWorker(mail.WorkerConfig{Store: a.Store, Handlers: all, Undeliverable: postman.Undeliverable, Keep: postman.Keep(),
-		Observe: observe, Log: a.Log, Now: a.now})
+	return mail.NewDeliverer(c)
 }
 
 // mailHealth is the sentence of a health check about mail, "ok" if it leaves.
-func mailHealth(s mail.Status) string {
+func mailHealth(s outbox.Status) string {
 	if !s.Failing {
 		return "ok"
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 )
 
 // mailFinding is what doctor says of mail.
@@ -65,7 +65,7 @@ func TestDoctorAsksTheMailProvider(t *testing.T) {
 }
 
 func TestEveryProviderHasItsSender(t *testing.T) {
-	for provider, want := range map[string]string{"smtp": "*mail.SMTP", "mailgun": "*mail.Mailgun", "sendgrid": "*mail.SendGrid", "outbox": "mail.Outbox", "": "mail.Nowhere"} {
+	for provider, want := range map[string]string{"smtp": "*mail.SMTP", "mailgun": "*mail.Mailgun", "sendgrid": "*mail.SendGrid", "outbox": "mail.Outbox", "": "mail.Discard"} {
 		c := &Config{Issuer: "https://id.acme.example", Mail: MailConfig{Provider: provider}}
 		if got := fmt.Sprintf("%T", c.Mailer()); got != want {
 			t.Errorf("%q: got %s, want %s", provider, got, want)
@@ -74,10 +74,10 @@ func TestEveryProviderHasItsSender(t *testing.T) {
 }
 
 func TestMailHealthSaysWhatFails(t *testing.T) {
-	if got := mailHealth(mail.Status{Waiting: 3}); got != "ok" {
+	if got := mailHealth(outbox.Status{Waiting: 3}); got != "ok" {
 		t.Errorf("waiting alone: got %q", got)
 	}
-	got := mailHealth(mail.Status{Failing: true, Kind: "mail", Waiting: 3, Since: time.Unix(0, 0), Reason: "550 bob@acme-corp.com"})
+	got := mailHealth(outbox.Status{Failing: true, Kind: "mail", Waiting: 3, Since: time.Unix(0, 0), Reason: "550 bob@acme-corp.com"})
 	if want := "mail has failed since 1970-01-01T00:00:00Z, and 3 messages wait"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -85,7 +85,7 @@ func TestTheDocumentedMetricsAreThoseThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("health.go")
+	source, err := os.ReadFile("../metrics/metrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTheDocumentedMetricsAreThoseThatExist(t *testing.T) {
 		}
 		return slices.Compact(slices.Sorted(slices.Values(all)))
 	}
-	documented, registered := names(docs, "(?m)^\\| `(sallyport_[a-z_]+)"), names(source, `Name:\s+"(sallyport_[a-z_]+)"`)
+	documented, registered := names(docs, "(?m)^\\| `(sallyport_[a-z_]+)"), names(source, `"(sallyport_[a-z_]+)"`)
 	if len(registered) == 0 || !slices.Equal(documented, registered) {
 		t.Errorf("documented %v, registered %v", documented, registered)
 	}

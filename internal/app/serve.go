@@ -52,7 +52,6 @@ func (a *App) serve(ctx context.Context, out io.Writer, ready func()) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	public, err := s.listen(ctx)
 	if err != nil {
 		return err

@@ -6,13 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/device"
-	"github.com/sallyport-id/sallyport/internal/limit"
-	"github.com/sallyport-id/sallyport/internal/session"
-	"github.com/sallyport-id/sallyport/internal/tally"
 )
 
 // greet tells the person at the terminal where the server is, and while nobody
@@ -37,24 +32,8 @@ func (a *App) greet(ctx context.Context, out io.Writer) {
 	}
 }
 
-// inside answers a request that this server asks itself.
-func (s *Server) inside(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
-
-// endClientTests ends the tests of clients that nobody came back from, every minute.
-func (s *Server) endClientTests(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		if err := s.app.Identity.EndOverdueClientTests(ctx); err != nil && ctx.Err() == nil {
-			s.app.Log.Error("tests of clients cannot be ended", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
+// internalHandler answers a request that this server makes to itself.
+func (s *Server) internalHandler(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
 // Unlock lets the person with that address try passwords and codes again at once,
 // on every node. The record comes first: nobody is let in without one.
@@ -63,21 +42,8 @@ func (a *App) Unlock(ctx context.Context, email string) error {
 	if err != nil {
 		return err
 	}
-	redis, err := session.OpenRedis(a.Config.RedisURL)
-	if err != nil {
-		return fmt.Errorf("REDIS_URL: %w", err)
+	if err := a.Identity.NoteUnlock(ctx, identity.Operator(), u.ID); err != nil {
+		return err
 	}
-	c := limit.Config{Store: a.Store, Keys: a.keyring, Devices: device.New(a.keyring, a.Config.secure(), a.now), Tally: tally.New(a.Store, a.Log, a.now),
-		Redis: redis, Logger: a.Log, Now: a.now}
-	guard, err := limit.New(c)
-	if err == nil {
-		err = a.Identity.NoteUnlock(ctx, identity.Operator(), u.ID)
-	}
-	if err == nil {
-		err = guard.Unlock(ctx, u.EmailKey)
-	}
-	if redis != nil {
-		err = errors.Join(err, redis.Close())
-	}
-	return err
+	return a.Limits.Unlock(ctx, u.EmailKey)
 }

@@ -5,28 +5,20 @@ package counter
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-const (
-	// redisTimeout is what a slow Redis may cost; then the database counts.
-	redisTimeout = 250 * time.Millisecond
-	// redisRetry is for how long a Redis that failed is not asked again.
-	redisRetry = 5 * time.Second
-	redisSlots = 8
-	redisKeys  = "sallyport:attempts:"
-)
+const redisKeys = "sallyport:attempts:"
 
 // countScript is storage.Count for one counter, so that it works in a cluster: KEYS[1],
 // then what is added to its failures and running attempts, and its window in milliseconds.
-var countScript = redis.NewScript(`
+var countScript = goredis.NewScript(`
 local held, left = redis.call('HMGET', KEYS[1], 'n', 'running'), redis.call('PTTL', KEYS[1])
 local was = tonumber(held[1] or '0')
 local n, running = math.max(0, was + ARGV[1]), math.max(0, tonumber(held[2] or '0') + ARGV[2])
@@ -41,32 +33,18 @@ return {n, running, left}`)
 
 // Counters are safe for use by several goroutines.
 type Counters struct {
-	store   *storage.Store
-	redis   redis.UniversalClient // may be nil
-	log     *slog.Logger
-	now     func() time.Time
-	retryAt atomic.Int64 // microseconds; Redis is not asked before
-	// slots are taken by what asks Redis. Only then does its time begin to run: a burst
-	// of ours must not pass for a slow Redis, and get the database's budgets on top.
-	slots chan struct{}
+	store *storage.Store
+	redis *redis.Client // may be nil
+	now   func() time.Time
 }
 
 // New returns counters in redis, which may be nil, or else in store.
-func New(store *storage.Store, redis redis.UniversalClient, log *slog.Logger, now func() time.Time) *Counters {
-	return &Counters{store: store, redis: redis, log: log, now: now, slots: make(chan struct{}, redisSlots)}
+func New(store *storage.Store, redis *redis.Client, now func() time.Time) *Counters {
+	return &Counters{store: store, redis: redis, now: now}
 }
 
 // UseRedis tells whether Redis counts now.
-func (c *Counters) UseRedis() bool {
-	return c.redis != nil && c.now().UnixMicro() >= c.retryAt.Load()
-}
-
-// failed keeps away for a while from a Redis that let us down.
-func (c *Counters) failed(err error) {
-	if c.retryAt.Swap(c.now().Add(redisRetry).UnixMicro()) == 0 {
-		c.log.Warn("Redis does not count failures; the database does", "error", err)
-	}
-}
+func (c *Counters) UseRedis() bool { return c.redis.Available() }
 
 // Count adds to counters and returns what they hold now, and whether Redis does it.
 func (c *Counters) Count(ctx context.Context, add []storage.Counter) (seen []storage.Counter, inRedis bool, err error) {
@@ -74,7 +52,6 @@ func (c *Counters) Count(ctx context.Context, add []storage.Counter) (seen []sto
 		if seen, err = c.countInRedis(ctx, add); err == nil {
 			return seen, true, nil
 		}
-		c.failed(err)
 	}
 	seen, err = c.store.Count(ctx, add)
 	return seen, false, err
@@ -88,7 +65,6 @@ func (c *Counters) Settle(ctx context.Context, inRedis bool, add []storage.Count
 		if err == nil {
 			return seen, nil
 		}
-		c.failed(err)
 		add = slices.Clone(add)
 		for i := range add {
 			add[i].Running = 0
@@ -98,40 +74,34 @@ func (c *Counters) Settle(ctx context.Context, inRedis bool, add []storage.Count
 }
 
 func (c *Counters) countInRedis(ctx context.Context, add []storage.Counter) ([]storage.Counter, error) {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	now := c.now()
-	answers := make([]*redis.Cmd, len(add))
-	_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, a := range add {
-			answers[i] = countScript.Eval(ctx, p, []string{redisKeys + a.Hash.String()}, a.N, a.Running, a.ExpiresAt.Sub(now).Milliseconds())
+	out := make([]storage.Counter, len(add))
+	err := c.redis.Do(ctx, func(ctx context.Context) error {
+		now := c.now()
+		answers := make([]*goredis.Cmd, len(add))
+		_, err := c.redis.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			for i, a := range add {
+				answers[i] = countScript.Eval(ctx, p, []string{redisKeys + a.Hash.String()}, a.N, a.Running,
+					a.ExpiresAt.Sub(now).Milliseconds())
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, a := range answers {
+			held, err := a.Int64Slice()
+			if err == nil && len(held) != 3 {
+				err = errors.New("unexpected answer from Redis to a count")
+			}
+			if err != nil {
+				return err
+			}
+			out[i] = storage.Counter{Hash: add[i].Hash, N: held[0], Running: held[1],
+				ExpiresAt: now.Add(time.Duration(held[2]) * time.Millisecond)}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]storage.Counter, len(add))
-	for i, a := range answers {
-		held, err := a.Int64Slice()
-		if err == nil && len(held) != 3 {
-			err = errors.New("unexpected answer from Redis to a count")
-		}
-		if err != nil {
-			return nil, err
-		}
-		out[i] = storage.Counter{Hash: add[i].Hash, N: held[0], Running: held[1], ExpiresAt: now.Add(time.Duration(held[2]) * time.Millisecond)}
-	}
-	if c.retryAt.Swap(0) != 0 {
-		c.log.Info("Redis counts failures again")
-	}
-	return out, nil
+	return out, err
 }
 
 // Forget sets counters back in both places: the other may count tomorrow.
@@ -141,9 +111,7 @@ func (c *Counters) Forget(ctx context.Context, hashes []secret.Hash) error {
 		all = append(all, storage.Counter{Hash: h, N: storage.Forget, ExpiresAt: c.now()})
 	}
 	if len(all) > 0 && c.UseRedis() {
-		if _, err := c.countInRedis(ctx, all); err != nil {
-			c.failed(err)
-		}
+		_, _ = c.countInRedis(ctx, all) // a failure is logged, and ends with the window
 	}
 	_, err := c.store.Count(ctx, all)
 	return err

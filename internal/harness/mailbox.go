@@ -55,7 +55,7 @@ func (s *Server) AllMail(t testing.TB) []Mail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	postman, err := mail.NewPostman(mail.PostmanConfig{Sender: mail.Outbox{}, Templates: pages, Sealer: s.App.Sealer, From: mail.Address{Email: "server@example.com"}})
+	mails, err := mail.NewDeliverer(mail.DelivererConfig{Sender: mail.Outbox{}, Templates: pages, Sealer: s.App.Sealer, From: mail.Address{Email: "server@example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (s *Server) AllMail(t testing.TB) []Mail {
 	}
 	var all []Mail
 	for _, m := range slices.Backward(messages) {
-		letter, err := postman.Open(m)
+		letter, err := mails.Open(m)
 		if err != nil {
 			t.Fatalf("a mail cannot be read: %v", err)
 		}
@@ -92,14 +92,14 @@ func (s *Server) Settle(t testing.TB) {
 	handlers := s.App.Identity.MessageHandlers()
 	for end := time.Now().Add(patience); ; <-time.After(2 * time.Millisecond) {
 		waiting := 0
-		for kind, handle := range handlers {
+		for kind, handler := range handlers {
 			// The server's own worker may have leased some already: those are waited for.
 			mine, err := s.App.Store.LeaseMessages(t.Context(), kind, 100, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range mine {
-				if err := handle(t.Context(), m); err != nil {
+				if err := handler.Deliver(t.Context(), m); err != nil {
 					t.Fatalf("%s: %v", kind, err)
 				}
 				if err := s.App.Store.MessageDone(t.Context(), m, false); err != nil {

@@ -161,9 +161,6 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 		s.http.Close()
 		stop()
 		<-stopped
-		if err := s.Server.Close(); err != nil {
-			t.Error(err)
-		}
 		if s.App.Store.Engine() == storage.Postgres {
 			s.Counter.Statements.checkPlans(t)
 		}

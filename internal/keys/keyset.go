@@ -17,8 +17,8 @@ import (
 
 // Timing of the life cycle; see Config for what can be chosen.
 const (
-	// pollInterval is how soon a node sees what another has changed.
-	pollInterval = 500 * time.Millisecond
+	// PollInterval is how soon a node sees what another has changed: Maintain is called that often.
+	PollInterval = 500 * time.Millisecond
 	// skew is how far clocks and caches may be off.
 	skew = time.Minute
 	// seen is how long every node of an installation needs to publish a new key, poll and clock difference included.
@@ -128,27 +128,13 @@ func (k *Keyset) Refresh(ctx context.Context) error {
 	return k.reload(ctx)
 }
 
-// Run keeps the keys true, and takes those steps of their lives that have come
-// due, until ctx ends.
-func (k *Keyset) Run(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := k.Refresh(ctx)
-		if err == nil {
-			err = k.Advance(ctx)
-		}
-		if err != nil && !failing && ctx.Err() == nil {
-			k.Log.Error("signing keys cannot be kept up to date; the last known ones stay in use", "error", err)
-		}
-		failing = err != nil
+// Maintain reads what other nodes have changed, and takes those steps of the keys' lives that have come due. While it
+// fails the last known keys stay in use.
+func (k *Keyset) Maintain(ctx context.Context) error {
+	if err := k.Refresh(ctx); err != nil {
+		return err
 	}
+	return k.Advance(ctx)
 }
 
 // Key is what may be told about a signing key.

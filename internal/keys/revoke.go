@@ -16,7 +16,7 @@ type Revocation struct {
 }
 
 // Revoke withdraws a key that others may know: it is not published any more and
-// verifies nothing, on every node within pollInterval. The active key gets a successor
+// verifies nothing, on every node within PollInterval. The active key gets a successor
 // that signs at once: the one that waits to take over, or a new one. Revoke returns its
 // id, "" if the key needed none. Revoking a key again changes nothing.
 // storage.ErrNotFound if there is no such key.

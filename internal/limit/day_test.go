@@ -15,11 +15,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
@@ -65,9 +66,9 @@ func newAttack(t *testing.T, engine storage.Engine, withRedis bool) *attack {
 func (a *attack) node() *limit.Guard {
 	a.t.Helper()
 	clock, log := func() time.Time { return a.now }, slog.New(slog.NewTextHandler(io.Discard, nil))
-	c := limit.Config{Store: a.store, Keys: a.keys, Devices: device.New(a.keys, false, clock), Tally: tally.New(a.store, log, clock), Logger: log, Now: clock}
+	c := limit.Config{Store: a.store, Keys: a.keys, Devices: device.New(a.keys, false, clock), Tally: tally.New(a.store, clock), Logger: log, Now: clock}
 	if a.redis != nil {
-		client := redis.NewClient(&redis.Options{Addr: a.redis.Addr(), MaxRetries: -1})
+		client := redis.New(goredis.NewClient(&goredis.Options{Addr: a.redis.Addr(), MaxRetries: -1}), log, clock)
 		a.t.Cleanup(func() { client.Close() })
 		c.Redis = client
 	}

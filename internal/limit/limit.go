@@ -8,9 +8,9 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/internal/counter"
 	"github.com/sallyport-id/sallyport/internal/device"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
@@ -43,7 +43,7 @@ type Config struct {
 	Keys    *secret.Keyring
 	Devices *device.Devices
 	Tally   *tally.Tally
-	Redis   redis.UniversalClient // may be nil
+	Redis   *redis.Client // may be nil
 	Logger  *slog.Logger
 	Now     func() time.Time
 }
@@ -78,7 +78,7 @@ func New(c Config) (*Guard, error) {
 	}
 	return &Guard{
 		Devices: c.Devices, tally: c.Tally, log: c.Logger, now: c.Now,
-		shared: counter.New(c.Store, c.Redis, c.Logger, c.Now), names: c.Keys.Subkeys("limit"),
+		shared: counter.New(c.Store, c.Redis, c.Now), names: c.Keys.Subkeys("limit"),
 		cache: cache, running: map[secret.Hash]*inFlight{},
 	}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 )
 
 // Section 10: registrations and recoveries are counted for the address, on all nodes.
@@ -17,8 +16,7 @@ func TestRequestsOfAnAddress(t *testing.T) {
 	for _, withRedis := range []bool{false, true} {
 		s := newSite(t)
 		if withRedis {
-			s.redis = redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-			t.Cleanup(func() { s.redis.Close() })
+			s.redis = miniredis.RunT(t).Addr()
 		}
 		one, two := s.node(), s.node()
 		takes := func(g *Guard, what Request, from string) int {

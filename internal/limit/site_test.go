@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/sallyport-id/sallyport/internal/device"
+	"github.com/sallyport-id/sallyport/internal/redis"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/storage"
@@ -38,7 +39,7 @@ type site struct {
 	clock *clock
 	store *storage.Store
 	keys  *secret.Keyring
-	redis *redis.Client
+	redis string // the address of one; empty for none
 }
 
 func newSite(t *testing.T) *site {
@@ -62,11 +63,13 @@ func newSite(t *testing.T) *site {
 func (s *site) node() *Guard {
 	s.t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	c := Config{Store: s.store, Keys: s.keys, Devices: device.New(s.keys, false, s.clock.now), Tally: tally.New(s.store, log, s.clock.now), Logger: log, Now: s.clock.now}
-	if s.redis != nil {
-		c.Redis = s.redis
+	var client *redis.Client
+	if s.redis != "" {
+		client = redis.New(goredis.NewClient(&goredis.Options{Addr: s.redis, MaxRetries: -1}), log, s.clock.now)
+		s.t.Cleanup(func() { client.Close() })
 	}
-	g, err := New(c)
+	g, err := New(Config{Store: s.store, Keys: s.keys, Devices: device.New(s.keys, false, s.clock.now),
+		Tally: tally.New(s.store, s.clock.now), Redis: client, Logger: log, Now: s.clock.now})
 	if err != nil {
 		s.t.Fatal(err)
 	}

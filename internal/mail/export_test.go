@@ -9,12 +9,6 @@ import (
 // SendTimeout is what a Sender may take.
 const SendTimeout time.Duration = sendTimeout
 
-// Unanswered is unanswered.
-var Unanswered = unanswered
-
-// NotYet is notYet.
-var NotYet = notYet
-
 // DialWith makes s reach its server through dial.
 func (s *SMTP) DialWith(dial func() (net.Conn, error)) {
 	s.dial = func(context.Context, string, string) (net.Conn, error) { return dial() }

@@ -2,10 +2,13 @@ package mail
 
 import (
 	"bytes"
+	"errors"
 	netmail "net/mail"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport-id/sallyport/internal/outbox"
 )
 
 // RS-02, RS-07: whatever strangers call themselves, a mail has its eight headers,
@@ -20,7 +23,7 @@ func FuzzHeaders(f *testing.F) {
 		m := &Message{ID: "1@acme.example", At: time.Unix(1, 0), From: Address{Email: "id@acme.example", Name: name}, To: Address{Email: email, Name: name}, Subject: about, Text: about, HTML: name}
 		content, err := m.bytes()
 		if err != nil {
-			if !Permanent(err) {
+			if f, ok := errors.AsType[*outbox.Failure](err); !ok || !f.Permanent {
 				t.Errorf("%q: got %v, want it refused for good", email, err)
 			}
 			return

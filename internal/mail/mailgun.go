@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-id/sallyport/internal/outbox"
 )
 
 // MailgunURL is the API of Mailgun's region in the US; that of the EU is
@@ -39,10 +41,10 @@ func (g *Mailgun) Send(ctx context.Context, m *Message) error {
 	}
 	to, err := m.To.header()
 	if err != nil {
-		return fmt.Errorf("recipient: %w", GiveUp(err))
+		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
 	}
 	status, words, err := g.post(ctx, [][2]string{
-		{"from", from}, {"to", to}, {"subject", oneLine(m.Subject, maxSubject)}, {"text", m.Text}, {"html", m.HTML},
+		{"from", from}, {"to", to}, {"subject", outbox.OneLine(m.Subject, maxSubject)}, {"text", m.Text}, {"html", m.HTML},
 		{"h:Message-Id", "<" + m.ID + ">"}, {"h:Auto-Submitted", "auto-generated"},
 		// Tracking would lead every link through Mailgun and put a picture into the mail.
 		{"o:tracking", "no"}, {"o:tracking-clicks", "no"}, {"o:tracking-opens", "no"},
@@ -53,7 +55,7 @@ func (g *Mailgun) Send(ctx context.Context, m *Message) error {
 	case status == http.StatusOK:
 		return nil
 	case status == http.StatusBadRequest && strings.HasPrefix(unquoted.Replace(words), "to parameter"):
-		return fmt.Errorf("recipient: %w", GiveUp(answered(status, words)))
+		return fmt.Errorf("recipient: %w", outbox.Permanent(answered(status, words)))
 	}
 	return answered(status, words)
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"golang.org/x/net/idna"
 )
 
@@ -89,7 +90,7 @@ func (a Address) header() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := oneLine(a.Name, maxName)
+	name := outbox.OneLine(a.Name, maxName)
 	if !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return (&mail.Address{Name: name, Address: mailbox}).String(), nil
 	}
@@ -108,26 +109,6 @@ func (a Address) domain() string {
 	return domain
 }
 
-// oneLine drops what does not print, line ends and overrides of direction among
-// it, and everything after limit characters.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return ' '
-		}
-		// The word joiner keeps a name from becoming a link.
-		if !unicode.IsPrint(r) && r != 0x2060 || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > limit {
-		s = string(runes[:limit])
-	}
-	return s
-}
-
 // maxSubject is far above what this product writes.
 const maxSubject = 200
 
@@ -140,7 +121,7 @@ func (m *Message) bytes() ([]byte, error) {
 	}
 	to, err := m.To.header()
 	if err != nil {
-		return nil, fmt.Errorf("recipient: %w", GiveUp(err))
+		return nil, fmt.Errorf("recipient: %w", outbox.Permanent(err))
 	}
 	var b bytes.Buffer
 	parts := multipart.NewWriter(&b)
@@ -177,7 +158,7 @@ func (m *Message) bytes() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func subject(s string) string { return mime.QEncoding.Encode("utf-8", oneLine(s, maxSubject)) }
+func subject(s string) string { return mime.QEncoding.Encode("utf-8", outbox.OneLine(s, maxSubject)) }
 
 // fold breaks a header's value between encoded words (RFC 2047 section 2).
 func fold(value string) string { return strings.ReplaceAll(value, "?= =?", "?=\r\n =?") }

@@ -1,6 +1,8 @@
 package mail
 
-import "context"
+import (
+	"context"
+)
 
 // Outbox is the Sender of development: it sends nothing, and what it was given
 // stays in the outbox table for a page to show.
@@ -9,9 +11,8 @@ type Outbox struct{}
 // Send takes m.
 func (Outbox) Send(context.Context, *Message) error { return nil }
 
-// Nowhere is the Sender of an installation without a mail provider: notices are
-// dropped.
-type Nowhere struct{}
+// Discard is the Sender of an installation without a mail provider: it drops notices.
+type Discard struct{}
 
 // Send drops m.
-func (Nowhere) Send(context.Context, *Message) error { return nil }
+func (Discard) Send(context.Context, *Message) error { return nil }

@@ -3,7 +3,6 @@ package mail_test
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -66,15 +66,9 @@ func eachBubble(t *testing.T, thinks time.Duration, f func(t *testing.T, in *ins
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { in.store.Close() })
-			in.sealer, in.postman = newPostman(t, sender)
+			in.sealer, in.mails = newDeliverer(t, sender)
 			in.write(t, 1)
-			n := &node{outcomes: make(chan string, 1000)}
-			n.Worker = mail.NewWorker(mail.WorkerConfig{Store: in.store, Handlers: map[string]mail.Handler{mail.Kind: in.postman.Deliver}, Undeliverable: in.postman.Undeliverable,
-				Observe: func(_, outcome string) { n.outcomes <- outcome }, Log: slog.New(slog.DiscardHandler), Now: time.Now, Every: time.Minute})
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan struct{})
-			go func() { defer close(ended); n.Run(ctx) }()
-			n.stop = func() { cancel(); <-ended }
+			n := startWorker(t, in.store, map[string]outbox.Handler{mail.Kind: in.mails.Handler()}, time.Now, time.Minute)
 			defer n.stop()
 			f(t, in, s, n)
 		})
@@ -86,7 +80,7 @@ func eachBubble(t *testing.T, thinks time.Duration, f func(t *testing.T, in *ins
 func TestASlowServerGetsOneCopy(t *testing.T) {
 	eachBubble(t, 290*time.Second, func(t *testing.T, _ *installation, s *smtpServer, n *node) {
 		time.Sleep(time.Hour)
-		if got := s.got(); len(got) != 1 || <-n.outcomes != mail.Delivered {
+		if got := s.got(); len(got) != 1 || <-n.outcomes != "mail delivered" {
 			t.Errorf("got %d copies, want one", len(got))
 		}
 	})
@@ -99,7 +93,7 @@ func TestAServerThatNeverAnswersGetsThreeCopies(t *testing.T) {
 		if got := s.got(); len(got) != 3 {
 			t.Errorf("got %d copies, want three", len(got))
 		}
-		for _, want := range []string{mail.Retried, mail.Retried, mail.GivenUp} {
+		for _, want := range []string{"mail retried", "mail retried", "mail given_up"} {
 			if got := <-n.outcomes; got != want {
 				t.Errorf("outcome: got %s, want %s", got, want)
 			}
@@ -139,7 +133,7 @@ func TestASilentServerIsLeftSoon(t *testing.T) {
 		sender.DialWith(func() (here net.Conn, err error) { here, there = net.Pipe(); return here, nil })
 		began := time.Now()
 		err := sender.Send(t.Context(), message())
-		if took := time.Since(began); err == nil || took > 30*time.Second || mail.Unanswered(err) || !strings.Contains(err.Error(), "STARTTLS: no answer") {
+		if took := time.Since(began); err == nil || took > 30*time.Second || maybeSent(err) || !strings.Contains(err.Error(), "STARTTLS: no answer") {
 			t.Errorf("got %v after %v, want no answer within 30 s", err, took)
 		}
 		there.Close()
@@ -156,7 +150,8 @@ func TestAMessageIsHeldAsLongAsItsHandlerMayTake(t *testing.T) {
 		}
 		begun, release := make(chan struct{}, 10), make(chan struct{})
 		wait := func(context.Context, *storage.Message) error { begun <- struct{}{}; <-release; return nil }
-		in.start(t, in.store, map[string]mail.Handler{mail.Kind: wait, "other": wait})
+		in.start(t, in.store, map[string]outbox.Handler{
+			mail.Kind: {Deliver: wait, Timeout: in.mails.Handler().Timeout}, "other": {Deliver: wait}})
 		defer close(release)
 		<-begun
 		<-begun
@@ -180,7 +175,7 @@ func TestAMessageIsHeldAsLongAsItsHandlerMayTake(t *testing.T) {
 func TestAServerThatHangsUpGetsThreeCopies(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		s := newSMTPServer(t, smtpOptions{hangUp: true})
-		in.sealer, in.postman = newPostman(t, s.sender())
+		in.sealer, in.mails = newDeliverer(t, s.sender())
 		n := in.start(t, in.store, nil)
 		in.write(t, 1)
 		for _, want := range []string{"mail retried", "mail retried", "mail given_up"} {
@@ -214,8 +209,8 @@ func TestProvidersThatDoNotAnswerAreToldFromThoseThatAreAway(t *testing.T) {
 	}{{"hangs up", hangsUp.URL, false, true}, {"is away", away.URL, false, false}, {"says yes and breaks off", breaksOff.URL, true, false}} {
 		for _, sender := range []mail.Sender{mail.NewMailgun(tc.url, "mg.acme.example", "k"), mail.NewSendGrid(tc.url, "k")} {
 			err := sender.Send(t.Context(), message())
-			if (err == nil) != tc.sent || mail.Unanswered(err) != tc.unanswered || mail.Permanent(err) {
-				t.Errorf("%T, a provider that %s: got %v, unanswered %v, want %v", sender, tc.name, err, mail.Unanswered(err), tc.unanswered)
+			if (err == nil) != tc.sent || maybeSent(err) != tc.unanswered || permanent(err) {
+				t.Errorf("%T, a provider that %s: got %v, unanswered %v, want %v", sender, tc.name, err, maybeSent(err), tc.unanswered)
 			}
 		}
 	}

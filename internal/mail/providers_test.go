@@ -133,8 +133,8 @@ func TestProvidersTellHopelessRecipientsFromOutages(t *testing.T) {
 		for provider, sender := range senders {
 			err := sender.Send(t.Context(), message())
 			want := tc.permanent && strings.HasPrefix(name, provider)
-			if err == nil || mail.Permanent(err) != want || strings.Contains(err.Error(), "K-canary") {
-				t.Errorf("%s, %s: got %v, permanent %v, want %v", provider, name, err, mail.Permanent(err), want)
+			if err == nil || permanent(err) != want || strings.Contains(err.Error(), "K-canary") {
+				t.Errorf("%s, %s: got %v, permanent %v, want %v", provider, name, err, permanent(err), want)
 			}
 		}
 		for _, q := range a.asked {
@@ -152,7 +152,7 @@ func TestProvidersGetNoHostileAddress(t *testing.T) {
 		for _, email := range []string{"a@x.example,b@y.example", "bob@x.example\r\nBcc: all@evil.example", "Bob <bob@x.example>"} {
 			m := message()
 			m.To.Email = email
-			if err := sender.Send(t.Context(), m); !mail.Permanent(err) {
+			if err := sender.Send(t.Context(), m); !permanent(err) {
 				t.Errorf("%T, %q: got %v, want it refused for good", sender, email, err)
 			}
 		}

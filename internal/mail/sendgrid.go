@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sendgrid/rest"
 	"github.com/sendgrid/sendgrid-go"
 	sgmail "github.com/sendgrid/sendgrid-go/helpers/mail"
@@ -38,10 +39,10 @@ func (g *SendGrid) Send(ctx context.Context, m *Message) error {
 	}
 	to, err := m.To.mailbox()
 	if err != nil {
-		return fmt.Errorf("recipient: %w", GiveUp(err))
+		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
 	}
-	letter := sgmail.NewV3MailInit(sgmail.NewEmail(oneLine(m.From.Name, maxName), from), oneLine(m.Subject, maxSubject),
-		sgmail.NewEmail(oneLine(m.To.Name, maxName), to), sgmail.NewContent("text/plain", m.Text), sgmail.NewContent("text/html", m.HTML))
+	letter := sgmail.NewV3MailInit(sgmail.NewEmail(outbox.OneLine(m.From.Name, maxName), from), outbox.OneLine(m.Subject, maxSubject),
+		sgmail.NewEmail(outbox.OneLine(m.To.Name, maxName), to), sgmail.NewContent("text/plain", m.Text), sgmail.NewContent("text/html", m.HTML))
 	letter.SetHeader("Message-ID", "<"+m.ID+">")
 	letter.SetHeader("Auto-Submitted", "auto-generated")
 	// Tracking would lead every link through SendGrid and put a picture into the mail.
@@ -102,7 +103,7 @@ func sendGridFailure(answer *rest.Response) error {
 	}
 	err := answered(answer.StatusCode, said.Errors[0].Message)
 	if answer.StatusCode == http.StatusBadRequest && strings.HasPrefix(said.Errors[0].Field, "personalizations") {
-		return fmt.Errorf("recipient: %w", GiveUp(err))
+		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+	"github.com/sallyport-id/sallyport/internal/outbox"
 )
 
 // SMTPConfig says which server takes mail.
@@ -66,7 +67,7 @@ func (s *SMTP) Send(ctx context.Context, m *Message) error {
 	}
 	to, err := m.To.mailbox()
 	if err != nil {
-		return fmt.Errorf("recipient: %w", GiveUp(err))
+		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
 	}
 	c, done, err := s.connect(ctx)
 	if err != nil {
@@ -186,7 +187,7 @@ func (l *login) Next([]byte) (answer []byte, err error) {
 func transmit(c *smtp.Client, from, to string, content []byte) error {
 	o := &smtp.MailOptions{Size: int64(len(content)), UTF8: !ascii(to)}
 	if ok, _ := c.Extension("SMTPUTF8"); o.UTF8 && !ok {
-		return GiveUp(errors.New("recipient: the server takes ASCII addresses only"))
+		return outbox.Permanent(errors.New("recipient: the server takes ASCII addresses only"))
 	}
 	if err := c.Mail(from, o); err != nil {
 		return fmt.Errorf("sender: %w", err)
@@ -203,7 +204,7 @@ func transmit(c *smtp.Client, from, to string, content []byte) error {
 	}
 	err = data.Close()
 	if _, answered := errors.AsType[*smtp.SMTPError](err); err != nil && !answered {
-		err = noAnswer(err)
+		err = maybeSent(err)
 	}
 	if err != nil {
 		return fmt.Errorf("content: %w", aboutMessage(err))
@@ -220,9 +221,9 @@ func aboutMessage(err error) error {
 	case !ok || answer.Code == 421 || answer.EnhancedCode[1] == 7: // 421: it closes the connection
 		return err
 	case answer.Code >= 500:
-		return GiveUp(err)
+		return outbox.Permanent(err)
 	}
-	return notYet(err)
+	return &outbox.Failure{Err: err}
 }
 
 func ascii(s string) bool {

@@ -308,7 +308,7 @@ func TestSMTPSendsNothingOverAConnectionItCannotTrust(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tc.says) || strings.Contains(err.Error(), "S3cret-canary") {
 					t.Errorf("%s: got %v, want an error that says %q", what, err, tc.says)
 				}
-				if mail.Permanent(err) {
+				if permanent(err) {
 					t.Errorf("%s: %v counts as the recipient's fault", what, err)
 				}
 			}
@@ -341,8 +341,8 @@ func TestSMTPTellsHopelessRecipientsFromOutages(t *testing.T) {
 		s := newSMTPServer(t, smtpOptions{})
 		s.refusing(&smtp.SMTPError{Code: tc.code, EnhancedCode: tc.enhanced, Message: "no"}, tc.command)
 		err := s.sender().Send(t.Context(), message())
-		if err == nil || mail.Permanent(err) != tc.permanent {
-			t.Errorf("%s %d %v: got %v, permanent %v, want %v", tc.command, tc.code, tc.enhanced, err, mail.Permanent(err), tc.permanent)
+		if err == nil || permanent(err) != tc.permanent {
+			t.Errorf("%s %d %v: got %v, permanent %v, want %v", tc.command, tc.code, tc.enhanced, err, permanent(err), tc.permanent)
 		}
 	}
 }
@@ -357,7 +357,7 @@ func TestHostileAddressesAddNothingToAMail(t *testing.T) {
 	} {
 		m := message()
 		m.To.Email = email
-		if err := s.sender().Send(t.Context(), m); !mail.Permanent(err) {
+		if err := s.sender().Send(t.Context(), m); !permanent(err) {
 			t.Errorf("%q: got %v, want it refused for good", email, err)
 		}
 	}
@@ -401,7 +401,7 @@ func TestInternationalAddressesGoWhereTheyShould(t *testing.T) {
 	}
 	// RFC 6531: only a server that says so takes such a local part.
 	m.To.Email = "bücher@x.example"
-	if err := s.sender().Send(t.Context(), m); !mail.Permanent(err) {
+	if err := s.sender().Send(t.Context(), m); !permanent(err) {
 		t.Errorf("a local part beyond ASCII: got %v, want it refused for good", err)
 	}
 }
@@ -414,7 +414,7 @@ func TestAServerThatIsAwayIsNobodysFault(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	err = mail.NewSMTP(mail.SMTPConfig{Host: "127.0.0.1", Port: port}).Send(t.Context(), message())
-	if opError := (*net.OpError)(nil); !errors.As(err, &opError) || mail.Permanent(err) {
+	if opError := (*net.OpError)(nil); !errors.As(err, &opError) || permanent(err) {
 		t.Errorf("got %v, want a failure to connect", err)
 	}
 }

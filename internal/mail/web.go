@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+
+	"github.com/sallyport-id/sallyport/internal/outbox"
 )
 
 // maxAnswer bounds what is read of a provider's answer.
@@ -30,7 +32,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		WroteRequest: func(w httptrace.WroteRequestInfo) { sent.Store(w.Err == nil) }})
 	answer, err := b.inner.RoundTrip(r.WithContext(traced))
 	if err != nil && sent.Load() {
-		err = noAnswer(err)
+		err = maybeSent(err)
 	}
 	if err != nil {
 		return nil, err
@@ -55,10 +57,16 @@ func (r readable) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// maybeSent marks err as what came instead of an answer to all of a message: it may
+// have been sent, and each other try may make another copy.
+func maybeSent(err error) error {
+	return &outbox.Failure{Err: fmt.Errorf("no answer to the whole message: %w", err), MaybeSent: true}
+}
+
 // answered is a provider's refusal in words.
 func answered(status int, words string) error {
 	if words == "" {
 		return fmt.Errorf("the provider answered %d", status)
 	}
-	return fmt.Errorf("the provider answered %d: %s", status, oneLine(words, maxReason))
+	return fmt.Errorf("the provider answered %d: %s", status, outbox.OneLine(words, outbox.MaxReason))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -79,8 +80,8 @@ type Result struct {
 }
 
 // Origin is where a request comes from, for notices.
-func (s *Service) Origin(from session.Source) identity.Origin {
-	return identity.Origin{At: s.now().UTC(), Device: from.Browser, Network: cmp.Or(from.Network4, from.Network6)}
+func (s *Service) Origin(from session.Source) request.Info {
+	return request.Info{At: s.now().UTC(), Device: from.Browser, Network: cmp.Or(from.Network4, from.Network6)}
 }
 
 // Subject is the signed-in user for package identity/factor, allowed to use these kinds of

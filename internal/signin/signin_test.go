@@ -68,14 +68,14 @@ func newSite(t *testing.T) *site {
 		Address:   func(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
 		RequestID: func(context.Context) string { return "req" }}))
 	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: devices,
-		Tally: tally.New(s.store, log, clock), Logger: log, Now: clock}))
+		Tally: tally.New(s.store, clock), Logger: log, Now: clock}))
 	passwords := must(secret.NewPasswords(secret.PasswordConfig{BcryptCost: 4,
 		Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}}))
 	s.identity = identity.New(identity.Config{Store: s.store, Passwords: passwords, Mail: letters, Sealer: sealer,
 		Issuer: issuer, Now: clock})
 	s.factors = must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters,
 		Identity: s.identity, Issuer: issuer, Now: clock}))
-	s.Service = must(signin.New(signin.Config{Store: s.store, Registry: storage.NewRegistry(s.store, log),
+	s.Service = must(signin.New(signin.Config{Store: s.store, Registry: storage.NewRegistry(s.store),
 		Sessions: s.sessions, Limits: limits, Identity: s.identity, Factors: s.factors,
 		Annotate: func(context.Context, ...any) {}, Now: clock}))
 	s.bob = must(s.identity.CreateUser(t.Context(), identity.Operator(),

@@ -5,7 +5,6 @@ package tally
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,16 +40,15 @@ type failures struct {
 // password in the wrong field.
 type Tally struct {
 	store *storage.Store
-	log   *slog.Logger
 	now   func() time.Time
 
 	mu  sync.Mutex
 	all map[Who]*failures
 }
 
-// New returns a Tally that writes to store when Run or Flush does.
-func New(store *storage.Store, log *slog.Logger, now func() time.Time) *Tally {
-	return &Tally{store: store, log: log, now: now, all: map[Who]*failures{}}
+// New returns a Tally that writes to store when Flush is called.
+func New(store *storage.Store, now func() time.Time) *Tally {
+	return &Tally{store: store, now: now, all: map[Who]*failures{}}
 }
 
 // Failed counts something wrong that was compared, from an address that may be unknown.
@@ -85,24 +83,6 @@ func (t *Tally) add(who Who, from netip.Addr, count func(*failures)) {
 		} else {
 			f.more = true
 		}
-	}
-}
-
-// Run writes the audit events of failed sign-ins every minute until ctx ends,
-// and then what is left.
-func (t *Tally) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		if err := t.Flush(within); err != nil {
-			t.log.Warn("failed sign-ins wait to be written to the audit log", "error", err)
-		}
-		cancel()
 	}
 }
 

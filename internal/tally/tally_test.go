@@ -1,8 +1,6 @@
 package tally
 
 import (
-	"io"
-	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -25,7 +23,7 @@ func TestFailuresAreWrittenOnce(t *testing.T) {
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	all := New(store, slog.New(slog.NewTextHandler(io.Discard, nil)), clock)
+	all := New(store, clock)
 	from := netip.MustParseAddr("192.0.2.7")
 	person, client, nobody := Who{Event: "sign_in.failed", User: uuid.Must(uuid.NewV7())}, Who{Event: "client.authentication_failed", Client: "app"}, Who{Event: "sign_in.failed"}
 	for range 10 {

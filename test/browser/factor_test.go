@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -106,7 +107,7 @@ func TestAPasskeyThatIsNotUsed(t *testing.T) {
 		tab.Eval(t, `document.querySelector(".webauthn-error").remove()`, nil)
 	}
 	u := s.User(t, harness.Bob)
-	if err := s.App.Factors.Reset(t.Context(), identity.Operator(), u.ID, identity.Origin{At: time.Now()}); err != nil {
+	if err := s.App.Factors.Reset(t.Context(), identity.Operator(), u.ID, request.Info{At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	tab.Run(t, chromedp.Click("#use-passkey", chromedp.ByQuery))

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/sallyport-id/sallyport/templates"
+	"github.com/sallyport-id/sallyport/templates/samples"
 )
 
 // mailProgram is wide enough for a mail's 600 px and their margin.
@@ -32,7 +33,7 @@ func TestScreenshotsOfMails(t *testing.T) {
 	}))
 	defer server.Close()
 	g := newGallery(t, server.URL)
-	for _, s := range templates.MailSamples() {
+	for _, s := range samples.Mails() {
 		if shown, err = tmpl.RenderMail(s.Mail); err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/sallyport-id/sallyport/internal/harness"
-	"github.com/sallyport-id/sallyport/templates"
+	"github.com/sallyport-id/sallyport/templates/samples"
 )
 
 const (
@@ -150,11 +150,11 @@ func (g *gallery) close(t *testing.T) {
 // Every page: those of a running server as people meet them, and each with its
 // usual, longest and emptiest data. `make screenshots` keeps the pictures.
 func TestScreenshots(t *testing.T) {
-	s, samples := start(t), serveSamples(t)
-	g := newGallery(t, s.Issuer, s.app, samples)
+	s, pages := start(t), serveSamples(t)
+	g := newGallery(t, s.Issuer, s.app, pages)
 	g.journey(t, s)
-	for _, sample := range templates.Samples() {
-		g.tab.Open(t, samples+"/"+sample.Name)
+	for _, sample := range samples.Pages() {
+		g.tab.Open(t, pages+"/"+sample.Name)
 		g.look(t, sample.Name)
 	}
 	g.close(t)

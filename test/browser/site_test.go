@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
+	"github.com/sallyport-id/sallyport/templates/samples"
 )
 
 func TestMain(m *testing.M) {
@@ -61,7 +62,7 @@ clients:
 	return s
 }
 
-// serveSamples serves templates.Samples by their names, with the headers that the
+// serveSamples serves samples.Pages by their names, with the headers that the
 // server sends, and returns its URL.
 func serveSamples(t *testing.T) string {
 	t.Helper()
@@ -79,7 +80,7 @@ func serveSamples(t *testing.T) string {
 		t.Fatal(err)
 	}
 	rt := w.NewRouter()
-	for _, sample := range templates.Samples() {
+	for _, sample := range samples.Pages() {
 		rt.Handle("/"+sample.Name, w.Handle(func(rw http.ResponseWriter, _ *http.Request) error {
 			return w.Page(rw, http.StatusOK, sample.Page)
 		}), http.MethodGet)
