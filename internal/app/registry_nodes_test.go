@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +48,7 @@ func TestAChangeOfOneClientLeavesTheOthersCachedOnEveryNode(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { _ = n.store.Close() })
-				n.registry, nodes[i] = storage.NewRegistry(n.store, slog.New(slog.DiscardHandler)), n
+				n.registry, nodes[i] = storage.NewRegistry(n.store), n
 			}
 			writer := nodes[0]
 			ids := []string{"first", "second", "third"}
