@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -235,21 +234,34 @@ func ofEndedSession(prefix string) map[string]string {
 	}
 }
 
+// signInEventNames are the names of the values of the four events that signInPostgres may write: one for each of
+// eventColumns.
+var signInEventNames = [...][]string{eventNames("start_"), eventNames("any_"), eventNames("end_"), eventNames("beyond_")}
+
+func eventNames(prefix string) []string {
+	names := strings.Split(eventColumns, ", ")
+	for n := range names {
+		names[n] = prefix + names[n]
+	}
+	return names
+}
+
 func (s *Store) signInPostgres(ctx context.Context, in *SignIn, args map[string]any, now time.Time) (out SignedIn, err error) {
 	// The nil UUIDs stand for the sid, which only the statement knows.
-	for prefix, e := range map[string]*Event{
-		"start_": in.startedEvent(EventSessionCreated, uuid.Nil), "any_": in.networkEvent(uuid.Nil),
-		"end_": endedEvent(&Session{}, EndReplaced, in.RequestID), "beyond_": endedEvent(&Session{}, EndBound, in.RequestID),
-	} {
+	events := [...]*Event{
+		in.startedEvent(EventSessionCreated, uuid.Nil), in.networkEvent(uuid.Nil),
+		endedEvent(&Session{}, EndReplaced, in.RequestID), endedEvent(&Session{}, EndBound, in.RequestID),
+	}
+	for i, e := range events {
 		values, err := e.args(now)
 		if err != nil {
 			return out, err
 		}
-		for n, column := range strings.Split(eventColumns, ", ") {
-			args[prefix+column] = values[n]
+		for n, name := range signInEventNames[i] {
+			args[name] = values[n]
 		}
 	}
-	query, values, err := sqlx.Named(signInPostgres, args)
+	query, values, err := s.bindNamed(signInPostgres, args)
 	if err != nil {
 		return out, err
 	}
@@ -367,7 +379,7 @@ func (t *tx) endBeyond(ctx context.Context, in *SignIn, args map[string]any) err
 		return nil
 	}
 	args["own"], args["limit"], args["skip"] = in.Session.TokenHash, math.MaxInt32, in.Bound.Most-1
-	query, values, err := sqlx.Named(`SELECT s.token_hash `+rivals+` ORDER BY s.last_seen_at DESC, s.id DESC LIMIT :limit OFFSET :skip`, args)
+	query, values, err := t.s.bindNamed(`SELECT s.token_hash `+rivals+` ORDER BY s.last_seen_at DESC, s.id DESC LIMIT :limit OFFSET :skip`, args)
 	if err != nil {
 		return err
 	}

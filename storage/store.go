@@ -41,6 +41,8 @@ type Store struct {
 
 	mu    sync.RWMutex
 	stmts map[prepared]*sqlx.Stmt
+
+	named sync.Map // a query with names → *namedQuery
 }
 
 type prepared struct {
@@ -345,7 +347,7 @@ func (t *tx) execAll(ctx context.Context, all ...statement) error {
 
 // execNamed is exec with named arguments (:name), for statements that have more than a few.
 func (t *tx) execNamed(ctx context.Context, query string, args map[string]any) (int64, error) {
-	query, values, err := sqlx.Named(query, args)
+	query, values, err := t.s.bindNamed(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -354,11 +356,45 @@ func (t *tx) execNamed(ctx context.Context, query string, args map[string]any) (
 
 // rowNamed is row with named arguments.
 func (t *tx) rowNamed(ctx context.Context, query string, args map[string]any) result {
-	query, values, err := sqlx.Named(query, args)
+	query, values, err := t.s.bindNamed(query, args)
 	if err != nil {
 		return result{err: err}
 	}
 	return t.row(ctx, query, values...)
+}
+
+// namedQuery is a query with a ? in the place of each name, and the names in that order.
+type namedQuery struct {
+	query string
+	names []any
+}
+
+// bindNamed returns the query with ? for its names (:name), and their values in that order. Each query is parsed once:
+// sqlx takes longer to parse the statement of a sign-in than everything else that it does for it.
+func (s *Store) bindNamed(query string, args map[string]any) (string, []any, error) {
+	parsed, ok := s.named.Load(query)
+	if !ok {
+		// Bound to their own names, the values that sqlx returns are the names in their order.
+		itself := make(map[string]any, len(args))
+		for name := range args {
+			itself[name] = name
+		}
+		bound, names, err := sqlx.Named(query, itself)
+		if err != nil {
+			return "", nil, err
+		}
+		parsed, _ = s.named.LoadOrStore(query, &namedQuery{bound, names})
+	}
+	q := parsed.(*namedQuery)
+	values := make([]any, len(q.names))
+	for n, name := range q.names {
+		value, ok := args[name.(string)]
+		if !ok {
+			return "", nil, fmt.Errorf("no argument for :%v in %.80q", name, query)
+		}
+		values[n] = value
+	}
+	return q.query, values, nil
 }
 
 func (t *tx) rows(ctx context.Context, each func(scanner) error, query string, args ...any) error {
