@@ -35,15 +35,15 @@ type ProfilePatch struct {
 // UpdateProfile changes the acting person's standard claims. A new phone number
 // counts as unverified. The error is Faults.
 func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	changed, err := p.check()
+	changed, err := p.Check()
 	if err != nil || len(changed) == 0 {
 		return err
 	}
-	return i.store.UpdateProfile(ctx, u.ID, p.apply, with(about(a, storage.EventUserProfileChanged, u.ID), "changed", changed))
+	return i.store.UpdateProfile(ctx, u.ID, p.Apply, WithFact(about(a, storage.EventUserProfileChanged, u.ID), "changed", changed))
 }
 
 // SetEmail gives a person another address, which only those who administer the
@@ -53,7 +53,7 @@ func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 // need not be whom the new address belongs to. Errors: ErrForbidden, Faults,
 // storage.ErrNotFound, storage.ErrExists if the address is taken.
 func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	key, err := EmailKey(email)
@@ -69,7 +69,7 @@ func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, emai
 	if err != nil {
 		return err
 	}
-	e := with(about(a, storage.EventUserEmailChanged, userID), "first_proof", !u.EmailVerified())
+	e := WithFact(about(a, storage.EventUserEmailChanged, userID), "first_proof", !u.EmailVerified())
 	e.Personal = map[string]string{"before": u.Email, "after": email}
 	defer i.wake()
 	return i.store.ChangeEmail(ctx, userID, email, key, e, notes...)
@@ -95,7 +95,7 @@ type Deletion struct {
 
 // DeletionOf tells what deleting the acting person's account would take along.
 func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 // storage.ErrConflict while DeletionOf names what blocks it, also
 // storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
 func (i *Identity) DeleteAccount(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestWhatIsNoClaimIsRefused(t *testing.T) {
 			if err := json.Unmarshal(document, &p); err != nil {
 				t.Fatal(err)
 			}
-			if changed, err := p.check(); (err == nil) != ok || !slices.Equal(changed, []string{field}) {
+			if changed, err := p.Check(); (err == nil) != ok || !slices.Equal(changed, []string{field}) {
 				t.Errorf("%s %.30q: got %v, %v, want accepted %v", field, value, changed, err, ok)
 			}
 		}
@@ -77,11 +77,11 @@ func TestWhatIsNoClaimIsRefused(t *testing.T) {
 	for name, a := range map[string]storage.Address{
 		"a line break in the country": {Country: "Wales\nEngland"}, "invisible": {Region: "A\u200bB"}, "endless": {StreetAddress: strings.Repeat("x ", 400)},
 	} {
-		if _, err := (&ProfilePatch{Address: &a}).check(); err == nil {
+		if _, err := (&ProfilePatch{Address: &a}).Check(); err == nil {
 			t.Errorf("%s: got no fault", name)
 		}
 	}
-	if _, err := (&ProfilePatch{Address: &storage.Address{Formatted: "1 Lane\r\nBerlin"}}).check(); err != nil {
+	if _, err := (&ProfilePatch{Address: &storage.Address{Formatted: "1 Lane\r\nBerlin"}}).Check(); err != nil {
 		t.Errorf("lines of a formatted address: %v", err)
 	}
 }
@@ -366,5 +366,17 @@ func TestADownloadSaysWhatItLeavesOut(t *testing.T) {
 	x, err := in.ExportAccount(t.Context(), Actor{UserID: p.User.ID})
 	if err != nil || !x.EventsLeftOut || len(x.Events) != maxExportedEvents || x.Events[0].Type != fmt.Sprintf("event.%d", maxExportedEvents) {
 		t.Fatalf("got %d events, left out %v, %v: the newest count", len(x.Events), x.EventsLeftOut, err)
+	}
+}
+
+// bobsProfile has every standard claim (OpenID Connect Core 1.0, section 5.1).
+func bobsProfile() storage.Profile {
+	return storage.Profile{
+		Name: "Bob Baker", GivenName: "Bob", FamilyName: "Baker", MiddleName: "Benjamin", Nickname: "Bobby",
+		ProfileURL: "https://acme-corp.example/people/bob", Picture: "https://acme-corp.example/people/bob.png", Website: "https://bob.example",
+		Gender: "male", Birthdate: "1985-04-12", Zoneinfo: "Europe/Berlin", Locale: "en-GB",
+		PhoneNumber: "+49 30 5550100", PhoneNumberVerified: true,
+		Address: &storage.Address{Formatted: "1 Road Runner Lane\n10115 Berlin\nGermany", StreetAddress: "1 Road Runner Lane",
+			Locality: "Berlin", Region: "Berlin", PostalCode: "10115", Country: "Germany"},
 	}
 }

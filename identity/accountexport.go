@@ -100,7 +100,7 @@ type ExportedEvent struct {
 
 // ExportAccount collects what is held about the acting person.
 func (i *Identity) ExportAccount(ctx context.Context, a Actor) (*AccountExport, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}

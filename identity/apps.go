@@ -23,7 +23,7 @@ type App struct {
 
 // ConnectedApps are the apps that the acting person has let in, by name.
 func (i *Identity) ConnectedApps(ctx context.Context, a Actor) ([]App, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (app *App) add(c *storage.ConnectedApp) {
 // Disconnect withdraws every consent of the acting person to a client and revokes
 // all its grants of theirs, offline ones too. storage.ErrNotFound if it has neither.
 func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) err
 // Grants are up to limit of the acting person's live grants, the newest first, that
 // are older than the one with that id; uuid.Max begins.
 func (i *Identity) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (i *Identity) Grants(ctx context.Context, a Actor, before uuid.UUID, limit 
 // consent to its client for its organization, and every grant of it, so that the
 // client has to ask again. storage.ErrNotFound if they have none such that lives.
 func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID
 	if err != nil {
 		return err
 	}
-	e := with(about(a, storage.EventConsentWithdrawn, u.ID), "grant", grantID)
+	e := WithFact(about(a, storage.EventConsentWithdrawn, u.ID), "grant", grantID)
 	e.Client, e.Organization = g.ClientID, g.OrganizationID
 	return i.store.WithdrawConsent(ctx, u.ID, g.ClientID, g.OrganizationID, e)
 }
@@ -105,9 +105,9 @@ func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID
 // RevokeGrant revokes one of the acting person's grants, and leaves what is remembered
 // of their consent. storage.ErrNotFound if they have none such that lives.
 func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokeGrantOf(ctx, u.ID, grantID, with(about(a, storage.EventGrantRevoked, u.ID), "grant", grantID))
+	return i.store.RevokeGrantOf(ctx, u.ID, grantID, WithFact(about(a, storage.EventGrantRevoked, u.ID), "grant", grantID))
 }

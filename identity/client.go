@@ -27,7 +27,7 @@ type NewClient struct {
 // installation register clients, which makes all of them first-party: that is
 // what skip_consent rests on. Errors: Faults, storage.ErrExists.
 func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
 	if n.ID == "" {
@@ -39,10 +39,10 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 	}
 	if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
 		clientSecret = NewClientSecret()
-		c.Secrets = []storage.ClientSecret{i.storedSecret(c.ID, clientSecret)}
+		c.Secrets = []storage.ClientSecret{i.StoredSecret(c.ID, clientSecret)}
 	}
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.CreateClient(ctx, c, clientEvent(a, storage.EventClientCreated, c))
+		return r.CreateClient(ctx, c, ClientEvent(a, storage.EventClientCreated, c))
 	})
 	if err != nil {
 		return nil, "", err
@@ -52,17 +52,17 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 
 // checkClient applies every rule to a client that people register.
 func (i *Identity) checkClient(ctx context.Context, c *storage.Client) error {
-	faults := checkMetadata(c.ID, &c.Metadata, i.production)
+	faults := CheckMetadata(c.ID, &c.Metadata, i.production)
 	resources, err := i.store.Resources(ctx)
 	if err != nil {
 		return err
 	}
-	checkScopes(&faults, &c.Metadata, definedBy(resources))
-	checkOffered(&faults, &c.Metadata, i.grantTypes)
+	CheckScopes(&faults, &c.Metadata, DefinedScopes(resources))
+	CheckOffered(&faults, &c.Metadata, i.grantTypes)
 	if c.Organization != uuid.Nil {
 		_, err := i.store.Organization(ctx, c.Organization)
 		if errors.Is(err, storage.ErrNotFound) {
-			faults.add("organization", "does not exist", "create it first, or leave it out")
+			faults.Add("organization", "does not exist", "create it first, or leave it out")
 		} else if err != nil {
 			return err
 		}
@@ -70,8 +70,8 @@ func (i *Identity) checkClient(ctx context.Context, c *storage.Client) error {
 	return faults.err()
 }
 
-// definedBy tells which scopes the resources define.
-func definedBy(resources []storage.Resource) func(string) bool {
+// DefinedScopes tells which scopes the resources define.
+func DefinedScopes(resources []storage.Resource) func(string) bool {
 	known := map[string]bool{}
 	for _, r := range resources {
 		for name := range r.Scopes {
@@ -83,7 +83,7 @@ func definedBy(resources []storage.Resource) func(string) bool {
 
 // Client returns a client that is not deleted.
 func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	c, err := i.store.Client(ctx, clientID)
@@ -95,7 +95,7 @@ func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*stora
 
 // Clients lists up to limit clients after the one with that client_id.
 func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
@@ -104,7 +104,7 @@ func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int
 // RotateSecret gives a client a new secret and returns it. The newest of the old
 // ones works on for overlap, 0 ends all of them at once.
 func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", err
 	}
 	c, err := i.Client(ctx, a, clientID)
@@ -112,12 +112,12 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 		return "", err
 	}
 	if !oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
-		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret", clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
+		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret", Clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
 	}
 	text := NewClientSecret()
-	k := i.storedSecret(c.ID, text)
+	k := i.StoredSecret(c.ID, text)
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), with(clientEvent(a, storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
+		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), WithFact(ClientEvent(a, storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
 	})
 	if err != nil {
 		return "", err
@@ -128,16 +128,16 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 // SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
 // are kept under, and names the one in use. "" are those that wait for their first use.
 func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
 	counts, err = i.store.ClientSecretKeys(ctx)
 	return counts, i.keys.KeyIDs()[0], err
 }
 
-// clientEvent is an event concerning a client, in the log of its organization.
-func clientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Event {
-	e := a.event(kind)
+// ClientEvent is an event concerning a client, in the log of its organization.
+func ClientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Event {
+	e := a.Event(kind)
 	e.Client, e.Organization = c.ID, c.Organization
 	return e
 }

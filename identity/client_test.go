@@ -127,7 +127,7 @@ func TestAPHCSecretIsReplacedAtItsFirstUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := web()
-		fillIn(&m)
+		SetDefaults(&m)
 		err = in.store.EditRegistry(t.Context(), 0, func(r *storage.RegistryEdit) error {
 			return r.CreateClient(t.Context(), &storage.Client{ID: "legacy", Metadata: m, Secrets: []storage.ClientSecret{{PHC: phc}}}, &storage.Event{})
 		})
@@ -146,7 +146,7 @@ func TestAPHCSecretIsReplacedAtItsFirstUse(t *testing.T) {
 		}
 		wg.Wait()
 		k := in.read(t, "legacy").Secrets[0]
-		if len(k.MAC) == 0 || !fromPHC(&k, phc) || strings.Contains(k.PHC, "argon2") {
+		if len(k.MAC) == 0 || !IsFromPHC(&k, phc) || strings.Contains(k.PHC, "argon2") {
 			t.Errorf("stored form: got %+v", k)
 		}
 		in.wantSecret(t, in.Identity, "legacy", "legacy secret", true)
@@ -211,7 +211,7 @@ func BenchmarkVerifyClientSecret(b *testing.B) {
 	}
 	i := New(Config{ClientSecrets: ring.Subkeys("client-secret")})
 	text := NewClientSecret()
-	c := &storage.Client{ID: "app", Secrets: []storage.ClientSecret{i.storedSecret("app", text)}}
+	c := &storage.Client{ID: "app", Secrets: []storage.ClientSecret{i.StoredSecret("app", text)}}
 	for b.Loop() {
 		if ok, err := i.VerifyClientSecret(b.Context(), c, text); !ok || err != nil {
 			b.Fatal(ok, err)

@@ -36,7 +36,7 @@ func (i *Identity) editRegistry(ctx context.Context, read func() (registryChange
 // editClient runs edit on a client as it is now. edit may be called more than once.
 func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string,
 	edit func(*storage.RegistryEdit, *storage.Client) error) error {
-	if err := i.platform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	return i.editRegistry(ctx, func() (registryChange, error) {
@@ -45,17 +45,22 @@ func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string,
 	})
 }
 
-// ClientDetails has a line for each field of a registration that has a value, as the plan of a clients.yaml names them.
-func ClientDetails(m *storage.Metadata) []string { return metadataDiff(&storage.Metadata{}, m) }
-
 // ClientOrganization is the slug of the organization that a client belongs to; empty for a client of the platform.
 func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return "", err
 	}
-	slugs := map[uuid.UUID]string{}
-	err := i.addSlug(ctx, slugs, c.Organization)
-	return slugs[c.Organization], err
+	if c.Organization == uuid.Nil {
+		return "", nil
+	}
+	o, err := i.store.Organization(ctx, c.Organization)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return o.Slug, nil
 }
 
 // UpdateClient changes the registration of a client by edit, which may be called more than once and replaces lists
@@ -63,7 +68,7 @@ func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.C
 // Errors: Faults, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 	edit func(*storage.Metadata) error) (changes []string, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	err = i.editRegistry(ctx, func() (registryChange, error) {
@@ -83,15 +88,15 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 		}
 		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
 			var faults Faults
-			faults.add("token_endpoint_auth_method", "cannot change", "register another client")
+			faults.Add("token_endpoint_auth_method", "cannot change", "register another client")
 			return nil, faults
 		}
-		if changes = metadataDiff(&before, &c.Metadata); len(changes) == 0 {
+		if changes = DiffMetadata(&before, &c.Metadata); len(changes) == 0 {
 			return nil, nil
 		}
 		c.ManagedBy = ""
 		return func(r *storage.RegistryEdit) error {
-			return r.UpdateClient(ctx, c, with(clientEvent(a, storage.EventClientUpdated, c), "changed", fieldsOf(changes)))
+			return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed", ChangedFields(changes)))
 		}, nil
 	})
 	if err != nil {
@@ -102,7 +107,7 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 
 // ownedByFile refuses to change what clients.yaml says: the next apply would take the change back.
 func ownedByFile(field, name, remedy string) error {
-	return Faults{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", clip(name)), Remedy: remedy}}
+	return Faults{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", Clip(name)), Remedy: remedy}}
 }
 
 // DisableClient stops a client within a second, everywhere; EnableClient takes it back. Both work on a client that
@@ -112,7 +117,7 @@ func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) 
 		if err := takeFromFile(ctx, r, a, c); err != nil || !c.Active() {
 			return err
 		}
-		return r.DisableClient(ctx, c.ID, clientEvent(a, storage.EventClientDisabled, c))
+		return r.DisableClient(ctx, c.ID, ClientEvent(a, storage.EventClientDisabled, c))
 	})
 }
 
@@ -122,7 +127,7 @@ func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) e
 		if err := takeFromFile(ctx, r, a, c); err != nil || c.Active() {
 			return err
 		}
-		return r.EnableClient(ctx, c.ID, clientEvent(a, storage.EventClientEnabled, c))
+		return r.EnableClient(ctx, c.ID, ClientEvent(a, storage.EventClientEnabled, c))
 	})
 }
 
@@ -133,7 +138,7 @@ func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *stor
 		return nil
 	}
 	c.ManagedBy = ""
-	return r.UpdateClient(ctx, c, with(clientEvent(a, storage.EventClientUpdated, c), "changed", []string{"managed_by"}))
+	return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed", []string{"managed_by"}))
 }
 
 // DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
@@ -143,6 +148,6 @@ func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) e
 		if c.ManagedBy == storage.ManagedByFile {
 			return ownedByFile("client_id", c.ID, "remove it there and apply the file first")
 		}
-		return r.DeleteClient(ctx, c.ID, clientEvent(a, storage.EventClientDeleted, c))
+		return r.DeleteClient(ctx, c.ID, ClientEvent(a, storage.EventClientDeleted, c))
 	})
 }

@@ -43,7 +43,10 @@ func TestChangesOfAClientAtTheSameTimeAllStay(t *testing.T) {
 func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 	in := onSQLite(t)
 	in.client(t, NewClient{ID: "app", Metadata: web()})
-	in.apply(t, header+strings.ReplaceAll(someApp, "client_id: app", "client_id: filed"))
+	in.register(t, func(r *storage.RegistryEdit) error {
+		filed := storage.Client{ID: "filed", Metadata: web(), ManagedBy: storage.ManagedByFile}
+		return r.CreateClient(t.Context(), &filed, ClientEvent(Operator(), storage.EventClientCreated, &filed))
+	})
 	before := in.read(t, "app")
 	for field, edit := range map[string]func(*storage.Metadata){
 		"redirect_uris":              func(m *storage.Metadata) { m.RedirectURIs = []string{"https://a.example/cb#x"} },
@@ -72,29 +75,13 @@ func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 	}
 }
 
-// A file lets go of a client by naming it no more. A person who decides about that client afterwards owns it.
-func TestAClientThatTheFileNamesNoMoreBelongsToWhoEnablesIt(t *testing.T) {
-	in := onSQLite(t)
-	in.apply(t, header+someApp)
-	in.apply(t, "version: 1\n")
-	if c := in.read(t, "app"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
-		t.Fatalf("got %+v", c)
-	}
-	if err := in.EnableClient(t.Context(), Operator(), "app"); err != nil {
-		t.Fatal(err)
-	}
-	if c := in.read(t, "app"); !c.Active() || c.ManagedBy != "" {
-		t.Errorf("enabled: active %v, managed by %q", c.Active(), c.ManagedBy)
-	}
-	if text, err := in.Export(t.Context(), Operator()); err != nil || !strings.Contains(string(text), "client_id: app") {
-		t.Errorf("it is not exported: %s, %v", text, err)
-	}
-}
-
 func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		ctx := t.Context()
-		in.apply(t, "version: 1\nresources:\n  - identifier: https://filed.example\n    name: Filed\n    scopes: {filed:read: Read}\n")
+		in.register(t, func(r *storage.RegistryEdit) error {
+			filed := storage.Resource{Identifier: "https://filed.example", Name: "Filed", Scopes: map[string]string{"filed:read": "Read"}, ManagedBy: storage.ManagedByFile}
+			return r.PutResource(ctx, &filed, WithFact(Operator().Event(storage.EventResourceCreated), "resource", filed.Identifier))
+		})
 		in.client(t, NewClient{ID: "server", Metadata: web()})
 		api := storage.Resource{Identifier: "https://api.example", Name: "API", Scopes: map[string]string{"api:read": "Read your data"}, ServedBy: []string{"server"}}
 		if err := in.CreateResource(ctx, Operator(), api); err != nil {
@@ -134,4 +121,12 @@ func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
 			t.Errorf("left: %+v, %v", all, err)
 		}
 	})
+}
+
+// register changes the registry as a clients.yaml does, whose package is another one.
+func (in *installation) register(t *testing.T, edit func(*storage.RegistryEdit) error) {
+	t.Helper()
+	if err := in.store.EditRegistry(t.Context(), 0, edit); err != nil {
+		t.Fatal(err)
+	}
 }

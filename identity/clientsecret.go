@@ -22,16 +22,17 @@ const (
 	verifiedFor   = 10 * time.Minute
 	maxVerified   = 10_000
 	maxPHCWaiting = 16
-	maxSecretSize = 512
+	// MaxSecretSize is in bytes.
+	MaxSecretSize = 512
 )
 
 // NewClientSecret returns a secret of 256 random bits. It has only characters that
 // need no escape in a basic header (RFC 6749, section 2.3.1) and no known prefix.
 func NewClientSecret() string { return secret.NewToken("") }
 
-// storedSecret is how a secret is kept: its MAC under a key of this installation.
+// StoredSecret is how a secret is kept: its MAC under a key of this installation.
 // A fast one is enough for 256 random bits; Weak marks what somebody made up.
-func (i *Identity) storedSecret(clientID, text string) storage.ClientSecret {
+func (i *Identity) StoredSecret(clientID, text string) storage.ClientSecret {
 	mac := i.secretMAC(clientID, text)
 	return storage.ClientSecret{KeyID: i.keys.KeyIDs()[0], MAC: mac[:], Weak: weakSecret(text)}
 }
@@ -53,7 +54,7 @@ func weakSecret(text string) bool {
 // the passwords being hashed (secret.ErrBusy) and stores our own form instead.
 // Other errors are the database's.
 func (i *Identity) VerifyClientSecret(ctx context.Context, c *storage.Client, given string) (bool, error) {
-	if given == "" || len(given) > maxSecretSize {
+	if given == "" || len(given) > MaxSecretSize {
 		return false, nil
 	}
 	now := i.clock()
@@ -61,7 +62,7 @@ func (i *Identity) VerifyClientSecret(ctx context.Context, c *storage.Client, gi
 	for n := range c.Secrets {
 		k := &c.Secrets[n]
 		live := k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)
-		if live && i.matches(c.ID, k, given) {
+		if live && i.MatchesSecret(c.ID, k, given) {
 			match = k
 		}
 	}
@@ -75,9 +76,9 @@ func (i *Identity) VerifyClientSecret(ctx context.Context, c *storage.Client, gi
 	return true, i.adopt(ctx, c.ID, match, given)
 }
 
-// matches compares with the MAC of a stored secret. A key that is not configured
+// MatchesSecret compares with the MAC of a stored secret. A key that is not configured
 // any more has taken its secrets with it.
-func (i *Identity) matches(clientID string, k *storage.ClientSecret, given string) bool {
+func (i *Identity) MatchesSecret(clientID string, k *storage.ClientSecret, given string) bool {
 	if len(k.MAC) == 0 {
 		return i.verified.has(k.ID, i.secretMAC(clientID, given))
 	}
@@ -154,8 +155,8 @@ func fingerprint(phc string) string {
 	return fingerprintPrefix + hex.EncodeToString(sum[:])
 }
 
-// fromPHC reports whether a stored secret was registered as that PHC string.
-func fromPHC(k *storage.ClientSecret, phc string) bool {
+// IsFromPHC reports whether a stored secret was registered as that PHC string.
+func IsFromPHC(k *storage.ClientSecret, phc string) bool {
 	return k.PHC == phc && !strings.HasPrefix(phc, fingerprintPrefix) || k.PHC == fingerprint(phc)
 }
 

@@ -25,7 +25,7 @@ type MemberCompliance struct {
 // Compliance lists up to limit members after the person with that id and how they
 // stand to the organization's MFA policy, for its owners and admins.
 func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]MemberCompliance, error) {
-	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return nil, err
 	}
 	members, err := i.store.Members(ctx, organizationID, after, limit)

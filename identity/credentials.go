@@ -84,7 +84,7 @@ func (i *Identity) rehash(ctx context.Context, c *storage.LoginRecord, password 
 // caller counts. Errors: Faults, secret.ErrBusy, storage.ErrConflict if another
 // change was faster.
 func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID, from request.Info) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // for everybody, themselves too; the mails about it are notice's. ErrForbidden,
 // storage.ErrNotFound.
 func (i *Identity) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID, notice func(*storage.User) ([]*storage.Message, error)) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	u, err := i.store.User(ctx, userID)

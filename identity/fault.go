@@ -38,11 +38,13 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (f *Faults) add(field, problem, remedy string) {
+// Add adds what is wrong with a field.
+func (f *Faults) Add(field, problem, remedy string) {
 	*f = append(*f, Fault{Field: field, Problem: problem, Remedy: remedy})
 }
 
-func (f *Faults) addItem(field string, item int, problem, remedy string) {
+// AddItem adds what is wrong with one entry of a list, from 1.
+func (f *Faults) AddItem(field string, item int, problem, remedy string) {
 	*f = append(*f, Fault{Field: field, Item: item, Problem: problem, Remedy: remedy})
 }
 

@@ -51,7 +51,7 @@ func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID
 	if n.Inviter, err = i.inviter(ctx, a); err != nil {
 		return nil, err
 	}
-	if !a.operator { // what the command line sends, the operator wants sent
+	if a.kind != operatorActor { // what the command line sends, the operator wants sent
 		if err := i.takeMailbox(ctx, "invitation", key); err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (i *Identity) Invite(ctx context.Context, a Actor, organizationID uuid.UUID
 		return nil, err
 	}
 	// The address is not among the event's personal details: nothing would ever erase it there.
-	err = i.store.CreateInvitation(ctx, n, maxInvitations, with(invitation(a, storage.EventInvitationCreated, o.ID, n.ID), "role", role), m)
+	err = i.store.CreateInvitation(ctx, n, maxInvitations, WithFact(invitation(a, storage.EventInvitationCreated, o.ID, n.ID), "role", role), m)
 	if errors.Is(err, storage.ErrConflict) {
 		return nil, ErrTooManyInvitations
 	}
@@ -82,15 +82,15 @@ func (i *Identity) mayInvite(ctx context.Context, a *Actor, organizationID uuid.
 	if err := i.provenOrOperator(ctx, a); err != nil {
 		return "", err
 	}
-	least := storage.RoleOwner
-	if role != storage.RoleOwner {
-		least = storage.RoleAdmin
+	action := ManageMembers
+	if role == storage.RoleOwner {
+		action = ManageOwners
 	}
-	if err := i.inOrganization(ctx, a, organizationID, least); err != nil {
+	if err := i.Authorize(ctx, a, action, organizationID); err != nil {
 		return "", err
 	}
 	var faults Faults
-	if err := checkRole(role); err != nil {
+	if err := CheckRole(role); err != nil {
 		errors.As(err, &faults)
 	}
 	key, err := EmailKey(email)
@@ -103,10 +103,10 @@ func (i *Identity) mayInvite(ctx context.Context, a *Actor, organizationID uuid.
 }
 
 func (i *Identity) provenOrOperator(ctx context.Context, a *Actor) error {
-	if a.operator {
+	if a.kind == operatorActor {
 		return nil
 	}
-	u, err := i.person(ctx, *a)
+	u, err := i.actingUser(ctx, *a)
 	if err == nil && !u.EmailVerified() {
 		err = fmt.Errorf("%w: the address is not proven", ErrForbidden)
 	}
@@ -115,7 +115,7 @@ func (i *Identity) provenOrOperator(ctx context.Context, a *Actor) error {
 
 // inviter is what the one who invites is called in the mail.
 func (i *Identity) inviter(ctx context.Context, a Actor) (string, error) {
-	if a.operator {
+	if a.kind == operatorActor {
 		return "", nil
 	}
 	u, err := i.store.User(ctx, a.UserID)
@@ -137,7 +137,7 @@ func roleWords(role string) string {
 }
 
 func invitation(a Actor, kind storage.EventType, organizationID, invitationID uuid.UUID) *storage.Event {
-	e := with(a.event(kind), "invitation", invitationID.String())
+	e := WithFact(a.Event(kind), "invitation", invitationID.String())
 	e.Organization = organizationID
 	return e
 }
@@ -145,7 +145,7 @@ func invitation(a Actor, kind storage.EventType, organizationID, invitationID uu
 // Invitations lists up to limit invitations of an organization that can still be
 // accepted, older ones first, those after the one with that id.
 func (i *Identity) Invitations(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]storage.Invitation, error) {
-	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return nil, err
 	}
 	return i.store.Invitations(ctx, organizationID, after, limit)
@@ -154,10 +154,7 @@ func (i *Identity) Invitations(ctx context.Context, a Actor, organizationID, aft
 // RevokeInvitation makes an invitation worthless. storage.ErrNotFound if the
 // organization has none such that is open.
 func (i *Identity) RevokeInvitation(ctx context.Context, a Actor, organizationID, invitationID uuid.UUID) error {
-	if err := a.inPerson(); err != nil {
-		return err
-	}
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ManageMembers, organizationID); err != nil {
 		return err
 	}
 	return i.store.RevokeInvitation(ctx, organizationID, invitationID, invitation(a, storage.EventInvitationRevoked, organizationID, invitationID))
@@ -170,7 +167,7 @@ func (i *Identity) ConfirmInvitation(ctx context.Context, a Actor, organizationI
 	if err := i.provenOrOperator(ctx, &a); err != nil {
 		return err
 	}
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleOwner); err != nil {
+	if err := i.Authorize(ctx, &a, ManageOwners, organizationID); err != nil {
 		return err
 	}
 	return i.store.ConfirmInvitation(ctx, organizationID, invitationID, invitation(a, storage.EventInvitationConfirmed, organizationID, invitationID))
@@ -198,7 +195,7 @@ func (i *Identity) OpenInvitation(ctx context.Context, token string) (*Invited, 
 // All other access to it ends. One whose account somebody else made with their address cannot sign in to it; they
 // register by the invitation, which takes that account over.
 func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string, keep uuid.UUID) (*storage.Organization, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +204,7 @@ func (i *Identity) AcceptInvitation(ctx context.Context, a Actor, token string, 
 		return nil, err
 	}
 	err = i.store.AcceptInvitation(ctx, &storage.Acceptance{Token: n.Invitation.Token, EmailKey: u.EmailKey, Keep: keep,
-		Event: a.event(storage.EventInvitationAccepted), Verified: with(with(about(a, storage.EventUserEmailProven, u.ID), "by", "invitation"), "claimed", false)}, u.ID)
+		Event: a.Event(storage.EventInvitationAccepted), Verified: WithFact(WithFact(about(a, storage.EventUserEmailProven, u.ID), "by", "invitation"), "claimed", false)}, u.ID)
 	if err != nil {
 		return nil, acceptError(err)
 	}

@@ -113,7 +113,7 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 			"admin": in.member(t, acme, "admin@acme.example", storage.RoleAdmin), "member": in.member(t, acme, "member@acme.example", storage.RoleMember),
 			"guest": in.member(t, acme, "guest@acme.example", storage.RoleGuest),
 		}
-		who["owner's token"] = (&Bearer{User: storage.User{ID: owner.UserID}, Token: storage.PersonalToken{Organization: *acme}}).Actor("")
+		who["owner's token"] = (&Bearer{Scopes: []string{ScopeRead, ScopeWrite}, User: storage.User{ID: owner.UserID}, Token: storage.PersonalToken{Organization: *acme}}).Actor("")
 		for name, a := range who {
 			for _, role := range []string{storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest} {
 				n, err := in.Invite(t.Context(), a, acme.ID, uuid.NewString()+"@acme.example", role)

@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/sallyport-id/sallyport/internal/oauth"
 	"io"
 	"math/big"
 	"slices"
+
+	"github.com/sallyport-id/sallyport/internal/oauth"
 )
 
 const (
@@ -94,7 +95,7 @@ func checkJWK(key map[string]any) error {
 	}
 	for name, v := range key {
 		if s, ok := v.(string); ok && len(s) > 4096 {
-			return fmt.Errorf("has a member %q that is too long", clip(name))
+			return fmt.Errorf("has a member %q that is too long", Clip(name))
 		}
 	}
 	text := func(name string) string { s, _ := key[name].(string); return s }

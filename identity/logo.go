@@ -30,9 +30,9 @@ func CheckLogo(picture []byte) (dataURL string, err error) {
 	kind, problem := logoKind(picture)
 	switch {
 	case len(picture) > MaxLogoBytes:
-		faults.add("logo", fmt.Sprintf("is larger than %d KiB", MaxLogoBytes>>10), "save it smaller, or as SVG")
+		faults.Add("logo", fmt.Sprintf("is larger than %d KiB", MaxLogoBytes>>10), "save it smaller, or as SVG")
 	case problem != nil:
-		faults.add("logo", problem.Error(), "choose a PNG, JPEG or SVG")
+		faults.Add("logo", problem.Error(), "choose a PNG, JPEG or SVG")
 	}
 	if len(faults) > 0 {
 		return "", faults

@@ -28,8 +28,8 @@ func TestALongScopeIsOneFault(t *testing.T) {
 	for _, scopes := range []string{strings.Repeat("a ", 500_000), "openid " + strings.Repeat("api:read ", 100_000), strings.Repeat("\u00e9 ", 2000), strings.Repeat("a", maxScopeBytes+1)} {
 		m, faults := storage.Metadata{Scope: scopes, RedirectURIs: []string{"https://a.example/cb"}}, Faults{}
 		check := func() {
-			faults = checkMetadata("app", &m, true)
-			checkScopes(&faults, &m, func(string) bool { return true })
+			faults = CheckMetadata("app", &m, true)
+			CheckScopes(&faults, &m, func(string) bool { return true })
 		}
 		if got := memoryOf(check); got > 64<<10 || len(faults) != 1 || faults[0].Field != "scope" {
 			t.Errorf("%.20s…: %d bytes of memory and %d faults, want one", scopes, got, len(faults))
@@ -44,7 +44,7 @@ func TestEveryTypedValueIsMeasuredFirst(t *testing.T) {
 			return func() error {
 				p := &ProfilePatch{}
 				set(p)
-				_, err := p.check()
+				_, err := p.Check()
 				return err
 			}
 		}
@@ -59,8 +59,8 @@ func TestEveryTypedValueIsMeasuredFirst(t *testing.T) {
 			"locale":    patch(func(p *ProfilePatch) { p.Locale = &long }),
 			"phone":     patch(func(p *ProfilePatch) { p.PhoneNumber = &long }),
 			"street":    patch(func(p *ProfilePatch) { p.Address = &storage.Address{StreetAddress: long} }),
-			"client_id": func() error { f := checkMetadata(long, &storage.Metadata{}, false); return f.err() },
-			"column":    func() error { f := Faults{}; f.add("x", clip(long), ""); return f.err() },
+			"client_id": func() error { f := CheckMetadata(long, &storage.Metadata{}, false); return f.err() },
+			"column":    func() error { f := Faults{}; f.Add("x", Clip(long), ""); return f.err() },
 		} {
 			var err error
 			limit := uint64(64 << 10)

@@ -18,9 +18,9 @@ var (
 	tokenFormats     = []string{"opaque", "jwt"}
 )
 
-// fillIn gives what was left out the defaults of RFC 7591, section 2, and ours, so
+// SetDefaults gives what was left out the defaults of RFC 7591, section 2, and ours, so
 // that a stored registration says everything.
-func fillIn(m *storage.Metadata) {
+func SetDefaults(m *storage.Metadata) {
 	set := func(field *string, value string) {
 		if *field == "" {
 			*field = value
@@ -51,13 +51,13 @@ func fillIn(m *storage.Metadata) {
 	}
 }
 
-// checkMetadata fills in the defaults and then applies every rule that needs
-// nothing but the registration itself; checkScopes has the rest.
-func checkMetadata(clientID string, m *storage.Metadata, production bool) Faults {
-	fillIn(m)
+// CheckMetadata fills in the defaults and then applies every rule that needs
+// nothing but the registration itself; CheckScopes has the rest.
+func CheckMetadata(clientID string, m *storage.Metadata, production bool) Faults {
+	SetDefaults(m)
 	var faults Faults
 	if len(clientID) > 128 || !clientIDGrammar.MatchString(clientID) {
-		faults.add("client_id", fmt.Sprintf("%q is not a client_id", clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
+		faults.Add("client_id", fmt.Sprintf("%q is not a client_id", Clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
 	}
 	checkChoices(&faults, m)
 	checkGrants(&faults, m)
@@ -66,10 +66,10 @@ func checkMetadata(clientID string, m *storage.Metadata, production bool) Faults
 	checkPresentation(&faults, m)
 	if m.SkipConsent && m.TokenEndpointAuthMethod == oauth.AuthNone {
 		// Anybody can claim to be a public client, so its person is always asked.
-		faults.add("skip_consent", "is for confidential clients only", "remove it, or give the client a secret or keys")
+		faults.Add("skip_consent", "is for confidential clients only", "remove it, or give the client a secret or keys")
 	}
 	if m.Management && m.TokenEndpointAuthMethod == oauth.AuthNone {
-		faults.add("management", "is for confidential clients only", "remove it, or give the client a secret or keys")
+		faults.Add("management", "is for confidential clients only", "remove it, or give the client a secret or keys")
 	}
 	return faults
 }
@@ -89,7 +89,7 @@ func checkChoices(faults *Faults, m *storage.Metadata) {
 		{"access_token_format", m.AccessTokenFormat, tokenFormats, false},
 	} {
 		if !slices.Contains(c.allowed, c.value) && !(c.optional && c.value == "") {
-			faults.add(c.field, fmt.Sprintf("%q is not supported", clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
+			faults.Add(c.field, fmt.Sprintf("%q is not supported", Clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
 		}
 	}
 	checkSet(faults, "grant_types", m.GrantTypes, oauth.Names(oauth.GrantTypes()))
@@ -99,9 +99,9 @@ func checkChoices(faults *Faults, m *storage.Metadata) {
 func checkSet(faults *Faults, field string, values, allowed []string) {
 	for n, v := range values {
 		if !slices.Contains(allowed, v) {
-			faults.addItem(field, n+1, fmt.Sprintf("%q is not supported", clip(v)), "choose from "+strings.Join(allowed, ", "))
+			faults.AddItem(field, n+1, fmt.Sprintf("%q is not supported", Clip(v)), "choose from "+strings.Join(allowed, ", "))
 		} else if slices.Contains(values[:n], v) {
-			faults.addItem(field, n+1, fmt.Sprintf("%q is listed twice", v), "remove one")
+			faults.AddItem(field, n+1, fmt.Sprintf("%q is listed twice", v), "remove one")
 		}
 	}
 }
@@ -109,36 +109,36 @@ func checkSet(faults *Faults, field string, values, allowed []string) {
 func checkGrants(faults *Faults, m *storage.Metadata) {
 	code := slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode)
 	if len(m.GrantTypes) == 0 {
-		faults.add("grant_types", "is empty", "name at least one")
+		faults.Add("grant_types", "is empty", "name at least one")
 	}
 	if code != slices.Contains(m.ResponseTypes, oauth.ResponseTypeCode) {
-		faults.add("response_types", "does not go with grant_types", "list code with authorization_code, and nothing without it")
+		faults.Add("response_types", "does not go with grant_types", "list code with authorization_code, and nothing without it")
 	}
 	for _, g := range oauth.GrantTypes() {
 		if !slices.Contains(m.GrantTypes, g.Name) {
 			continue
 		}
 		if g.With != "" && !slices.Contains(m.GrantTypes, g.With) {
-			faults.add("grant_types", "has "+g.Name+" without "+g.With, "add "+g.With+", which it goes with")
+			faults.Add("grant_types", "has "+g.Name+" without "+g.With, "add "+g.With+", which it goes with")
 		}
 		if g.Confidential && m.TokenEndpointAuthMethod == oauth.AuthNone {
-			faults.add("grant_types", "has "+g.Name+" for a client that has no credentials", "choose another token_endpoint_auth_method")
+			faults.Add("grant_types", "has "+g.Name+" for a client that has no credentials", "choose another token_endpoint_auth_method")
 		}
 	}
 	switch {
 	case code && len(m.RedirectURIs) == 0:
-		faults.add("redirect_uris", "is missing", "list the URIs that codes are sent to")
+		faults.Add("redirect_uris", "is missing", "list the URIs that codes are sent to")
 	case !code && len(m.RedirectURIs) > 0:
-		faults.add("redirect_uris", "is of no use without the grant type authorization_code", "remove it, or add the grant type")
+		faults.Add("redirect_uris", "is of no use without the grant type authorization_code", "remove it, or add the grant type")
 	}
 }
 
-// checkOffered judges what the token endpoint would refuse: grant types that oauth
+// CheckOffered judges what the token endpoint would refuse: grant types that oauth
 // knows and the table in provider does not offer.
-func checkOffered(faults *Faults, m *storage.Metadata, offered []string) {
+func CheckOffered(faults *Faults, m *storage.Metadata, offered []string) {
 	for n, g := range m.GrantTypes {
 		if slices.Contains(oauth.Names(oauth.GrantTypes()), g) && !slices.Contains(offered, g) {
-			faults.addItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g), "choose from "+strings.Join(offered, ", "))
+			faults.AddItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g), "choose from "+strings.Join(offered, ", "))
 		}
 	}
 }
@@ -156,7 +156,7 @@ func checkPlaces(faults *Faults, m *storage.Metadata, production bool) {
 			continue
 		}
 		if err := checkURI(u.value, page); err != nil {
-			faults.add(u.field, fmt.Sprintf("%q %s", clip(u.value), err), "")
+			faults.Add(u.field, fmt.Sprintf("%q %s", Clip(u.value), err), "")
 		}
 	}
 }
@@ -165,24 +165,24 @@ func checkKeys(faults *Faults, m *storage.Metadata) {
 	if len(m.JWKS) > 0 {
 		canonical, err := checkJWKS(m.JWKS)
 		if err != nil {
-			faults.add("jwks", err.Error(), "register public keys only: RSA from 2048 bits, P-256 or Ed25519")
+			faults.Add("jwks", err.Error(), "register public keys only: RSA from 2048 bits, P-256 or Ed25519")
 		} else {
 			m.JWKS = canonical
 		}
 	}
 	if len(m.JWKS) > 0 && m.JWKSURI != "" {
-		faults.add("jwks_uri", "is given together with jwks", "keep one of them")
+		faults.Add("jwks_uri", "is given together with jwks", "keep one of them")
 	}
 	keys := len(m.JWKS) > 0 || m.JWKSURI != ""
 	assertion := m.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT
 	if assertion && !keys {
-		faults.add("token_endpoint_auth_method", "is private_key_jwt without keys", "give jwks or jwks_uri")
+		faults.Add("token_endpoint_auth_method", "is private_key_jwt without keys", "give jwks or jwks_uri")
 	}
 	if !assertion && m.TokenEndpointAuthSigningAlg != "" {
-		faults.add("token_endpoint_auth_signing_alg", "is of no use without private_key_jwt", "remove it")
+		faults.Add("token_endpoint_auth_signing_alg", "is of no use without private_key_jwt", "remove it")
 	}
 	if (m.RequireSignedRequestObject || m.RequestObjectSigningAlg != "") && !keys {
-		faults.add("request_object_signing_alg", "needs keys to verify request objects with", "give jwks or jwks_uri")
+		faults.Add("request_object_signing_alg", "needs keys to verify request objects with", "give jwks or jwks_uri")
 	}
 }
 
@@ -191,22 +191,22 @@ func checkPresentation(faults *Faults, m *storage.Metadata) {
 		checkName(faults, "client_name", m.ClientName, 100)
 	}
 	if len(m.Contacts) > 20 {
-		faults.add("contacts", "has more than 20 entries", "remove some")
+		faults.Add("contacts", "has more than 20 entries", "remove some")
 	}
 	for n, c := range m.Contacts {
 		if _, err := EmailKey(c); err != nil {
-			faults.addItem("contacts", n+1, fmt.Sprintf("%q is not an email address", clip(c)), "")
+			faults.AddItem("contacts", n+1, fmt.Sprintf("%q is not an email address", Clip(c)), "")
 		}
 	}
 	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
-		faults.add("default_max_age", "is negative", "give seconds, 0 or more")
+		faults.Add("default_max_age", "is negative", "give seconds, 0 or more")
 	}
 	for n, acr := range m.DefaultACRValues {
 		if !scopeToken(acr) || n >= 10 {
-			faults.addItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", clip(acr)), "list up to 10, such as urn:sallyport:acr:mfa")
+			faults.AddItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", Clip(acr)), "list up to 10, such as urn:sallyport:acr:mfa")
 		}
 	}
 	if len(m.Scope) > maxScopeBytes {
-		faults.add("scope", fmt.Sprintf("is longer than %d bytes", maxScopeBytes), "register another client")
+		faults.Add("scope", fmt.Sprintf("is longer than %d bytes", maxScopeBytes), "register another client")
 	}
 }

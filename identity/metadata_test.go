@@ -25,7 +25,7 @@ func web() storage.Metadata {
 // RFC 7591 section 2 gives the defaults; stored registrations say everything.
 func TestDefaultsOfARegistration(t *testing.T) {
 	m := web()
-	if faults := checkMetadata("app", &m, true); len(faults) > 0 {
+	if faults := CheckMetadata("app", &m, true); len(faults) > 0 {
 		t.Fatal(faults)
 	}
 	want := storage.Metadata{RedirectURIs: []string{"https://a.example/cb"}, ApplicationType: "web", GrantTypes: []string{"authorization_code"},
@@ -36,7 +36,7 @@ func TestDefaultsOfARegistration(t *testing.T) {
 	}
 	m = web()
 	m.TokenEndpointAuthMethod, m.GrantTypes = "none", []string{"authorization_code", "refresh_token"}
-	if faults := checkMetadata("app", &m, true); len(faults) > 0 || m.RequirePKCE != storage.PKCERequired || m.Scope != "openid profile email offline_access" {
+	if faults := CheckMetadata("app", &m, true); len(faults) > 0 || m.RequirePKCE != storage.PKCERequired || m.Scope != "openid profile email offline_access" {
 		t.Errorf("a public client: got %+v, %v", m, faults)
 	}
 }
@@ -110,10 +110,10 @@ func TestARegistrationThatBreaksARule(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := web()
-			fillIn(&m)
+			SetDefaults(&m)
 			tc.wreck(&m)
-			faults := checkMetadata("app", &m, true)
-			checkScopes(&faults, &m, func(s string) bool { return s == "api:read" })
+			faults := CheckMetadata("app", &m, true)
+			CheckScopes(&faults, &m, func(s string) bool { return s == "api:read" })
 			if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Field == tc.field }) {
 				t.Errorf("got %v, want a fault of %s", faults, tc.field)
 			}
@@ -121,7 +121,7 @@ func TestARegistrationThatBreaksARule(t *testing.T) {
 	}
 	for _, id := range []string{"", " ", "a b", "-a", "a\n", "ä", `a"b`, "a<b", "a?b", "a#b", "a%20b", strings.Repeat("a", 129)} {
 		m := web()
-		if faults := checkMetadata(id, &m, true); len(faults) != 1 || faults[0].Field != "client_id" {
+		if faults := CheckMetadata(id, &m, true); len(faults) != 1 || faults[0].Field != "client_id" {
 			t.Errorf("client_id %q: got %v", id, faults)
 		}
 	}
@@ -136,8 +136,8 @@ func TestRegistrationsThatKeepTheRules(t *testing.T) {
 			JWKS: json.RawMessage(`{"keys":[` + rsaKey + `,` + ecKey + `,` + edKey + `]}`), RequireSignedRequestObject: true, RequestObjectSigningAlg: "EdDSA"},
 		"first-party": {RedirectURIs: []string{"https://a.example/cb"}, SkipConsent: true, Management: true, WebOrigins: []string{"https://a.example"}},
 	} {
-		faults := checkMetadata("app", &m, true)
-		checkScopes(&faults, &m, func(s string) bool { return s == "api:read" })
+		faults := CheckMetadata("app", &m, true)
+		CheckScopes(&faults, &m, func(s string) bool { return s == "api:read" })
 		if len(faults) > 0 {
 			t.Errorf("%s: got %v, want none", name, faults)
 		}

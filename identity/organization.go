@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -34,12 +35,12 @@ func CheckSlug(slug string) error {
 	var faults Faults
 	switch _, err := uuid.Parse(slug); {
 	case len(slug) > maxSlug || !slugGrammar.MatchString(slug):
-		faults.add("slug", fmt.Sprintf("%q is not a slug", clip(slug)), remedy)
+		faults.Add("slug", fmt.Sprintf("%q is not a slug", Clip(slug)), remedy)
 	case slices.Contains(reservedSlugs, slug):
-		faults.add("slug", fmt.Sprintf("%q is reserved", slug), "choose another")
+		faults.Add("slug", fmt.Sprintf("%q is reserved", slug), "choose another")
 	case err == nil:
 		// The organization parameter takes an id or a slug; nothing may be both.
-		faults.add("slug", "looks like the id of an organization", "choose another")
+		faults.Add("slug", "looks like the id of an organization", "choose another")
 	}
 	return faults.err()
 }
@@ -49,20 +50,20 @@ func CheckSlug(slug string) error {
 func checkName(faults *Faults, field, name string, max int) {
 	switch {
 	case len(name) > utf8.UTFMax*max: // before the work of looking at each character
-		faults.add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
+		faults.Add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
 	case strings.TrimSpace(name) != name || name == "":
-		faults.add(field, "is empty or begins or ends with a space", "write a name")
+		faults.Add(field, "is empty or begins or ends with a space", "write a name")
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > max:
-		faults.add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
+		faults.Add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
 	case strings.ContainsFunc(name, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || unicode.Is(unicode.Cf, r) && r != '\u200d' && r != '\u200c'
 	}):
-		faults.add(field, "has invisible characters in it", "type it again")
+		faults.Add(field, "has invisible characters in it", "type it again")
 	}
 }
 
-// clip keeps what somebody typed short enough for a message.
-func clip(s string) string {
+// Clip keeps what somebody typed short enough for a message.
+func Clip(s string) string {
 	characters := 0
 	for at := range s {
 		if characters++; characters > 60 {
@@ -76,7 +77,7 @@ func clip(s string) string {
 // storage.ErrExists if the slug is or ever was taken, storage.ErrEmailUnverified if nobody
 // has proven the owner's address, storage.ErrNotFound for no such owner.
 func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults Faults
@@ -95,17 +96,17 @@ func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name s
 			return nil, storage.ErrEmailUnverified
 		}
 	}
-	n := i.newOrganization(a, slug, name, owner)
+	n := PrepareOrganization(a, slug, name, owner, i.clock())
 	if err := i.store.CreateOrganizations(ctx, n); err != nil {
 		return nil, err
 	}
 	return &n.Organization, nil
 }
 
-func (i *Identity) newOrganization(a Actor, slug, name string, owner uuid.UUID) *storage.NewOrganization {
-	now := i.clock()
+// PrepareOrganization is an organization to create at now, and the event about it.
+func PrepareOrganization(a Actor, slug, name string, owner uuid.UUID, now time.Time) *storage.NewOrganization {
 	o := storage.Organization{ID: uuid.Must(uuid.NewV7()), Slug: slug, Name: name, CreatedAt: now, UpdatedAt: now}
-	e := with(a.event(storage.EventOrganizationCreated), "slug", slug)
+	e := WithFact(a.Event(storage.EventOrganizationCreated), "slug", slug)
 	e.Organization, e.User = o.ID, owner
 	return &storage.NewOrganization{Organization: o, Owner: owner, Event: e}
 }
@@ -117,7 +118,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.canReadOrganization(ctx, a, o.ID, storage.RoleGuest); err != nil {
+	if err := i.Authorize(ctx, &a, SeeOrganization, o.ID); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -125,7 +126,7 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 
 // Organizations lists up to limit organizations after the one with that id.
 func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Organizations(ctx, after, limit)
@@ -134,14 +135,14 @@ func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, 
 // RenameOrganization changes the name that people see. The slug never changes:
 // relying parties have it written down.
 func (i *Identity) RenameOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return err
 	}
 	var faults Faults
 	if checkName(&faults, "name", name, 100); len(faults) > 0 {
 		return faults
 	}
-	e := a.event(storage.EventOrganizationRenamed)
+	e := a.Event(storage.EventOrganizationRenamed)
 	e.Organization = organizationID
 	return i.store.RenameOrganization(ctx, organizationID, name, e)
 }

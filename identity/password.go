@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sallyport-id/sallyport/internal/sample"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/trustelem/zxcvbn"
 	"golang.org/x/text/unicode/norm"
@@ -28,7 +29,7 @@ const (
 func (i *Identity) CheckPassword(password, email string, words ...string) error {
 	var faults Faults
 	if len(password) > 16*secret.MaxPasswordChars { // before the work of normalizing it
-		faults.add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
 		return faults.err()
 	}
 	// An address or a name that is too long is refused elsewhere, and must not cost the work here either.
@@ -40,17 +41,17 @@ func (i *Identity) CheckPassword(password, email string, words ...string) error 
 	local, domain, _ := strings.Cut(strings.ToLower(email), "@")
 	switch n := utf8.RuneCountInString(text); {
 	case !utf8.ValidString(password):
-		faults.add("password", "is not text", "")
+		faults.Add("password", "is not text", "")
 	case n > secret.MaxPasswordChars:
-		faults.add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
 	case n < i.minLength:
-		faults.add("password", fmt.Sprintf("has fewer than %d characters", i.minLength), "a few unrelated words are long and easy to remember")
+		faults.Add("password", fmt.Sprintf("has fewer than %d characters", i.minLength), "a few unrelated words are long and easy to remember")
 	case email != "" && (strings.EqualFold(text, email) || strings.EqualFold(text, local)):
-		faults.add("password", "is the email address", "choose one that nobody can look up")
-	case i.production && sampleCredential(text):
-		faults.add("password", "is the one of the sample data, which everybody knows", "choose another")
+		faults.Add("password", "is the email address", "choose one that nobody can look up")
+	case i.production && sample.IsCredential(text):
+		faults.Add("password", "is the one of the sample data, which everybody knows", "choose another")
 	case common(text, slices.Concat(i.words, wordsOf([]string{i.brand()}), words, wordsOf(words), pieces(local), pieces(domain))):
-		faults.add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
+		faults.Add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
 	}
 	return faults.err()
 }
@@ -96,9 +97,4 @@ func wordsOf(texts []string) []string {
 		all = append(all, strings.FieldsFunc(t, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
 	}
 	return all
-}
-
-// sampleCredential knows the passwords and secrets of the sample data: they are public.
-func sampleCredential(s string) bool {
-	return slices.Contains([]string{samplePassword, sampleAdminPassword, "acme_secret_portal_2024", "data_secret_api_2024", "sample_rp_secret_2024"}, s)
 }

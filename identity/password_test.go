@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-id/sallyport/internal/sample"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -20,7 +21,7 @@ func TestPasswordRules(t *testing.T) {
 		"a quiet river bends north":   "",
 		"nur kleinbuchstaben hier":    "",
 		"kx9$vQ2m":                    "",
-		samplePassword:                "",
+		sample.Password:               "",
 		"日本語の長い合言葉です":                 "",
 		manyCharacters(256):           "", // 256 characters
 		"":                            "fewer than 8",
@@ -63,7 +64,7 @@ func manyCharacters(n int) string {
 
 func TestSamplePasswordsAreRefusedInProduction(t *testing.T) {
 	in := onSQLite(t, inProduction)
-	for _, password := range []string{samplePassword, sampleAdminPassword} {
+	for _, password := range []string{sample.Password, sample.AdminPassword} {
 		if err := in.CheckPassword(password, "bob@acme-corp.com"); err == nil {
 			t.Errorf("%q: got no fault", password)
 		}

@@ -15,7 +15,7 @@ const MaxGraceDays = 90
 
 // MFAPolicy returns what an organization asks of its members, to its owners and admins.
 func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
-	if err := i.canReadOrganization(ctx, a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.OrganizationSettings(ctx, organizationID)
@@ -28,7 +28,7 @@ func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.U
 // Earlier: until the grace is over, what was in force stays so. Errors:
 // Faults, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID, p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.inOrganization(ctx, &a, organizationID, storage.RoleAdmin); err != nil {
+	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {
@@ -46,7 +46,7 @@ func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uui
 
 // PlatformMFAPolicy returns what the installation asks of everybody.
 func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return storage.MFAPolicy{}, err
 	}
 	settings, err := i.store.PlatformSettings(ctx)
@@ -55,7 +55,7 @@ func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAP
 
 // SetPlatformMFAPolicy is SetMFAPolicy for everybody.
 func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {
@@ -70,10 +70,10 @@ func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.
 func checkPolicy(p *storage.MFAPolicy) error {
 	var faults Faults
 	if !slices.Contains([]string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}, p.Require) {
-		faults.add("require", fmt.Sprintf("%q is nothing to require", clip(p.Require)), "choose any, totp or passkey, or leave it empty")
+		faults.Add("require", fmt.Sprintf("%q is nothing to require", Clip(p.Require)), "choose any, totp or passkey, or leave it empty")
 	}
 	if p.GraceDays < 0 || p.GraceDays > MaxGraceDays {
-		faults.add("grace_days", fmt.Sprintf("is %d", p.GraceDays), fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
+		faults.Add("grace_days", fmt.Sprintf("is %d", p.GraceDays), fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
 	}
 	if p.Require == "" {
 		p.GraceDays = 0
@@ -89,7 +89,7 @@ func (i *Identity) change(a Actor, kind storage.EventType, present, next *storag
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil
 	}
-	e := with(with(a.event(kind), "before", policyFacts(*present)), "after", policyFacts(*next))
+	e := WithFact(WithFact(a.Event(kind), "before", policyFacts(*present)), "after", policyFacts(*next))
 	*present = *next
 	return e
 }

@@ -50,8 +50,8 @@ func (p *ProfilePatch) claims() []claim {
 	}
 }
 
-// check returns the names of the claims that the patch changes. The error is Faults.
-func (p *ProfilePatch) check() (changed []string, err error) {
+// Check returns the names of the claims that the patch changes. The error is Faults.
+func (p *ProfilePatch) Check() (changed []string, err error) {
 	var faults Faults
 	for _, c := range p.claims() {
 		if c.value == nil {
@@ -70,8 +70,8 @@ func (p *ProfilePatch) check() (changed []string, err error) {
 	return changed, faults.err()
 }
 
-// apply makes the change.
-func (p *ProfilePatch) apply(to *storage.Profile) {
+// Apply makes the change.
+func (p *ProfilePatch) Apply(to *storage.Profile) {
 	phone := to.PhoneNumber
 	for _, c := range p.claims() {
 		if c.value != nil {
@@ -98,7 +98,7 @@ func checkClaimURL(faults *Faults, name, value string) {
 		u, err = url.Parse(value)
 	}
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		faults.add(name, "is no address of a web page", "write it like https://example.com/me")
+		faults.Add(name, "is no address of a web page", "write it like https://example.com/me")
 	}
 }
 
@@ -113,14 +113,14 @@ func checkBirthdate(faults *Faults, name, value string) {
 		full = "2000-" + monthDay // a leap year
 	}
 	if _, err := time.Parse(time.DateOnly, full); err != nil {
-		faults.add(name, "is no date", "write it like 1985-04-12")
+		faults.Add(name, "is no date", "write it like 1985-04-12")
 	}
 }
 
 func matching(grammar *regexp.Regexp, problem, remedy string) func(*Faults, string, string) {
 	return func(faults *Faults, name, value string) {
 		if len(value) > maxClaim || !grammar.MatchString(value) {
-			faults.add(name, problem, remedy)
+			faults.Add(name, problem, remedy)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func checkAddress(faults *Faults, a *storage.Address) {
 		{"postal_code", &a.PostalCode}, {"country", &a.Country},
 	} {
 		if len(*part.value) > 4*maxAddressAll { // before the work of looking at each line
-			faults.add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll), "leave out what is not needed")
+			faults.Add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll), "leave out what is not needed")
 			continue
 		}
 		*part.value = strings.TrimSpace(strings.ReplaceAll(*part.value, "\r\n", "\n"))
@@ -150,6 +150,6 @@ func checkAddress(faults *Faults, a *storage.Address) {
 		}
 	}
 	if total > 2*maxAddressAll {
-		faults.add("address", fmt.Sprintf("has more than %d bytes", 2*maxAddressAll), "leave out what is not needed")
+		faults.Add("address", fmt.Sprintf("has more than %d bytes", 2*maxAddressAll), "leave out what is not needed")
 	}
 }

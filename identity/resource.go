@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // Resources lists all resource servers, by identifier.
 func (i *Identity) Resources(ctx context.Context, a Actor) ([]storage.Resource, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Resources(ctx)
@@ -20,13 +22,13 @@ func (i *Identity) Resources(ctx context.Context, a Actor) ([]storage.Resource, 
 
 // CreateResource registers a resource server. Errors: Faults, ErrForbidden, storage.ErrExists.
 func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resource) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	r.ManagedBy = ""
-	own := checkResource(&r)
-	if i.isOwnURI(r.Identifier) {
-		own.add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
+	own := CheckResource(&r)
+	if i.IsOwnURI(r.Identifier) {
+		own.Add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
 	}
 	return i.editRegistry(ctx, func() (registryChange, error) {
 		faults := slices.Clone(own)
@@ -38,9 +40,9 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 			if p.Identifier == r.Identifier {
 				return nil, storage.ErrExists
 			}
-			for _, name := range sortedKeys(r.Scopes) {
+			for _, name := range slices.Sorted(maps.Keys(r.Scopes)) {
 				if _, taken := p.Scopes[name]; taken {
-					faults.add("scopes."+clip(name), "is defined by "+clip(p.Identifier),
+					faults.Add("scopes."+Clip(name), "is defined by "+Clip(p.Identifier),
 						"choose another name: a token with it would be for both")
 				}
 			}
@@ -49,7 +51,7 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
-			return e.PutResource(ctx, &r, with(a.event(storage.EventResourceCreated), "resource", r.Identifier))
+			return e.PutResource(ctx, &r, WithFact(a.Event(storage.EventResourceCreated), "resource", r.Identifier))
 		}, faults.err()
 	})
 }
@@ -58,12 +60,12 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string, faults *Faults) error {
 	for n, id := range clientIDs {
 		if slices.Contains(clientIDs[:n], id) {
-			faults.addItem("served_by", n+1, fmt.Sprintf("%q is listed twice", clip(id)), "remove one")
+			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is listed twice", Clip(id)), "remove one")
 			continue
 		}
 		_, err := i.Client(ctx, a, id)
 		if errors.Is(err, storage.ErrNotFound) {
-			faults.addItem("served_by", n+1, fmt.Sprintf("%q is not registered", clip(id)),
+			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is not registered", Clip(id)),
 				"create the client first: sallyport clients create")
 		} else if err != nil {
 			return err
@@ -76,7 +78,7 @@ func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string
 // is one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults,
 // ErrForbidden, storage.ErrNotFound.
 func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier string) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	return i.editRegistry(ctx, func() (registryChange, error) {
@@ -95,7 +97,7 @@ func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier strin
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
-			return e.DeleteResource(ctx, identifier, with(a.event(storage.EventResourceDeleted), "resource", identifier))
+			return e.DeleteResource(ctx, identifier, WithFact(a.Event(storage.EventResourceDeleted), "resource", identifier))
 		}, nil
 	})
 }
@@ -113,7 +115,7 @@ func (i *Identity) checkUnused(ctx context.Context, scopes map[string]string) er
 			after = c.ID
 			for s := range strings.FieldsSeq(c.Metadata.Scope) {
 				if _, ours := scopes[s]; ours && len(faults) < maxNamed {
-					faults.add("scopes."+clip(s), "is among the scopes of the client "+c.ID,
+					faults.Add("scopes."+Clip(s), "is among the scopes of the client "+c.ID,
 						"take it from the client first: sallyport clients update "+c.ID+" --scope …")
 				}
 			}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // Restored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
 // step of which an authenticator app's code may have been used; factor.Factors.Restored knows it.
 func (i *Identity) Restored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Restored(ctx, since, totpStep, a.event(storage.EventInstallationRestored))
+	return i.store.Restored(ctx, since, totpStep, a.Event(storage.EventInstallationRestored))
 }

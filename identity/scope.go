@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,9 +20,9 @@ func scopeToken(s string) bool {
 // maxScopeBytes bounds the scopes that a client may ask for, written one after the other.
 const maxScopeBytes = 4096
 
-// checkScopes judges what a client may ask for; known are the scopes of resources.
-func checkScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
-	if len(m.Scope) > maxScopeBytes { // checkMetadata refuses it; comparing each with all before it would take minutes
+// CheckScopes judges what a client may ask for; known are the scopes of resources.
+func CheckScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
+	if len(m.Scope) > maxScopeBytes { // CheckMetadata refuses it; comparing each with all before it would take minutes
 		return
 	}
 	scopes := strings.Fields(m.Scope)
@@ -29,22 +30,22 @@ func checkScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
 		standard := oauth.IsStandardScope(s)
 		switch {
 		case slices.Contains(scopes[:n], s):
-			faults.add("scope", fmt.Sprintf("names %q twice", clip(s)), "remove one")
+			faults.Add("scope", fmt.Sprintf("names %q twice", Clip(s)), "remove one")
 		case strings.HasPrefix(s, oauth.ScopeOrgPrefix):
-			faults.add("scope", fmt.Sprintf("names %q", clip(s)), "register org, which allows org:<slug> too")
+			faults.Add("scope", fmt.Sprintf("names %q", Clip(s)), "register org, which allows org:<slug> too")
 		case !scopeToken(s) || !standard && !known(s):
-			faults.add("scope", fmt.Sprintf("names %q, which nothing defines", clip(s)), "define it under resources, or remove it")
+			faults.Add("scope", fmt.Sprintf("names %q, which nothing defines", Clip(s)), "define it under resources, or remove it")
 		case standard && !slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode):
-			faults.add("scope", fmt.Sprintf("names %q, which is about a person", s), "add the grant type authorization_code, or remove the scope")
+			faults.Add("scope", fmt.Sprintf("names %q, which is about a person", s), "add the grant type authorization_code, or remove the scope")
 		case s == oauth.ScopeOfflineAccess && !slices.Contains(m.GrantTypes, oauth.GrantRefreshToken):
-			faults.add("scope", "names offline_access without the grant type refresh_token", "add the grant type, or remove the scope")
+			faults.Add("scope", "names offline_access without the grant type refresh_token", "add the grant type, or remove the scope")
 		}
 	}
 }
 
-// isOwnURI reports whether a URI is the ISSUER or below it. No resource may be called
+// IsOwnURI reports whether a URI is the ISSUER or below it. No resource may be called
 // so: its tokens would pass for those that this server takes itself.
-func (i *Identity) isOwnURI(raw string) bool {
+func (i *Identity) IsOwnURI(raw string) bool {
 	u, err := url.Parse(raw)
 	own, ownErr := url.Parse(i.issuer)
 	return err == nil && ownErr == nil && strings.EqualFold(u.Scheme, own.Scheme) &&
@@ -55,18 +56,18 @@ func portOf(u *url.URL) string {
 	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)])
 }
 
-// checkResource judges a resource server by itself; isOwnURI has the rule that needs the ISSUER.
-func checkResource(r *storage.Resource) Faults {
+// CheckResource judges a resource server by itself; IsOwnURI has the rule that needs the ISSUER.
+func CheckResource(r *storage.Resource) Faults {
 	var faults Faults
 	if err := checkURI(r.Identifier, uriKind{loopback: true, localhost: true, custom: true}); err != nil {
-		faults.add("identifier", fmt.Sprintf("%q %s", clip(r.Identifier), err), "use an absolute URI such as https://api.example.com (RFC 8707)")
+		faults.Add("identifier", fmt.Sprintf("%q %s", Clip(r.Identifier), err), "use an absolute URI such as https://api.example.com (RFC 8707)")
 	}
 	checkName(&faults, "name", r.Name, 100)
-	for _, name := range sortedKeys(r.Scopes) {
-		field := "scopes." + clip(name)
+	for _, name := range slices.Sorted(maps.Keys(r.Scopes)) {
+		field := "scopes." + Clip(name)
 		switch {
 		case !scopeToken(name) || strings.HasPrefix(name, oauth.ScopeOrgPrefix) || oauth.IsStandardScope(name):
-			faults.add(field, "is not a name a resource can define", "choose another, such as api:read")
+			faults.Add(field, "is not a name a resource can define", "choose another, such as api:read")
 		default:
 			checkName(&faults, field, r.Scopes[name], 200)
 		}

@@ -17,7 +17,7 @@ import (
 // Sessions are the acting person's live sessions, those of API tokens too, the
 // latest used first.
 func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, er
 // SessionsBefore are up to limit of them, the newest first, that are older than the
 // one with that id; uuid.Max begins.
 func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Session, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -37,22 +37,22 @@ func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID
 // EndSession ends one of the acting person's sessions and every grant that was made
 // in it, offline ones too. storage.ErrNotFound if they have none such.
 func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	e := with(with(about(a, storage.EventSessionEnded, u.ID), "session", sid), "reason", storage.EndByPerson)
+	e := WithFact(WithFact(about(a, storage.EventSessionEnded, u.ID), "session", sid), "reason", storage.EndByPerson)
 	return i.store.EndSessionOf(ctx, u.ID, sid, e)
 }
 
 // EndOtherSessions ends the acting person's sessions but keep (uuid.Nil: every one)
 // and every grant that was not made in it.
 func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.EndOtherSessions(ctx, u.ID, keep, with(about(a, storage.EventSessionOthersEnded, u.ID), "kept", keep))
+	return i.store.EndOtherSessions(ctx, u.ID, keep, WithFact(about(a, storage.EventSessionOthersEnded, u.ID), "kept", keep))
 }
 
 // NoticeOfSignIn is the mail about a sign-in from a device that was not used before;
@@ -119,5 +119,5 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 		return outbox.Permanent(err)
 	}
 	defer i.wake()
-	return i.store.EnqueueOnce(ctx, letter, origin(with(&storage.Event{Type: storage.EventSessionSecondStepMissed, User: u.ID}, "session", s.ID), from))
+	return i.store.EnqueueOnce(ctx, letter, origin(WithFact(&storage.Event{Type: storage.EventSessionSecondStepMissed, User: u.ID}, "session", s.ID), from))
 }

@@ -53,13 +53,13 @@ func (i *Identity) SetupOpen(ctx context.Context) (bool, error) {
 // administrator, once. Those made before count no more. Only the operator may:
 // whoever reads the server's output owns the machine. ErrSetUp.
 func (i *Identity) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", time.Time{}, err
 	}
 	token, now := secret.NewToken(""), i.clock()
 	expires = now.Add(SetupTokenFor)
 	err = i.store.NewSetupLink(ctx, &storage.Link{Hash: secret.HashOf(token), Purpose: storage.LinkSetup, CreatedAt: now, ExpiresAt: expires},
-		a.event(storage.EventSetupTokenCreated))
+		a.Event(storage.EventSetupTokenCreated))
 	if errors.Is(err, storage.ErrConflict) {
 		err = ErrSetUp
 	}
@@ -97,9 +97,9 @@ func (i *Identity) Bootstrap(ctx context.Context, token string, n NewUser, reque
 	if passwordHash, err = i.passwords.Hash(ctx, n.Password); err != nil {
 		return nil, "", err
 	}
-	p := i.newPerson(Actor{RequestID: requestID}, n, key)
+	p := PrepareUser(Actor{RequestID: requestID}, n, key, i.clock())
 	p.PasswordHash = passwordHash
-	with(p.Events[0], "by", "setup")
+	WithFact(p.Events[0], "by", "setup")
 	switch err := i.store.Bootstrap(ctx, secret.HashOf(token), p); {
 	case errors.Is(err, storage.ErrSpent):
 		return nil, "", ErrSetupToken
@@ -134,7 +134,7 @@ var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 // not say; empty members leave it to the default. Logo is as CheckLogo returns it.
 // Every process shows it within a second. Errors: Faults, ErrForbidden.
 func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	var faults Faults
@@ -146,7 +146,7 @@ func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSetting
 		checkName(&faults, "name", b.Name, 60)
 	}
 	if b.Color != "" && !brandColor.MatchString(b.Color) {
-		faults.add("color", "is not a colour", "write it as #rrggbb, such as #0b6b5d")
+		faults.Add("color", "is not a colour", "write it as #rrggbb, such as #0b6b5d")
 	}
 	if len(faults) > 0 {
 		return faults
@@ -156,7 +156,7 @@ func (i *Identity) SetBrand(ctx context.Context, a Actor, b storage.BrandSetting
 			return nil
 		}
 		s.Brand = b
-		return with(with(with(a.event(storage.EventPlatformBrandChanged), "name", b.Name), "color", b.Color), "logo", b.Logo != "")
+		return WithFact(WithFact(WithFact(a.Event(storage.EventPlatformBrandChanged), "name", b.Name), "color", b.Color), "logo", b.Logo != "")
 	})
 }
 
@@ -194,7 +194,7 @@ func (i *Identity) TestRedirectURI() string { return i.issuer + "/setup/test" }
 // beside its own. Errors: Faults for a client that a server without its keys cannot
 // stand in for, ErrForbidden, storage.ErrNotFound.
 func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clientSecret string) (*storage.Client, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	c, err := i.Client(ctx, a, clientID)
@@ -211,7 +211,7 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 	until := i.clock().Add(ClientTestFor)
 	var k *storage.ClientSecret
 	if oauth.UsesSecret(m.TokenEndpointAuthMethod) {
-		stored := i.storedSecret(c.ID, clientSecret)
+		stored := i.StoredSecret(c.ID, clientSecret)
 		stored.ExpiresAt = until
 		k = &stored
 	}
@@ -220,7 +220,7 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 		redirect = i.TestRedirectURI()
 	}
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.SetClientTest(ctx, c.ID, redirect, k, until, clientEvent(a, storage.EventClientTestStarted, c))
+		return r.SetClientTest(ctx, c.ID, redirect, k, until, ClientEvent(a, storage.EventClientTestStarted, c))
 	})
 	return c, err
 }
@@ -228,10 +228,10 @@ func (i *Identity) StartClientTest(ctx context.Context, a Actor, clientID, clien
 // EndClientTest takes what StartClientTest gave away again. A test that has ended
 // already is no error.
 func (i *Identity) EndClientTest(ctx context.Context, a Actor, clientID string, passed bool) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	e := with(a.event(storage.EventClientTestEnded), "passed", passed)
+	e := WithFact(a.Event(storage.EventClientTestEnded), "passed", passed)
 	e.Client = clientID
 	return i.endClientTest(ctx, clientID, e)
 }
@@ -252,7 +252,7 @@ func (i *Identity) EndOverdueClientTests(ctx context.Context) error {
 	}
 	for clientID, test := range tests {
 		if !i.clock().Before(test.Until) {
-			e := with(&storage.Event{Type: storage.EventClientTestEnded, Client: clientID}, "overdue", true)
+			e := WithFact(&storage.Event{Type: storage.EventClientTestEnded, Client: clientID}, "overdue", true)
 			if err := i.endClientTest(ctx, clientID, e); err != nil {
 				return err
 			}
@@ -263,7 +263,7 @@ func (i *Identity) EndOverdueClientTests(ctx context.Context) error {
 
 // NoteUnlock records that an operator lets a person try again at once.
 func (i *Identity) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	return i.store.Record(ctx, about(a, storage.EventUserUnlocked, userID))

@@ -50,7 +50,7 @@ type NewToken struct {
 // itself is returned this once. Errors: Faults, storage.ErrNotFound if they are not
 // a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
 func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return "", nil, err
 	}
@@ -71,7 +71,7 @@ func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token 
 	token = secret.NewToken(TokenPrefix)
 	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID, Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
 		Name: n.Name, Scopes: n.Scopes, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
-	e := with(with(about(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
+	e := WithFact(WithFact(about(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
 	e.Organization = n.OrganizationID
 	err = i.store.CreatePersonalToken(ctx, t, maxTokens, e)
 	if errors.Is(err, storage.ErrConflict) {
@@ -95,25 +95,25 @@ func (n *NewToken) check(role string) error {
 	checkName(&faults, "name", n.Name, 100)
 	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
 	if len(n.Scopes) == 0 {
-		faults.add("scopes", "are none", "choose "+ScopeRead+" or "+ScopeWrite)
+		faults.Add("scopes", "are none", "choose "+ScopeRead+" or "+ScopeWrite)
 	}
 	for k, s := range n.Scopes {
 		switch {
 		case s != ScopeRead && s != ScopeWrite:
-			faults.addItem("scopes", k+1, fmt.Sprintf("%q is no scope of a token", clip(s)), "choose "+ScopeRead+" or "+ScopeWrite)
+			faults.AddItem("scopes", k+1, fmt.Sprintf("%q is no scope of a token", Clip(s)), "choose "+ScopeRead+" or "+ScopeWrite)
 		case !slices.Contains(TokenScopes(role), s):
-			faults.addItem("scopes", k+1, fmt.Sprintf("%s is more than %s may do", s, roleWords(role)), "leave it out")
+			faults.AddItem("scopes", k+1, fmt.Sprintf("%s is more than %s may do", s, roleWords(role)), "leave it out")
 		}
 	}
 	if n.Life < 0 || n.Life > MaxTokenLife {
-		faults.add("expires_in", "is not within 90 days", "choose 1 to 90 days")
+		faults.Add("expires_in", "is not within 90 days", "choose 1 to 90 days")
 	}
 	return faults.err()
 }
 
 // Tokens are the acting person's personal access tokens that live, the newest first.
 func (i *Identity) Tokens(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +122,11 @@ func (i *Identity) Tokens(ctx context.Context, a Actor) ([]storage.PersonalToken
 
 // RevokeToken ends one of them. storage.ErrNotFound if they have none such that lives.
 func (i *Identity) RevokeToken(ctx context.Context, a Actor, tokenID uuid.UUID) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, with(about(a, storage.EventTokenRevoked, u.ID), "token", tokenID.String()))
+	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, WithFact(about(a, storage.EventTokenRevoked, u.ID), "token", tokenID.String()))
 }
 
 // Bearer is who acts by a personal access token.
@@ -144,7 +144,8 @@ type Bearer struct {
 // Actor is the person within the bounds of the token: in its organization alone,
 // without platform roles, and without authority over credentials, roles and tokens.
 func (b *Bearer) Actor(requestID string) Actor {
-	return Actor{UserID: b.User.ID, RequestID: requestID, within: b.Token.Organization.ID, token: b.Token.ID}
+	return Actor{UserID: b.User.ID, RequestID: requestID, kind: tokenActor, organization: b.Token.Organization.ID,
+		scopes: b.Scopes, token: b.Token.ID}
 }
 
 // TokenByHash returns who acts by the personal access token with that hash, in one

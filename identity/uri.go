@@ -194,14 +194,14 @@ func checkOrigin(raw string, kind uriKind) error {
 // checkURIs judges a whole list.
 func checkURIs(faults *Faults, field string, uris []string, check func(string, uriKind) error, kind uriKind) {
 	if len(uris) > maxURIs {
-		faults.add(field, fmt.Sprintf("has more than %d entries", maxURIs), "register another client")
+		faults.Add(field, fmt.Sprintf("has more than %d entries", maxURIs), "register another client")
 		return
 	}
 	for n, raw := range uris {
 		if err := check(raw, kind); err != nil {
-			faults.addItem(field, n+1, fmt.Sprintf("%q %s", clip(raw), err), "")
+			faults.AddItem(field, n+1, fmt.Sprintf("%q %s", Clip(raw), err), "")
 		} else if slices.Contains(uris[:n], raw) {
-			faults.addItem(field, n+1, fmt.Sprintf("%q is listed twice", clip(raw)), "remove one")
+			faults.AddItem(field, n+1, fmt.Sprintf("%q is listed twice", Clip(raw)), "remove one")
 		}
 	}
 }

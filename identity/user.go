@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/request"
@@ -25,7 +26,7 @@ type NewUser struct {
 // the installation vouches for it. Errors: Faults, ErrForbidden, and
 // storage.ErrExists if the address is taken.
 func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults Faults
@@ -48,7 +49,7 @@ func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage
 			return nil, err
 		}
 	}
-	p := i.newPerson(a, n, key)
+	p := PrepareUser(a, n, key, i.clock())
 	p.PasswordHash = hash
 	if err := i.store.CreateUsers(ctx, p); err != nil {
 		return nil, err
@@ -56,14 +57,14 @@ func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage
 	return &p.User, nil
 }
 
-func (i *Identity) newPerson(a Actor, n NewUser, key string) *storage.NewUser {
-	now := i.clock()
+// PrepareUser is a person to create at now, with a proven address whose key is given, and the event about it.
+func PrepareUser(a Actor, n NewUser, key string, now time.Time) *storage.NewUser {
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: strings.TrimSpace(n.Email), EmailKey: key,
 		EmailVerifiedAt: now, Profile: n.Profile, CreatedAt: now, UpdatedAt: now}
-	created := a.event(storage.EventUserCreated)
+	created := a.Event(storage.EventUserCreated)
 	if n.Superadmin {
 		u.PlatformRoles = []string{storage.RoleSuperadmin}
-		with(created, "roles", u.PlatformRoles)
+		WithFact(created, "roles", u.PlatformRoles)
 	}
 	created.User = u.ID
 	created.Personal = map[string]string{"email": u.Email}
@@ -72,7 +73,7 @@ func (i *Identity) newPerson(a Actor, n NewUser, key string) *storage.NewUser {
 
 // UserByEmail finds a person by address, however it is written.
 func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	key, err := EmailKey(email)
@@ -84,7 +85,7 @@ func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*sto
 
 // Users lists up to limit people after the one with that id (uuid.Nil: from the first).
 func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Users(ctx, after, limit)
@@ -94,7 +95,7 @@ func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit in
 // all their grants and mails a notice to a proven address. People may set their
 // own; the caller has made sure that it is really they.
 func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
-	if err := i.platformOrSelf(ctx, &a, userID); err != nil {
+	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
 	u, err := i.store.User(ctx, userID)
@@ -118,7 +119,7 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 
 // DisableUser shuts a person out at once. False if they were disabled already.
 func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	return i.store.DisableUser(ctx, userID, about(a, storage.EventUserDisabled, userID))
@@ -126,7 +127,7 @@ func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (
 
 // EnableUser takes DisableUser back. False if they were not disabled.
 func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	return i.store.EnableUser(ctx, userID, about(a, storage.EventUserEnabled, userID))
@@ -144,13 +145,13 @@ func (i *Identity) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.
 }
 
 func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind storage.EventType) (bool, error) {
-	if err := i.platform(ctx, &a); err != nil {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
 		return false, Faults{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role), Remedy: "choose superadmin or admin"}}
 	}
-	return i.store.SetPlatformRole(ctx, userID, role, has, with(about(a, kind, userID), "role", role))
+	return i.store.SetPlatformRole(ctx, userID, role, has, WithFact(about(a, kind, userID), "role", role))
 }
 
 // DeleteUser makes a person a tombstone and mails a proven address a last time;
@@ -158,7 +159,7 @@ func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUI
 // an organization would lose its last owner, or the installation its last superadmin
 // (storage.ErrLastSuperadmin).
 func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.platformOrSelf(ctx, &a, userID); err != nil {
+	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
 	return i.deleteUser(ctx, a, userID, uuid.Nil, request.Info{})
@@ -179,12 +180,7 @@ func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid
 
 // about is an event concerning a person.
 func about(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
-	e := a.event(kind)
+	e := a.Event(kind)
 	e.User = userID
 	return e
-}
-
-// hasRole reports whether a person has one of the platform roles.
-func hasRole(u *storage.User, roles ...string) bool {
-	return slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(u.PlatformRoles, role) })
 }

@@ -67,7 +67,7 @@ type Proven struct {
 // RequestVerification mails the signed-in person another link to prove their
 // address; nothing if it is proven. ErrTooManyMails if they had several just now.
 func (i *Identity) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
-	u, err := i.person(ctx, a)
+	u, err := i.actingUser(ctx, a)
 	if err != nil || u.EmailVerified() {
 		return err
 	}

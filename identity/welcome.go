@@ -46,7 +46,7 @@ func (i *Identity) ownOrganizations(u *storage.User) []*storage.NewOrganization 
 		if CheckSlug(s) != nil {
 			continue
 		}
-		n := i.newOrganization(Actor{}, s, name, u.ID)
+		n := PrepareOrganization(Actor{}, s, name, u.ID, i.clock())
 		// Both are made of the person's name, which goes with the person.
 		n.Event.Facts, n.Event.Personal = map[string]any{"personal": true}, map[string]string{"slug": s}
 		all = append(all, n)

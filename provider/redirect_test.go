@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -306,8 +307,8 @@ func TestARegistrationHoldsNoPatterns(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	for _, uri := range []string{"https://*.example/cb", "https://good.example/*", "https://good.example/cb#x", "http://good.example/cb", "javascript:alert(1)",
 		"data:text/html,x", "https://user@good.example/cb", "https://good.example/../cb", "https://good.example\\cb", "myapp:/cb"} {
-		m := identity.ReadManifest("clients.yaml", []byte("version: 1\nclients:\n  - client_id: x\n    secret: a_secret_of_a_client_in_a_test\n    redirect_uris: ['"+uri+"']\n"), identity.ManifestSource{})
-		if _, err := s.App.Identity.Apply(t.Context(), identity.Operator(), m, nil); err == nil {
+		m := manifest.Read("clients.yaml", []byte("version: 1\nclients:\n  - client_id: x\n    secret: a_secret_of_a_client_in_a_test\n    redirect_uris: ['"+uri+"']\n"), manifest.Source{})
+		if _, err := s.App.Manifest.Apply(t.Context(), identity.Operator(), m, nil); err == nil {
 			t.Errorf("%q was registered as a redirect URI", uri)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func fileFlag(cmd *cobra.Command, file *string) {
 }
 
 // manifest reads the file that -f names, or clients.yaml.
-func (p *program) manifest(a *app.App, file string) (*identity.Manifest, error) {
+func (p *program) manifest(a *app.App, file string) (*manifest.File, error) {
 	if file == "" {
 		file = filepath.Join(a.Config.Dir, "clients.yaml")
 	}
@@ -38,12 +39,12 @@ func (p *program) manifest(a *app.App, file string) (*identity.Manifest, error) 
 	if err != nil {
 		return nil, &failure{what: err.Error(), next: "Name the file with -f, or write one: sallyport clients export >clients.yaml"}
 	}
-	return identity.ReadManifest(file, text, identity.ManifestSource{Production: a.Config.Env == app.Production}), nil
+	return manifest.Read(file, text, manifest.Source{Production: a.Config.Env == app.Production}), nil
 }
 
 // faults says how many there are, above them.
 func faults(err error) error {
-	var all identity.ManifestFaults
+	var all manifest.Faults
 	if !errors.As(err, &all) {
 		return err
 	}
@@ -61,7 +62,7 @@ func (p *program) clientsPlan() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			plan, err := a.Identity.Plan(ctx, identity.Operator(), m)
+			plan, err := a.Manifest.Plan(ctx, identity.Operator(), m)
 			if err != nil {
 				return faults(err)
 			}
@@ -90,7 +91,7 @@ func (p *program) clientsApply() *cobra.Command {
 				return err
 			}
 			show := p.progress()
-			plan, err := a.Identity.Apply(ctx, identity.Operator(), m, func(done, of int) {
+			plan, err := a.Manifest.Apply(ctx, identity.Operator(), m, func(done, of int) {
 				if of >= page {
 					show("changes", done, of)
 				}
@@ -112,7 +113,7 @@ func (p *program) clientsExport() *cobra.Command {
 		Use: "export", Short: "Write the registry as a clients.yaml", Long: "Write the registry as a clients.yaml to standard output, without secrets.",
 		Example: examples("sallyport clients export >clients.yaml"), Args: cobra.NoArgs,
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
-			text, err := a.Identity.Export(ctx, identity.Operator())
+			text, err := a.Manifest.Export(ctx, identity.Operator())
 			if err != nil {
 				return err
 			}

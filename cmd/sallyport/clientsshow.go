@@ -164,7 +164,7 @@ func (v *shownClient) lines(c *storage.Client) []string {
 	if v.Organization != "" {
 		lines = append(lines, "organization: "+v.Organization)
 	}
-	lines = append(lines, identity.ClientDetails(&v.Metadata)...)
+	lines = append(lines, identity.DiffMetadata(&storage.Metadata{}, &v.Metadata)...)
 	if v.PKCE == storage.PKCEOptional && len(v.RedirectURIs) > 0 {
 		lines = append(lines, "require_pkce: "+v.PKCE.String())
 	}

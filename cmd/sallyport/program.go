@@ -13,6 +13,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -98,7 +99,7 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 		return &failure{what: err.Error(), next: "Check that the database runs and DATABASE_URL leads to it: sallyport doctor"}
 	case errors.Is(err, storage.ErrEmailUnverified):
 		return &failure{what: "nobody has proven this address: whoever made the account need not be whom it names", next: vouch}
-	case errors.Is(err, identity.ErrProduction):
+	case errors.Is(err, seed.ErrProduction):
 		return &failure{what: err.Error(), next: "Use another installation: sallyport demo makes one."}
 	}
 	return &failure{what: err.Error()}

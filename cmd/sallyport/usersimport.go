@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/importer"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/spf13/cobra"
 )
@@ -18,7 +19,7 @@ import (
 const namedSkips = 10
 
 func (p *program) usersImport() *cobra.Command {
-	var o identity.ImportOptions
+	var o importer.Options
 	cmd := p.jsonFlag(&cobra.Command{
 		Use: "import FILE", Short: "Create the people of a file, with their passwords",
 		Long: "Create the people of a file, - is standard input: JSON Lines, one object a line, or CSV with the names of its columns in the first line.\n" +
@@ -44,7 +45,7 @@ func (p *program) usersImport() *cobra.Command {
 			}
 		}
 		o.TOTPSecrets, o.Authenticator = a.Config.TOTPSecrets, a.Factors.ImportedTOTP
-		result, err := a.Identity.ImportUsers(ctx, identity.Operator(), file, o)
+		result, err := a.Importer.Import(ctx, identity.Operator(), file, o)
 		if err != nil {
 			return importFailure(result, err)
 		}
@@ -76,8 +77,8 @@ func (p *program) importFile(name string) (file io.ReadSeeker, done func(), err 
 }
 
 // importFailure says what is wrong in the file, or how far an import came.
-func importFailure(result *identity.Import, err error) error {
-	var faults *identity.ImportFaults
+func importFailure(result *importer.Result, err error) error {
+	var faults *importer.FileFaults
 	switch {
 	case errors.As(err, &faults) && (result == nil || result.Created == 0):
 		what := fmt.Sprintf("the file has %d faults; nothing was imported\n%s", len(faults.Faults)+faults.More, printableLines(faults.Error()))
@@ -97,11 +98,11 @@ func printableLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-func (p *program) showImport(result *identity.Import, dryRun bool) error {
+func (p *program) showImport(result *importer.Result, dryRun bool) error {
 	if p.json {
 		return p.printJSON(struct {
 			DryRun bool `json:"dry_run"`
-			*identity.Import
+			*importer.Result
 		}{dryRun, result})
 	}
 	for _, l := range result.Exists[:min(len(result.Exists), namedSkips)] {

@@ -12,12 +12,15 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/identity/importer"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/keys"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/internal/redis"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/tally"
 	"github.com/sallyport-id/sallyport/provider"
@@ -54,6 +57,9 @@ type App struct {
 	Registry *storage.Registry
 	Identity *identity.Identity
 	Factors  *factor.Factors
+	Manifest *manifest.Planner
+	Importer *importer.Importer
+	Seeder   *seed.Seeder
 	Logos    *identity.Logos
 	Keys     *keys.Keyset
 	Sealer   *secret.Sealer
@@ -143,6 +149,10 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 		GrantTypes: provider.GrantTypes(),
 		Mail:       letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
 		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.Limits.TakeMailbox, Wake: a.wakeup.Wake, Now: o.Now})
+	a.Manifest = manifest.New(manifest.Config{Store: store, Identity: a.Identity, GrantTypes: provider.GrantTypes(),
+		Production: cfg.Env == Production, Now: o.Now})
+	a.Importer = importer.New(importer.Config{Store: store, Identity: a.Identity, Passwords: passwords, Now: o.Now})
+	a.Seeder = seed.New(seed.Config{Store: store, Identity: a.Identity, Passwords: passwords, Production: cfg.Env == Production, Now: o.Now})
 	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
 	return a, err

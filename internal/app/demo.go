@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/sample"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/internal/samplerp"
 	"github.com/sallyport-id/sallyport/internal/web"
 )
@@ -43,7 +45,7 @@ func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, ou
 			fmt.Fprintf(out, "Port %d is taken: %s is on port %s.\n", wanted[i], what, ports[i])
 		}
 	}
-	issuer, sample := "http://localhost:"+ports[0], "http://localhost:"+ports[1]
+	issuer, party := "http://localhost:"+ports[0], "http://localhost:"+ports[1]
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -60,20 +62,20 @@ func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, ou
 		return err
 	}
 	defer a.Close()
-	if err := a.Identity.Seed(ctx, identity.Operator(), identity.SeedOptions{SampleRP: sample}); err != nil {
+	if err := a.Seeder.Seed(ctx, identity.Operator(), seed.Options{RelyingParty: party}); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:"+ports[1])
 	if err != nil {
 		return err
 	}
-	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: identity.SampleRP, ClientSecret: identity.SampleRPSecret, BaseURL: sample,
+	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: sample.ClientID, ClientSecret: sample.ClientSecret, BaseURL: party,
 		People: samplePeople(), Logger: a.Log, Now: a.now})
 	srv := web.NewServer(rp.Handler(), a.Log, nil)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	err = a.serve(ctx, out, func() {
-		fmt.Fprintf(out, "\nThe sample application is at %s\nOpen it and sign in as one of:\n", sample)
+		fmt.Fprintf(out, "\nThe sample application is at %s\nOpen it and sign in as one of:\n", party)
 		for _, p := range samplePeople() {
 			fmt.Fprintf(out, "  %-24s %-16s %s\n", p.Email, p.Password, p.Who)
 		}
@@ -88,11 +90,11 @@ func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, ou
 
 // samplePeople are those of identity's sample data.
 func samplePeople() []samplerp.Person {
-	return []samplerp.Person{
-		{Email: "bob@acme-corp.com", Password: "UserPass123!", Who: "member of Acme Corp"},
-		{Email: "alice@acme-corp.com", Password: "UserPass123!", Who: "owner of Acme Corp, admin of Tech Startup"},
-		{Email: "admin@sallyport.test", Password: "AdminPass123!", Who: "superadmin of the installation"},
+	var all []samplerp.Person
+	for _, p := range sample.People() {
+		all = append(all, samplerp.Person{Email: p.Email, Password: p.Password, Who: p.Role})
 	}
+	return all
 }
 
 // freePorts returns the wanted ports, each replaced by the next free one if it is taken.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 )
 
 // An operator who wonders about a letter where a logo should be finds the cause.
@@ -36,8 +37,8 @@ func TestDoctorNamesLogosThatCannotBeShown(t *testing.T) {
 	if got := logos(); got.Detail == "" {
 		t.Errorf("without clients: got %+v", got)
 	}
-	m := identity.ReadManifest("clients.yaml", []byte("version: 1\nclients:\n  - {client_id: app, redirect_uris: [https://a.example/cb], token_endpoint_auth_method: none, logo_uri: "+site.URL+"/x.png}\n"), identity.ManifestSource{})
-	if _, err := a.Identity.Apply(t.Context(), identity.Operator(), m, nil); err != nil {
+	m := manifest.Read("clients.yaml", []byte("version: 1\nclients:\n  - {client_id: app, redirect_uris: [https://a.example/cb], token_endpoint_auth_method: none, logo_uri: "+site.URL+"/x.png}\n"), manifest.Source{})
+	if _, err := a.Manifest.Apply(t.Context(), identity.Operator(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Logos.FetchDue(t.Context()); err != nil {

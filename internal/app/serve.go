@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -139,16 +140,16 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 	} else if err != nil {
 		return err
 	}
-	m := identity.ReadManifest(filepath.Join(a.Config.Dir, name), text, identity.ManifestSource{Production: a.Config.Env == Production})
-	created, err := a.Identity.CreateNamedOrganizations(ctx, identity.Operator(), m)
+	m := manifest.Read(filepath.Join(a.Config.Dir, name), text, manifest.Source{Production: a.Config.Env == Production})
+	created, err := a.Manifest.CreateNamedOrganizations(ctx, identity.Operator(), m)
 	if err != nil {
 		return fmt.Errorf("clients.yaml: %w", err)
 	}
 	for _, slug := range created {
 		a.tell(out, "clients.yaml: create organization %s (in development, where there was none)", slug)
 	}
-	plan, err := a.Identity.Apply(storage.WithLongCalls(ctx, applyTime), identity.Operator(), m, nil)
-	if faults, ok := errors.AsType[identity.ManifestFaults](err); ok && a.Config.Env != Production {
+	plan, err := a.Manifest.Apply(storage.WithLongCalls(ctx, applyTime), identity.Operator(), m, nil)
+	if faults, ok := errors.AsType[manifest.Faults](err); ok && a.Config.Env != Production {
 		a.tell(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed", faults)
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -28,7 +29,7 @@ const samples = 2000
 func BenchmarkEnumeration(b *testing.B) {
 	for _, engine := range []storage.Engine{storage.SQLite, storage.Postgres} {
 		s := harness.Start(b, engine, harness.Options{Environ: []string{"SALLYPORT_CONFIRM_EMAIL=true", "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}})
-		if err := s.App.Identity.Seed(b.Context(), identity.Operator(), identity.SeedOptions{Users: samples}); err != nil {
+		if err := s.App.Seeder.Seed(b.Context(), identity.Operator(), seed.Options{Users: samples}); err != nil {
 			b.Fatal(err)
 		}
 		for name, ask := range map[string]func(p *prober, email string){

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
 	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -136,7 +138,7 @@ func (s *Server) open(t testing.TB, l net.Listener) {
 		}
 	})
 	if !s.options.Empty {
-		if err := s.App.Identity.Seed(ctx, identity.Operator(), identity.SeedOptions{}); err != nil {
+		if err := s.App.Seeder.Seed(ctx, identity.Operator(), seed.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,8 +188,8 @@ func (s *Server) Transport() *http.Transport {
 // brought stay. The server sees them at once.
 func (s *Server) Apply(t testing.TB, clientsYAML string) {
 	t.Helper()
-	m := identity.ReadManifest("clients.yaml", []byte(clientsYAML), identity.ManifestSource{})
-	if _, err := s.App.Identity.Apply(t.Context(), identity.Operator(), m, nil); err != nil {
+	m := manifest.Read("clients.yaml", []byte(clientsYAML), manifest.Source{})
+	if _, err := s.App.Manifest.Apply(t.Context(), identity.Operator(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.App.Registry.Refresh(t.Context()); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -100,7 +101,7 @@ func TestAFullDiskIsDegraded(t *testing.T) {
 	a, err := app.Open(t.Context(), cfg, app.Options{})
 	must(t, err)
 	defer a.Close()
-	must(t, a.Identity.Seed(t.Context(), identity.Operator(), identity.SeedOptions{}))
+	must(t, a.Seeder.Seed(t.Context(), identity.Operator(), seed.Options{}))
 	n := in.node(t)
 
 	db := in.open(t, "")

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/internal/harness"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -60,7 +61,7 @@ func install(t *testing.T, engine storage.Engine) *installation {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if err := a.Identity.Seed(t.Context(), identity.Operator(), identity.SeedOptions{}); err != nil {
+	if err := a.Seeder.Seed(t.Context(), identity.Operator(), seed.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	return in

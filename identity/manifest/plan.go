@@ -1,4 +1,4 @@
-package identity
+package manifest
 
 import (
 	"context"
@@ -6,10 +6,37 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 )
+
+// Config is what a Planner is made of.
+type Config struct {
+	Store    *storage.Store
+	Identity *identity.Identity
+	// GrantTypes are what the token endpoint offers.
+	GrantTypes []string
+	// Production creates no organizations that a file names.
+	Production bool
+	Now        func() time.Time
+}
+
+// Planner compares files with the registry, and makes the registry what a file says. It is safe for concurrent use.
+type Planner struct {
+	store      *storage.Store
+	identity   *identity.Identity
+	grantTypes []string
+	production bool
+	now        func() time.Time
+}
+
+// New returns a Planner.
+func New(c Config) *Planner {
+	return &Planner{store: c.Store, identity: c.Identity, grantTypes: c.GrantTypes, production: c.Production, now: c.Now}
+}
 
 // Plan is what a clients.yaml would change in the registry.
 type Plan struct {
@@ -31,7 +58,7 @@ type Change struct {
 	// named, never shown.
 	Details []string
 
-	apply func(context.Context, *storage.RegistryEdit, Actor) error
+	apply func(context.Context, *storage.RegistryEdit, identity.Actor) error
 }
 
 // Empty reports that file and registry agree.
@@ -53,23 +80,23 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// Plan compares a manifest with the registry. The error is ManifestFaults if the
+// Plan compares a manifest with the registry. The error is Faults if the
 // file cannot be applied, with all that is wrong with it.
 //
 // A client that the file named once and names no more is disabled, not deleted:
 // deleting cannot be undone, and a file can lose lines by accident. Naming it
 // again enables it. A resource is deleted; its definition is all there is of it.
 // A client that a person has disabled stays so whatever the file says.
-func (i *Identity) Plan(ctx context.Context, a Actor, m *Manifest) (*Plan, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+func (p *Planner) Plan(ctx context.Context, a identity.Actor, m *File) (*Plan, error) {
+	if err := p.identity.Authorize(ctx, &a, identity.ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	pl, err := i.newPlanner(ctx, m)
+	pl, err := p.compare(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	for n := range m.clients {
-		pl.client(&m.clients[n])
+	for n := range m.Clients {
+		pl.client(&m.Clients[n])
 	}
 	pl.resources()
 	if err := pl.faults.err(); err != nil {
@@ -82,19 +109,19 @@ func (i *Identity) Plan(ctx context.Context, a Actor, m *Manifest) (*Plan, error
 // Apply makes the registry what the file says, whole or not at all, and returns
 // what it changed. When the registry changes meanwhile it compares again. progress,
 // if not nil, hears how many of the changes are made.
-func (i *Identity) Apply(ctx context.Context, a Actor, m *Manifest, progress func(done, of int)) (*Plan, error) {
+func (p *Planner) Apply(ctx context.Context, a identity.Actor, m *File, progress func(done, of int)) (*Plan, error) {
 	for try := 0; ; try++ {
-		if err := i.platform(ctx, &a); err != nil {
+		if err := p.identity.Authorize(ctx, &a, identity.ManagePlatform, uuid.Nil); err != nil {
 			return nil, err
 		}
-		plan, err := i.Plan(ctx, a, m)
+		plan, err := p.Plan(ctx, a, m)
 		if err != nil {
 			return nil, err
 		}
 		if plan.Empty() {
 			return plan, nil
 		}
-		err = i.store.EditRegistry(ctx, plan.version, func(r *storage.RegistryEdit) error {
+		err = p.store.EditRegistry(ctx, plan.version, func(r *storage.RegistryEdit) error {
 			for n, c := range plan.Changes {
 				if err := c.apply(ctx, r, a); err != nil {
 					return fmt.Errorf("%s %s: %w", c.What, c.Name, err)
@@ -114,20 +141,20 @@ func (i *Identity) Apply(ctx context.Context, a Actor, m *Manifest, progress fun
 // CreateNamedOrganizations creates the organizations that m names, on a development installation that has none at all, and
 // returns their slugs: so the clients.yaml of the repository applies to an empty database. Everywhere else it does nothing,
 // and Plan reports an organization that is missing as a fault. A file with faults creates nothing.
-func (i *Identity) CreateNamedOrganizations(ctx context.Context, a Actor, m *Manifest) ([]string, error) {
-	if i.production || m.Err() != nil {
+func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor, m *File) ([]string, error) {
+	if p.production || m.Err() != nil {
 		return nil, nil
 	}
-	if some, err := i.Organizations(ctx, a, uuid.Nil, 1); err != nil || len(some) > 0 {
+	if some, err := p.identity.Organizations(ctx, a, uuid.Nil, 1); err != nil || len(some) > 0 {
 		return nil, err
 	}
 	var created []string
-	for n := range m.clients {
-		slug := m.clients[n].organization
-		if slug == "" || slices.Contains(created, slug) || CheckSlug(slug) != nil {
+	for n := range m.Clients {
+		slug := m.Clients[n].OrganizationSlug
+		if slug == "" || slices.Contains(created, slug) || identity.CheckSlug(slug) != nil {
 			continue
 		}
-		_, err := i.CreateOrganization(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
+		_, err := p.identity.CreateOrganization(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
 		if errors.Is(err, storage.ErrExists) { // its organization was deleted: Plan reports it
 			continue
 		}
@@ -148,11 +175,11 @@ func nameOfSlug(slug string) string {
 	return strings.Join(words, " ")
 }
 
-// planner compares one manifest with the registry as it was at one version.
-type planner struct {
-	i             *Identity
-	m             *Manifest
-	faults        ManifestFaults
+// comparison compares one manifest with the registry as it was at one version.
+type comparison struct {
+	planner       *Planner
+	m             *File
+	faults        Faults
 	clients       map[string]*storage.Client // tombstones too
 	present       []storage.Resource
 	organizations map[string]uuid.UUID // by slug, of those the file names
@@ -161,48 +188,48 @@ type planner struct {
 	plan          Plan
 }
 
-func (i *Identity) newPlanner(ctx context.Context, m *Manifest) (*planner, error) {
-	pl := &planner{i: i, m: m, faults: slices.Clone(m.faults), clients: map[string]*storage.Client{}, organizations: map[string]uuid.UUID{}, named: map[string]bool{}}
+func (p *Planner) compare(ctx context.Context, m *File) (*comparison, error) {
+	pl := &comparison{planner: p, m: m, faults: slices.Clone(m.faults), clients: map[string]*storage.Client{}, organizations: map[string]uuid.UUID{}, named: map[string]bool{}}
 	var err error
-	if pl.plan.version, err = i.store.Version(ctx, storage.VersionRegistry); err != nil {
+	if pl.plan.version, err = p.store.Version(ctx, storage.VersionRegistry); err != nil {
 		return nil, err
 	}
-	all, err := i.store.Clients(ctx, storage.ClientQuery{Deleted: true})
+	all, err := p.store.Clients(ctx, storage.ClientQuery{Deleted: true})
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range all {
 		pl.clients[c.ID] = c
 	}
-	if pl.present, err = i.store.Resources(ctx); err != nil {
+	if pl.present, err = p.store.Resources(ctx); err != nil {
 		return nil, err
 	}
-	for n := range m.clients {
-		c := &m.clients[n]
+	for n := range m.Clients {
+		c := &m.Clients[n]
 		pl.named[c.ID] = true
-		if _, asked := pl.organizations[c.organization]; c.organization == "" || asked {
+		if _, asked := pl.organizations[c.OrganizationSlug]; c.OrganizationSlug == "" || asked {
 			continue
 		}
-		pl.organizations[c.organization] = uuid.Nil
-		o, err := i.store.OrganizationBySlug(ctx, c.organization)
+		pl.organizations[c.OrganizationSlug] = uuid.Nil
+		o, err := p.store.OrganizationBySlug(ctx, c.OrganizationSlug)
 		if err == nil {
-			pl.organizations[c.organization] = o.ID
+			pl.organizations[c.OrganizationSlug] = o.ID
 		} else if !errors.Is(err, storage.ErrNotFound) {
 			return nil, err
 		}
 	}
-	pl.known = definedBy(pl.resourcesAfter())
+	pl.known = identity.DefinedScopes(pl.resourcesAfter())
 	return pl, nil
 }
 
 // resourcesAfter are the resources there will be: those of the file, and those
 // that are not the file's to remove.
-func (pl *planner) resourcesAfter() []storage.Resource {
+func (pl *comparison) resourcesAfter() []storage.Resource {
 	var all []storage.Resource
 	named := map[string]bool{}
-	for n := range pl.m.resources {
-		all = append(all, pl.m.resources[n].Resource)
-		named[pl.m.resources[n].Identifier] = true
+	for n := range pl.m.Resources {
+		all = append(all, pl.m.Resources[n].Resource)
+		named[pl.m.Resources[n].Identifier] = true
 	}
 	for _, r := range pl.present {
 		if !named[r.Identifier] && r.ManagedBy != storage.ManagedByFile {
@@ -212,21 +239,21 @@ func (pl *planner) resourcesAfter() []storage.Resource {
 	return all
 }
 
-func (pl *planner) fault(line int, problem, remedy string) {
-	pl.faults = append(pl.faults, ManifestFault{File: pl.m.file, Line: line, Problem: problem, Remedy: remedy})
+func (pl *comparison) fault(line int, problem, remedy string) {
+	pl.faults = append(pl.faults, Fault{File: pl.m.name, Line: line, Problem: problem, Remedy: remedy})
 }
 
-func (pl *planner) client(want *manifestClient) {
-	what := "client " + clip(want.ID)
-	if want.organization != "" {
-		if want.Organization = pl.organizations[want.organization]; want.Organization == uuid.Nil {
-			pl.fault(want.places.line("organization", 0), fmt.Sprintf("%s: there is no organization %q", what, clip(want.organization)),
-				"create it: sallyport orgs create "+clip(want.organization))
+func (pl *comparison) client(want *Client) {
+	what := "client " + identity.Clip(want.ID)
+	if want.OrganizationSlug != "" {
+		if want.Organization = pl.organizations[want.OrganizationSlug]; want.Organization == uuid.Nil {
+			pl.fault(want.places.line("organization", 0), fmt.Sprintf("%s: there is no organization %q", what, identity.Clip(want.OrganizationSlug)),
+				"create it: sallyport orgs create "+identity.Clip(want.OrganizationSlug))
 		}
 	}
-	var scopes Faults
-	checkScopes(&scopes, &want.Metadata, pl.known)
-	checkOffered(&scopes, &want.Metadata, pl.i.grantTypes)
+	var scopes identity.Faults
+	identity.CheckScopes(&scopes, &want.Metadata, pl.known)
+	identity.CheckOffered(&scopes, &want.Metadata, pl.planner.grantTypes)
 	for _, f := range scopes {
 		pl.fault(want.places.line(f.Field, f.Item), what+": "+f.Field+" "+f.Problem, f.Remedy)
 	}

@@ -1,4 +1,4 @@
-package identity
+package importer
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -21,8 +22,29 @@ const (
 	maxImportFaults = 100
 )
 
-// ImportOptions say how people are imported.
-type ImportOptions struct {
+// Config is what an Importer is made of.
+type Config struct {
+	Store     *storage.Store
+	Identity  *identity.Identity
+	Passwords *secret.Passwords
+	Now       func() time.Time
+}
+
+// Importer creates the people of files. It is safe for concurrent use.
+type Importer struct {
+	store     *storage.Store
+	identity  *identity.Identity
+	passwords *secret.Passwords
+	now       func() time.Time
+}
+
+// New returns an Importer.
+func New(c Config) *Importer {
+	return &Importer{store: c.Store, identity: c.Identity, passwords: c.Passwords, now: c.Now}
+}
+
+// Options say how people are imported.
+type Options struct {
 	// Peppered says that PASSWORD_PEPPER went into every hash, as Flask-Security does
 	// it with SECURITY_PASSWORD_SALT.
 	Peppered bool
@@ -36,35 +58,35 @@ type ImportOptions struct {
 	Progress func(what string, done, of int)
 }
 
-// Import is what became of a file.
-type Import struct {
+// Result is what became of a file.
+type Result struct {
 	People  int `json:"people"` // in the file
 	Created int `json:"created"`
 	// Skipped have an address that somebody has already; Exists names the first hundred.
-	Skipped int            `json:"skipped"`
-	Exists  []ImportedLine `json:"exists"`
+	Skipped int    `json:"skipped"`
+	Exists  []Line `json:"exists"`
 }
 
-// ImportedLine is a person of the file.
-type ImportedLine struct {
+// Line is a person of the file.
+type Line struct {
 	Line  int    `json:"line"`
 	Email string `json:"email"`
 }
 
-// ImportFault is one thing wrong in one line. It never holds a hash.
-type ImportFault struct {
+// LineFault is one thing wrong in one line. It never holds a hash.
+type LineFault struct {
 	Line int
-	Fault
+	identity.Fault
 }
 
-// ImportFaults is everything wrong in a file, as an error; More counts those that
+// FileFaults is everything wrong in a file, as an error; More counts those that
 // are not listed.
-type ImportFaults struct {
-	Faults []ImportFault
+type FileFaults struct {
+	Faults []LineFault
 	More   int
 }
 
-func (f *ImportFaults) Error() string {
+func (f *FileFaults) Error() string {
 	lines := make([]string, len(f.Faults))
 	for n, x := range f.Faults {
 		lines[n] = fmt.Sprintf("line %d: %s", x.Line, x.Fault)
@@ -75,49 +97,49 @@ func (f *ImportFaults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (f *ImportFaults) add(line int, all Faults) {
+func (f *FileFaults) add(line int, all identity.Faults) {
 	for _, x := range all {
 		if len(f.Faults) < maxImportFaults {
-			f.Faults = append(f.Faults, ImportFault{line, x})
+			f.Faults = append(f.Faults, LineFault{line, x})
 		} else {
 			f.More++
 		}
 	}
 }
 
-// ImportUsers creates the people of a file: JSON Lines or CSV, told by its first
-// character. The whole file is checked first: with *ImportFaults nothing has
+// Import creates the people of a file: JSON Lines or CSV, told by its first
+// character. The whole file is checked first: with *FileFaults nothing has
 // changed. Then people are created in batches. Whoever has an address of the file
 // already is left as they are, so that an import that was interrupted, which
 // returns what it has done beside the error, is finished by running it again.
 //
 // Addresses count as proven unless the line says otherwise: whoever administers the
 // installation vouches for them.
-func (i *Identity) ImportUsers(ctx context.Context, a Actor, file io.ReadSeeker, o ImportOptions) (*Import, error) {
-	if err := i.platform(ctx, &a); err != nil {
+func (p *Importer) Import(ctx context.Context, a identity.Actor, file io.ReadSeeker, o Options) (*Result, error) {
+	if err := p.identity.Authorize(ctx, &a, identity.ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
-	im := &importer{i: i, a: a, o: o, slugs: map[string]uuid.UUID{}}
+	im := &run{Importer: p, a: a, o: o, slugs: map[string]uuid.UUID{}}
 	people, err := im.check(ctx, file)
 	if err != nil {
 		return nil, err
 	}
 	im.done.People = people
-	im.done.Exists = []ImportedLine{}
+	im.done.Exists = []Line{}
 	err = im.create(ctx, file)
 	return &im.done, err
 }
 
-// importer carries one import.
-type importer struct {
-	i     *Identity
-	a     Actor
-	o     ImportOptions
+// run carries one import.
+type run struct {
+	*Importer
+	a     identity.Actor
+	o     Options
 	slugs map[string]uuid.UUID // of organizations; uuid.Nil if there is none
-	done  Import
+	done  Result
 }
 
 // imported is a person of a line, ready to be created.
@@ -127,14 +149,14 @@ type imported struct {
 }
 
 // check reads the file once and returns how many people it has.
-func (im *importer) check(ctx context.Context, file io.ReadSeeker) (people int, err error) {
+func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
 	}
-	var wrong ImportFaults
+	var wrong FileFaults
 	lines := map[string]int{} // where each address was seen first
-	err = readImport(file, func(n int, l *importLine, faults Faults, at int64) error {
+	err = readImport(file, func(n int, l *importLine, faults identity.Faults, at int64) error {
 		if l != nil {
 			p, more, err := im.person(ctx, l)
 			if err != nil {
@@ -142,7 +164,7 @@ func (im *importer) check(ctx context.Context, file io.ReadSeeker) (people int, 
 			}
 			faults = append(faults, more...)
 			if first := lines[p.User.EmailKey]; first > 0 {
-				faults.add("email", fmt.Sprintf("is that of line %d", first), "write each person once; organizations takes several")
+				faults.Add("email", fmt.Sprintf("is that of line %d", first), "write each person once; organizations takes several")
 			} else if p.User.EmailKey != "" {
 				lines[p.User.EmailKey] = n
 			}
@@ -167,7 +189,7 @@ func (im *importer) check(ctx context.Context, file io.ReadSeeker) (people int, 
 
 // create reads the file again. What was wrong was found before, unless the file or
 // an organization has changed meanwhile: then it ends here.
-func (im *importer) create(ctx context.Context, file io.ReadSeeker) error {
+func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 	var batch []imported
 	flush := func() error {
 		if err := im.batch(ctx, batch); err != nil {
@@ -177,10 +199,10 @@ func (im *importer) create(ctx context.Context, file io.ReadSeeker) error {
 		im.o.Progress("people", im.done.Created+im.done.Skipped, im.done.People)
 		return nil
 	}
-	err := readImport(file, func(n int, l *importLine, faults Faults, _ int64) error {
+	err := readImport(file, func(n int, l *importLine, faults identity.Faults, _ int64) error {
 		var p *storage.NewUser
 		if l != nil {
-			var more Faults
+			var more identity.Faults
 			var err error
 			if p, more, err = im.person(ctx, l); err != nil {
 				return err
@@ -188,7 +210,7 @@ func (im *importer) create(ctx context.Context, file io.ReadSeeker) error {
 			faults = append(faults, more...)
 		}
 		if len(faults) > 0 {
-			var wrong ImportFaults
+			var wrong FileFaults
 			wrong.add(n, faults)
 			return &wrong
 		}
@@ -204,12 +226,12 @@ func (im *importer) create(ctx context.Context, file io.ReadSeeker) error {
 }
 
 // batch creates those whose addresses nobody has.
-func (im *importer) batch(ctx context.Context, all []imported) error {
+func (im *run) batch(ctx context.Context, all []imported) error {
 	keys := make([]string, len(all))
 	for n, p := range all {
 		keys[n] = p.User.EmailKey
 	}
-	taken, err := im.i.store.TakenAddresses(ctx, keys)
+	taken, err := im.store.TakenAddresses(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -226,7 +248,7 @@ func (im *importer) batch(ctx context.Context, all []imported) error {
 		im.done.Created += len(fresh)
 		return nil
 	}
-	switch err := im.i.store.CreateUsers(ctx, people...); {
+	switch err := im.store.CreateUsers(ctx, people...); {
 	case errors.Is(err, storage.ErrExists): // somebody registered meanwhile
 		return im.oneByOne(ctx, fresh)
 	case err != nil:
@@ -236,9 +258,9 @@ func (im *importer) batch(ctx context.Context, all []imported) error {
 	return nil
 }
 
-func (im *importer) oneByOne(ctx context.Context, all []imported) error {
+func (im *run) oneByOne(ctx context.Context, all []imported) error {
 	for _, p := range all {
-		switch err := im.i.store.CreateUsers(ctx, p.NewUser); {
+		switch err := im.store.CreateUsers(ctx, p.NewUser); {
 		case errors.Is(err, storage.ErrExists):
 			im.skip(p)
 		case err != nil:
@@ -250,34 +272,34 @@ func (im *importer) oneByOne(ctx context.Context, all []imported) error {
 	return nil
 }
 
-func (im *importer) skip(p imported) {
+func (im *run) skip(p imported) {
 	im.done.Skipped++
 	if len(im.done.Exists) < maxImportFaults {
-		im.done.Exists = append(im.done.Exists, ImportedLine{p.line, p.User.Email})
+		im.done.Exists = append(im.done.Exists, Line{p.line, p.User.Email})
 	}
 }
 
 // person applies the rules to a line.
-func (im *importer) person(ctx context.Context, l *importLine) (*storage.NewUser, Faults, error) {
-	var faults, more Faults
-	key, err := EmailKey(l.Email)
+func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, identity.Faults, error) {
+	var faults, more identity.Faults
+	key, err := identity.EmailKey(l.Email)
 	errors.As(err, &faults)
 	if l.Nickname == nil {
 		l.Nickname = l.PreferredUsername
 	}
-	if _, err := l.ProfilePatch.check(); errors.As(err, &more) {
+	if _, err := l.ProfilePatch.Check(); errors.As(err, &more) {
 		faults = append(faults, more...)
 	}
-	n := NewUser{Email: l.Email}
-	l.ProfilePatch.apply(&n.Profile)
+	n := identity.NewUser{Email: l.Email}
+	l.ProfilePatch.Apply(&n.Profile)
 	n.Profile.PhoneNumberVerified = l.PhoneNumberVerified && n.Profile.PhoneNumber != ""
-	p := im.i.newPerson(im.a, n, key)
+	p := identity.PrepareUser(im.a, n, key, im.now().UTC().Truncate(time.Microsecond))
 	if l.EmailVerified != nil && !*l.EmailVerified {
 		p.User.EmailVerifiedAt = time.Time{}
 	}
 	if l.Disabled {
 		p.User.DisabledAt = p.User.CreatedAt
-		with(p.Events[0], "disabled", true)
+		identity.WithFact(p.Events[0], "disabled", true)
 	}
 	p.PasswordHash = im.hash(&faults, strings.TrimSpace(l.PasswordHash))
 	if err := im.authenticator(&faults, p, string(l.TOTPSecret)); err != nil {
@@ -287,48 +309,48 @@ func (im *importer) person(ctx context.Context, l *importLine) (*storage.NewUser
 }
 
 // authenticator gives the person the authenticator app that they have set up elsewhere.
-func (im *importer) authenticator(faults *Faults, p *storage.NewUser, given string) error {
+func (im *run) authenticator(faults *identity.Faults, p *storage.NewUser, given string) error {
 	if given == "" {
 		return nil
 	}
 	if !p.User.EmailVerified() {
-		faults.add("totp_secret", "is given for an address that is not verified",
+		faults.Add("totp_secret", "is given for an address that is not verified",
 			"leave it out: no second step attaches before the address is proven")
 		return nil
 	}
 	seed, err := im.o.TOTPSecrets.OpenTOTP(given)
 	if err != nil {
-		faults.add("totp_secret", err.Error(), "see docs/import.md; without it they set up two-step verification anew")
+		faults.Add("totp_secret", err.Error(), "see docs/import.md; without it they set up two-step verification anew")
 		return nil
 	}
 	if p.Authenticator, err = im.o.Authenticator(p.User.ID, seed); err != nil {
 		return err
 	}
-	with(p.Events[0], "totp", true)
+	identity.WithFact(p.Events[0], "totp", true)
 	return nil
 }
 
 // hash is a password hash as it is stored.
-func (im *importer) hash(faults *Faults, given string) string {
+func (im *run) hash(faults *identity.Faults, given string) string {
 	if given == "" {
 		return ""
 	}
 	stored, err := given, error(nil)
 	if im.o.Peppered {
-		stored, err = im.i.passwords.Peppered(given)
+		stored, err = im.passwords.Peppered(given)
 	}
 	if err == nil {
-		err = im.i.passwords.CheckHash(stored)
+		err = im.passwords.CheckHash(stored)
 	}
 	if err != nil {
 		problem := strings.TrimPrefix(err.Error(), secret.ErrBadHash.Error()+": ")
-		faults.add("password_hash", problem, "see docs/import.md for the kinds that are verified; without one they choose a new password by mail")
+		faults.Add("password_hash", problem, "see docs/import.md for the kinds that are verified; without one they choose a new password by mail")
 	}
 	return stored
 }
 
 // join makes the person a member of the organizations that the line names.
-func (im *importer) join(ctx context.Context, faults *Faults, p *storage.NewUser, l *importLine) error {
+func (im *run) join(ctx context.Context, faults *identity.Faults, p *storage.NewUser, l *importLine) error {
 	roles, wrong := l.roles()
 	*faults = append(*faults, wrong...)
 	slugs := make([]string, 0, len(roles))
@@ -342,26 +364,26 @@ func (im *importer) join(ctx context.Context, faults *Faults, p *storage.NewUser
 			return err
 		}
 		if id == uuid.Nil {
-			faults.add("organization", fmt.Sprintf("there is no organization %q", clip(slug)), "create it first: sallyport orgs create SLUG")
+			faults.Add("organization", fmt.Sprintf("there is no organization %q", identity.Clip(slug)), "create it first: sallyport orgs create SLUG")
 		}
-		var wrong Faults
-		if errors.As(checkRole(roles[slug]), &wrong) {
+		var wrong identity.Faults
+		if errors.As(identity.CheckRole(roles[slug]), &wrong) {
 			*faults = append(*faults, wrong...)
 		}
 		if p.Roles == nil {
 			p.Roles = map[uuid.UUID]string{}
 		}
 		p.Roles[id] = roles[slug]
-		p.Events = append(p.Events, membership(im.a, storage.EventMembershipCreated, id, p.User.ID, roles[slug]))
+		p.Events = append(p.Events, identity.MembershipEvent(im.a, storage.EventMembershipCreated, id, p.User.ID, roles[slug]))
 	}
 	return nil
 }
 
-func (im *importer) organization(ctx context.Context, slug string) (uuid.UUID, error) {
+func (im *run) organization(ctx context.Context, slug string) (uuid.UUID, error) {
 	if id, known := im.slugs[slug]; known {
 		return id, nil
 	}
-	o, err := im.i.store.OrganizationBySlug(ctx, slug)
+	o, err := im.store.OrganizationBySlug(ctx, slug)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		im.slugs[slug] = uuid.Nil

@@ -1,4 +1,4 @@
-package identity
+package manifest
 
 import (
 	"bytes"
@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 	"gopkg.in/yaml.v3"
 )
@@ -42,7 +41,7 @@ func (p places) line(key string, item int) int {
 var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // root is the one document of the file; nil with a fault if there is none.
-func (p *manifestReader) root(text []byte) *yaml.Node {
+func (p *reader) root(text []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
 	err := dec.Decode(&doc)
@@ -67,7 +66,7 @@ func (p *manifestReader) root(text []byte) *yaml.Node {
 			line = max(n, 1)
 		}
 	}
-	p.m.fault(line, "this is not YAML: "+clip(what), "check the indentation and the quotes around this line")
+	p.m.fault(line, "this is not YAML: "+identity.Clip(what), "check the indentation and the quotes around this line")
 	return nil
 }
 
@@ -86,7 +85,7 @@ func firstAlias(n *yaml.Node) *yaml.Node {
 
 // mapping reads the keys of a mapping. Unless known is nil, others are faults;
 // duplicates always are.
-func (p *manifestReader) mapping(n *yaml.Node, what string, known []string) places {
+func (p *reader) mapping(n *yaml.Node, what string, known []string) places {
 	at := places{start: n.Line, keys: map[string]int{}, values: map[string]*yaml.Node{}}
 	if n.Kind != yaml.MappingNode {
 		p.m.fault(n.Line, what+" must be a mapping of keys to values", "write: key: value")
@@ -99,9 +98,9 @@ func (p *manifestReader) mapping(n *yaml.Node, what string, known []string) plac
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			p.m.fault(key.Line, "a key of "+what+" is not text", "put it in quotes")
 		case known != nil && !slices.Contains(known, key.Value):
-			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q, which is not known", what, clip(key.Value)), nearest(key.Value, known))
+			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q, which is not known", what, identity.Clip(key.Value)), nearest(key.Value, known))
 		case again:
-			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q twice, first in line %d", what, clip(key.Value), first), "remove one of them")
+			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q twice, first in line %d", what, identity.Clip(key.Value), first), "remove one of them")
 		default:
 			at.keys[key.Value], at.values[key.Value] = key.Line, value
 		}
@@ -110,7 +109,7 @@ func (p *manifestReader) mapping(n *yaml.Node, what string, known []string) plac
 }
 
 // entries are the members of a list; a missing list is an empty one.
-func (p *manifestReader) entries(n *yaml.Node, what string) []*yaml.Node {
+func (p *reader) entries(n *yaml.Node, what string) []*yaml.Node {
 	if n == nil {
 		return nil
 	}
@@ -122,7 +121,7 @@ func (p *manifestReader) entries(n *yaml.Node, what string) []*yaml.Node {
 }
 
 // scalar reads one text.
-func (p *manifestReader) scalar(n *yaml.Node, what string) string {
+func (p *reader) scalar(n *yaml.Node, what string) string {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
 		remedy := "put it in quotes"
 		if n.Kind != yaml.ScalarNode {
@@ -134,14 +133,14 @@ func (p *manifestReader) scalar(n *yaml.Node, what string) string {
 	return n.Value
 }
 
-func (p *manifestReader) text(at places, key string) string {
+func (p *reader) text(at places, key string) string {
 	if n := at.value(key); n != nil {
 		return p.scalar(n, key)
 	}
 	return ""
 }
 
-func (p *manifestReader) texts(at places, key string) []string {
+func (p *reader) texts(at places, key string) []string {
 	n := at.value(key)
 	if n == nil {
 		return nil
@@ -153,38 +152,20 @@ func (p *manifestReader) texts(at places, key string) []string {
 	return all
 }
 
-// metadataField is one field of a registration under its name in the standards.
-type metadataField struct {
-	name  string
-	value reflect.Value // settable
-}
-
-// metadataFields lists the fields of m: the names in clients.yaml are those of the
-// JSON form, so that neither can have one that the other lacks.
-func metadataFields(m *storage.Metadata) []metadataField {
-	v := reflect.ValueOf(m).Elem()
-	fields := make([]metadataField, v.NumField())
-	for n := range fields {
-		name, _, _ := strings.Cut(v.Type().Field(n).Tag.Get("json"), ",")
-		fields[n] = metadataField{name, v.Field(n)}
-	}
-	return fields
-}
-
 // field reads one field of a registration.
-func (p *manifestReader) field(at places, f metadataField) {
-	n := at.value(f.name)
+func (p *reader) field(at places, f identity.MetadataField) {
+	n := at.value(f.Name)
 	if n == nil {
 		return
 	}
-	switch to := f.value.Addr().Interface().(type) {
+	switch to := f.Value.Addr().Interface().(type) {
 	case *string:
-		*to = p.scalar(n, f.name)
+		*to = p.scalar(n, f.Name)
 	case *[]string:
-		*to = p.texts(at, f.name)
+		*to = p.texts(at, f.Name)
 	case *bool:
 		if n.ShortTag() != "!!bool" || n.Decode(to) != nil {
-			p.m.fault(n.Line, f.name+" must be true or false", "write one of them without quotes")
+			p.m.fault(n.Line, f.Name+" must be true or false", "write one of them without quotes")
 		}
 	case *storage.PKCE:
 		var required bool
@@ -192,26 +173,26 @@ func (p *manifestReader) field(at places, f metadataField) {
 		case n.ShortTag() == "!!str" && n.Value == string(storage.PKCEAuto):
 			*to = storage.PKCEAuto
 		case n.ShortTag() != "!!bool" || n.Decode(&required) != nil:
-			p.m.fault(n.Line, f.name+" must be true, auto or false", "write one of them without quotes")
+			p.m.fault(n.Line, f.Name+" must be true, auto or false", "write one of them without quotes")
 		case required:
 			*to = storage.PKCERequired
 		}
 	case **int64:
 		var seconds int64
 		if n.ShortTag() != "!!int" || n.Decode(&seconds) != nil {
-			p.m.fault(n.Line, f.name+" must be a number of seconds", "write digits without quotes")
+			p.m.fault(n.Line, f.Name+" must be a number of seconds", "write digits without quotes")
 			return
 		}
 		*to = &seconds
 	case *json.RawMessage:
 		var set map[string]any
 		if n.Kind != yaml.MappingNode || n.Decode(&set) != nil {
-			p.m.fault(n.Line, f.name+" must be a mapping", "write: jwks: {keys: [{kty: …}]}")
+			p.m.fault(n.Line, f.Name+" must be a mapping", "write: jwks: {keys: [{kty: …}]}")
 			return
 		}
 		raw, err := json.Marshal(set)
 		if err != nil {
-			p.m.fault(n.Line, f.name+" has a key that is not text", "put it in quotes")
+			p.m.fault(n.Line, f.Name+" has a key that is not text", "put it in quotes")
 			return
 		}
 		*to = raw
@@ -257,5 +238,3 @@ func editDistance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

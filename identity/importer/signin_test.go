@@ -1,4 +1,4 @@
-package identity_test
+package importer_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/importer"
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
@@ -34,7 +35,7 @@ var flaskHashes = map[string]string{
 	"flask-pbkdf2": "$pbkdf2-sha512$1000$a.0dw1iLMUaotXYOAQCgNA$5.YrAkdMBFOxGXbQgHBjg0/BJNOLG/mzZjlfV7n75LVxP9m5nMBdsbBsIa88NaDDRb1KRkxkrmGJ2DsAMNg/YA",
 }
 
-// LG-09 and the promise of the import: people sign in the first time with the
+// The promise of the import: people sign in the first time with the
 // password they have, whatever system hashed it, and the hash is ours from then on.
 func TestImportedPeopleSignInTheFirstTime(t *testing.T) {
 	o := harness.Options{Environ: []string{"SALLYPORT_PASSWORD_PEPPER=flask-salt"}}
@@ -72,8 +73,8 @@ func TestImportedAuthenticatorAppsProveTheSecondStep(t *testing.T) {
 {"email":"plain@example.com",` + password + `,"totp_secret":"jbsw y3dp ehpk 3pxp"}
 {"email":"none@example.com",` + password + `,"totp_secret":null}
 `
-		options := identity.ImportOptions{TOTPSecrets: s.App.Config.TOTPSecrets, Authenticator: s.App.Factors.ImportedTOTP}
-		if done, err := s.App.Identity.ImportUsers(t.Context(), identity.Operator(), strings.NewReader(file), options); err != nil || done.Created != 5 {
+		options := importer.Options{TOTPSecrets: s.App.Config.TOTPSecrets, Authenticator: s.App.Factors.ImportedTOTP}
+		if done, err := s.App.Importer.Import(t.Context(), identity.Operator(), strings.NewReader(file), options); err != nil || done.Created != 5 {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		const flask, short = "DPR5ZG4T6JPAWILEZQ44PWE3WMLAFQBY", "JBSWY3DPEHPK3PXP"
@@ -95,7 +96,7 @@ func TestImportedAuthenticatorAppsProveTheSecondStep(t *testing.T) {
 			"email,totp_secret\nx@example.com,\"" + strings.ReplaceAll(wallet[:80], `"`, `""`) + "\"":          "totp_secret: is not the JSON",
 			`{"email":"x@example.com","totp_secret":` + strings.Replace(wallet, `"t":"1"`, `"t":"9"`, 1) + `}`: `under the key "9", which SECURITY_TOTP_SECRETS does not have`,
 		} {
-			_, err := s.App.Identity.ImportUsers(t.Context(), identity.Operator(), strings.NewReader(text), options)
+			_, err := s.App.Importer.Import(t.Context(), identity.Operator(), strings.NewReader(text), options)
 			if err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "JBSWY") {
 				t.Errorf("%s: got %v, want %q", text, err, problem)
 			}
@@ -113,7 +114,7 @@ func importPeople(t *testing.T, s *harness.Server, hashes map[string]string, pep
 		}
 		fmt.Fprintf(&file, "%s\n", line)
 	}
-	done, err := s.App.Identity.ImportUsers(t.Context(), identity.Operator(), strings.NewReader(file.String()), identity.ImportOptions{Peppered: peppered})
+	done, err := s.App.Importer.Import(t.Context(), identity.Operator(), strings.NewReader(file.String()), importer.Options{Peppered: peppered})
 	if err != nil || done.Created != len(hashes) {
 		t.Fatalf("%+v, %v", done, err)
 	}

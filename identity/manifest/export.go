@@ -1,4 +1,4 @@
-package identity
+package manifest
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 	"gopkg.in/yaml.v3"
 )
@@ -18,15 +19,15 @@ import (
 // Export writes the registry as a clients.yaml. A plan of it shows no difference.
 // No secrets are in it, which means keep; what has its default is left out. Deleted
 // clients and those that the file has let go of are not in it either.
-func (i *Identity) Export(ctx context.Context, a Actor) ([]byte, error) {
-	if err := i.canReadPlatform(ctx, a); err != nil {
+func (p *Planner) Export(ctx context.Context, a identity.Actor) ([]byte, error) {
+	if err := p.identity.Authorize(ctx, &a, identity.ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	clients, err := i.exportClients(ctx)
+	clients, err := p.exportClients(ctx)
 	if err != nil {
 		return nil, err
 	}
-	resources, err := i.store.Resources(ctx)
+	resources, err := p.store.Resources(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +57,11 @@ func (i *Identity) Export(ctx context.Context, a Actor) ([]byte, error) {
 }
 
 // exportClients are the items of clients by client_id. Only their text is kept: nodes take twenty times as much.
-func (i *Identity) exportClients(ctx context.Context) (map[string][]byte, error) {
+func (p *Planner) exportClients(ctx context.Context) (map[string][]byte, error) {
 	const page = 500
 	items, slugs := map[string][]byte{}, map[uuid.UUID]string{}
 	for after := ""; ; {
-		clients, err := i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
+		clients, err := p.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +70,7 @@ func (i *Identity) exportClients(ctx context.Context) (map[string][]byte, error)
 			if c.ManagedBy == storage.ManagedByFileOnce {
 				continue
 			}
-			if err := i.addSlug(ctx, slugs, c.Organization); err != nil {
+			if err := p.addSlug(ctx, slugs, c.Organization); err != nil {
 				return nil, err
 			}
 			n, err := exportClient(c, slugs)
@@ -101,11 +102,11 @@ func encode(doc *yaml.Node) ([]byte, error) {
 }
 
 // addSlug looks up the slug of an organization that a client belongs to, once.
-func (i *Identity) addSlug(ctx context.Context, slugs map[uuid.UUID]string, organizationID uuid.UUID) error {
+func (p *Planner) addSlug(ctx context.Context, slugs map[uuid.UUID]string, organizationID uuid.UUID) error {
 	if _, known := slugs[organizationID]; known || organizationID == uuid.Nil {
 		return nil
 	}
-	o, err := i.store.Organization(ctx, organizationID)
+	o, err := p.store.Organization(ctx, organizationID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -121,15 +122,15 @@ func exportClient(c *storage.Client, slugs map[uuid.UUID]string) (*yaml.Node, er
 	if c.Organization != uuid.Nil {
 		add(n, "organization", textNode(slugs[c.Organization]))
 	}
-	for k, f := range metadataFields(&c.Metadata) {
+	for k, f := range identity.MetadataFields(&c.Metadata) {
 		if isDefault(&c.Metadata, k) {
 			continue
 		}
-		v, err := exportValue(f.value)
+		v, err := exportValue(f.Value)
 		if err != nil {
 			return nil, err
 		}
-		add(n, f.name, v)
+		add(n, f.Name, v)
 	}
 	return n, nil
 }
@@ -138,10 +139,10 @@ func exportClient(c *storage.Client, slugs map[uuid.UUID]string) (*yaml.Node, er
 // the same registration.
 func isDefault(m *storage.Metadata, k int) bool {
 	without := *m
-	v := metadataFields(&without)[k].value
+	v := identity.MetadataFields(&without)[k].Value
 	v.SetZero()
-	fillIn(&without)
-	was := metadataFields(m)[k].value
+	identity.SetDefaults(&without)
+	was := identity.MetadataFields(m)[k].Value
 	return reflect.DeepEqual(v.Interface(), was.Interface()) || was.Kind() == reflect.Slice && was.Len() == 0 && v.Len() == 0
 }
 
@@ -177,7 +178,7 @@ func exportResource(r *storage.Resource) *yaml.Node {
 	add(n, "identifier", textNode(r.Identifier))
 	add(n, "name", textNode(r.Name))
 	scopes := mappingNode()
-	for _, name := range sortedKeys(r.Scopes) {
+	for _, name := range slices.Sorted(maps.Keys(r.Scopes)) {
 		add(scopes, name, textNode(r.Scopes[name]))
 	}
 	add(n, "scopes", scopes)

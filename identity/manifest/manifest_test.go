@@ -1,4 +1,4 @@
-package identity
+package manifest_test
 
 import (
 	"errors"
@@ -11,31 +11,39 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/manifest"
+	"github.com/sallyport-id/sallyport/internal/sample"
+	"github.com/sallyport-id/sallyport/internal/sample/seed"
+	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
-	"gopkg.in/yaml.v3"
 )
 
 const (
 	header  = "version: 1\nclients:\n"
 	someApp = "  - client_id: app\n    redirect_uris: [https://a.example/cb]\n"
+	issuer  = "https://id.wonderland.example"
+
+	ecKey      = `{"kty":"EC","kid":"e","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	privateKey = `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}`
 )
 
-func readText(text string) *Manifest {
-	return ReadManifest("clients.yaml", []byte(text), ManifestSource{})
+func readText(text string) *manifest.File {
+	return manifest.Read("clients.yaml", []byte(text), manifest.Source{})
 }
 
-func (in *installation) plan(t *testing.T, text string) *Plan {
+func (in *installation) plan(t *testing.T, text string) *manifest.Plan {
 	t.Helper()
-	p, err := in.Plan(t.Context(), Operator(), readText(text))
+	p, err := in.Manifest.Plan(t.Context(), identity.Operator(), readText(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func (in *installation) apply(t *testing.T, text string) *Plan {
+func (in *installation) apply(t *testing.T, text string) *manifest.Plan {
 	t.Helper()
-	p, err := in.Apply(t.Context(), Operator(), readText(text), nil)
+	p, err := in.Manifest.Apply(t.Context(), identity.Operator(), readText(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +51,7 @@ func (in *installation) apply(t *testing.T, text string) *Plan {
 }
 
 // changes is a plan in one line.
-func changes(p *Plan) string {
+func changes(p *manifest.Plan) string {
 	var all []string
 	for _, c := range p.Changes {
 		all = append(all, c.Action+" "+c.Name)
@@ -51,7 +59,7 @@ func changes(p *Plan) string {
 	return strings.Join(all, ", ")
 }
 
-// UP-05: file, line and remedy of each fault, and all of them at once.
+// File, line and remedy of each fault, and all of them at once.
 func TestEveryFaultHasItsLineAndRemedy(t *testing.T) {
 	for name, tc := range map[string]struct {
 		text string
@@ -108,7 +116,7 @@ func TestEveryFaultHasItsLineAndRemedy(t *testing.T) {
 			[]string{"1 version", "3 client a b: client_id", "4 client a b: redirect_uris", `5 a client has the key "grants"`, "6 a client has no client_id", `7 the file has the key "extra"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var faults ManifestFaults
+			var faults manifest.Faults
 			if err := readText(tc.text).Err(); !errors.As(err, &faults) {
 				t.Fatalf("got %v, want faults", err)
 			}
@@ -131,7 +139,7 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 	in := onSQLite(t)
 	in.apply(t, header+"  - client_id: gone\n    redirect_uris: [https://a.example/cb]\n")
 	in.apply(t, "version: 1\n")
-	if err := in.DeleteClient(t.Context(), Operator(), "gone"); err != nil {
+	if err := in.Identity.DeleteClient(t.Context(), identity.Operator(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	in.apply(t, "version: 1\nresources:\n  - identifier: https://old.example\n    scopes: {old: Old things}\n")
@@ -140,8 +148,8 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 		"  - client_id: app\n    redirect_uris: [https://a.example/cb]\n    organization: nowhere\n    scope: openid old\n" +
 		"resources:\n  - identifier: https://a.example\n    scopes: {a:read: Read}\n    served_by: [app, nobody]\n" +
 		"  - identifier: https://b.example\n    scopes: {a:read: Read}\n"
-	_, err := in.Plan(t.Context(), Operator(), readText(text))
-	var faults ManifestFaults
+	_, err := in.Manifest.Plan(t.Context(), identity.Operator(), readText(text))
+	var faults manifest.Faults
 	if !errors.As(err, &faults) {
 		t.Fatalf("got %v, want faults", err)
 	}
@@ -152,10 +160,10 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 	if diff := cmp.Diff([]int{2, 4, 8, 9, 13, 15}, lines); diff != "" {
 		t.Errorf("lines: %s\n%v", diff, err)
 	}
-	if _, err := in.Apply(t.Context(), Operator(), readText(text), nil); !errors.As(err, &faults) {
+	if _, err := in.Manifest.Apply(t.Context(), identity.Operator(), readText(text), nil); !errors.As(err, &faults) {
 		t.Errorf("apply: got %v, want faults", err)
 	}
-	if _, err := in.store.Client(t.Context(), "app"); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := in.Store.Client(t.Context(), "app"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("half applied: got %v, want ErrNotFound", err)
 	}
 }
@@ -163,14 +171,15 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 // Tokens with this server's own URIs for aud are for this server alone (RFC 8707).
 func TestNoResourceIsCalledLikeThisServer(t *testing.T) {
 	in := onSQLite(t)
+	planner := manifest.New(manifest.Config{Store: in.Store, Identity: identity.New(identity.Config{Store: in.Store, Issuer: issuer})})
 	for identifier, own := range map[string]bool{
 		issuer: true, issuer + "/": true, issuer + "/api/v1": true, issuer + "?x=1": true, issuer + ":443/api": true,
 		"https://ID.Wonderland.example/api/v1": true,
 		"https://id.wonderland.example.org":    false, "https://api.id.wonderland.example": false, issuer + ":8443": false,
 		"com.wonderland.id:/api": false,
 	} {
-		_, err := in.Plan(t.Context(), Operator(), readText("version: 1\nresources:\n  - identifier: "+identifier+"\n    scopes: {a:read: Read}\n"))
-		var faults ManifestFaults
+		_, err := planner.Plan(t.Context(), identity.Operator(), readText("version: 1\nresources:\n  - identifier: "+identifier+"\n    scopes: {a:read: Read}\n"))
+		var faults manifest.Faults
 		if got := errors.As(err, &faults) && faults[0].Line == 3 && strings.Contains(faults[0].Problem, "ISSUER"); got != own || (err != nil) != own {
 			t.Errorf("%s: got %v, want a fault: %v", identifier, err, own)
 		}
@@ -209,27 +218,27 @@ func TestTheFileIsTheTruthAboutWhatItOwns(t *testing.T) {
 // A client that the file takes over ends when the file names it no more: an operator must see that coming.
 func TestAPlanNamesWhatTheFileTakesOver(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		if err := in.Seed(t.Context(), Operator(), SeedOptions{}); err != nil {
+		if err := in.Seeder.Seed(t.Context(), identity.Operator(), seed.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		sample, err := os.ReadFile("../clients.yaml")
+		root, err := os.ReadFile("../../clients.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := in.plan(t, string(sample))
+		p := in.plan(t, string(root))
 		for _, want := range []string{"client acme-portal-001: take over", "client acme-mobile-001: take over", "client data-api-001: take over",
 			"client sample-rp: take over", "resource https://api.acme-corp.example: take over"} {
 			if p.Empty() || !strings.Contains(p.String(), want) {
 				t.Errorf("got %q, want %q in it", p, want)
 			}
 		}
-		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{RedirectURIs: []string{"https://b.example/cb"}}})
-		both := in.plan(t, string(sample))
+		in.client(t, identity.NewClient{ID: "app", Metadata: storage.Metadata{RedirectURIs: []string{"https://b.example/cb"}}})
+		both := in.plan(t, string(root))
 		if strings.Contains(both.String(), "client app") {
 			t.Errorf("a client that the file does not name: got %q", both)
 		}
-		in.apply(t, string(sample))
-		if p := in.plan(t, string(sample)); !p.Empty() {
+		in.apply(t, string(root))
+		if p := in.plan(t, string(root)); !p.Empty() {
 			t.Errorf("applied: got %q, want no difference", p)
 		}
 	})
@@ -240,20 +249,20 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	in := onSQLite(t)
 	text := header + someApp
 	in.apply(t, text)
-	if err := in.DisableClient(t.Context(), Operator(), "app"); err != nil {
+	if err := in.Identity.DisableClient(t.Context(), identity.Operator(), "app"); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{text, "version: 1\n", text, text} {
 		p := in.apply(t, text)
-		if slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action != "take over" && c.Action != "release" }) || in.read(t, "app").Active() {
+		if slices.ContainsFunc(p.Changes, func(c manifest.Change) bool { return c.Action != "take over" && c.Action != "release" }) || in.read(t, "app").Active() {
 			t.Errorf("after %q: got %v, active %v", text, p, in.read(t, "app").Active())
 		}
 	}
 	if p := in.plan(t, text); len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "stays so") {
 		t.Errorf("notes: got %v", p.Notes)
 	}
-	var faults Faults
-	if err := in.DeleteClient(t.Context(), Operator(), "app"); !errors.As(err, &faults) {
+	var faults identity.Faults
+	if err := in.Identity.DeleteClient(t.Context(), identity.Operator(), "app"); !errors.As(err, &faults) {
 		t.Errorf("deleting what the file owns: got %v, want a fault", err)
 	}
 }
@@ -261,16 +270,16 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 func TestSecretsOfTheFile(t *testing.T) {
 	in := onSQLite(t)
 	with := func(key, value string) string { return header + someApp + "    " + key + ": " + value + "\n" }
-	env := ManifestSource{
+	env := manifest.Source{
 		Getenv: func(name string) (string, bool) {
 			return map[string]string{"APP_SECRET": "from the environment"}[name], name == "APP_SECRET"
 		},
 		ReadFile: func(name string) ([]byte, error) { return []byte("from " + name + "\n"), nil },
 	}
-	apply := func(text string) *Plan {
+	apply := func(text string) *manifest.Plan {
 		t.Helper()
-		in.now = in.now.Add(time.Second)
-		p, err := in.Apply(t.Context(), Operator(), ReadManifest("/etc/sallyport/clients.yaml", []byte(text), env), nil)
+		in.Clock.Advance(time.Second)
+		p, err := in.Manifest.Apply(t.Context(), identity.Operator(), manifest.Read("/etc/sallyport/clients.yaml", []byte(text), env), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,30 +297,34 @@ func TestSecretsOfTheFile(t *testing.T) {
 	if p := apply(with("secret", "first one")); !p.Empty() {
 		t.Errorf("the same again: got %v", p)
 	}
-	in.wantSecret(t, in.Identity, "app", "first one", true)
+	in.wantSecret(t, "app", "first one", true)
 	apply(with("secret_env", "APP_SECRET"))
-	in.wantSecret(t, in.Identity, "app", "from the environment", true)
-	in.wantSecret(t, in.Identity, "app", "first one", true)
+	in.wantSecret(t, "app", "from the environment", true)
+	in.wantSecret(t, "app", "first one", true)
 	apply(with("secret_file", "secrets/app"))
-	in.wantSecret(t, in.Identity, "app", "from /etc/sallyport/secrets/app", true)
-	in.wantSecret(t, in.Identity, "app", "first one", false)
+	in.wantSecret(t, "app", "from /etc/sallyport/secrets/app", true)
+	in.wantSecret(t, "app", "first one", false)
 	if p := apply(header + someApp); !p.Empty() {
 		t.Errorf("no secret key means keep: got %v", p)
 	}
 	// A secret that was rotated beside the file is not taken back by a file without one.
-	rotated, err := in.RotateSecret(t.Context(), Operator(), "app", 0)
+	rotated, err := in.Identity.RotateSecret(t.Context(), identity.Operator(), "app", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	apply(header + someApp)
-	in.wantSecret(t, in.Identity, "app", rotated, true)
+	in.wantSecret(t, "app", rotated, true)
 
-	phc, err := in.passwords.Hash(t.Context(), "legacy")
+	cheap, err := secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phc, err := cheap.Hash(t.Context(), "legacy")
 	if err != nil {
 		t.Fatal(err)
 	}
 	apply(with("secret_hash", `"`+phc+`"`))
-	in.wantSecret(t, in.Identity, "app", "legacy", true)
+	in.wantSecret(t, "app", "legacy", true)
 	if p := apply(with("secret_hash", `"`+phc+`"`)); !p.Empty() {
 		t.Errorf("a hash that was replaced at its first use: got %v", p)
 	}
@@ -321,10 +334,10 @@ func TestSecretsOfTheFile(t *testing.T) {
 }
 
 func TestProductionTakesNoSecretFromTheFileAndNoSample(t *testing.T) {
-	from := ManifestSource{Production: true, Getenv: func(string) (string, bool) { return "acme_secret_portal_2024", true }}
+	from := manifest.Source{Production: true, Getenv: func(string) (string, bool) { return "acme_secret_portal_2024", true }}
 	for _, line := range []string{"secret: x4Jk2", "secret_env: APP_SECRET"} {
-		var faults ManifestFaults
-		err := ReadManifest("clients.yaml", []byte(header+someApp+"    "+line+"\n"), from).Err()
+		var faults manifest.Faults
+		err := manifest.Read("clients.yaml", []byte(header+someApp+"    "+line+"\n"), from).Err()
 		if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Line != 5 || strings.Contains(err.Error(), "x4Jk2") || strings.Contains(err.Error(), "portal_2024") {
 			t.Errorf("%s: got %v, want one fault without the secret", line, err)
 		}
@@ -333,37 +346,37 @@ func TestProductionTakesNoSecretFromTheFileAndNoSample(t *testing.T) {
 
 func TestExportReadsBackAsNoDifference(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		if _, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil); err != nil {
+		if _, err := in.Identity.CreateOrganization(t.Context(), identity.Operator(), "acme-corp", "Acme", uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
-		sample, err := os.ReadFile("../clients.yaml")
+		root, err := os.ReadFile("../../clients.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
 		age := int64(0)
-		in.apply(t, string(sample)+"  - identifier: https://second.example\n    name: \"true\"\n")
-		in.client(t, NewClient{ID: "7", Metadata: storage.Metadata{ClientName: "yes", RedirectURIs: []string{"https://a.example/cb?a=1&b='2'"}, DefaultMaxAge: &age,
+		in.apply(t, string(root)+"  - identifier: https://second.example\n    name: \"true\"\n")
+		in.client(t, identity.NewClient{ID: "7", Metadata: storage.Metadata{ClientName: "yes", RedirectURIs: []string{"https://a.example/cb?a=1&b='2'"}, DefaultMaxAge: &age,
 			DefaultACRValues: []string{"phr"}, JWKS: []byte(`{"keys":[` + ecKey + `]}`), TokenEndpointAuthMethod: "private_key_jwt", Contacts: []string{"a@b.example"},
 			Scope: "openid api:read", WebOrigins: []string{"https://a.example"}, SkipConsent: true, UserinfoSignedResponseAlg: "ES256"}})
 		for id, policy := range map[string]storage.PKCE{"pkce-auto": storage.PKCEAuto, "pkce-true": storage.PKCERequired, "pkce-false": storage.PKCEOptional} {
-			in.client(t, NewClient{ID: id, Metadata: storage.Metadata{RedirectURIs: []string{"https://a.example/cb"}, RequirePKCE: policy}})
+			in.client(t, identity.NewClient{ID: id, Metadata: storage.Metadata{RedirectURIs: []string{"https://a.example/cb"}, RequirePKCE: policy}})
 			if got := in.read(t, id).Metadata.RequirePKCE; got != policy {
 				t.Errorf("%s is stored as %s", id, got)
 			}
 		}
-		first, err := in.Export(t.Context(), Operator())
+		first, err := in.Manifest.Export(t.Context(), identity.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := in.Plan(t.Context(), Operator(), readText(string(first)))
-		if err != nil || changes(p) != "take over 7, take over pkce-auto, take over pkce-false, take over pkce-true" || slices.ContainsFunc(p.Changes, func(c Change) bool { return len(c.Details) > 0 }) {
+		p, err := in.Manifest.Plan(t.Context(), identity.Operator(), readText(string(first)))
+		if err != nil || changes(p) != "take over 7, take over pkce-auto, take over pkce-false, take over pkce-true" || slices.ContainsFunc(p.Changes, func(c manifest.Change) bool { return len(c.Details) > 0 }) {
 			t.Errorf("a plan of the export: got %v, %v\n%s", p, err, first)
 		}
 		in.apply(t, string(first))
 		if c := in.read(t, "7"); c.ManagedBy != storage.ManagedByFile {
 			t.Errorf("an exported client, applied: got owner %q", c.ManagedBy)
 		}
-		again, err := in.Export(t.Context(), Operator())
+		again, err := in.Manifest.Export(t.Context(), identity.Operator())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +395,7 @@ func TestNodesApplyTheSameFileTogether(t *testing.T) {
 		errs := make(chan error)
 		for range 4 {
 			go func() {
-				_, err := in.Apply(t.Context(), Operator(), readText(header+someApp), nil)
+				_, err := in.Manifest.Apply(t.Context(), identity.Operator(), readText(header+someApp), nil)
 				errs <- err
 			}()
 		}
@@ -412,7 +425,7 @@ func TestManyClientsAreAppliedInOneGo(t *testing.T) {
 	const many = 1000
 	last := 0
 	long := storage.WithLongCalls(t.Context(), time.Minute)
-	p, err := in.Apply(long, Operator(), readText(manyClients(many)), func(done, of int) {
+	p, err := in.Manifest.Apply(long, identity.Operator(), readText(manyClients(many)), func(done, of int) {
 		if last = done; of != many {
 			t.Errorf("progress: got %d of %d", done, of)
 		}
@@ -432,7 +445,7 @@ func BenchmarkApply(b *testing.B) {
 			text := manyClients(n)
 			for b.Loop() {
 				in := onSQLite(b)
-				if _, err := in.Apply(b.Context(), Operator(), readText(text), nil); err != nil {
+				if _, err := in.Manifest.Apply(b.Context(), identity.Operator(), readText(text), nil); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -441,18 +454,14 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func FuzzManifest(f *testing.F) {
-	sample, err := os.ReadFile("sample.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(sample))
+	f.Add(string(sample.Clients))
 	f.Add(header + someApp + "    jwks: {keys: [" + ecKey + "]}\n    default_max_age: 10\n    skip_consent: true\n")
 	f.Add("a: &a [*a]\n")
 	f.Add("version: 1\nclients: [{<<: {client_id: x}}]\n")
-	from := ManifestSource{Getenv: func(string) (string, bool) { return "", false }, ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
+	from := manifest.Source{Getenv: func(string) (string, bool) { return "", false }, ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
 	f.Fuzz(func(t *testing.T, text string) {
-		m := ReadManifest("clients.yaml", []byte(text), from)
-		var faults ManifestFaults
+		m := manifest.Read("clients.yaml", []byte(text), from)
+		var faults manifest.Faults
 		if err := m.Err(); errors.As(err, &faults) {
 			for _, f := range faults {
 				if f.Line < 1 || f.Problem == "" {
@@ -462,24 +471,16 @@ func FuzzManifest(f *testing.F) {
 			return
 		}
 		// What was read without a fault is written and read back the same.
-		for _, c := range m.clients {
-			n, err := exportClient(&c.Client, nil)
+		for _, c := range m.Clients {
+			written, err := manifest.Write(&c.Client)
 			if err != nil {
 				t.Fatal(err)
 			}
-			doc, list := mappingNode(), mappingNode()
-			list.Kind = yaml.SequenceNode
-			list.Content = append(list.Content, n)
-			add(doc, "clients", list)
-			written, err := encode(doc)
-			if err != nil {
-				t.Fatal(err)
-			}
-			again := ReadManifest("clients.yaml", append([]byte("version: 1\n"), written...), from)
-			if err := again.Err(); err != nil || len(again.clients) != 1 {
+			again := manifest.Read("clients.yaml", append([]byte("version: 1\n"), written...), from)
+			if err := again.Err(); err != nil || len(again.Clients) != 1 {
 				t.Fatalf("%s: %v", written, err)
 			}
-			if lines := metadataDiff(&c.Metadata, &again.clients[0].Metadata); len(lines) > 0 {
+			if lines := identity.DiffMetadata(&c.Metadata, &again.Clients[0].Metadata); len(lines) > 0 {
 				t.Errorf("%s: %v", written, lines)
 			}
 		}
@@ -488,13 +489,13 @@ func FuzzManifest(f *testing.F) {
 
 // A key that can be written is a key that can be looked up.
 func TestTheGuideNamesEveryKey(t *testing.T) {
-	guide, err := os.ReadFile("../docs/clients.md")
+	guide, err := os.ReadFile("../../docs/clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range metadataFields(&storage.Metadata{}) {
-		if !strings.Contains(string(guide), f.name) {
-			t.Errorf("docs/clients.md does not name %s", f.name)
+	for _, f := range identity.MetadataFields(&storage.Metadata{}) {
+		if !strings.Contains(string(guide), f.Name) {
+			t.Errorf("docs/clients.md does not name %s", f.Name)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package identity
+package manifest
 
 import (
 	"context"
@@ -6,26 +6,27 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // resources plans the resource servers: those of the file, then those that it
 // named once and names no more.
-func (pl *planner) resources() {
+func (pl *comparison) resources() {
 	pl.eachScopeOnce()
 	named := map[string]bool{}
-	for n := range pl.m.resources {
-		want := &pl.m.resources[n]
+	for n := range pl.m.Resources {
+		want := &pl.m.Resources[n]
 		named[want.Identifier] = true
-		if pl.i.isOwnURI(want.Identifier) {
-			pl.fault(want.places.line("identifier", 0), fmt.Sprintf("resource %s: identifier is this server's own ISSUER or below it", clip(want.Identifier)),
+		if pl.planner.identity.IsOwnURI(want.Identifier) {
+			pl.fault(want.places.line("identifier", 0), fmt.Sprintf("resource %s: identifier is this server's own ISSUER or below it", identity.Clip(want.Identifier)),
 				"choose a URI of the resource server's own")
 		}
 		for k, id := range want.ServedBy {
 			have := pl.clients[id]
 			gone := have == nil || !have.DeletedAt.IsZero() || have.ManagedBy == storage.ManagedByFile || have.ManagedBy == storage.ManagedByFileOnce
 			if !pl.named[id] && gone {
-				pl.fault(want.places.line("served_by", k+1), fmt.Sprintf("resource %s: served_by names the client %q, which is not registered", clip(want.Identifier), clip(id)),
+				pl.fault(want.places.line("served_by", k+1), fmt.Sprintf("resource %s: served_by names the client %q, which is not registered", identity.Clip(want.Identifier), identity.Clip(id)),
 					"add it under clients, or remove it here")
 			}
 		}
@@ -37,19 +38,19 @@ func (pl *planner) resources() {
 		}
 		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "delete", What: "resource", Name: r.Identifier,
 			Details: []string{"the file names it no more"},
-			apply: func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
-				return e.DeleteResource(ctx, r.Identifier, with(a.event(storage.EventResourceDeleted), "resource", r.Identifier))
+			apply: func(ctx context.Context, e *storage.RegistryEdit, a identity.Actor) error {
+				return e.DeleteResource(ctx, r.Identifier, identity.WithFact(a.Event(storage.EventResourceDeleted), "resource", r.Identifier))
 			}})
 	}
 }
 
 // eachScopeOnce refuses a scope of two resources: its tokens would be for both,
 // and the consent page would show the sentence of either.
-func (pl *planner) eachScopeOnce() {
+func (pl *comparison) eachScopeOnce() {
 	owner := map[string]string{}
 	for _, r := range pl.resourcesAfter() {
-		n := slices.IndexFunc(pl.m.resources, func(m manifestResource) bool { return m.Identifier == r.Identifier })
-		for _, scope := range sortedKeys(r.Scopes) {
+		n := slices.IndexFunc(pl.m.Resources, func(m Resource) bool { return m.Identifier == r.Identifier })
+		for _, scope := range slices.Sorted(maps.Keys(r.Scopes)) {
 			first, taken := owner[scope]
 			owner[scope] = r.Identifier
 			if !taken || first == r.Identifier {
@@ -57,14 +58,14 @@ func (pl *planner) eachScopeOnce() {
 			}
 			line := 1
 			if n >= 0 {
-				line = pl.m.resources[n].places.line("scopes."+scope, 0)
+				line = pl.m.Resources[n].places.line("scopes."+scope, 0)
 			}
-			pl.fault(line, fmt.Sprintf("scope %q is defined by %s and by %s", clip(scope), clip(first), clip(r.Identifier)), "rename one of them")
+			pl.fault(line, fmt.Sprintf("scope %q is defined by %s and by %s", identity.Clip(scope), identity.Clip(first), identity.Clip(r.Identifier)), "rename one of them")
 		}
 	}
 }
 
-func (pl *planner) resource(want storage.Resource) {
+func (pl *comparison) resource(want storage.Resource) {
 	n := slices.IndexFunc(pl.present, func(r storage.Resource) bool { return r.Identifier == want.Identifier })
 	change, event := Change{Action: "create", What: "resource", Name: want.Identifier}, storage.EventResourceCreated
 	have := storage.Resource{}
@@ -77,8 +78,8 @@ func (pl *planner) resource(want storage.Resource) {
 	if takenOver {
 		change.Action = "take over"
 	}
-	change.apply = func(ctx context.Context, e *storage.RegistryEdit, a Actor) error {
-		return e.PutResource(ctx, &want, with(a.event(event), "resource", want.Identifier))
+	change.apply = func(ctx context.Context, e *storage.RegistryEdit, a identity.Actor) error {
+		return e.PutResource(ctx, &want, identity.WithFact(a.Event(event), "resource", want.Identifier))
 	}
 	if n < 0 || len(change.Details) > 0 || takenOver {
 		pl.plan.Changes = append(pl.plan.Changes, change)
@@ -94,13 +95,13 @@ func resourceDiff(have, want *storage.Resource) []string {
 	if scopes == nil {
 		scopes = map[string]string{}
 	}
-	for _, name := range sortedKeys(want.Scopes) {
+	for _, name := range slices.Sorted(maps.Keys(want.Scopes)) {
 		if was, ok := scopes[name]; !ok || was != want.Scopes[name] {
 			lines = append(lines, fmt.Sprintf("scope %s: %s", name, want.Scopes[name]))
 		}
 		delete(scopes, name)
 	}
-	for _, name := range sortedKeys(scopes) {
+	for _, name := range slices.Sorted(maps.Keys(scopes)) {
 		lines = append(lines, fmt.Sprintf("scope %s: removed", name))
 	}
 	if was, is := slices.Sorted(slices.Values(have.ServedBy)), slices.Sorted(slices.Values(want.ServedBy)); !slices.Equal(was, is) {

@@ -1,4 +1,4 @@
-package identity
+package importer
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -20,7 +21,7 @@ const maxImportLine = 64 << 10
 
 // importLine is a person as a file has them. The columns of CSV have the same names.
 type importLine struct {
-	ProfilePatch
+	identity.ProfilePatch
 	// PreferredUsername is a nickname here: no claim but that one tells a name that a person chose.
 	PreferredUsername   *string  `json:"preferred_username"`
 	PhoneNumberVerified bool     `json:"phone_number_verified"`
@@ -60,17 +61,17 @@ var (
 )
 
 // roles maps the slugs of the line's organizations to the roles in them.
-func (l *importLine) roles() (map[string]string, Faults) {
-	var faults Faults
+func (l *importLine) roles() (map[string]string, identity.Faults) {
+	var faults identity.Faults
 	roles := map[string]string{}
 	for slug, role := range l.Organizations {
 		roles[slug] = role
 	}
 	switch {
 	case l.Organization == "" && l.Role != "":
-		faults.add("role", "is given without an organization", "add its slug: organization")
+		faults.Add("role", "is given without an organization", "add its slug: organization")
 	case l.Organization != "" && roles[l.Organization] != "":
-		faults.add("organization", "is among organizations too", "write it once")
+		faults.Add("organization", "is among organizations too", "write it once")
 	case l.Organization != "":
 		if roles[l.Organization] = l.Role; l.Role == "" {
 			roles[l.Organization] = storage.RoleMember
@@ -81,7 +82,7 @@ func (l *importLine) roles() (map[string]string, Faults) {
 
 // heard is told of each line of a file: its number, what it says or nil, what is
 // wrong with it, and how many bytes were read.
-type heard func(line int, l *importLine, faults Faults, at int64) error
+type heard func(line int, l *importLine, faults identity.Faults, at int64) error
 
 // readImport reads a file from its beginning. Its error is that of each or of the file.
 func readImport(file io.ReadSeeker, each heard) error {
@@ -98,7 +99,7 @@ func readImport(file io.ReadSeeker, each heard) error {
 	case len(head) == 0:
 		return nil
 	case head[0] == '[':
-		return each(1, nil, Faults{{Field: "file", Problem: "is a JSON array", Remedy: "write one object a line: jq -c '.[]'"}}, 0)
+		return each(1, nil, identity.Faults{{Field: "file", Problem: "is a JSON array", Remedy: "write one object a line: jq -c '.[]'"}}, 0)
 	case head[0] == '{':
 		return readJSONLines(in, counted, each)
 	}
@@ -130,16 +131,16 @@ func readJSONLines(in io.Reader, at *countingReader, each heard) error {
 		}
 	}
 	if errors.Is(s.Err(), bufio.ErrTooLong) {
-		return each(n+1, nil, Faults{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes", maxImportLine)}}, at.n)
+		return each(n+1, nil, identity.Faults{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes", maxImportLine)}}, at.n)
 	}
 	return s.Err()
 }
 
 // parseLine reads one JSON object. What is wrong is told without its values: they
 // may be hashes.
-func parseLine(text []byte) (*importLine, Faults) {
-	refuse := func(field, problem, remedy string) (*importLine, Faults) {
-		return nil, Faults{{Field: clip(field), Problem: problem, Remedy: remedy}}
+func parseLine(text []byte) (*importLine, identity.Faults) {
+	refuse := func(field, problem, remedy string) (*importLine, identity.Faults) {
+		return nil, identity.Faults{{Field: identity.Clip(field), Problem: problem, Remedy: remedy}}
 	}
 	if !utf8.Valid(text) {
 		return refuse("line", "is not UTF-8", "")
@@ -181,7 +182,7 @@ func readCSV(in io.Reader, at *countingReader, each heard) error {
 			return nil
 		}
 		if wrong, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrFieldCount) {
-			faults := Faults{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record), len(header)), Remedy: "put values with commas in quotes"}}
+			faults := identity.Faults{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record), len(header)), Remedy: "put values with commas in quotes"}}
 			if err := each(wrong.StartLine, nil, faults, at.n); err != nil {
 				return err
 			}
@@ -204,29 +205,29 @@ func eachCSVFault(err error, line int, at int64, each heard) error {
 	if !ok {
 		return err
 	}
-	return each(max(line, wrong.StartLine), nil, Faults{{Field: "line", Problem: "is not CSV: " + wrong.Err.Error()}}, at)
+	return each(max(line, wrong.StartLine), nil, identity.Faults{{Field: "line", Problem: "is not CSV: " + wrong.Err.Error()}}, at)
 }
 
-func checkHeader(header []string) Faults {
-	var faults Faults
+func checkHeader(header []string) identity.Faults {
+	var faults identity.Faults
 	for n, name := range header {
 		header[n] = strings.ToLower(strings.TrimSpace(name))
 		switch name := header[n]; {
 		case !slices.Contains(importColumns, name) && !slices.Contains(importFlags, name):
-			faults.addItem("column", n+1, fmt.Sprintf("%q is not known", clip(name)), "the first line names the columns; docs/import.md lists those that are known")
+			faults.AddItem("column", n+1, fmt.Sprintf("%q is not known", identity.Clip(name)), "the first line names the columns; docs/import.md lists those that are known")
 		case slices.Contains(header[:n], name):
-			faults.addItem("column", n+1, fmt.Sprintf("%q is there twice", name), "")
+			faults.AddItem("column", n+1, fmt.Sprintf("%q is there twice", name), "")
 		}
 	}
 	if !slices.Contains(header, "email") {
-		faults.add("column", "email is missing", "")
+		faults.Add("column", "email is missing", "")
 	}
 	return faults
 }
 
 // parseRecord reads a line of CSV as the JSON object it stands for.
-func parseRecord(header, record []string) (*importLine, Faults) {
-	var faults Faults
+func parseRecord(header, record []string) (*importLine, identity.Faults) {
+	var faults identity.Faults
 	object := map[string]any{}
 	for n, name := range header {
 		switch value := strings.TrimSpace(record[n]); {
@@ -234,13 +235,13 @@ func parseRecord(header, record []string) (*importLine, Faults) {
 		case slices.Contains(importFlags, name):
 			flag, ok := map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false, "0": false}[strings.ToLower(value)]
 			if !ok {
-				faults.add(name, fmt.Sprintf("%q is neither true nor false", clip(value)), "")
+				faults.Add(name, fmt.Sprintf("%q is neither true nor false", identity.Clip(value)), "")
 			}
 			object[name] = flag
 		case name == "address":
 			object[name] = storage.Address{Formatted: value}
 		case !utf8.ValidString(value):
-			faults.add(name, "is not UTF-8", "")
+			faults.Add(name, "is not UTF-8", "")
 		default:
 			object[name] = value
 		}
@@ -250,7 +251,7 @@ func parseRecord(header, record []string) (*importLine, Faults) {
 	}
 	text, err := json.Marshal(object)
 	if err != nil {
-		return nil, Faults{{Field: "line", Problem: "cannot be read"}}
+		return nil, identity.Faults{{Field: "line", Problem: "cannot be read"}}
 	}
 	return parseLine(text)
 }

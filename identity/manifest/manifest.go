@@ -1,4 +1,4 @@
-package identity
+package manifest
 
 import (
 	"fmt"
@@ -7,45 +7,49 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/oauth"
+	"github.com/sallyport-id/sallyport/internal/sample"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 	"gopkg.in/yaml.v3"
 )
 
-// Manifest is a clients.yaml that was read, with all its faults. Plan and Apply
+// File is a clients.yaml that was read, with all its faults. Plan and Apply
 // refuse it while it has any.
-type Manifest struct {
-	file      string
-	clients   []manifestClient
-	resources []manifestResource
-	faults    ManifestFaults
+type File struct {
+	Clients   []Client
+	Resources []Resource
+
+	name   string
+	faults Faults
 }
 
-// manifestClient is one entry under clients.
-type manifestClient struct {
+// Client is one entry under clients.
+type Client struct {
 	storage.Client
-	organization string // slug
-	secret       string // what secret, secret_env or secret_file gave
-	secretHash   string
-	places       places
+	OrganizationSlug string
+	Secret           string // what secret, secret_env or secret_file gave
+
+	secretHash string
+	places     places
 }
 
-// manifestResource is one entry under resources.
-type manifestResource struct {
+// Resource is one entry under resources.
+type Resource struct {
 	storage.Resource
 	places places
 }
 
-// ManifestFault is one thing wrong in a file. It never holds a secret.
-type ManifestFault struct {
+// Fault is one thing wrong in a file. It never holds a secret.
+type Fault struct {
 	File    string
 	Line    int
 	Problem string
 	Remedy  string
 }
 
-func (f ManifestFault) String() string {
+func (f Fault) String() string {
 	s := fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Problem)
 	if f.Remedy != "" {
 		s += "; " + f.Remedy
@@ -53,10 +57,10 @@ func (f ManifestFault) String() string {
 	return s
 }
 
-// ManifestFaults is everything wrong in a file, in the order of its lines.
-type ManifestFaults []ManifestFault
+// Faults is everything wrong in a file, in the order of its lines.
+type Faults []Fault
 
-func (f ManifestFaults) Error() string {
+func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for n, x := range f {
 		lines[n] = x.String()
@@ -64,8 +68,8 @@ func (f ManifestFaults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// ManifestSource says where a manifest takes secrets from.
-type ManifestSource struct {
+// Source says where a manifest takes secrets from.
+type Source struct {
 	Getenv   func(name string) (string, bool)  // nil: the process's environment
 	ReadFile func(name string) ([]byte, error) // nil: the file system; relative names start at the manifest's folder
 	// Production refuses secrets in the file, sample ones anywhere, and plain http
@@ -73,96 +77,93 @@ type ManifestSource struct {
 	Production bool
 }
 
-// ReadManifest reads the text of a clients.yaml. file is its name in faults and
+// Read reads the text of a clients.yaml. file is its name in faults and
 // the place that secret_file is relative to.
-func ReadManifest(file string, text []byte, from ManifestSource) *Manifest {
+func Read(file string, text []byte, from Source) *File {
 	if from.Getenv == nil {
 		from.Getenv = os.LookupEnv
 	}
 	if from.ReadFile == nil {
 		from.ReadFile = os.ReadFile
 	}
-	m := &Manifest{file: file}
-	p := &manifestReader{m: m, from: from}
+	m := &File{name: file}
+	p := &reader{m: m, from: from}
 	if root := p.root(text); root != nil {
 		p.document(root)
 	}
 	return m
 }
 
-// Clients is how many clients the file names.
-func (m *Manifest) Clients() int { return len(m.clients) }
-
 // Err is nil for a file without faults. (Plan finds those that only a look into
 // the database shows.)
-func (m *Manifest) Err() error { return m.faults.err() }
+func (m *File) Err() error { return m.faults.err() }
 
-func (f ManifestFaults) err() error {
+func (f Faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f, func(a, b ManifestFault) int { return a.Line - b.Line })
+	slices.SortStableFunc(f, func(a, b Fault) int { return a.Line - b.Line })
 	return f
 }
 
-func (m *Manifest) fault(line int, problem, remedy string) {
-	m.faults = append(m.faults, ManifestFault{File: m.file, Line: line, Problem: problem, Remedy: remedy})
+func (m *File) fault(line int, problem, remedy string) {
+	m.faults = append(m.faults, Fault{File: m.name, Line: line, Problem: problem, Remedy: remedy})
 }
 
 // faultsAt reports faults of one entry at the lines of their fields.
-func (m *Manifest) faultsAt(what string, at places, faults Faults) {
+func (m *File) faultsAt(what string, at places, faults identity.Faults) {
 	for _, f := range faults {
 		problem := fmt.Sprintf("%s: %s %s", what, f.Field, f.Problem)
 		m.fault(at.line(f.Field, f.Item), problem, f.Remedy)
 	}
 }
 
-// manifestReader walks the YAML nodes of one file.
-type manifestReader struct {
-	m    *Manifest
-	from ManifestSource
+// reader walks the YAML nodes of one file.
+type reader struct {
+	m    *File
+	from Source
 }
 
-func (p *manifestReader) document(root *yaml.Node) {
+func (p *reader) document(root *yaml.Node) {
 	at := p.mapping(root, "the file", []string{"version", "clients", "resources"})
 	switch v := at.value("version"); {
 	case v == nil:
 		p.m.fault(root.Line, "version is missing", "begin the file with: version: 1")
 	case v.Value != "1" || v.ShortTag() != "!!int":
-		p.m.fault(v.Line, fmt.Sprintf("version %q is not known to this release", clip(v.Value)), "write: version: 1")
+		p.m.fault(v.Line, fmt.Sprintf("version %q is not known to this release", identity.Clip(v.Value)), "write: version: 1")
 	}
 	seen := map[string]int{}
 	for _, n := range p.entries(at.value("clients"), "clients") {
 		if c, ok := p.client(n); ok {
 			p.once(seen, "client_id", c.ID, c.places.line("client_id", 0))
-			p.m.clients = append(p.m.clients, c)
+			p.m.Clients = append(p.m.Clients, c)
 		}
 	}
 	seen = map[string]int{}
 	for _, n := range p.entries(at.value("resources"), "resources") {
 		if r, ok := p.resource(n); ok {
 			p.once(seen, "identifier", r.Identifier, r.places.line("identifier", 0))
-			p.m.resources = append(p.m.resources, r)
+			p.m.Resources = append(p.m.Resources, r)
 		}
 	}
 }
 
 // once refuses the second entry of a name.
-func (p *manifestReader) once(seen map[string]int, what, name string, line int) {
+func (p *reader) once(seen map[string]int, what, name string, line int) {
 	if first, ok := seen[name]; ok {
-		p.m.fault(line, fmt.Sprintf("%s %q is taken by the entry of line %d", what, clip(name), first), "remove one of them")
+		p.m.fault(line, fmt.Sprintf("%s %q is taken by the entry of line %d", what, identity.Clip(name), first), "remove one of them")
 		return
 	}
 	seen[name] = line
 }
 
-func (p *manifestReader) client(n *yaml.Node) (manifestClient, bool) {
-	c := manifestClient{}
+func (p *reader) client(n *yaml.Node) (Client, bool) {
+	c := Client{}
 	c.ManagedBy = storage.ManagedByFile
 	keys := []string{"client_id", "organization", "secret", "secret_env", "secret_file", "secret_hash"}
-	fields := metadataFields(&c.Metadata)
+	fields := identity.MetadataFields(&c.Metadata)
 	for _, f := range fields {
-		keys = append(keys, f.name)
+		keys = append(keys, f.Name)
 	}
 	c.places = p.mapping(n, "a client", keys)
 	c.ID = p.text(c.places, "client_id")
@@ -170,7 +171,7 @@ func (p *manifestReader) client(n *yaml.Node) (manifestClient, bool) {
 		p.m.fault(n.Line, "a client has no client_id", "give it one; it never changes afterwards")
 		return c, false
 	}
-	c.organization = p.text(c.places, "organization")
+	c.OrganizationSlug = p.text(c.places, "organization")
 	broken := len(p.m.faults)
 	for _, f := range fields {
 		p.field(c.places, f)
@@ -178,13 +179,13 @@ func (p *manifestReader) client(n *yaml.Node) (manifestClient, bool) {
 	if len(p.m.faults) > broken {
 		return c, true // the rules would only report the same again
 	}
-	p.m.faultsAt("client "+clip(c.ID), c.places, checkMetadata(c.ID, &c.Metadata, p.from.Production))
+	p.m.faultsAt("client "+identity.Clip(c.ID), c.places, identity.CheckMetadata(c.ID, &c.Metadata, p.from.Production))
 	p.secret(&c)
 	return c, true
 }
 
-func (p *manifestReader) resource(n *yaml.Node) (manifestResource, bool) {
-	r := manifestResource{}
+func (p *reader) resource(n *yaml.Node) (Resource, bool) {
+	r := Resource{}
 	r.ManagedBy = storage.ManagedByFile
 	r.places = p.mapping(n, "a resource", []string{"identifier", "name", "scopes", "served_by"})
 	r.Identifier = p.text(r.places, "identifier")
@@ -207,17 +208,17 @@ func (p *manifestReader) resource(n *yaml.Node) (manifestResource, bool) {
 	}
 	for k, id := range r.ServedBy {
 		if slices.Contains(r.ServedBy[:k], id) {
-			p.m.fault(r.places.line("served_by", k+1), fmt.Sprintf("served_by has %q twice", clip(id)), "remove one")
+			p.m.fault(r.places.line("served_by", k+1), fmt.Sprintf("served_by has %q twice", identity.Clip(id)), "remove one")
 		}
 	}
 	if len(p.m.faults) == broken {
-		p.m.faultsAt("resource "+clip(r.Identifier), r.places, checkResource(&r.Resource))
+		p.m.faultsAt("resource "+identity.Clip(r.Identifier), r.places, identity.CheckResource(&r.Resource))
 	}
 	return r, true
 }
 
 // secret finds the one secret of a client, or none, which means keep.
-func (p *manifestReader) secret(c *manifestClient) {
+func (p *reader) secret(c *Client) {
 	var given []string
 	for _, key := range []string{"secret", "secret_env", "secret_file", "secret_hash"} {
 		if c.places.value(key) != nil {
@@ -231,7 +232,7 @@ func (p *manifestReader) secret(c *manifestClient) {
 	line := c.places.line(key, 0)
 	text := p.text(c.places, key)
 	fail := func(problem, remedy string) {
-		p.m.fault(line, fmt.Sprintf("client %s: %s %s", clip(c.ID), key, problem), remedy)
+		p.m.fault(line, fmt.Sprintf("client %s: %s %s", identity.Clip(c.ID), key, problem), remedy)
 	}
 	switch {
 	case len(given) > 1:
@@ -251,24 +252,24 @@ func (p *manifestReader) secret(c *manifestClient) {
 			fail("is for development", "use secret_env or secret_file, or remove it and run: sallyport clients rotate-secret "+c.ID)
 			return
 		}
-		c.secret = p.fetch(key, text, fail)
+		c.Secret = p.fetch(key, text, fail)
 	}
 }
 
 // fetch reads a secret from where the file says it is.
-func (p *manifestReader) fetch(key, text string, fail func(problem, remedy string)) string {
+func (p *reader) fetch(key, text string, fail func(problem, remedy string)) string {
 	value := text
 	switch key {
 	case "secret_env":
 		var ok bool
 		if value, ok = p.from.Getenv(text); !ok || value == "" {
-			fail(fmt.Sprintf("names the variable %s, which is not set", clip(text)), "set it")
+			fail(fmt.Sprintf("names the variable %s, which is not set", identity.Clip(text)), "set it")
 			return ""
 		}
 	case "secret_file":
 		path := text
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(p.m.file), path)
+			path = filepath.Join(filepath.Dir(p.m.name), path)
 		}
 		b, err := p.from.ReadFile(path)
 		if err != nil {
@@ -278,10 +279,10 @@ func (p *manifestReader) fetch(key, text string, fail func(problem, remedy strin
 		value = strings.TrimRight(string(b), "\r\n")
 	}
 	switch {
-	case value == "" || len(value) > maxSecretSize || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
-		fail(fmt.Sprintf("gives a secret that is not 1 to %d printable ASCII characters (RFC 6749, appendix A.2)", maxSecretSize), "make one with: openssl rand -hex 32")
+	case value == "" || len(value) > identity.MaxSecretSize || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
+		fail(fmt.Sprintf("gives a secret that is not 1 to %d printable ASCII characters (RFC 6749, appendix A.2)", identity.MaxSecretSize), "make one with: openssl rand -hex 32")
 		return ""
-	case p.from.Production && sampleCredential(value):
+	case p.from.Production && sample.IsCredential(value):
 		fail("gives the secret of the sample data, which everybody knows", "make one with: openssl rand -hex 32")
 		return ""
 	}

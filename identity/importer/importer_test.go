@@ -1,16 +1,17 @@
-package identity
+package importer_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/importer"
+	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -19,12 +20,25 @@ const (
 	werkzeugHash     = "pbkdf2:sha256:1000$DD6RjnsO$318c5bc93a31adef1978cdcfd4ed322e293f270549bf19e7d389f8ce21b467d6"
 )
 
-func (in *installation) importing(t *testing.T, text string, o ImportOptions) (*Import, error) {
+// installation is an empty installation with what these tests ask of it.
+type installation struct{ *harness.Installation }
+
+func eachEngine(t *testing.T, f func(t *testing.T, in *installation)) {
 	t.Helper()
-	return in.ImportUsers(t.Context(), Operator(), strings.NewReader(text), o)
+	harness.EachInstallation(t, func(t *testing.T, in *harness.Installation) { f(t, &installation{in}) })
 }
 
-func (in *installation) mustImport(t *testing.T, text string, o ImportOptions) *Import {
+func onSQLite(t *testing.T) *installation {
+	t.Helper()
+	return &installation{harness.Open(t, storage.SQLite)}
+}
+
+func (in *installation) importing(t *testing.T, text string, o importer.Options) (*importer.Result, error) {
+	t.Helper()
+	return in.Importer.Import(t.Context(), identity.Operator(), strings.NewReader(text), o)
+}
+
+func (in *installation) mustImport(t *testing.T, text string, o importer.Options) *importer.Result {
 	t.Helper()
 	done, err := in.importing(t, text, o)
 	if err != nil {
@@ -36,7 +50,7 @@ func (in *installation) mustImport(t *testing.T, text string, o ImportOptions) *
 func (in *installation) withOrganizations(t *testing.T, slugs ...string) {
 	t.Helper()
 	for _, slug := range slugs {
-		if _, err := in.CreateOrganization(t.Context(), Operator(), slug, slug, uuid.Nil); err != nil {
+		if _, err := in.Identity.CreateOrganization(t.Context(), identity.Operator(), slug, slug, uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,11 +71,11 @@ func TestAFileBecomesPeople(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachEngine(t, func(t *testing.T, in *installation) {
 				in.withOrganizations(t, "acme-corp")
-				want := &Import{People: 2, Created: 2, Exists: []ImportedLine{}}
-				if diff := cmp.Diff(want, in.mustImport(t, file, ImportOptions{})); diff != "" {
+				want := &importer.Result{People: 2, Created: 2, Exists: []importer.Line{}}
+				if diff := cmp.Diff(want, in.mustImport(t, file, importer.Options{})); diff != "" {
 					t.Error(diff)
 				}
-				ada, hash, err := in.store.UserWithPassword(t.Context(), "ada@example.com")
+				ada, hash, err := in.Store.UserWithPassword(t.Context(), "ada@example.com")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,19 +86,19 @@ func TestAFileBecomesPeople(t *testing.T) {
 				if diff := cmp.Diff(profile, ada.Profile); diff != "" {
 					t.Error(diff)
 				}
-				bob, hash, err := in.store.UserWithPassword(t.Context(), "bob@example.com")
+				bob, hash, err := in.Store.UserWithPassword(t.Context(), "bob@example.com")
 				if err != nil {
 					t.Fatal(err)
 				}
 				if bob.EmailVerified() || bob.Active() || hash != "" || bob.Profile.Address == nil || bob.Profile.Address.Formatted != "1 Lane" {
 					t.Errorf("bob: %+v with %q", bob, hash)
 				}
-				acme, err := in.store.OrganizationBySlug(t.Context(), "acme-corp")
+				acme, err := in.Store.OrganizationBySlug(t.Context(), "acme-corp")
 				if err != nil {
 					t.Fatal(err)
 				}
 				for id, want := range map[uuid.UUID]string{ada.ID: "admin", bob.ID: "member"} {
-					if role, err := in.store.Role(t.Context(), acme.ID, id); err != nil || role != want {
+					if role, err := in.Store.Role(t.Context(), acme.ID, id); err != nil || role != want {
 						t.Errorf("role %q, %v; want %s", role, err, want)
 					}
 				}
@@ -111,7 +125,7 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 		"two objects":       {good + `{"email":"x@example.com"} {"email":"y@example.com"}`, []string{"line 2: line: has something behind"}},
 		"an array":          {`[{"email":"x@example.com"}]`, []string{"line 1: file: is a JSON array"}},
 		"no UTF-8":          {good + "{\"email\":\"x@example.com\",\"name\":\"\xff\"}", []string{"line 2: line: is not UTF-8"}},
-		"a long line":       {good + `{"email":"` + strings.Repeat("x", maxImportLine) + `"}`, []string{"line 2: line: has more than"}},
+		"a long line":       {good + `{"email":"` + strings.Repeat("x", importer.MaxLine) + `"}`, []string{"line 2: line: has more than"}},
 		"twice":             {good + "\n" + `{"email":" GOOD@example.com"}`, []string{"line 3: email: is that of line 1"}},
 		"hash":              {good + `{"email":"x@example.com","password_hash":"$1$abc$def"}`, []string{"line 2: password_hash: it is of no known kind"}},
 		"hash too costly":   {good + `{"email":"x@example.com","password_hash":"pbkdf2:sha256:999999999$salt$` + strings.Repeat("0", 64) + `"}`, []string{"line 2: password_hash: pbkdf2 iterations"}},
@@ -128,8 +142,8 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 		"CSV flag":          {"email,disabled\nx@example.com,maybe\n", []string{`line 2: disabled: "maybe" is neither`}},
 		"CSV several lines": {"email,name\n\"x@example.com\",\"X\nY\"\nz@,Z\n", []string{"line 2: name: ", "line 4: email: "}},
 	} {
-		done, err := in.importing(t, tc.file, ImportOptions{})
-		faults, ok := errors.AsType[*ImportFaults](err)
+		done, err := in.importing(t, tc.file, importer.Options{})
+		faults, ok := errors.AsType[*importer.FileFaults](err)
 		if !ok || done != nil {
 			t.Errorf("%s: got %+v, %v", name, done, err)
 			continue
@@ -145,11 +159,11 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 			t.Errorf("%s: the error repeats a secret: %v", name, err)
 		}
 	}
-	if all, err := in.store.Users(t.Context(), uuid.Nil, 10); err != nil || len(all) != 0 {
+	if all, err := in.Store.Users(t.Context(), uuid.Nil, 10); err != nil || len(all) != 0 {
 		t.Errorf("%d people were created, %v", len(all), err)
 	}
-	_, err := in.importing(t, strings.Repeat("{}\n", 1000), ImportOptions{})
-	if faults, ok := errors.AsType[*ImportFaults](err); !ok || len(faults.Faults) != maxImportFaults || faults.More != 900 {
+	_, err := in.importing(t, strings.Repeat("{}\n", 1000), importer.Options{})
+	if faults, ok := errors.AsType[*importer.FileFaults](err); !ok || len(faults.Faults) != importer.MaxFaults || faults.More != 900 {
 		t.Errorf("a thousand faults: got %v", err)
 	}
 }
@@ -158,87 +172,43 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 func TestAnInterruptedImportIsFinishedByAnother(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		var file strings.Builder
-		const people = 2*importBatch + 7
+		const people = 2*importer.Batch + 7
 		for n := range people {
 			fmt.Fprintf(&file, `{"email":"user%d@example.com","password_hash":"%s"}`+"\n", n, bcryptOfPassword)
 		}
-		dry := in.mustImport(t, file.String(), ImportOptions{DryRun: true})
+		dry := in.mustImport(t, file.String(), importer.Options{DryRun: true})
 		if dry.Created != people || dry.Skipped != 0 {
 			t.Errorf("dry run: %+v", dry)
 		}
 		ctx, interrupt := context.WithCancel(t.Context())
-		done, err := in.ImportUsers(ctx, Operator(), strings.NewReader(file.String()), ImportOptions{Progress: func(what string, done, _ int) {
-			if what == "people" && done == importBatch {
+		done, err := in.Importer.Import(ctx, identity.Operator(), strings.NewReader(file.String()), importer.Options{Progress: func(what string, done, _ int) {
+			if what == "people" && done == importer.Batch {
 				interrupt()
 			}
 		}})
-		if err == nil || done == nil || done.Created != importBatch {
+		if err == nil || done == nil || done.Created != importer.Batch {
 			t.Fatalf("interrupted: %+v, %v", done, err)
 		}
-		if dry = in.mustImport(t, file.String(), ImportOptions{DryRun: true}); dry.Created != people-importBatch || dry.Skipped != importBatch {
+		if dry = in.mustImport(t, file.String(), importer.Options{DryRun: true}); dry.Created != people-importer.Batch || dry.Skipped != importer.Batch {
 			t.Errorf("dry run in between: %+v", dry)
 		}
-		done = in.mustImport(t, file.String(), ImportOptions{})
-		if done.People != people || done.Created != people-importBatch || done.Skipped != importBatch || len(done.Exists) != maxImportFaults {
+		done = in.mustImport(t, file.String(), importer.Options{})
+		if done.People != people || done.Created != people-importer.Batch || done.Skipped != importer.Batch || len(done.Exists) != importer.MaxFaults {
 			t.Errorf("again: %d people, %d created, %d skipped, %d named", done.People, done.Created, done.Skipped, len(done.Exists))
 		}
-		if done.Exists[1] != (ImportedLine{2, "user1@example.com"}) {
+		if done.Exists[1] != (importer.Line{2, "user1@example.com"}) {
 			t.Errorf("skipped: %+v", done.Exists[1])
 		}
-		if done = in.mustImport(t, file.String(), ImportOptions{}); done.Created != 0 || done.Skipped != people {
+		if done = in.mustImport(t, file.String(), importer.Options{}); done.Created != 0 || done.Skipped != people {
 			t.Errorf("a third time: %d created, %d skipped", done.Created, done.Skipped)
 		}
 	})
 }
 
-// Whoever registers while a batch is written is left as they are, and the rest of it arrives.
-func TestARegistrationDuringAnImport(t *testing.T) {
-	in := onSQLite(t)
-	im := &importer{i: in.Identity, a: Operator(), slugs: map[string]uuid.UUID{}}
-	var batch []imported
-	for n := range 3 {
-		p, _, err := im.person(t.Context(), &importLine{Email: fmt.Sprintf("user%d@example.com", n)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch = append(batch, imported{n + 1, p})
-	}
-	if err := in.store.CreateUsers(t.Context(), batch[1].NewUser); err != nil {
-		t.Fatal(err)
-	}
-	if err := im.oneByOne(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	if im.done.Created != 2 || im.done.Skipped != 1 || im.done.Exists[0].Line != 2 {
-		t.Errorf("got %+v", im.done)
-	}
-}
-
 // Importing is for those who administer the installation.
 func TestNobodyElseImports(t *testing.T) {
 	in := onSQLite(t)
-	if _, err := in.ImportUsers(t.Context(), Actor{UserID: uuid.New()}, strings.NewReader("{}"), ImportOptions{}); !errors.Is(err, ErrForbidden) {
-		t.Errorf("got %v, want ErrForbidden", err)
+	if _, err := in.Importer.Import(t.Context(), identity.Actor{UserID: uuid.New()}, strings.NewReader("{}"), importer.Options{}); !errors.Is(err, identity.ErrForbidden) {
+		t.Errorf("got %v, want identity.ErrForbidden", err)
 	}
-}
-
-// No file makes the reader panic, loop or hear of a line beyond its end.
-func FuzzReadImport(f *testing.F) {
-	f.Add([]byte(`{"email":"x@example.com","organizations":{"a":"b"}}` + "\n\n{}"))
-	f.Add([]byte("\ufeffemail,name\nx@example.com,\"X\nY\"\n,\n"))
-	f.Add([]byte("["))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		lines := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r")) + 1
-		last := 0
-		err := readImport(bytes.NewReader(text), func(n int, l *importLine, faults Faults, at int64) error {
-			if n < last || n > lines || (l == nil) != (len(faults) > 0) || at > int64(len(text)) {
-				t.Errorf("line %d after %d of %d at %d: %+v, %v", n, last, lines, at, l, faults)
-			}
-			last = n
-			return nil
-		})
-		if err != nil && !errors.Is(err, io.EOF) {
-			t.Error(err)
-		}
-	})
 }
