@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
@@ -32,7 +33,7 @@ func TestASessionTokenFromPasswordToLogout(t *testing.T) {
 			t.Errorf("recovery codes: %v", recovery)
 		}
 		me := c.want(t, http.StatusOK, "GET", "/auth/me", nil)
-		if me.text("acr") != identity.ACRMFA || cmp.Diff([]any{"pwd", "otp", "mfa"}, me.get("amr")) != "" {
+		if me.text("acr") != assurance.ACRMFA || cmp.Diff([]any{"pwd", "otp", "mfa"}, me.get("amr")) != "" {
 			t.Errorf("after enrolling: %s", me.Body)
 		}
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -126,7 +126,7 @@ type codeInput struct {
 func (a *API) verifyTOTP(c *call) (answer, error) { return a.verifyCode(c, storage.FactorTOTP) }
 
 func (a *API) verifyRecoveryCode(c *call) (answer, error) {
-	return a.verifyCode(c, identity.FactorRecovery)
+	return a.verifyCode(c, assurance.FactorRecovery)
 }
 
 // verifyCode steps a session up with a code of the given kind.

@@ -2,10 +2,10 @@ package identity
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -35,25 +35,12 @@ func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, afte
 	now := i.clock()
 	all := make([]MemberCompliance, 0, len(members))
 	for _, m := range members {
-		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil || meets(m.User.Factors, m.Requirement.Policy.Require)}
+		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil || assurance.HasEnrolled(m.User.Factors, m.Requirement.Policy.Require)}
 		if !c.Meets {
 			c.Deadline = m.Requirement.Deadline()
-			c.Overdue = Lacks(m.User.Factors, []storage.Requirement{*m.Requirement}, now)
+			c.Overdue = assurance.IsOverdue(m.User.Factors, []storage.Requirement{*m.Requirement}, now)
 		}
 		all = append(all, c)
 	}
 	return all, nil
-}
-
-// meets reports whether somebody with these factors has what a policy requires.
-func meets(factors []string, require string) bool {
-	switch require {
-	case "":
-		return true
-	case storage.RequireTOTP:
-		return slices.Contains(factors, storage.FactorTOTP)
-	case storage.RequirePasskey:
-		return slices.Contains(factors, storage.FactorWebAuthn)
-	}
-	return len(factors) > 0
 }

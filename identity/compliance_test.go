@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -55,11 +56,11 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
 			t.Fatal(err)
 		}
-		in.now = set.Add(days(10))
+		in.now = set.Add(assurance.Days(10))
 		late := in.member(t, acme, "late@acme.example", storage.RoleGuest) // has their time from when they came
-		in.now = set.Add(days(14))
+		in.now = set.Add(assurance.Days(14))
 		want = map[string]MemberCompliance{"app": {Role: storage.RoleMember, Meets: true},
-			"owner": {Role: storage.RoleOwner, Deadline: set.Add(days(14)), Overdue: true}, "late": {Role: storage.RoleGuest, Deadline: set.Add(days(24))}}
+			"owner": {Role: storage.RoleOwner, Deadline: set.Add(assurance.Days(14)), Overdue: true}, "late": {Role: storage.RoleGuest, Deadline: set.Add(assurance.Days(24))}}
 		if diff := cmp.Diff(want, standing()); diff != "" {
 			t.Errorf("an app will do: %s", diff)
 		}
@@ -92,7 +93,7 @@ func (in *installation) notices(t *testing.T, until time.Time) map[string][]int 
 		}
 		for _, l := range in.letters(t) {
 			name, _, _ := strings.Cut(l.To, "@")
-			told[name] = append(told[name], int(in.now.Sub(begun)/days(1)))
+			told[name] = append(told[name], int(in.now.Sub(begun)/assurance.Days(1)))
 			if l.Kind != "mfadeadline" || l.Link != issuer+"/account" {
 				t.Errorf("got %+v", l)
 			}
@@ -114,19 +115,19 @@ func TestNoticesOfADeadline(t *testing.T) {
 		if _, err := in.DisableUser(t.Context(), Operator(), in.member(t, acme, "disabled@acme.example", storage.RoleMember).UserID); err != nil {
 			t.Fatal(err)
 		}
-		in.now = in.now.Add(days(30)) // who has long been there has the whole grace too
+		in.now = in.now.Add(assurance.Days(30)) // who has long been there has the whole grace too
 		set := in.now
 		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
 			t.Fatal(err)
 		}
-		told := in.notices(t, set.Add(days(4)))
-		in.now = set.Add(days(4))
+		told := in.notices(t, set.Add(assurance.Days(4)))
+		in.now = set.Add(assurance.Days(4))
 		in.member(t, acme, "late@acme.example", storage.RoleMember)
 		in.now = set
 		if len(told) != 0 {
 			t.Errorf("told too early: %v", told)
 		}
-		told = in.notices(t, set.Add(days(30)))
+		told = in.notices(t, set.Add(assurance.Days(30)))
 		if diff := cmp.Diff(map[string][]int{"owner": {7, 13}, "late": {11, 17}}, told); diff != "" {
 			t.Error(diff)
 		}
@@ -151,20 +152,20 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 		Organization, Wants string
 		Deadline            time.Time
 	}
-	if err := json.Unmarshal([]byte(letters[0].Text), &said); err != nil || said.Organization != "" || said.Wants != "a passkey" || !said.Deadline.Equal(set.Add(days(3))) {
+	if err := json.Unmarshal([]byte(letters[0].Text), &said); err != nil || said.Organization != "" || said.Wants != "a passkey" || !said.Deadline.Equal(set.Add(assurance.Days(3))) {
 		t.Errorf("got %+v, %v", said, err)
 	}
 	// Another deadline is another matter.
 	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 6}); err != nil {
 		t.Fatal(err)
 	}
-	if told := in.notices(t, set.Add(days(7))); len(told["bob"]) != 2 {
+	if told := in.notices(t, set.Add(assurance.Days(7))); len(told["bob"]) != 2 {
 		t.Errorf("after the deadline has moved: got %v, want two more", told)
 	}
 	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{}); err != nil {
 		t.Fatal(err)
 	}
-	if told := in.notices(t, in.now.Add(days(1))); len(told) != 0 {
+	if told := in.notices(t, in.now.Add(assurance.Days(1))); len(told) != 0 {
 		t.Errorf("after the policy is gone: got %v", told)
 	}
 }
@@ -173,7 +174,7 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 // its delivery: no stretch may be as long.
 func TestStretchesAreShorterThanTheOutboxRemembers(t *testing.T) {
 	for _, s := range stretches() {
-		if s.from-s.to >= days(7) {
+		if s.from-s.to >= assurance.Days(7) {
 			t.Errorf("%s: %v is too long", s.name, s.from-s.to)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -20,7 +21,7 @@ type stretch struct {
 }
 
 func stretches() []stretch {
-	return []stretch{{"7d", days(7), days(1)}, {"1d", days(1), 0}}
+	return []stretch{{"7d", assurance.Days(7), assurance.Days(1)}, {"1d", assurance.Days(1), 0}}
 }
 
 const (
@@ -107,7 +108,7 @@ func (r *noticeRun) warn(ctx context.Context, o *storage.Organization, p storage
 	for ; r.place.stretch < len(all); r.place = (noticePlace{organization: of, stretch: r.place.stretch + 1}) {
 		s := all[r.place.stretch]
 		// A deadline is the later of Since and when the person came, and the grace after it.
-		since, until := now.Add(s.to-days(p.GraceDays)), now.Add(s.from-days(p.GraceDays))
+		since, until := now.Add(s.to-assurance.Days(p.GraceDays)), now.Add(s.from-assurance.Days(p.GraceDays))
 		if p.Require == "" || p.Since.After(until) {
 			continue
 		}
@@ -134,7 +135,7 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 		}
 		lacking := slices.DeleteFunc(slices.Clone(people), func(m storage.Member) bool {
 			came := m.CreatedAt.After(since) && !m.CreatedAt.After(until)
-			return !came || !m.User.Active() || !m.User.EmailVerified() || meets(m.User.Factors, p.Require)
+			return !came || !m.User.Active() || !m.User.EmailVerified() || assurance.HasEnrolled(m.User.Factors, p.Require)
 		})
 		if err := r.warnAll(ctx, o, p, s, lacking); err != nil {
 			return 0, err

@@ -4,25 +4,26 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // FreshFor is how long after signing in what weakens an account may be done.
 const FreshFor = 5 * time.Minute
 
-// Owed is what a person's session still owes before they may do anything with
-// their account: what the installation asks (settings, as storage.Registry has
-// them) and what each of their organizations asks. An authorization request asks
-// for less, the one organization that it acts for, or for more, its acr.
-func (i *Identity) Owed(ctx context.Context, v *storage.SessionContext, settings storage.PlatformSettings) (Assurance, error) {
+// RequiredSteps is what a person's session still needs before they may do anything with
+// their account: what the installation requires (settings, as storage.Registry has
+// them) and what each of their organizations requires. An authorization request requires
+// less, of the one organization that it acts for, or more, its acr.
+func (i *Identity) RequiredSteps(ctx context.Context, v *storage.SessionContext, settings storage.PlatformSettings) (assurance.Decision, error) {
 	asked, err := i.store.Requirements(ctx, v.User.ID)
 	if err != nil {
-		return Assurance{}, err
+		return assurance.Decision{}, err
 	}
 	if settings.MFA.Require != "" {
 		asked = append(asked, storage.Requirement{Policy: settings.MFA, From: v.User.CreatedAt})
 	}
-	return Assure(Situation{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: asked, Now: i.clock()}), nil
+	return assurance.Evaluate(assurance.Input{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: asked, Now: i.clock()}), nil
 }
 
 // OverdueSince returns since when an organization asks for a second step that the
@@ -32,12 +33,12 @@ func (i *Identity) OverdueSince(v *storage.SessionContext, m *storage.Membership
 	if m.Requirement == nil {
 		return time.Time{}, false
 	}
-	s := Situation{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: []storage.Requirement{*m.Requirement}, Now: i.clock()}
+	s := assurance.Input{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR, Requirements: []storage.Requirement{*m.Requirement}, Now: i.clock()}
 	return s.OverdueSince()
 }
 
 // Fresh reports whether the person signed in within FreshFor, and has shown their
 // second step if they have one. The caller looks at where the session is used from.
 func (i *Identity) Fresh(v *storage.SessionContext) bool {
-	return !Half(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
+	return !assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
 }

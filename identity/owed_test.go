@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -22,34 +23,34 @@ func TestWhatASessionOwes(t *testing.T) {
 			u.Factors = factors
 			return &storage.SessionContext{User: u, Session: storage.Session{ID: uuid.New(), UserID: u.ID, ACR: acr}}
 		}
-		owed := func(v *storage.SessionContext, platform storage.MFAPolicy) Assurance {
-			a, err := in.Owed(t.Context(), v, storage.PlatformSettings{MFA: platform})
+		owed := func(v *storage.SessionContext, platform storage.MFAPolicy) assurance.Decision {
+			a, err := in.RequiredSteps(t.Context(), v, storage.PlatformSettings{MFA: platform})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return a
 		}
 		none := storage.MFAPolicy{}
-		if a := owed(visit(ACRPassword), none); a.Owes() || a.Requirement != nil {
+		if a := owed(visit(assurance.ACRPassword), none); a.Incomplete() || a.Requirement != nil {
 			t.Errorf("nobody asks for anything, and it owes %+v", a)
 		}
-		if a := owed(visit(ACRPassword, storage.FactorTOTP), none); len(a.Prove) == 0 {
+		if a := owed(visit(assurance.ACRPassword, storage.FactorTOTP), none); len(a.Prove) == 0 {
 			t.Error("a half session owes nothing")
 		}
-		if a := owed(visit(ACRPassword), storage.MFAPolicy{Require: storage.RequireAny}); len(a.Enrol) != 2 {
+		if a := owed(visit(assurance.ACRPassword), storage.MFAPolicy{Require: storage.RequireAny}); len(a.Enrol) != 2 {
 			t.Errorf("the installation asks, and it owes %+v", a)
 		}
-		if a := owed(visit(ACRPassword), storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); a.Owes() || a.Requirement == nil || a.Requirement.Organization != nil {
+		if a := owed(visit(assurance.ACRPassword), storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); a.Incomplete() || a.Requirement == nil || a.Requirement.Organization != nil {
 			t.Errorf("before the installation's deadline: %+v", a)
 		}
 		settings := storage.OrganizationSettings{MFA: storage.MFAPolicy{Require: storage.RequirePasskey}}
 		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, settings, &storage.Event{Type: "organization.changed", Organization: acme.ID}); err != nil {
 			t.Fatal(err)
 		}
-		if a := owed(visit(ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.Overdue.Organization.ID != acme.ID {
+		if a := owed(visit(assurance.ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.Overdue.Organization.ID != acme.ID {
 			t.Errorf("the organization asks, and it owes %+v", a)
 		}
-		if a := owed(visit(ACRPhishingResistant, storage.FactorWebAuthn), none); a.Owes() {
+		if a := owed(visit(assurance.ACRPhishingResistant, storage.FactorWebAuthn), none); a.Incomplete() {
 			t.Errorf("all is proven, and it owes %+v", a)
 		}
 	})
@@ -65,11 +66,11 @@ func TestFreshSignIns(t *testing.T) {
 		acr     string
 		want    bool
 	}{
-		{0, nil, ACRPassword, true},
-		{5 * time.Minute, nil, ACRPassword, true},
-		{5*time.Minute + 2*time.Second, nil, ACRPassword, false},
-		{0, []string{storage.FactorTOTP}, ACRPassword, false},
-		{0, []string{storage.FactorTOTP}, ACRMFA, true},
+		{0, nil, assurance.ACRPassword, true},
+		{5 * time.Minute, nil, assurance.ACRPassword, true},
+		{5*time.Minute + 2*time.Second, nil, assurance.ACRPassword, false},
+		{0, []string{storage.FactorTOTP}, assurance.ACRPassword, false},
+		{0, []string{storage.FactorTOTP}, assurance.ACRMFA, true},
 	} {
 		v := &storage.SessionContext{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
 		if got := in.Fresh(v); got != tc.want {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -83,9 +83,7 @@ func checkPolicy(p *storage.MFAPolicy) error {
 
 // change puts next in the place of present and tells of it; nil if they are the same.
 func (i *Identity) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
-	now := i.clock()
-	next.Since = begins(*present, *next, now)
-	next.Earlier = earlier(*present, *next, now)
+	*next = assurance.Begin(*present, *next, i.clock())
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil
 	}
@@ -97,40 +95,3 @@ func (i *Identity) change(a Actor, kind storage.EventType, present, next *storag
 func policyFacts(p storage.MFAPolicy) map[string]any {
 	return map[string]any{"require": p.Require, "grace_days": p.GraceDays}
 }
-
-// begins is when the grace of next begins. A passkey in place of a code is another
-// requirement, not a stricter one, and begins anew too: nobody has it because they
-// had the other. A shorter grace counts from now, but gives nobody a later deadline
-// than they had.
-func begins(present, next storage.MFAPolicy, now time.Time) time.Time {
-	switch {
-	case next.Require == "":
-		return time.Time{}
-	case present.Require == "", next.Require != present.Require && next.Require != storage.RequireAny:
-		return now
-	case next.GraceDays < present.GraceDays:
-		if cut := present.Since.Add(days(present.GraceDays - next.GraceDays)); cut.Before(now) {
-			return cut
-		}
-		return now
-	}
-	return present.Since
-}
-
-// earlier is the policy that goes on while the grace of next runs. A stricter one must
-// not switch off what is in force. What was itself not in force yet is forgotten, so
-// there is never more than one.
-func earlier(present, next storage.MFAPolicy, now time.Time) *storage.MFAPolicy {
-	switch {
-	case next.Require == "", present.Require == "", !now.Before(next.Settled()):
-		return nil
-	case now.Before(present.Settled()):
-		return present.Earlier
-	case next.Require == present.Require, next.Require == storage.RequireAny:
-		return nil // more time, or less to have
-	}
-	present.Earlier = nil
-	return &present
-}
-
-func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/outbox"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
@@ -109,7 +110,7 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 	} else if err != nil {
 		return err
 	}
-	if !u.Active() || !u.EmailVerified() || !Half(u.Factors, s.ACR) {
+	if !u.Active() || !u.EmailVerified() || !assurance.NeedsSecondFactor(u.Factors, s.ACR) {
 		return nil
 	}
 	from := request.Info{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -163,7 +164,7 @@ func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, 
 		}
 	}
 	now := i.clock()
-	b.Overdue = Lacks(h.User.Factors, h.Requirements, now)
+	b.Overdue = assurance.IsOverdue(h.User.Factors, h.Requirements, now)
 	if now.Sub(h.Token.LastUsedAt) >= UseInterval {
 		i.noteTokenUse(h.Token.ID, now)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -134,7 +135,7 @@ func TestATokenIsJudgedWhenItIsUsed(t *testing.T) {
 		if use().Overdue {
 			t.Error("overdue before the deadline")
 		}
-		in.now = in.now.Add(days(1))
+		in.now = in.now.Add(assurance.Days(1))
 		if !use().Overdue {
 			t.Error("not overdue after the deadline")
 		}

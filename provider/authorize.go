@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -155,8 +155,8 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 		return p.deniedPage(q, j, token, e)
 	}
 	step := p.nextStep(j)
-	unreachable := q.acrEssential && j.SignedIn() && !identity.Satisfies(j.Session.Session.ACR, q.acr) &&
-		!identity.Reaches(j.Session.User.Factors, q.acr)
+	unreachable := q.acrEssential && j.SignedIn() && !assurance.Satisfies(j.Session.Session.ACR, q.acr) &&
+		!assurance.Reaches(j.Session.User.Factors, q.acr)
 	if step == nil && !unreachable {
 		return p.issueCode(w, r, q, j)
 	}
@@ -297,5 +297,5 @@ func (q *request) grantedACR(acr string) string {
 	if !q.acrEssential || slices.Contains(q.acr, acr) {
 		return acr
 	}
-	return identity.Reached(acr, q.acr)
+	return assurance.Reached(acr, q.acr)
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -106,7 +106,7 @@ func (p *Provider) metadata(resourceScopes []string) metadata {
 		RevocationEndpoint: at(pathRevoke), PushedRequestEndpoint: at(pathPushed),
 		ScopesSupported:        append(oauth.StandardScopes(), resourceScopes...),
 		ResponseTypesSupported: oauth.ResponseTypes(), ResponseModesSupported: oauth.ResponseModes(), GrantTypesSupported: GrantTypes(),
-		ACRValuesSupported: identity.ACRs(), SubjectTypesSupported: []string{"public"}, PromptValuesSupported: oauth.Prompts(),
+		ACRValuesSupported: assurance.ACRs(), SubjectTypesSupported: []string{"public"}, PromptValuesSupported: oauth.Prompts(),
 		IDTokenAlgs: algs, UserinfoAlgs: algs, RequestObjectAlgs: clientAlgs,
 		TokenAuthMethods: authMethods, TokenAuthAlgs: clientAlgs, IntrospectionAuthMethods: confidential, IntrospectionAuthAlgs: clientAlgs,
 		RevocationAuthMethods: authMethods, RevocationAuthAlgs: clientAlgs,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/web"
@@ -84,12 +85,12 @@ func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, brows
 	if err := p.addRequirements(ctx, q, j); err != nil {
 		return nil, err
 	}
-	if identity.Half(v.User.Factors, v.Session.ACR) {
+	if assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) {
 		// A password alone must not tell where the person is a member: the organization is
 		// looked at once the second factor is proven.
 		return j, nil
 	}
-	if identity.Lacks(v.User.Factors, j.Requirements, j.Now) {
+	if assurance.IsOverdue(v.User.Factors, j.Requirements, j.Now) {
 		return j, nil // nor before there is one, where the installation requires it
 	}
 	return j, p.resolveOrganization(ctx, q, j)

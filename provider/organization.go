@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -74,7 +75,7 @@ func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *stora
 // they are a member.
 func isHidden(j *storage.FlowState, r *storage.Requirement) bool {
 	return j.HasPrompt("none") && r != nil && len(j.Session.User.Factors) == 0 &&
-		identity.Lacks(nil, []storage.Requirement{*r}, j.Now)
+		assurance.IsOverdue(nil, []storage.Requirement{*r}, j.Now)
 }
 
 // addRequirement adds what the flow's organization requires of the sign-in.

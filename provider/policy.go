@@ -6,15 +6,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
 // situation is the sign-in that a grant comes from, with what the installation and
 // one organization (nil for none) require of it by now.
-func (p *Provider) situation(ctx context.Context, a *storage.Authorization, r *storage.Requirement, now time.Time) (identity.Situation, error) {
+func (p *Provider) situation(ctx context.Context, a *storage.Authorization, r *storage.Requirement, now time.Time) (assurance.Input, error) {
 	settings, err := p.registry.Settings(ctx)
-	s := identity.Situation{Factors: a.User.Factors, ACR: a.Grant.ACR, AMR: a.Grant.AMR, Now: now,
+	s := assurance.Input{Factors: a.User.Factors, ACR: a.Grant.ACR, AMR: a.Grant.AMR, Now: now,
 		Requirements: []storage.Requirement{{Policy: settings.MFA, From: a.User.CreatedAt}}}
 	if r != nil {
 		s.Requirements = append(s.Requirements, *r)

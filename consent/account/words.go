@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
@@ -45,7 +46,7 @@ func wants(require string) string {
 }
 
 // due is what will be required of the person; the zero value if nothing.
-func due(a *identity.Assurance, link string) (d templates.AccountDue) {
+func due(a *assurance.Decision, link string) (d templates.AccountDue) {
 	if a.Requirement == nil {
 		return d
 	}

@@ -50,7 +50,7 @@ func (Prove) Path() string { return "/login/factor" }
 // Pending while the sign-in owes a proof or an enrolment.
 func (Prove) Pending(j *storage.FlowState) bool {
 	required := signin.RequiredFor(j)
-	return required.Owes()
+	return required.Incomplete()
 }
 
 // Refusal is login_required (OpenID Connect Core 1.0, section 3.1.2.6).

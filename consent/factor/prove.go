@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-id/sallyport/consent/login"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -51,7 +51,7 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	form, err := p.form(r, v)
-	if errors.Is(err, login.ErrStale) && (v.seen == nil || !v.owed.Owes()) {
+	if errors.Is(err, login.ErrStale) && (v.seen == nil || !v.owed.Incomplete()) {
 		return web.SeeOther(w, r, v.signIn()) // signed out, or another tab was faster; nothing is done here
 	}
 	switch {
@@ -72,10 +72,10 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) provePage(v *pageRequest, method string) templates.Factor {
 	offers := func(kind string) bool { return slices.Contains(v.owed.Prove, kind) }
 	page := templates.Factor{Step: p.step(v), Why: v.why()}
-	recovery := offers(identity.FactorRecovery)
+	recovery := offers(assurance.FactorRecovery)
 	switch {
-	case recovery && method == identity.FactorRecovery:
-		page.Kind, page.CodeURL = identity.FactorRecovery, page.Action
+	case recovery && method == assurance.FactorRecovery:
+		page.Kind, page.CodeURL = assurance.FactorRecovery, page.Action
 		return page
 	case offers(storage.FactorTOTP):
 		page.Kind = storage.FactorTOTP
@@ -87,7 +87,7 @@ func (p *Pages) provePage(v *pageRequest, method string) templates.Factor {
 		page.KeyOnly = v.keyOnly()
 	}
 	if recovery {
-		page.RecoveryURL = v.Path("/login/factor", "method", identity.FactorRecovery)
+		page.RecoveryURL = v.Path("/login/factor", "method", assurance.FactorRecovery)
 	}
 	return page
 }
@@ -116,7 +116,7 @@ func (v *pageRequest) why() string {
 	const reason = " asks for more than the way you have signed in."
 	j := v.Journey
 	switch {
-	case j != nil && len(j.ACR) > 0 && !identity.Satisfies(v.seen.Session.ACR, j.ACR):
+	case j != nil && len(j.ACR) > 0 && !assurance.Satisfies(v.seen.Session.ACR, j.ACR):
 		return j.Client.Name() + reason
 	case j != nil && j.Organization != nil:
 		return j.Organization.Name + reason
@@ -181,4 +181,4 @@ func (p *Pages) refuse(w http.ResponseWriter, v *pageRequest, kind string, statu
 }
 
 // wrongOf are the sentences for what is not a code of an app.
-var wrongOf = map[string]string{identity.FactorRecovery: wrongRecovery, storage.FactorWebAuthn: wrongKey}
+var wrongOf = map[string]string{assurance.FactorRecovery: wrongRecovery, storage.FactorWebAuthn: wrongKey}

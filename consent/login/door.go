@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/session"
@@ -27,7 +28,7 @@ const (
 // Person is who a request comes from.
 type Person struct {
 	*session.Current
-	Owed    identity.Assurance // only a deadline ahead: all else is proven
+	Owed    assurance.Decision // only a deadline ahead: all else is proven
 	Actor   identity.Actor
 	Source  session.Source
 	From    request.Info
@@ -64,7 +65,7 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 		return nil, AgainAt(here), nil
 	}
 	from := d.Sessions.Source(r)
-	return &Person{Current: c, Owed: required.Assurance, Actor: identity.Actor{UserID: c.User.ID, RequestID: from.RequestID},
+	return &Person{Current: c, Owed: required.Decision, Actor: identity.Actor{UserID: c.User.ID, RequestID: from.RequestID},
 		Source: from, From: d.SignIn.Origin(from), Subject: d.SignIn.Subject(from, c, nil)}, "", nil
 }
 

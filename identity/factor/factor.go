@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -151,7 +152,7 @@ type Subject struct {
 	From      request.Info
 	RequestID string
 	// Allowed are the kinds that are accepted: storage.FactorTOTP, storage.FactorWebAuthn,
-	// identity.FactorRecovery. nil: all.
+	// assurance.FactorRecovery. nil: all.
 	Allowed []string
 }
 
@@ -169,7 +170,7 @@ type Proof struct {
 // Over is the proof together with what a session had proven before: the stronger
 // context, and the methods of both.
 func (p Proof) Over(acr string, amr []string) (string, []string) {
-	if !identity.Satisfies(p.ACR, []string{acr}) && acr != "" {
+	if !assurance.Satisfies(p.ACR, []string{acr}) && acr != "" {
 		p.ACR = acr
 	}
 	both := slices.Clone(amr)
@@ -373,7 +374,7 @@ func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response 
 // VerifyRecoveryCode checks a recovery code, however it is written. If it is the
 // last one, spending it makes new ones: see NewCodes. ErrWrong, ErrNotAllowed.
 func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string) (*Verified, error) {
-	if w.Allowed != nil && !slices.Contains(w.Allowed, identity.FactorRecovery) {
+	if w.Allowed != nil && !slices.Contains(w.Allowed, assurance.FactorRecovery) {
 		return nil, ErrNotAllowed
 	}
 	hashes, err := f.recovery.hashes(w.User.ID, code)

@@ -19,6 +19,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	_ "github.com/lib/pq"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
@@ -210,8 +211,8 @@ func (in *installation) once(t *testing.T, try func(f *Factors, s *storage.Store
 
 // A session that has shown more keeps what it had.
 func TestAProofAddsToWhatASessionHasProven(t *testing.T) {
-	otp := Proof{ACR: identity.ACRMFA, AMR: []string{"otp", "mfa"}}
-	phr := Proof{ACR: identity.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
+	otp := Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}
+	phr := Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
 	for _, c := range []struct {
 		proof   Proof
 		acr     string
@@ -219,10 +220,10 @@ func TestAProofAddsToWhatASessionHasProven(t *testing.T) {
 		wantACR string
 		wantAMR []string
 	}{
-		{otp, identity.ACRPassword, []string{"pwd"}, identity.ACRMFA, []string{"pwd", "otp", "mfa"}},
-		{phr, identity.ACRMFA, []string{"pwd", "otp", "mfa"}, identity.ACRPhishingResistant, []string{"pwd", "otp", "mfa", "hwk", "user"}},
-		{otp, identity.ACRPhishingResistant, []string{"hwk", "user", "mfa"}, identity.ACRPhishingResistant, []string{"hwk", "user", "mfa", "otp"}},
-		{otp, "", nil, identity.ACRMFA, []string{"otp", "mfa"}},
+		{otp, assurance.ACRPassword, []string{"pwd"}, assurance.ACRMFA, []string{"pwd", "otp", "mfa"}},
+		{phr, assurance.ACRMFA, []string{"pwd", "otp", "mfa"}, assurance.ACRPhishingResistant, []string{"pwd", "otp", "mfa", "hwk", "user"}},
+		{otp, assurance.ACRPhishingResistant, []string{"hwk", "user", "mfa"}, assurance.ACRPhishingResistant, []string{"hwk", "user", "mfa", "otp"}},
+		{otp, "", nil, assurance.ACRMFA, []string{"otp", "mfa"}},
 	} {
 		acr, amr := c.proof.Over(c.acr, c.amr)
 		if diff := cmp.Diff([]any{c.wantACR, c.wantAMR}, []any{acr, amr}); diff != "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -83,7 +84,7 @@ func (f *Factors) required(ctx context.Context, userID uuid.UUID, kinds []string
 	if err != nil {
 		return nil, err
 	}
-	for _, set := range identity.Kept(append(asked, storage.Requirement{Policy: platform.MFA}), f.now()) {
+	for _, set := range assurance.RequiredKinds(append(asked, storage.Requirement{Policy: platform.MFA}), f.now()) {
 		if slices.ContainsFunc(kinds, func(k string) bool { return slices.Contains(set, k) }) {
 			sets = append(sets, set)
 		}

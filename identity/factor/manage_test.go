@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -43,7 +44,7 @@ func TestKindsThatAreNotAllowedAreRefused(t *testing.T) {
 	} {
 		wantError(t, what, try(), ErrNotAllowed)
 	}
-	narrow.Allowed = []string{storage.FactorTOTP, identity.FactorRecovery}
+	narrow.Allowed = []string{storage.FactorTOTP, assurance.FactorRecovery}
 	for what, try := range map[string]func() error{
 		"a key's challenge": func() error { _, err := in.ChallengeWebAuthn(t.Context(), narrow); return err },
 		"a key's answer":    func() error { _, err := in.VerifyWebAuthn(t.Context(), narrow, nil); return err },

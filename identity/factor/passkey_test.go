@@ -5,7 +5,7 @@ import (
 
 	virtual "github.com/descope/virtualwebauthn"
 	"github.com/google/go-cmp/cmp"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -40,7 +40,7 @@ func TestAPasskeySaysWhoItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Proof{ACR: identity.ACRPhishingResistant, AMR: []string{"swk", "user", "mfa"}}, v.Proof); diff != "" || v.User.ID != alice.User.ID {
+			if diff := cmp.Diff(Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"swk", "user", "mfa"}}, v.Proof); diff != "" || v.User.ID != alice.User.ID {
 				t.Errorf("got %s, %s, want alice", v.User.Email, diff)
 			}
 			wantError(t, "signing in", signIn(t, in.store, v), nil)

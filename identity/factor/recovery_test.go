@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -68,7 +68,7 @@ func TestARecoveryCodeSignsInOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Proof{ACR: identity.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
+			if diff := cmp.Diff(Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
 				t.Error(diff)
 			}
 			wantError(t, "signing in", signIn(t, in.store, v), nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 	"rsc.io/qr"
@@ -189,7 +189,7 @@ func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answe
 }
 
 func (a *apps) proves(*storage.Factor) Proof {
-	return Proof{ACR: identity.ACRMFA, AMR: []string{identity.AMROTP, identity.AMRMFA}}
+	return Proof{ACR: assurance.ACRMFA, AMR: []string{assurance.AMROTP, assurance.AMRMFA}}
 }
 
 // match tells for which step a code is the right one that is later than the last

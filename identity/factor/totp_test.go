@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/pquerna/otp/totp"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 )
 
@@ -124,7 +124,7 @@ func TestAnAppCountsWithItsFirstCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Factor.Name != "My phone" || e.ACR != identity.ACRMFA || len(e.RecoveryCodes) != 3 {
+		if e.Factor.Name != "My phone" || e.ACR != assurance.ACRMFA || len(e.RecoveryCodes) != 3 {
 			t.Errorf("got %q, %s, %d codes, want My phone, mfa, 3 codes", e.Factor.Name, e.ACR, len(e.RecoveryCodes))
 		}
 		l, err := in.List(t.Context(), alice.User.ID)
@@ -186,7 +186,7 @@ func TestACodeSignsInOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(Proof{ACR: identity.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
+		if diff := cmp.Diff(Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
 			t.Error(diff)
 		}
 		late, err := in.VerifyTOTP(t.Context(), alice, in.code(t, seed, 0))

@@ -13,7 +13,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -326,11 +326,11 @@ func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn
 // proves is phishing-resistant in every case: as the second step after another,
 // or as the only one with the user verified.
 func (a *authenticators) proves(f *storage.Factor) Proof {
-	key := identity.AMRHardwareKey
+	key := assurance.AMRHardwareKey
 	if c, err := credential(f); err == nil && c.Flags.BackupEligible {
-		key = identity.AMRSoftwareKey
+		key = assurance.AMRSoftwareKey
 	}
-	return Proof{ACR: identity.ACRPhishingResistant, AMR: []string{key, amrPresence, identity.AMRMFA}}
+	return Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{key, amrPresence, assurance.AMRMFA}}
 }
 
 // wrong is ErrWrong with the library's short reason, which quotes nothing that was sent.

@@ -11,7 +11,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -39,7 +39,7 @@ func TestAnAuthenticatorIsEnrolledAndSignsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Proof{ACR: identity.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
+			want := Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
 			if diff := cmp.Diff(want, e.Proof); diff != "" || len(e.RecoveryCodes) != 3 || e.Factor.Name != "My key" || e.Factor.Passkey {
 				t.Errorf("got %+v", e)
 			}

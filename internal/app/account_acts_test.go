@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -226,7 +227,7 @@ func testAnAuthenticatorApp(t *testing.T, s *harness.Server) {
 		t.Errorf("mails: %q", got)
 	}
 	claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken)
-	if claims["acr"] != identity.ACRMFA || !cmp.Equal(claims["amr"], []any{"pwd", "otp", "mfa"}) {
+	if claims["acr"] != assurance.ACRMFA || !cmp.Equal(claims["amr"], []any{"pwd", "otp", "mfa"}) {
 		t.Errorf("stepped up to %v by %v", claims["acr"], claims["amr"])
 	}
 	path := factorPath(t, list)
@@ -279,7 +280,7 @@ func testAPasskey(t *testing.T, s *harness.Server) {
 	answer := b.Answer(t, form, key)
 	shows(t, b.Submit(t, form, "credential", answer, "name", "Laptop"), http.StatusOK, "is set up")
 	claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken)
-	if claims["acr"] != identity.ACRPhishingResistant {
+	if claims["acr"] != assurance.ACRPhishingResistant {
 		t.Errorf("stepped up to %v by %v", claims["acr"], claims["amr"])
 	}
 	// The challenge was answered: it counts no more, in this form or a new one.
@@ -289,7 +290,7 @@ func testAPasskey(t *testing.T, s *harness.Server) {
 	// Adding an app to it does not take away what the passkey has proven.
 	app := b.Get(t, "/account/security/app")
 	shows(t, b.Submit(t, app.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, app), s.Clock.Now())), http.StatusOK, "The authenticator app is added.")
-	if claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken); claims["acr"] != identity.ACRPhishingResistant {
+	if claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken); claims["acr"] != assurance.ACRPhishingResistant {
 		t.Errorf("with an app too: %v", claims["acr"])
 	}
 	again := s.Browser(t)

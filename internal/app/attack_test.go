@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -78,7 +79,7 @@ func TestNoRouteServesAHalfSession(t *testing.T) {
 			t.Fatalf("on the way the half session was lost, and nothing is shown by all this: %d at %s", p.Status, p.URL)
 		}
 		all, err := s.App.Store.Sessions(t.Context(), me.UserID)
-		if err != nil || len(all) != 1 || all[0].ACR != identity.ACRPassword {
+		if err != nil || len(all) != 1 || all[0].ACR != assurance.ACRPassword {
 			t.Errorf("sessions: %v, %v", all, err)
 		}
 		if got, err := s.App.Store.Factors(t.Context(), me.UserID); err != nil || len(got) != 1 || got[0].Kind != storage.FactorTOTP {

@@ -14,7 +14,7 @@ import (
 	factorpages "github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/consent/setup"
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/clienttest"
 	"github.com/sallyport-id/sallyport/internal/jobs"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -110,7 +110,7 @@ func (s *Server) newCore() error {
 		return err
 	}
 	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
-		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: identity.ACRPassword, Devices: a.devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: a.Redis, Sealer: a.Sealer, Now: a.now})
+		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: assurance.ACRPassword, Devices: a.devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: a.Redis, Sealer: a.Sealer, Now: a.now})
 	return err
 }
 

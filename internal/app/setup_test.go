@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/harness"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -113,7 +114,7 @@ func TestTheFirstRun(t *testing.T) {
 		c := clientOf(t, s, "Acme Portal")
 		wantText(t, p, `id="client-secret"`, c.ID, s.Issuer, "go-oidc", "openid-client", "Authlib", "OIDC_CLIENT_SECRET=")
 		p = runTest(t, b, p)
-		wantText(t, p, "It works", "signed you in", "Userinfo tells about the same person", ada.Email, u.Sub.String(), identity.ACRPassword)
+		wantText(t, p, "It works", "signed you in", "Userinfo tells about the same person", ada.Email, u.Sub.String(), assurance.ACRPassword)
 		if again := b.Get(t, p.URL.String()); !strings.Contains(again.Body, "This test has ended") {
 			t.Errorf("the page once more says:\n%s", again.Body)
 		}

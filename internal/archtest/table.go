@@ -24,7 +24,7 @@ func rules() []rule {
 		{"internal/archtest", nil},
 		{"test/...", nil}, // tests alone, which may import anything
 		{"test/campaigns", []string{"internal/app", "internal/harness", "storage"}},
-		{"provider", []string{"identity", "storage", "templates", "internal/oauth", "internal/web", "internal/session",
+		{"provider", []string{"identity", "identity/assurance", "storage", "templates", "internal/oauth", "internal/web", "internal/session",
 			"internal/keys", "internal/secret", "internal/fetch"}},
 		{"consent/...", append([]string{"consent/...", "internal/clienttest", "internal/oauth", "internal/upstream"}, pages...)},
 		{"api", append([]string{"internal/oauth"}, pages...)}, // templates for sentences, internal/secret for the hashes of tokens

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -22,7 +22,7 @@ const endWrongCodes = "wrong_codes"
 type Proof struct {
 	Session *session.Current
 	Flow    *storage.FlowState // nil outside of one
-	// Kind is storage.FactorTOTP, storage.FactorWebAuthn or identity.FactorRecovery.
+	// Kind is storage.FactorTOTP, storage.FactorWebAuthn or assurance.FactorRecovery.
 	Kind string
 	// Answer is the code as it was typed, or the credential as JSON.
 	Answer string
@@ -76,7 +76,7 @@ func (s *Service) verifyCode(ctx context.Context, who factor.Subject, p Proof) (
 	switch p.Kind {
 	case storage.FactorTOTP:
 		return s.factors.VerifyTOTP(ctx, who, p.Answer)
-	case identity.FactorRecovery:
+	case assurance.FactorRecovery:
 		return s.factors.VerifyRecoveryCode(ctx, who, p.Answer)
 	}
 	return nil, factor.ErrNotAllowed

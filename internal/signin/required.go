@@ -3,7 +3,7 @@ package signin
 import (
 	"context"
 
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -13,14 +13,14 @@ import (
 type Required struct {
 	// SignIn: no user is signed in, or not recently enough for the flow.
 	SignIn bool
-	// Assurance is a second factor to show, or one to set up.
-	identity.Assurance
+	// Decision is a second factor to show, or one to set up.
+	assurance.Decision
 	// Organization: the user must choose for which one they act.
 	Organization bool
 }
 
 // Any reports whether anything is required.
-func (r *Required) Any() bool { return r.SignIn || r.Owes() || r.Organization }
+func (r *Required) Any() bool { return r.SignIn || r.Incomplete() || r.Organization }
 
 // RequiredFor tells what a flow still needs of the session in its browser.
 func RequiredFor(j *storage.FlowState) Required {
@@ -29,7 +29,7 @@ func RequiredFor(j *storage.FlowState) Required {
 	}
 	session := &j.Session.Session
 	return Required{Organization: j.NeedsOrganization && j.Organization == nil,
-		Assurance: identity.Assure(identity.Situation{Factors: j.Session.User.Factors, ACR: session.ACR, AMR: session.AMR,
+		Decision: assurance.Evaluate(assurance.Input{Factors: j.Session.User.Factors, ACR: session.ACR, AMR: session.AMR,
 			Requirements: j.Requirements, Wanted: j.ACR, Now: j.Now})}
 }
 
@@ -43,14 +43,14 @@ func (s *Service) Required(ctx context.Context, c *session.Current) (r Required,
 	if err != nil {
 		return r, err
 	}
-	r.Assurance, err = s.identity.Owed(ctx, c.SessionContext, settings)
+	r.Decision, err = s.identity.RequiredSteps(ctx, c.SessionContext, settings)
 	return r, err
 }
 
 // NeedsSecondFactor reports whether the session carries no rights before the user's own second
 // factor is shown.
 func NeedsSecondFactor(v *storage.SessionContext) bool {
-	return identity.Half(v.User.Factors, v.Session.ACR)
+	return assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR)
 }
 
 // IsFresh reports whether the user signed in within identity.FreshFor and uses the session from

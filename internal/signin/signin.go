@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -103,14 +104,14 @@ func (s *Service) NewSession(ctx context.Context, from session.Source, u *storag
 
 // byPassword is a sign-in with the password of that stored hash.
 func byPassword(hash string) session.SignIn {
-	return session.SignIn{PasswordHash: hash, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}
+	return session.SignIn{PasswordHash: hash, ACR: assurance.ACRPassword, AMR: []string{assurance.AMRPassword}}
 }
 
 // start makes the session of a first factor. A user whose device is not known is told of it by
 // mail, and one who signs in for the first time is welcomed.
 func (s *Service) start(ctx context.Context, from session.Source, u *storage.User, known bool, in session.SignIn) (
 	out *Result, err error) {
-	in.User, in.Half = u.ID, identity.Half(u.Factors, in.ACR)
+	in.User, in.Half = u.ID, assurance.NeedsSecondFactor(u.Factors, in.ACR)
 	switch {
 	case in.Half && s.devices.KnownSince(from.Device, u.EmailKey, device.ByFactor).IsZero():
 		in.Owed, err = s.identity.WatchSecondStep()

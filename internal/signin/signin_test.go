@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/pquerna/otp/totp"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
@@ -201,7 +202,7 @@ func TestTheStatesOfASession(t *testing.T) {
 	if len(enrolled.RecoveryCodes) != 3 || enrolled.Factor.Kind != storage.FactorTOTP || enrolled.Device == "" {
 		t.Errorf("set up: %+v", enrolled)
 	}
-	if s.current(first.Token) != nil || s.current(enrolled.Token).Session.ACR != identity.ACRMFA {
+	if s.current(first.Token) != nil || s.current(enrolled.Token).Session.ACR != assurance.ACRMFA {
 		t.Error("the session is not stepped up under a new token")
 	}
 	s.now = s.now.Add(time.Minute)
@@ -214,7 +215,7 @@ func TestTheStatesOfASession(t *testing.T) {
 	if _, err := s.prove(again.Token, storage.FactorWebAuthn, "{}"); !errors.Is(err, factor.ErrNotAllowed) {
 		t.Errorf("a kind that is not asked for: %v, want ErrNotAllowed", err)
 	}
-	in, err := s.prove(again.Token, identity.FactorRecovery, enrolled.RecoveryCodes[0])
+	in, err := s.prove(again.Token, assurance.FactorRecovery, enrolled.RecoveryCodes[0])
 	if err != nil || !in.Recovered || in.CodesLeft != 2 || in.RecoveryCodes != nil {
 		t.Fatalf("a recovery code: %+v, %v", in, err)
 	}
@@ -223,11 +224,11 @@ func TestTheStatesOfASession(t *testing.T) {
 	}
 	// What was read before the token changed steps nothing up.
 	stale := s.current(in.Token)
-	if _, err := s.prove(in.Token, identity.FactorRecovery, enrolled.RecoveryCodes[1]); err != nil {
+	if _, err := s.prove(in.Token, assurance.FactorRecovery, enrolled.RecoveryCodes[1]); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Prove(t.Context(), from(in.Token), required,
-		signin.Proof{Session: stale, Kind: identity.FactorRecovery, Answer: enrolled.RecoveryCodes[2]})
+		signin.Proof{Session: stale, Kind: assurance.FactorRecovery, Answer: enrolled.RecoveryCodes[2]})
 	if !errors.Is(err, signin.ErrSessionEnded) {
 		t.Errorf("under the token before: %v, want ErrSessionEnded", err)
 	}
@@ -263,7 +264,7 @@ func TestFiveWrongCodes(t *testing.T) {
 	if s.current(enrolled.Token) == nil {
 		t.Error("a session that has proven its second factor ended")
 	}
-	if _, err := s.prove(enrolled.Token, identity.FactorRecovery, enrolled.RecoveryCodes[0]); !errors.Is(err, signin.ErrTooManyCodes) {
+	if _, err := s.prove(enrolled.Token, assurance.FactorRecovery, enrolled.RecoveryCodes[0]); !errors.Is(err, signin.ErrTooManyCodes) {
 		t.Errorf("a sixth code, the right one: %v, want ErrTooManyCodes", err)
 	}
 }
@@ -274,7 +275,7 @@ func TestWhatAFlowRequires(t *testing.T) {
 	flow := &storage.Flow{SignInAfter: now}
 	visit := func(authTime time.Time, factors ...string) *storage.SessionContext {
 		return &storage.SessionContext{User: storage.User{ID: uuid.New(), Factors: factors},
-			Session: storage.Session{AuthTime: authTime, ACR: identity.ACRPassword, AMR: []string{identity.AMRPassword}}}
+			Session: storage.Session{AuthTime: authTime, ACR: assurance.ACRPassword, AMR: []string{assurance.AMRPassword}}}
 	}
 	for name, tc := range map[string]struct {
 		j                           storage.FlowState
@@ -284,7 +285,7 @@ func TestWhatAFlowRequires(t *testing.T) {
 		"not recent":      {storage.FlowState{Flow: flow, Session: visit(now.Add(-time.Second), "totp")}, true, false, false},
 		"a password":      {storage.FlowState{Flow: flow, Session: visit(now)}, false, false, false},
 		"a second factor": {storage.FlowState{Flow: flow, Session: visit(now, "totp")}, false, true, false},
-		"a stronger acr":  {storage.FlowState{Flow: flow, Session: visit(now), ACR: []string{identity.ACRMFA}}, false, false, false},
+		"a stronger acr":  {storage.FlowState{Flow: flow, Session: visit(now), ACR: []string{assurance.ACRMFA}}, false, false, false},
 		"an organization": {storage.FlowState{Flow: flow, Session: visit(now), NeedsOrganization: true}, false, false, true},
 		"one that is known": {storage.FlowState{Flow: flow, Session: visit(now), NeedsOrganization: true,
 			Organization: &storage.Organization{}}, false, false, false},

@@ -1,4 +1,4 @@
-package identity
+package assurance
 
 import (
 	"slices"
@@ -51,8 +51,8 @@ func Reached(have string, wanted []string) string {
 // FactorRecovery is a recovery code where kinds of second factors are named.
 const FactorRecovery = "recovery"
 
-// Situation is all that decides what a sign-in still owes.
-type Situation struct {
+// Input is all that decides what a sign-in still needs.
+type Input struct {
 	// Factors are the kinds that the person has enrolled: storage.User.Factors.
 	Factors []string
 	// ACR and AMR are what the session has proven.
@@ -66,8 +66,8 @@ type Situation struct {
 	Now    time.Time
 }
 
-// Assurance is what a sign-in still owes. The zero value owes nothing.
-type Assurance struct {
+// Decision is what a sign-in still needs. The zero value is a complete one.
+type Decision struct {
 	// Prove are the kinds of second factors of which one is to be shown, in the
 	// order they should be offered.
 	Prove []string
@@ -84,8 +84,8 @@ type Assurance struct {
 	Requirement *storage.Requirement
 }
 
-// Owes reports whether anything must happen before the person may go on.
-func (a *Assurance) Owes() bool { return len(a.Prove) > 0 || len(a.Enrol) > 0 }
+// Incomplete reports whether anything must happen before the person may go on.
+func (a *Decision) Incomplete() bool { return len(a.Prove) > 0 || len(a.Enrol) > 0 }
 
 // accepted are the kinds that meet a requirement, in the order to offer them. A
 // recovery code stands in for an authenticator app that was lost, never where
@@ -100,11 +100,11 @@ func accepted(require string) []string {
 	return []string{storage.FactorWebAuthn, storage.FactorTOTP, FactorRecovery}
 }
 
-// met reports whether a session has proven what a requirement asks for. otp alone
+// hasProven reports whether a session has proven what a requirement asks for. otp alone
 // does not say of what: it is that of a recovery code too, which stands in only for
 // an app that there is. The methods count beside the context, since a client that
 // asked for a weaker one was told no more.
-func (s *Situation) met(require string) bool {
+func (s *Input) hasProven(require string) bool {
 	switch require {
 	case storage.RequireTOTP:
 		return slices.Contains(s.Factors, storage.FactorTOTP) && slices.Contains(s.AMR, AMROTP)
@@ -114,48 +114,47 @@ func (s *Situation) met(require string) bool {
 	return acrRank[s.ACR] >= acrRank[ACRMFA] || slices.Contains(s.AMR, AMRMFA)
 }
 
-// Half reports whether a person with these factors has proven none of them: such
+// NeedsSecondFactor reports whether a person with these factors has proven none of them: such
 // a session carries no rights yet.
-func Half(factors []string, acr string) bool {
+func NeedsSecondFactor(factors []string, acr string) bool {
 	return len(factors) > 0 && acrRank[acr] < acrRank[ACRMFA]
 }
 
-// Assure decides what a sign-in still owes. Whoever has a second factor shows one;
-// then each requirement whose deadline is over asks for what it accepts, and whoever
-// cannot show such a one enrols it. Before its deadline it asks for nothing, of those
-// who have such a one either: the time is for replacing what was lost, too. Proving
-// comes before enrolling.
+// Evaluate decides what a sign-in still needs. A person who has a second factor proves one.
+// Then each requirement whose deadline is over asks for a factor that it accepts; a person
+// who has none enrols one. Before the deadline no person is asked, not even one who has
+// such a factor, so that a lost one can be replaced. Proving comes before enrolling.
 //
 // Until the person's own factor is proven, what organizations require is left out:
 // the answer would tell whoever has the password where the person is a member.
-func Assure(s Situation) Assurance {
-	var a Assurance
-	half := Half(s.Factors, s.ACR)
+func Evaluate(s Input) Decision {
+	var a Decision
+	half := NeedsSecondFactor(s.Factors, s.ACR)
 	if half {
-		a.ask(s.have(accepted(storage.RequireAny)))
+		a.ask(s.available(accepted(storage.RequireAny)))
 	}
 	var enrol []string
 	var overdue *storage.Requirement
-	for _, d := range demands(s.Requirements, s.Now) {
-		if half && d.Organization != nil || slices.ContainsFunc(d.oneOf, s.met) {
+	for _, d := range conditions(s.Requirements, s.Now) {
+		if half && d.Organization != nil || slices.ContainsFunc(d.oneOf, s.hasProven) {
 			continue
 		}
 		if deadline := d.Deadline(); s.Now.Before(deadline) {
-			if !d.meets(s.Factors) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
+			if !d.enrolled(s.Factors) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
 				a.Deadline, a.Requirement = deadline, d.Requirement
 			}
 			continue
 		}
-		if have := s.showable(d); len(have) > 0 {
-			a.ask(have)
+		if kinds := s.availableFor(d); len(kinds) > 0 {
+			a.ask(kinds)
 			a.By = d.Requirement
 			continue
 		}
 		if enrol == nil {
-			enrol, overdue = d.enrolable(), d.Requirement
+			enrol, overdue = d.enrollable(), d.Requirement
 		}
 	}
-	if kinds := s.better(); len(s.Wanted) > 0 && !Satisfies(s.ACR, s.Wanted) && len(kinds) > 0 {
+	if kinds := s.stepUpKinds(); len(s.Wanted) > 0 && !Satisfies(s.ACR, s.Wanted) && len(kinds) > 0 {
 		a.ask(kinds)
 	}
 	if len(a.Prove) == 0 {
@@ -166,15 +165,15 @@ func Assure(s Situation) Assurance {
 
 // Reaches reports whether a person with these factors can satisfy one of the contexts wanted.
 func Reaches(factors, wanted []string) bool {
-	s := Situation{Factors: factors, Wanted: wanted}
-	return Satisfies(ACRPassword, wanted) || len(s.better()) > 0
+	s := Input{Factors: factors, Wanted: wanted}
+	return Satisfies(ACRPassword, wanted) || len(s.stepUpKinds()) > 0
 }
 
 // OverdueSince returns the earliest deadline that is over of a requirement that is not
 // met by what the person has, or not by what was proven; false if there is none.
-func (s *Situation) OverdueSince() (since time.Time, overdue bool) {
-	for _, d := range demands(s.Requirements, s.Now) {
-		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool { return meets(s.Factors, r) && s.met(r) }) {
+func (s *Input) OverdueSince() (since time.Time, overdue bool) {
+	for _, d := range conditions(s.Requirements, s.Now) {
+		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool { return HasEnrolled(s.Factors, r) && s.hasProven(r) }) {
 			continue
 		}
 		if deadline := d.Deadline(); !overdue || deadline.Before(since) {
@@ -186,7 +185,7 @@ func (s *Situation) OverdueSince() (since time.Time, overdue bool) {
 
 // ask narrows what is to be proven down to kinds. What has nothing in common with
 // what was asked before is asked after it.
-func (a *Assurance) ask(kinds []string) {
+func (a *Decision) ask(kinds []string) {
 	if len(a.Prove) == 0 {
 		a.Prove = kinds
 		return
@@ -197,9 +196,9 @@ func (a *Assurance) ask(kinds []string) {
 	}
 }
 
-// have are those of kinds that the person can show: recovery codes come with the
+// available are those of kinds that the person can show: recovery codes come with the
 // first other factor.
-func (s *Situation) have(kinds []string) []string {
+func (s *Input) available(kinds []string) []string {
 	mine := slices.DeleteFunc(slices.Clone(kinds), func(k string) bool { return k != FactorRecovery && !slices.Contains(s.Factors, k) })
 	if len(s.Factors) == 0 || len(mine) == 1 && mine[0] == FactorRecovery && !slices.Contains(kinds, storage.FactorWebAuthn) {
 		return nil
@@ -207,17 +206,17 @@ func (s *Situation) have(kinds []string) []string {
 	return mine
 }
 
-// showable are the kinds that the person can show to meet a demand.
-func (s *Situation) showable(d demand) []string {
+// availableFor are the kinds that the person can show to meet a condition.
+func (s *Input) availableFor(d condition) []string {
 	var mine []string
 	for _, require := range d.oneOf {
-		mine = append(mine, s.have(accepted(require))...)
+		mine = append(mine, s.available(accepted(require))...)
 	}
 	return inOrder(mine)
 }
 
-// better are the kinds that reach the first of the wanted contexts that can be reached.
-func (s *Situation) better() []string {
+// stepUpKinds are the kinds that reach the first of the wanted contexts that can be reached.
+func (s *Input) stepUpKinds() []string {
 	for _, w := range s.Wanted {
 		require := ""
 		switch w {
@@ -228,8 +227,8 @@ func (s *Situation) better() []string {
 		default:
 			continue
 		}
-		if have := s.have(accepted(require)); len(have) > 0 {
-			return have
+		if kinds := s.available(accepted(require)); len(kinds) > 0 {
+			return kinds
 		}
 	}
 	return nil

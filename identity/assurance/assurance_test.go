@@ -1,4 +1,4 @@
-package identity
+package assurance
 
 import (
 	"testing"
@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// MF-07, MF-13: what a sign-in owes, whatever the way it came.
-func TestWhatASignInOwes(t *testing.T) {
+// What a sign-in still needs, whatever the way it came.
+func TestWhatASignInNeeds(t *testing.T) {
 	const totp, webauthn, recovery = storage.FactorTOTP, storage.FactorWebAuthn, FactorRecovery
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	policy := func(require string, days int) storage.Requirement {
@@ -65,15 +65,15 @@ func TestWhatASignInOwes(t *testing.T) {
 		"wanted and there":                                  {factors: list(totp), acr: ACRMFA, amr: otp, wanted: list(ACRMFA)},
 		"an unknown context is nothing":                     {acr: ACRPassword, amr: pwd, wanted: list("urn:other")},
 	} {
-		got := Assure(Situation{Factors: tc.factors, ACR: tc.acr, AMR: tc.amr, Requirements: tc.requirements, Wanted: tc.wanted, Now: now})
+		got := Evaluate(Input{Factors: tc.factors, ACR: tc.acr, AMR: tc.amr, Requirements: tc.requirements, Wanted: tc.wanted, Now: now})
 		if diff := cmp.Diff([][]string{tc.prove, tc.enrol}, [][]string{got.Prove, got.Enrol}); diff != "" {
 			t.Errorf("%s: prove, enrol (-want +got):\n%s", name, diff)
 		}
 		if tc.deadline != (!got.Deadline.IsZero() && got.Requirement != nil && got.Deadline.Equal(now.Add(6*24*time.Hour))) {
 			t.Errorf("%s: deadline %v for %v", name, got.Deadline, got.Requirement)
 		}
-		if got.Owes() != (tc.prove != nil || tc.enrol != nil) {
-			t.Errorf("%s: Owes %v", name, got.Owes())
+		if got.Incomplete() != (tc.prove != nil || tc.enrol != nil) {
+			t.Errorf("%s: incomplete %v", name, got.Incomplete())
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TK-09: what an essential acr may wait for.
+// What an essential acr may wait for.
 func TestWhatCanBeReached(t *testing.T) {
 	for _, tc := range []struct {
 		factors []string
@@ -112,7 +112,7 @@ func TestWhatCanBeReached(t *testing.T) {
 	}
 }
 
-// RT-07: past its deadline a policy asks for what the person has and for what was
+// Past its deadline a policy asks for what the person has and for what was
 // shown, before it for neither.
 func TestWhatAGrantMustHaveProven(t *testing.T) {
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -139,7 +139,7 @@ func TestWhatAGrantMustHaveProven(t *testing.T) {
 		"the recovery code of a key":      {storage.RequireTOTP, 0, key, ACRMFA, otp, true},
 		"an app enrolled, its code shown": {storage.RequireTOTP, 0, app, ACRMFA, otp, false},
 	} {
-		s := Situation{Factors: c.factors, ACR: c.acr, AMR: c.amr, Now: now, Requirements: []storage.Requirement{
+		s := Input{Factors: c.factors, ACR: c.acr, AMR: c.amr, Now: now, Requirements: []storage.Requirement{
 			{Policy: storage.MFAPolicy{Require: c.require, GraceDays: c.grace, Since: now.Add(-24 * time.Hour)}, From: now.Add(-48 * time.Hour)}}}
 		if _, got := s.OverdueSince(); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)

@@ -1,0 +1,88 @@
+package assurance
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sallyport-id/sallyport/storage"
+)
+
+// condition is what a requirement asks for from its deadline on: one of oneOf.
+type condition struct {
+	*storage.Requirement
+	oneOf []string
+}
+
+// conditions are what requirements come down to now. While the grace of a policy runs,
+// the one before it goes on, and people who meet the new one already need not meet it.
+func conditions(all []storage.Requirement, now time.Time) []condition {
+	var out []condition
+	for n := range all {
+		r := &all[n]
+		if r.Policy.Require == "" {
+			continue
+		}
+		if e := r.Policy.Earlier; e != nil && now.Before(r.Policy.Settled()) {
+			before := &storage.Requirement{Policy: *e, Organization: r.Organization, From: r.From}
+			out = append(out, condition{before, []string{e.Require, r.Policy.Require}})
+		}
+		out = append(out, condition{r, []string{r.Policy.Require}})
+	}
+	return out
+}
+
+func (c condition) over(now time.Time) bool { return !now.Before(c.Deadline()) }
+
+// enrolled reports whether a person with these factors has what is asked for.
+func (c condition) enrolled(factors []string) bool {
+	return slices.ContainsFunc(c.oneOf, func(r string) bool { return HasEnrolled(factors, r) })
+}
+
+// enrollable are the kinds of which one is to be enrolled.
+func (c condition) enrollable() []string {
+	var kinds []string
+	for _, require := range c.oneOf {
+		kinds = append(kinds, accepted(require)...)
+	}
+	return slices.DeleteFunc(inOrder(kinds), func(k string) bool { return k == FactorRecovery })
+}
+
+// inOrder are those kinds, each once, in the order to offer them; nil for none.
+func inOrder(kinds []string) []string {
+	var out []string
+	for _, k := range accepted(storage.RequireAny) {
+		if slices.Contains(kinds, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// IsOverdue reports whether a person with these factors has none that a requirement asks
+// for whose deadline is over.
+func IsOverdue(factors []string, requirements []storage.Requirement, now time.Time) bool {
+	return slices.ContainsFunc(conditions(requirements, now), func(c condition) bool { return c.over(now) && !c.enrolled(factors) })
+}
+
+// RequiredKinds are the sets of kinds of which people with these requirements must keep one
+// each, their deadline over or not.
+func RequiredKinds(requirements []storage.Requirement, now time.Time) [][]string {
+	var sets [][]string
+	for _, c := range conditions(requirements, now) {
+		sets = append(sets, c.enrollable())
+	}
+	return sets
+}
+
+// HasEnrolled reports whether a person with these factors has what a policy requires.
+func HasEnrolled(factors []string, require string) bool {
+	switch require {
+	case "":
+		return true
+	case storage.RequireTOTP:
+		return slices.Contains(factors, storage.FactorTOTP)
+	case storage.RequirePasskey:
+		return slices.Contains(factors, storage.FactorWebAuthn)
+	}
+	return len(factors) > 0
+}
