@@ -20,7 +20,7 @@ type Config struct {
 	Registry *storage.Registry
 	Sessions *session.Manager
 	SignIn   *signin.Service
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	Keys     *secret.Keyring
 }
@@ -32,7 +32,7 @@ type API struct {
 	registry *storage.Registry
 	sessions *session.Manager
 	signIn   *signin.Service
-	identity *identity.Identity
+	identity *identity.Domain
 	factors  *factor.Factors
 	cursors  secret.Subkeys
 }

@@ -144,7 +144,7 @@ func (a *API) resetPassword(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	err := a.identity.Reset(c.r.Context(), in.Token, in.Password, a.origin(c), web.RequestID(c.r.Context()))
+	err := a.identity.Registrations.Reset(c.r.Context(), in.Token, in.Password, a.origin(c), web.RequestID(c.r.Context()))
 	return answer{message: "The password is set. Sign in with it; a second step is asked for as before."}, err
 }
 
@@ -181,5 +181,5 @@ func (a *API) sendVerification(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return answer{status: http.StatusAccepted, message: "A mail with a link is on its way, unless the address is proven already."},
-		a.identity.RequestVerification(c.r.Context(), c.actor(), a.origin(c))
+		a.identity.Registrations.RequestVerification(c.r.Context(), c.actor(), a.origin(c))
 }

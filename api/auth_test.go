@@ -144,12 +144,12 @@ func TestAddressesCannotBeProbed(t *testing.T) {
 			if strings.HasPrefix(email, "passwordless") {
 				password = ""
 			}
-			u, err := s.App.Identity.CreateUser(ctx, identity.Operator(), identity.NewUser{Email: email, Password: password})
+			u, err := s.App.Identity.People.Create(ctx, identity.Operator(), identity.NewUser{Email: email, Password: password})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if strings.HasPrefix(email, "disabled") {
-				if _, err := s.App.Identity.DisableUser(ctx, identity.Operator(), u.ID); err != nil {
+				if _, err := s.App.Identity.People.Disable(ctx, identity.Operator(), u.ID); err != nil {
 					t.Fatal(err)
 				}
 			}

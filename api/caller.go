@@ -103,7 +103,7 @@ func (a *API) identify(c *call, e endpoint) (err error) {
 
 // identifyPersonal reads who acts by a personal access token.
 func (a *API) identifyPersonal(c *call, token string) error {
-	b, err := a.identity.TokenByHash(c.r.Context(), secret.HashOf(token))
+	b, err := a.identity.Tokens.ByHash(c.r.Context(), secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
 		return badToken("The personal access token has expired, was revoked, or never was one.")
 	} else if err != nil {

@@ -116,7 +116,7 @@ func TestAllAppsGoOrNone(t *testing.T) {
 	c.enrolTOTP(t)
 	policy := func(require string) {
 		t.Helper()
-		if _, err := s.App.Identity.SetPlatformMFAPolicy(t.Context(), identity.Operator(), storage.MFAPolicy{Require: require}); err != nil {
+		if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: require}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.App.Registry.Refresh(t.Context()); err != nil {

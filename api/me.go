@@ -21,7 +21,7 @@ func (a *API) updateMe(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	if err := a.identity.UpdateProfile(c.r.Context(), c.actor(), in); err != nil {
+	if err := a.identity.Accounts.UpdateProfile(c.r.Context(), c.actor(), in); err != nil {
 		return answer{}, err
 	}
 	u, err := a.store.User(c.r.Context(), c.current.User.ID)
@@ -34,7 +34,7 @@ func (a *API) updateMe(c *call) (answer, error) {
 // deleteMe deletes the account; what stands in the way is named.
 func (a *API) deleteMe(c *call) (answer, error) {
 	ctx := c.r.Context()
-	err := a.identity.DeleteAccount(ctx, c.actor(), c.sid(), a.origin(c))
+	err := a.identity.Accounts.Delete(ctx, c.actor(), c.sid(), a.origin(c))
 	if errors.Is(err, storage.ErrLastSuperadmin) {
 		return answer{}, &web.Error{Status: http.StatusConflict, Message: "You are the last superadmin: without you nobody could administer this installation. Make somebody else one first.", Err: err}
 	}
@@ -48,7 +48,7 @@ func (a *API) deleteMe(c *call) (answer, error) {
 }
 
 func (a *API) blocked(c *call, cause error) error {
-	d, err := a.identity.DeletionOf(c.r.Context(), c.actor())
+	d, err := a.identity.Accounts.DeletionOf(c.r.Context(), c.actor())
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ type organizationView struct {
 func (a *API) viewOrganization(c *call, m *storage.Membership) organizationView {
 	o := &m.Organization
 	v := organizationView{ID: o.ID, Slug: o.Slug, Name: o.Name, Roles: []string{m.Role}}
-	if since, overdue := a.identity.OverdueSince(c.current.SessionContext, m); overdue {
+	if since, overdue := a.identity.Sessions.OverdueSince(c.current.SessionContext, m); overdue {
 		v.OverdueSince = &since
 	}
 	return v
@@ -141,7 +141,7 @@ func (a *API) listGrants(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := a.identity.Grants(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	all, err := a.identity.Accounts.Grants(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
 	if err != nil {
 		return answer{}, err
 	}
@@ -154,10 +154,10 @@ func (a *API) revokeGrant(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{message: "The application's access has ended, and it has to ask again."}, a.identity.WithdrawGrant(c.r.Context(), c.actor(), id)
+	return answer{message: "The application's access has ended, and it has to ask again."}, a.identity.Accounts.WithdrawGrant(c.r.Context(), c.actor(), id)
 }
 
 func (a *API) export(c *call) (answer, error) {
-	all, err := a.identity.ExportAccount(c.r.Context(), c.actor())
+	all, err := a.identity.Accounts.Export(c.r.Context(), c.actor())
 	return answer{message: "Everything that is held about you.", data: all}, err
 }

@@ -78,7 +78,7 @@ func (a *API) organizationPolicy(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	p, err := a.identity.MFAPolicy(c.r.Context(), c.actor(), id)
+	p, err := a.identity.Policies.MFA(c.r.Context(), c.actor(), id)
 	return answer{message: "What the organization asks of its members.", data: viewPolicy(p)}, err
 }
 
@@ -88,19 +88,19 @@ func (a *API) setOrganizationPolicy(c *call) (answer, error) {
 		return answer{}, err
 	}
 	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
-		return a.identity.SetMFAPolicy(c.r.Context(), c.actor(), id, p)
+		return a.identity.Policies.SetMFA(c.r.Context(), c.actor(), id, p)
 	})
 	return answer{message: "The policy is set.", data: data}, err
 }
 
 func (a *API) settings(c *call) (answer, error) {
-	p, err := a.identity.PlatformMFAPolicy(c.r.Context(), c.actor())
+	p, err := a.identity.Policies.PlatformMFA(c.r.Context(), c.actor())
 	return answer{message: "What the installation asks of everybody.", data: viewPolicy(p)}, err
 }
 
 func (a *API) setSettings(c *call) (answer, error) {
 	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
-		return a.identity.SetPlatformMFAPolicy(c.r.Context(), c.actor(), p)
+		return a.identity.Policies.SetPlatformMFA(c.r.Context(), c.actor(), p)
 	})
 	return answer{message: "The settings are changed.", data: data}, err
 }
@@ -135,7 +135,7 @@ func (a *API) compliance(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := a.identity.Compliance(c.r.Context(), c.actor(), id, p.id(uuid.Nil), p.fetch())
+	all, err := a.identity.Policies.Compliance(c.r.Context(), c.actor(), id, p.id(uuid.Nil), p.fetch())
 	if err != nil {
 		return answer{}, err
 	}

@@ -102,9 +102,9 @@ func TestAPlatformAdminReadsPoliciesAndSetsNone(t *testing.T) {
 			t.Errorf("%s: read by one without a role", path)
 		}
 	}
-	bob, err := s.App.Identity.UserByEmail(t.Context(), identity.Operator(), harness.Bob.Email)
+	bob, err := s.App.Identity.People.ByEmail(t.Context(), identity.Operator(), harness.Bob.Email)
 	if err == nil {
-		_, err = s.App.Identity.AddPlatformRole(t.Context(), identity.Operator(), bob.ID, storage.RolePlatformAdmin)
+		_, err = s.App.Identity.People.AddPlatformRole(t.Context(), identity.Operator(), bob.ID, storage.RolePlatformAdmin)
 	}
 	if err != nil {
 		t.Fatal(err)

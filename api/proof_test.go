@@ -101,11 +101,11 @@ func TestAPersonalTokenAtTheSignInTellsNothing(t *testing.T) {
 func TestWhatRegistersIsKnown(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		who := harness.Person{Email: "joined@example.com", Password: "a quite unusual phrase 3"}
-		o, err := s.App.Identity.OrganizationBySlug(t.Context(), identity.Operator(), "acme-corp")
+		o, err := s.App.Identity.Organizations.BySlug(t.Context(), identity.Operator(), "acme-corp")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.App.Identity.Invite(t.Context(), identity.Operator(), o.ID, who.Email, storage.RoleMember); err != nil {
+		if _, err := s.App.Identity.Invitations.Create(t.Context(), identity.Operator(), o.ID, who.Email, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 		c := newCaller(t, s)

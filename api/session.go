@@ -96,7 +96,7 @@ func (a *API) listSessions(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	all, err := a.identity.SessionsBefore(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	all, err := a.identity.Sessions.ListBefore(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
 	if err != nil {
 		return answer{}, err
 	}
@@ -114,14 +114,14 @@ func (a *API) endSession(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := a.identity.EndSession(c.r.Context(), c.actor(), id); err != nil {
+	if err := a.identity.Sessions.End(c.r.Context(), c.actor(), id); err != nil {
 		return answer{}, err
 	}
 	return answer{message: "The session has ended, and what its applications held."}, nil
 }
 
 func (a *API) endOtherSessions(c *call) (answer, error) {
-	return answer{message: "All other sessions have ended."}, a.identity.EndOtherSessions(c.r.Context(), c.actor(), c.sid())
+	return answer{message: "All other sessions have ended."}, a.identity.Sessions.EndOthers(c.r.Context(), c.actor(), c.sid())
 }
 
 // id is the {id} of the path. What is no id names nothing.

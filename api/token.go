@@ -31,7 +31,7 @@ func viewToken(t *storage.PersonalToken) tokenView {
 }
 
 func (a *API) listTokens(c *call) (answer, error) {
-	all, err := a.identity.Tokens(c.r.Context(), c.actor())
+	all, err := a.identity.Tokens.List(c.r.Context(), c.actor())
 	if err != nil {
 		return answer{}, err
 	}
@@ -60,7 +60,7 @@ func (a *API) createToken(c *call) (answer, error) {
 	if in.Days < 0 || in.Days > most {
 		return answer{}, invalid("expires_in_days", fmt.Sprintf("is not from 1 to %d", most))
 	}
-	token, t, err := a.identity.CreateToken(c.r.Context(), c.actor(), identity.NewToken{Session: c.sid(), OrganizationID: in.OrganizationID, Name: in.Name, Scopes: in.Scopes,
+	token, t, err := a.identity.Tokens.Create(c.r.Context(), c.actor(), identity.NewToken{Session: c.sid(), OrganizationID: in.OrganizationID, Name: in.Name, Scopes: in.Scopes,
 		Life: time.Duration(in.Days) * 24 * time.Hour})
 	if err != nil {
 		return answer{}, err
@@ -75,5 +75,5 @@ func (a *API) revokeToken(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{message: "The token does not work any more."}, a.identity.RevokeToken(c.r.Context(), c.actor(), id)
+	return answer{message: "The token does not work any more."}, a.identity.Tokens.Revoke(c.r.Context(), c.actor(), id)
 }

@@ -119,11 +119,11 @@ func testABrowserWithoutCookies(t *testing.T, j *journeys) {
 
 // Unknown, disabled and wrong password look the same, but for what was typed.
 func testLoginErrorsAreOne(t *testing.T, j *journeys) {
-	u, err := j.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "dora@example.com", Password: "correct horse battery"})
+	u, err := j.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: "dora@example.com", Password: "correct horse battery"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.App.Identity.DisableUser(t.Context(), identity.Operator(), u.ID); err != nil {
+	if _, err := j.App.Identity.People.Disable(t.Context(), identity.Operator(), u.ID); err != nil {
 		t.Fatal(err)
 	}
 	varying := regexp.MustCompile(`[A-Za-z0-9_-]{43}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)

@@ -75,9 +75,10 @@ func newSite(t *testing.T) *site {
 	limits := must(limit.New(limit.Config{Store: s.store, Keys: keys, Devices: device.New(keys, true, clock), Tally: tally.New(s.store, clock), Logger: log, Now: clock}))
 	s.routes = edge.NewRouter()
 	letters := mail.NewWriter(sealer, issuer)
-	people := identity.New(identity.Config{Store: s.store, Passwords: s.passwords, Mail: letters, Sealer: sealer, Issuer: issuer, Now: clock})
+	people := identity.New(identity.Config{Store: s.store, Issuer: issuer, Now: clock,
+		Passwords: identity.PasswordConfig{Hasher: s.passwords}, Mail: identity.MailConfig{Writer: letters, Sealer: sealer}})
 	// Else "/" is the first run.
-	must(people.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "root@example.com", Superadmin: true}))
+	must(people.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: "root@example.com", Superadmin: true}))
 	factors := must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters, Identity: people, Issuer: issuer, Name: func() string { return "Sallyport" }, Now: clock}))
 	registry := storage.NewRegistry(s.store)
 	sequence := must(signin.New(signin.Config{Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors,

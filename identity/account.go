@@ -34,7 +34,7 @@ type ProfilePatch struct {
 
 // UpdateProfile changes the acting person's standard claims. A new phone number
 // counts as unverified. The error is Faults.
-func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
+func (i *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
@@ -43,7 +43,8 @@ func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 	if err != nil || len(changed) == 0 {
 		return err
 	}
-	return i.store.UpdateProfile(ctx, u.ID, p.Apply, WithFact(about(a, storage.EventUserProfileChanged, u.ID), "changed", changed))
+	return i.store.UpdateProfile(ctx, u.ID, p.Apply, WithFact(about(a, storage.EventUserProfileChanged, u.ID),
+		"changed", changed))
 }
 
 // SetEmail gives a person another address, which only those who administer the
@@ -52,7 +53,7 @@ func (i *Identity) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 // there. An account that was never proven loses its password too: whoever made it
 // need not be whom the new address belongs to. Errors: ErrForbidden, Faults,
 // storage.ErrNotFound, storage.ErrExists if the address is taken.
-func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
+func (i *People) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
@@ -65,7 +66,8 @@ func (i *Identity) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, emai
 		return err
 	}
 	email = strings.TrimSpace(email)
-	notes, err := i.notice(u, templates.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email), From: i.from(request.Info{})})
+	notes, err := i.notify(u, templates.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email),
+		From: i.timed(request.Info{})})
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ type Deletion struct {
 }
 
 // DeletionOf tells what deleting the acting person's account would take along.
-func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
+func (i *Accounts) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -109,16 +111,16 @@ func (i *Identity) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 	return &d, err
 }
 
-// DeleteAccount makes the acting person a tombstone and mails the address a last
+// Delete makes the acting person a tombstone and mails the address a last
 // time; nothing brings the account back. session is the one they ask in. Errors:
 // storage.ErrConflict while DeletionOf names what blocks it, also
 // storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
-func (i *Identity) DeleteAccount(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
+func (i *Accounts) Delete(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	if err = i.deleteUser(ctx, a, u.ID, session, from); errors.Is(err, storage.ErrSpent) {
+	if err = i.people.deleteUser(ctx, a, u.ID, session, from); errors.Is(err, storage.ErrSpent) {
 		err = fmt.Errorf("%w: the session has ended", ErrForbidden)
 	}
 	return err

@@ -19,13 +19,13 @@ import (
 
 func TestAProfileIsChangedMemberByMember(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		bob, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: "bob@acme-corp.com", Profile: bobsProfile()})
+		bob, err := in.People.Create(t.Context(), Operator(), NewUser{Email: "bob@acme-corp.com", Profile: bobsProfile()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		me := Actor{UserID: bob.ID}
 		name, none, phone := " Robert Baker ", "", "+44 20 7946 0000"
-		if err := in.UpdateProfile(t.Context(), me, ProfilePatch{Name: &name, Nickname: &none, PhoneNumber: &phone, Address: &storage.Address{Country: "Wales"}}); err != nil {
+		if err := in.Accounts.UpdateProfile(t.Context(), me, ProfilePatch{Name: &name, Nickname: &none, PhoneNumber: &phone, Address: &storage.Address{Country: "Wales"}}); err != nil {
 			t.Fatal(err)
 		}
 		want := bobsProfile()
@@ -37,13 +37,13 @@ func TestAProfileIsChangedMemberByMember(t *testing.T) {
 		if diff := cmp.Diff(want, got.Profile); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		if err := in.UpdateProfile(t.Context(), me, ProfilePatch{Address: &storage.Address{}}); err != nil {
+		if err := in.Accounts.UpdateProfile(t.Context(), me, ProfilePatch{Address: &storage.Address{}}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err = in.store.User(t.Context(), bob.ID); err != nil || got.Profile.Address != nil {
 			t.Errorf("a cleared address: got %+v, %v", got.Profile.Address, err)
 		}
-		if err := in.UpdateProfile(t.Context(), Actor{UserID: uuid.New()}, ProfilePatch{Name: &name}); !errors.Is(err, ErrForbidden) {
+		if err := in.Accounts.UpdateProfile(t.Context(), Actor{UserID: uuid.New()}, ProfilePatch{Name: &name}); !errors.Is(err, ErrForbidden) {
 			t.Errorf("a stranger: got %v", err)
 		}
 	})
@@ -94,20 +94,20 @@ func TestAnAddressIsChangedByThePlatformAlone(t *testing.T) {
 		live := in.session(t, bob)
 		in.grant(t, bob, live)
 		link := in.resetLink(t, bob)
-		if err := in.SetEmail(t.Context(), Actor{UserID: bob.ID}, bob.ID, "eve@evil.example"); !errors.Is(err, ErrForbidden) {
+		if err := in.People.SetEmail(t.Context(), Actor{UserID: bob.ID}, bob.ID, "eve@evil.example"); !errors.Is(err, ErrForbidden) {
 			t.Errorf("their own: got %v, want ErrForbidden", err)
 		}
 		var faults Faults
-		if err := in.SetEmail(t.Context(), Operator(), bob.ID, "bob@@b"); !errors.As(err, &faults) {
+		if err := in.People.SetEmail(t.Context(), Operator(), bob.ID, "bob@@b"); !errors.As(err, &faults) {
 			t.Errorf("no address: got %v", err)
 		}
-		if err := in.SetEmail(t.Context(), Operator(), bob.ID, "ROOT@acme-corp.com"); !errors.Is(err, storage.ErrExists) {
+		if err := in.People.SetEmail(t.Context(), Operator(), bob.ID, "ROOT@acme-corp.com"); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("a taken address: got %v, want ErrExists", err)
 		}
 		if !in.lives(t, live) || len(in.letters(t)) != 0 {
 			t.Error("a refused change has changed something")
 		}
-		if err := in.SetEmail(t.Context(), Actor{UserID: root.ID}, bob.ID, " Robert@Acme-Corp.com"); err != nil {
+		if err := in.People.SetEmail(t.Context(), Actor{UserID: root.ID}, bob.ID, " Robert@Acme-Corp.com"); err != nil {
 			t.Fatal(err)
 		}
 		got, err := in.store.User(t.Context(), bob.ID)
@@ -120,14 +120,14 @@ func TestAnAddressIsChangedByThePlatformAlone(t *testing.T) {
 		if in.signsIn(t, "bob@acme-corp.com", oldPassword) || !in.signsIn(t, "robert@acme-corp.com", oldPassword) {
 			t.Error("the password of a proven account does not go along")
 		}
-		if _, err := in.OpenReset(t.Context(), link); err != ErrLink {
+		if _, err := in.Registrations.OpenReset(t.Context(), link); err != ErrLink {
 			t.Errorf("a link in the old mailbox: got %v, want ErrLink", err)
 		}
 		letters := in.letters(t)
-		if err := in.SetEmail(t.Context(), Operator(), bob.ID, "bob@acme-corp.com"); err != nil {
+		if err := in.People.SetEmail(t.Context(), Operator(), bob.ID, "bob@acme-corp.com"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.OpenReset(t.Context(), link); err != ErrLink {
+		if _, err := in.Registrations.OpenReset(t.Context(), link); err != ErrLink {
 			t.Errorf("a link of before, after the address came back: got %v, want ErrLink", err)
 		}
 		if len(letters) != 1 || letters[0].Kind != "emailchanged" || letters[0].To != "bob@acme-corp.com" || !strings.Contains(letters[0].Text, "R•••@Acme-Corp.com") || strings.Contains(letters[0].Text, "Robert@") {
@@ -140,31 +140,31 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		alice, bob := in.user(t, "alice@acme-corp.com", false), in.user(t, "bob@acme-corp.com", false)
 		me := Actor{UserID: alice.ID, RequestID: "req"}
-		shared, err := in.CreateOrganization(t.Context(), Operator(), "shared", "Shared", alice.ID)
+		shared, err := in.Organizations.Create(t.Context(), Operator(), "shared", "Shared", alice.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.CreateOrganization(t.Context(), Operator(), "own", "Own", alice.ID); err != nil {
+		if _, err := in.Organizations.Create(t.Context(), Operator(), "own", "Own", alice.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := in.AddMember(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleMember); err != nil {
+		if err := in.Organizations.AddMember(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
-		d, err := in.DeletionOf(t.Context(), me)
+		d, err := in.Accounts.DeletionOf(t.Context(), me)
 		if err != nil || len(d.Blocking) != 1 || d.Blocking[0].Slug != "shared" || len(d.Ending) != 1 || d.Ending[0].Slug != "own" {
 			t.Fatalf("got %+v, %v", d, err)
 		}
 		live := in.session(t, alice)
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, storage.ErrConflict) {
+		if err := in.Accounts.Delete(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, storage.ErrConflict) {
 			t.Errorf("got %v, want ErrConflict", err)
 		}
 		if len(in.letters(t)) != 0 || !in.lives(t, live) || !in.signsIn(t, alice.Email, oldPassword) {
 			t.Error("a blocked deletion has deleted something")
 		}
-		if err := in.SetRole(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleOwner); err != nil {
+		if err := in.Organizations.SetRole(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleOwner); err != nil {
 			t.Fatal(err)
 		}
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{Device: "Firefox on Linux"}); err != nil {
+		if err := in.Accounts.Delete(t.Context(), me, uuid.Nil, request.Info{Device: "Firefox on Linux"}); err != nil {
 			t.Fatal(err)
 		}
 		letters := in.letters(t)
@@ -186,7 +186,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 				t.Errorf("%s still names them: %v", e.Type, e.Personal)
 			}
 		}
-		if err := in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, ErrForbidden) {
+		if err := in.Accounts.Delete(t.Context(), me, uuid.Nil, request.Info{}); !errors.Is(err, ErrForbidden) {
 			t.Errorf("once more: got %v", err)
 		}
 	})
@@ -197,27 +197,27 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
 	me := Actor{UserID: u.ID}
-	notice, err := in.NoticeOfSignIn(t.Context(), u, request.Info{})
+	notice, err := in.Sessions.NoticeOfSignIn(t.Context(), u, request.Info{})
 	if err != nil || notice != nil {
 		t.Errorf("a new device: got %v, %v", notice, err)
 	}
-	err = errors.Join(in.ChangePassword(t.Context(), me, oldPassword, newPassword, uuid.Nil, request.Info{}),
-		in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.DeleteAccount(t.Context(), me, uuid.Nil, request.Info{}))
+	err = errors.Join(in.Accounts.ChangePassword(t.Context(), me, oldPassword, newPassword, uuid.Nil, request.Info{}),
+		in.People.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil), in.Accounts.Delete(t.Context(), me, uuid.Nil, request.Info{}))
 	if got := in.letters(t); err != nil || len(got) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if notice, err := in.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice == nil {
+	if notice, err := in.Sessions.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice == nil {
 		t.Errorf("a proven one: got %v, %v", notice, err)
 	}
 	// MF-10: a mailbox that has had enough gets no more of them.
-	in.mailboxWait = func(_ context.Context, kind, key string) (time.Duration, error) {
+	in.People.mailboxWait = func(_ context.Context, kind, key string) (time.Duration, error) {
 		if kind != "new device" || key != bob.EmailKey {
 			return 0, nil
 		}
 		return time.Hour, nil
 	}
-	if notice, err := in.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice != nil {
+	if notice, err := in.Sessions.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice != nil {
 		t.Errorf("one too many: got %v, %v", notice, err)
 	}
 }
@@ -229,22 +229,22 @@ func TestSessionsAreEndedByTheirPerson(t *testing.T) {
 		in.grant(t, bob, here)
 		in.grant(t, bob, there)
 		me := Actor{UserID: bob.ID}
-		if all, err := in.Sessions(t.Context(), me); err != nil || len(all) != 3 {
+		if all, err := in.Sessions.List(t.Context(), me); err != nil || len(all) != 3 {
 			t.Fatalf("got %d, %v, want 3", len(all), err)
 		}
-		if err := in.EndSession(t.Context(), me, hers.ID); !errors.Is(err, storage.ErrNotFound) || !in.lives(t, hers) {
+		if err := in.Sessions.End(t.Context(), me, hers.ID); !errors.Is(err, storage.ErrNotFound) || !in.lives(t, hers) {
 			t.Errorf("somebody else's: got %v", err)
 		}
-		if err := in.EndSession(t.Context(), me, there.ID); err != nil || in.lives(t, there) || in.granted(t, bob) != 1 {
+		if err := in.Sessions.End(t.Context(), me, there.ID); err != nil || in.lives(t, there) || in.granted(t, bob) != 1 {
 			t.Errorf("one: got %v; %d grants", err, in.granted(t, bob))
 		}
-		if err := in.EndSession(t.Context(), me, there.ID); !errors.Is(err, storage.ErrNotFound) {
+		if err := in.Sessions.End(t.Context(), me, there.ID); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("again: got %v", err)
 		}
-		if err := in.EndOtherSessions(t.Context(), me, here.ID); err != nil || in.lives(t, third) || !in.lives(t, here) || !in.lives(t, hers) || in.granted(t, bob) != 1 {
+		if err := in.Sessions.EndOthers(t.Context(), me, here.ID); err != nil || in.lives(t, third) || !in.lives(t, here) || !in.lives(t, hers) || in.granted(t, bob) != 1 {
 			t.Errorf("all others: %v", err)
 		}
-		if err := in.EndOtherSessions(t.Context(), me, uuid.Nil); err != nil || in.lives(t, here) || in.granted(t, bob) != 0 {
+		if err := in.Sessions.EndOthers(t.Context(), me, uuid.Nil); err != nil || in.lives(t, here) || in.granted(t, bob) != 0 {
 			t.Errorf("all: %v", err)
 		}
 	})
@@ -260,7 +260,7 @@ func TestAppsAreDisconnectedByTheirPerson(t *testing.T) {
 		if err := in.store.TouchGrants(t.Context(), []storage.GrantUse{{GrantID: one.ID, At: in.now}}); err != nil {
 			t.Fatal(err)
 		}
-		apps, err := in.ConnectedApps(t.Context(), me)
+		apps, err := in.Accounts.Apps(t.Context(), me)
 		if err != nil || len(apps) != 2 {
 			t.Fatalf("got %+v, %v, want two", apps, err)
 		}
@@ -270,15 +270,15 @@ func TestAppsAreDisconnectedByTheirPerson(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		for name, act := range map[string]func() error{
-			"an app of somebody else":  func() error { return in.Disconnect(t.Context(), me, other.ClientID) },
-			"an app there is not":      func() error { return in.Disconnect(t.Context(), me, "nothing") },
-			"a grant of somebody else": func() error { return in.RevokeGrant(t.Context(), me, other.ID) },
-			"a grant there is not":     func() error { return in.RevokeGrant(t.Context(), me, uuid.New()) },
+			"an app of somebody else":  func() error { return in.Accounts.Disconnect(t.Context(), me, other.ClientID) },
+			"an app there is not":      func() error { return in.Accounts.Disconnect(t.Context(), me, "nothing") },
+			"a grant of somebody else": func() error { return in.Accounts.RevokeGrant(t.Context(), me, other.ID) },
+			"a grant there is not":     func() error { return in.Accounts.RevokeGrant(t.Context(), me, uuid.New()) },
 			"an app, the second time": func() error {
-				return errors.Join(in.Disconnect(t.Context(), me, one.ClientID), in.Disconnect(t.Context(), me, one.ClientID))
+				return errors.Join(in.Accounts.Disconnect(t.Context(), me, one.ClientID), in.Accounts.Disconnect(t.Context(), me, one.ClientID))
 			},
 			"a grant, the second time ": func() error {
-				return errors.Join(in.RevokeGrant(t.Context(), me, two.ID), in.RevokeGrant(t.Context(), me, two.ID))
+				return errors.Join(in.Accounts.RevokeGrant(t.Context(), me, two.ID), in.Accounts.RevokeGrant(t.Context(), me, two.ID))
 			},
 		} {
 			if err := act(); !errors.Is(err, storage.ErrNotFound) {
@@ -288,7 +288,7 @@ func TestAppsAreDisconnectedByTheirPerson(t *testing.T) {
 		if mine, hers := in.granted(t, bob), in.granted(t, eve); mine != 0 || hers != 1 {
 			t.Errorf("%d and %d grants are left, want 0 and 1", mine, hers)
 		}
-		if apps, err := in.ConnectedApps(t.Context(), me); err != nil || len(apps) != 0 {
+		if apps, err := in.Accounts.Apps(t.Context(), me); err != nil || len(apps) != 0 {
 			t.Errorf("left: got %+v, %v", apps, err)
 		}
 	})
@@ -297,7 +297,7 @@ func TestAppsAreDisconnectedByTheirPerson(t *testing.T) {
 // A download says all that is held and nothing that lets anybody in.
 func TestADownloadHoldsNoSecret(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		bob, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: "bob@acme-corp.com", Password: oldPassword, Profile: bobsProfile()})
+		bob, err := in.People.Create(t.Context(), Operator(), NewUser{Email: "bob@acme-corp.com", Password: oldPassword, Profile: bobsProfile()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,12 +305,12 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 		live := in.session(t, bob)
 		grant := in.grant(t, bob, live)
 		in.resetLink(t, bob)
-		o, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", bob.ID)
+		o, err := in.Organizations.Create(t.Context(), Operator(), "acme-corp", "Acme", bob.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		me := Actor{UserID: bob.ID}
-		pat, _, err := in.CreateToken(t.Context(), me, NewToken{OrganizationID: o.ID, Name: "laptop script", Scopes: []string{ScopeRead}})
+		pat, _, err := in.Tokens.Create(t.Context(), me, NewToken{OrganizationID: o.ID, Name: "laptop script", Scopes: []string{ScopeRead}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,7 +322,7 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 		if err := in.store.Record(t.Context(), origin(about(Actor{UserID: root.ID}, "test.by_another", bob.ID), request.Info{Device: "the administrator's device"})); err != nil {
 			t.Fatal(err)
 		}
-		x, err := in.ExportAccount(t.Context(), me)
+		x, err := in.Accounts.Export(t.Context(), me)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,7 +347,7 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 			}
 		}
 		eve := in.user(t, "eve@evil.example", false)
-		if hers, err := in.ExportAccount(t.Context(), Actor{UserID: eve.ID}); err != nil || strings.Contains(fmt.Sprintf("%+v", hers), "bob") {
+		if hers, err := in.Accounts.Export(t.Context(), Actor{UserID: eve.ID}); err != nil || strings.Contains(fmt.Sprintf("%+v", hers), "bob") {
 			t.Errorf("another's download: %v", err)
 		}
 	})
@@ -363,7 +363,7 @@ func TestADownloadSaysWhatItLeavesOut(t *testing.T) {
 	if err := in.store.CreateUsers(storage.WithLongCalls(t.Context(), time.Minute), p); err != nil {
 		t.Fatal(err)
 	}
-	x, err := in.ExportAccount(t.Context(), Actor{UserID: p.User.ID})
+	x, err := in.Accounts.Export(t.Context(), Actor{UserID: p.User.ID})
 	if err != nil || !x.EventsLeftOut || len(x.Events) != maxExportedEvents || x.Events[0].Type != fmt.Sprintf("event.%d", maxExportedEvents) {
 		t.Fatalf("got %d events, left out %v, %v: the newest count", len(x.Events), x.EventsLeftOut, err)
 	}

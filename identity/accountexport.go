@@ -98,13 +98,14 @@ type ExportedEvent struct {
 	Personal map[string]string `json:"personal,omitempty"`
 }
 
-// ExportAccount collects what is held about the acting person.
-func (i *Identity) ExportAccount(ctx context.Context, a Actor) (*AccountExport, error) {
+// Export collects what is held about the acting person.
+func (i *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	x := &AccountExport{ExportedAt: i.clock(), Sub: u.Sub, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt, Profile: u.Profile, PlatformRoles: u.PlatformRoles,
+	x := &AccountExport{ExportedAt: i.clock(), Sub: u.Sub, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt,
+		Profile: u.Profile, PlatformRoles: u.PlatformRoles,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, FirstSignInAt: u.FirstSignInAt}
 	if x.RecoveryCodesLeft, err = i.store.RecoveryCodesLeft(ctx, u.ID); err != nil {
 		return nil, err
@@ -119,20 +120,22 @@ func (i *Identity) ExportAccount(ctx context.Context, a Actor) (*AccountExport, 
 	return x, nil
 }
 
-func (i *Identity) exportOrganizations(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportOrganizations(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.Memberships(ctx, userID, "", 0)
 	x.Organizations = make([]ExportedMembership, len(all))
 	for n, m := range all {
-		x.Organizations[n] = ExportedMembership{ID: m.Organization.ID, Slug: m.Organization.Slug, Name: m.Organization.Name, Role: m.Role, Since: m.CreatedAt}
+		x.Organizations[n] = ExportedMembership{ID: m.Organization.ID, Slug: m.Organization.Slug,
+			Name: m.Organization.Name, Role: m.Role, Since: m.CreatedAt}
 	}
 	return err
 }
 
-func (i *Identity) exportSessions(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportSessions(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.Sessions(ctx, userID)
 	x.Sessions = make([]ExportedSession, len(all))
 	for n, s := range all {
-		x.Sessions[n] = ExportedSession{ID: s.ID, API: s.API, Browser: s.Browser, SignedInAt: s.AuthTime, LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
+		x.Sessions[n] = ExportedSession{ID: s.ID, API: s.API, Browser: s.Browser, SignedInAt: s.AuthTime,
+			LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
 		for _, network := range []string{s.Network4, s.Network6} {
 			if network != "" {
 				x.Sessions[n].Networks = append(x.Sessions[n].Networks, network)
@@ -142,22 +145,24 @@ func (i *Identity) exportSessions(ctx context.Context, userID uuid.UUID, x *Acco
 	return err
 }
 
-func (i *Identity) exportFactors(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportFactors(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.Factors(ctx, userID)
 	x.Factors = []ExportedFactor{}
 	for _, f := range all {
 		if !f.ConfirmedAt.IsZero() {
-			x.Factors = append(x.Factors, ExportedFactor{Kind: f.Kind, Name: f.Name, Passkey: f.Passkey, AddedAt: f.ConfirmedAt, LastUsedAt: f.LastUsedAt})
+			x.Factors = append(x.Factors, ExportedFactor{Kind: f.Kind, Name: f.Name, Passkey: f.Passkey,
+				AddedAt: f.ConfirmedAt, LastUsedAt: f.LastUsedAt})
 		}
 	}
 	return err
 }
 
-func (i *Identity) exportApps(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportApps(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.ConnectedApps(ctx, userID)
 	x.Apps = make([]ExportedApp, len(all))
 	for n, c := range all {
-		app := ExportedApp{Kind: "consent", ClientID: c.Client.ID, Name: c.Client.Name(), Scopes: c.Scopes, GrantedAt: c.CreatedAt, LastUsedAt: c.LastUsedAt, ExpiresAt: c.ExpiresAt}
+		app := ExportedApp{Kind: "consent", ClientID: c.Client.ID, Name: c.Client.Name(), Scopes: c.Scopes,
+			GrantedAt: c.CreatedAt, LastUsedAt: c.LastUsedAt, ExpiresAt: c.ExpiresAt}
 		if c.GrantID != uuid.Nil {
 			app.Kind = "grant"
 		}
@@ -169,23 +174,25 @@ func (i *Identity) exportApps(ctx context.Context, userID uuid.UUID, x *AccountE
 	return err
 }
 
-func (i *Identity) exportTokens(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportTokens(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.PersonalTokens(ctx, userID)
 	x.Tokens = make([]ExportedToken, len(all))
 	for n, t := range all {
-		x.Tokens[n] = ExportedToken{Name: t.Name, Organization: t.Organization.Slug, Scopes: t.Scopes, CreatedAt: t.CreatedAt, LastUsedAt: t.LastUsedAt, ExpiresAt: t.ExpiresAt}
+		x.Tokens[n] = ExportedToken{Name: t.Name, Organization: t.Organization.Slug, Scopes: t.Scopes,
+			CreatedAt: t.CreatedAt, LastUsedAt: t.LastUsedAt, ExpiresAt: t.ExpiresAt}
 	}
 	return err
 }
 
-func (i *Identity) exportEvents(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+func (i *Accounts) exportEvents(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
 	all, err := i.store.EventsAbout(ctx, userID, maxExportedEvents+1)
 	if x.EventsLeftOut = len(all) > maxExportedEvents; x.EventsLeftOut {
 		all = all[:maxExportedEvents]
 	}
 	x.Events = make([]ExportedEvent, len(all))
 	for n, e := range all {
-		x.Events[n] = ExportedEvent{At: e.At, Type: string(e.Type), Organization: e.Organization, ClientID: e.Client, Personal: e.Personal}
+		x.Events[n] = ExportedEvent{At: e.At, Type: string(e.Type), Organization: e.Organization, ClientID: e.Client,
+			Personal: e.Personal}
 		if e.Actor != uuid.Nil && e.Actor != userID {
 			x.Events[n].Personal = nil
 		}

@@ -21,8 +21,8 @@ type App struct {
 	GrantIDs      []uuid.UUID // the grants that live; none if only the consent is remembered
 }
 
-// ConnectedApps are the apps that the acting person has let in, by name.
-func (i *Identity) ConnectedApps(ctx context.Context, a Actor) ([]App, error) {
+// Apps are the apps that the acting person has let in, by name.
+func (i *Accounts) Apps(ctx context.Context, a Actor) ([]App, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,8 @@ func (app *App) add(c *storage.ConnectedApp) {
 			app.Scopes = append(app.Scopes, s)
 		}
 	}
-	if o := c.Organization; o != nil && !slices.ContainsFunc(app.Organizations, func(k storage.Organization) bool { return k.ID == o.ID }) {
+	if o := c.Organization; o != nil && !slices.ContainsFunc(app.Organizations,
+		func(k storage.Organization) bool { return k.ID == o.ID }) {
 		app.Organizations = append(app.Organizations, *o)
 	}
 	if c.CreatedAt.After(app.GrantedAt) {
@@ -65,7 +66,7 @@ func (app *App) add(c *storage.ConnectedApp) {
 
 // Disconnect withdraws every consent of the acting person to a client and revokes
 // all its grants of theirs, offline ones too. storage.ErrNotFound if it has neither.
-func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) error {
+func (i *Accounts) Disconnect(ctx context.Context, a Actor, clientID string) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (i *Identity) Disconnect(ctx context.Context, a Actor, clientID string) err
 
 // Grants are up to limit of the acting person's live grants, the newest first, that
 // are older than the one with that id; uuid.Max begins.
-func (i *Identity) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
+func (i *Accounts) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func (i *Identity) Grants(ctx context.Context, a Actor, before uuid.UUID, limit 
 // WithdrawGrant takes back what the acting person allowed by one of their grants: the
 // consent to its client for its organization, and every grant of it, so that the
 // client has to ask again. storage.ErrNotFound if they have none such that lives.
-func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
+func (i *Accounts) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
@@ -104,10 +105,11 @@ func (i *Identity) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID
 
 // RevokeGrant revokes one of the acting person's grants, and leaves what is remembered
 // of their consent. storage.ErrNotFound if they have none such that lives.
-func (i *Identity) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
+func (i *Accounts) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokeGrantOf(ctx, u.ID, grantID, WithFact(about(a, storage.EventGrantRevoked, u.ID), "grant", grantID))
+	return i.store.RevokeGrantOf(ctx, u.ID, grantID, WithFact(about(a, storage.EventGrantRevoked, u.ID), "grant",
+		grantID))
 }

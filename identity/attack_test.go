@@ -13,23 +13,23 @@ import (
 // account that costs nothing send mails to whomever it likes.
 func TestAnUnprovenAccountInvitesNobody(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		u, _, err := in.Register(t.Context(), Registration{Email: "victim@acme.example", Password: oldPassword})
+		u, _, err := in.Registrations.Register(t.Context(), Registration{Email: "victim@acme.example", Password: oldPassword})
 		if err != nil {
 			t.Fatal(err)
 		}
 		own := in.settled(t, u)
 		link := in.verifyLink(t, u)
 		me := Actor{UserID: u.ID}
-		if _, err := in.Invite(t.Context(), me, own, "mallory@evil.example", storage.RoleAdmin); !errors.Is(err, ErrForbidden) {
+		if _, err := in.Invitations.Create(t.Context(), me, own, "mallory@evil.example", storage.RoleAdmin); !errors.Is(err, ErrForbidden) {
 			t.Errorf("unproven: got %v, want ErrForbidden", err)
 		}
 		if all := in.letters(t); len(all) != 0 {
 			t.Errorf("mails: %+v", all)
 		}
-		if _, err := in.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID}); err != nil {
+		if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.Invite(t.Context(), me, own, "friend@acme.example", storage.RoleAdmin); err != nil {
+		if _, err := in.Invitations.Create(t.Context(), me, own, "friend@acme.example", storage.RoleAdmin); err != nil {
 			t.Errorf("proven: %v", err)
 		}
 	}, welcoming)
@@ -48,7 +48,7 @@ func TestLongPasswordsAreJudgedByTheirEnds(t *testing.T) {
 		weak + strong + "quietly by the sea": false,
 		strong + " by the quiet sea" + weak:  false,
 	} {
-		if err := in.CheckPassword(password, "bob@acme.example"); (err != nil) != refused {
+		if err := in.Passwords.Check(password, "bob@acme.example"); (err != nil) != refused {
 			t.Errorf("%q: got %v, refused: want %v", password, err, refused)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
@@ -99,10 +100,18 @@ var (
 	}
 )
 
+// access is what every noun shares: the database, the clock and who may do what.
+type access struct {
+	store *storage.Store
+	now   func() time.Time
+}
+
+func (x *access) clock() time.Time { return x.now().UTC().Truncate(time.Microsecond) }
+
 // Authorize admits those whom the table of permissions allows the action, and notes in a what they are allowed it for.
 // Roles are read anew at every act: taking one away works at once, and the disabled can do nothing. Errors:
 // ErrForbidden, and storage.ErrNotFound for those who may not even know the organization.
-func (i *Identity) Authorize(ctx context.Context, a *Actor, action Action, organizationID uuid.UUID) error {
+func (i *access) Authorize(ctx context.Context, a *Actor, action Action, organizationID uuid.UUID) error {
 	if a.kind == operatorActor {
 		return nil
 	}
@@ -140,14 +149,14 @@ func (i *Identity) Authorize(ctx context.Context, a *Actor, action Action, organ
 var errToken = fmt.Errorf("%w: a personal access token cannot do that", ErrForbidden)
 
 // actingUser reads the person who acts on what is their own. A personal access token has nothing of its own.
-func (i *Identity) actingUser(ctx context.Context, a Actor) (*storage.User, error) {
+func (i *access) actingUser(ctx context.Context, a Actor) (*storage.User, error) {
 	if a.kind == tokenActor {
 		return nil, errToken
 	}
 	return i.activeUser(ctx, a)
 }
 
-func (i *Identity) activeUser(ctx context.Context, a Actor) (*storage.User, error) {
+func (i *access) activeUser(ctx context.Context, a Actor) (*storage.User, error) {
 	u, err := i.store.User(ctx, a.UserID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
 		return nil, fmt.Errorf("%w: the account is not active", ErrForbidden)
@@ -156,7 +165,7 @@ func (i *Identity) activeUser(ctx context.Context, a Actor) (*storage.User, erro
 }
 
 // authorizeSelf admits the person concerned, and those who administer the installation.
-func (i *Identity) authorizeSelf(ctx context.Context, a *Actor, userID uuid.UUID) error {
+func (i *access) authorizeSelf(ctx context.Context, a *Actor, userID uuid.UUID) error {
 	if a.kind == personActor && a.UserID != uuid.Nil && a.UserID == userID {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (c beginConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 
 // overtaken is another process on the same database. What take holds is called once
 // when the next transaction begins: after the act was allowed, before it is done.
-func (in *installation) overtaken(t *testing.T) (*Identity, *atomic.Pointer[func()]) {
+func (in *installation) overtaken(t *testing.T) (*Domain, *atomic.Pointer[func()]) {
 	t.Helper()
 	var take atomic.Pointer[func()]
 	before := func() {
@@ -73,26 +73,28 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 
 		admin := in.member(t, acme, "mallory@acme-corp.com", storage.RoleAdmin)
 		demote := func() {
-			if err := in.SetRole(ctx, owner, acme.ID, admin.UserID, storage.RoleMember); err != nil {
+			if err := in.Organizations.SetRole(ctx, owner, acme.ID, admin.UserID, storage.RoleMember); err != nil {
 				t.Error(err)
 			}
 		}
 		promote := func() {
-			if err := in.SetRole(ctx, owner, acme.ID, admin.UserID, storage.RoleAdmin); err != nil {
+			if err := in.Organizations.SetRole(ctx, owner, acme.ID, admin.UserID, storage.RoleAdmin); err != nil {
 				t.Error(err)
 			}
 		}
 		for name, act := range map[string]func(a Actor) error{
-			"SetRole":      func(a Actor) error { return acting.SetRole(ctx, a, acme.ID, bob.UserID, storage.RoleAdmin) },
-			"RemoveMember": func(a Actor) error { return acting.RemoveMember(ctx, a, acme.ID, bob.UserID) },
+			"SetRole": func(a Actor) error {
+				return acting.Organizations.SetRole(ctx, a, acme.ID, bob.UserID, storage.RoleAdmin)
+			},
+			"RemoveMember": func(a Actor) error { return acting.Organizations.RemoveMember(ctx, a, acme.ID, bob.UserID) },
 			"Invite": func(a Actor) error {
-				_, err := acting.Invite(ctx, a, acme.ID, "accomplice@acme-corp.com", storage.RoleAdmin)
+				_, err := acting.Invitations.Create(ctx, a, acme.ID, "accomplice@acme-corp.com", storage.RoleAdmin)
 				return err
 			},
-			"RevokeInvitation": func(a Actor) error { return acting.RevokeInvitation(ctx, a, acme.ID, open.ID) },
-			"Rename":           func(a Actor) error { return acting.RenameOrganization(ctx, a, acme.ID, "Owned") },
+			"RevokeInvitation": func(a Actor) error { return acting.Invitations.Revoke(ctx, a, acme.ID, open.ID) },
+			"Rename":           func(a Actor) error { return acting.Organizations.Rename(ctx, a, acme.ID, "Owned") },
 			"SetMFAPolicy": func(a Actor) error {
-				_, err := acting.SetMFAPolicy(ctx, a, acme.ID, storage.MFAPolicy{Require: storage.RequireAny})
+				_, err := acting.Policies.SetMFA(ctx, a, acme.ID, storage.MFAPolicy{Require: storage.RequireAny})
 				return err
 			},
 		} {
@@ -102,12 +104,12 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 			}{
 				"demoted": {demote, promote, ErrForbidden},
 				"removed": {
-					func() { wantNo(t, in.RemoveMember(ctx, owner, acme.ID, admin.UserID)) },
-					func() { wantNo(t, in.AddMember(ctx, boss, acme.ID, admin.UserID, storage.RoleAdmin)) },
+					func() { wantNo(t, in.Organizations.RemoveMember(ctx, owner, acme.ID, admin.UserID)) },
+					func() { wantNo(t, in.Organizations.AddMember(ctx, boss, acme.ID, admin.UserID, storage.RoleAdmin)) },
 					storage.ErrNotFound},
 				"disabled": {
-					func() { _, err := in.DisableUser(ctx, boss, admin.UserID); wantNo(t, err) },
-					func() { _, err := in.EnableUser(ctx, boss, admin.UserID); wantNo(t, err) },
+					func() { _, err := in.People.Disable(ctx, boss, admin.UserID); wantNo(t, err) },
+					func() { _, err := in.People.Enable(ctx, boss, admin.UserID); wantNo(t, err) },
 					ErrForbidden},
 			} {
 				take.Store(&gone.take)
@@ -123,66 +125,73 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 
 		// An admin may act on a member, but not on one who has become an owner meanwhile.
 		for name, act := range map[string]func() error{
-			"SetRole":      func() error { return acting.SetRole(ctx, admin, acme.ID, bob.UserID, storage.RoleGuest) },
-			"RemoveMember": func() error { return acting.RemoveMember(ctx, admin, acme.ID, bob.UserID) },
+			"SetRole":      func() error { return acting.Organizations.SetRole(ctx, admin, acme.ID, bob.UserID, storage.RoleGuest) },
+			"RemoveMember": func() error { return acting.Organizations.RemoveMember(ctx, admin, acme.ID, bob.UserID) },
 		} {
-			raise := func() { wantNo(t, in.SetRole(ctx, owner, acme.ID, bob.UserID, storage.RoleOwner)) }
+			raise := func() { wantNo(t, in.Organizations.SetRole(ctx, owner, acme.ID, bob.UserID, storage.RoleOwner)) }
 			take.Store(&raise)
 			if err := act(); !errors.Is(err, ErrForbidden) {
 				t.Errorf("%s over a new owner: got %v, want ErrForbidden", name, err)
 			}
-			wantNo(t, in.SetRole(ctx, owner, acme.ID, bob.UserID, storage.RoleMember))
+			wantNo(t, in.Organizations.SetRole(ctx, owner, acme.ID, bob.UserID, storage.RoleMember))
 		}
 		in.wantUnchanged(t, acme, bob, open)
 
 		mallory := Actor{UserID: root.ID}
-		wantNo(t, in.CreateResource(ctx, boss, storage.Resource{Identifier: "https://things.example", Name: "Things"}))
+		wantNo(t, in.Resources.Create(ctx, boss, storage.Resource{Identifier: "https://things.example", Name: "Things"}))
 		in.user(t, "other@wonderland.example", true)
 		for name, act := range map[string]func(a Actor) error{
 			"CreateUser": func(a Actor) error {
-				_, err := acting.CreateUser(ctx, a, NewUser{Email: "new@acme-corp.com"})
+				_, err := acting.People.Create(ctx, a, NewUser{Email: "new@acme-corp.com"})
 				return err
 			},
-			"AddMember": func(a Actor) error { return acting.AddMember(ctx, a, acme.ID, root.ID, storage.RoleOwner) },
+			"AddMember": func(a Actor) error {
+				return acting.Organizations.AddMember(ctx, a, acme.ID, root.ID, storage.RoleOwner)
+			},
 			"CreateOrganization": func(a Actor) error {
-				_, err := acting.CreateOrganization(ctx, a, "new-org", "New", uuid.Nil)
+				_, err := acting.Organizations.Create(ctx, a, "new-org", "New", uuid.Nil)
 				return err
 			},
-			"SetEmail":    func(a Actor) error { return acting.SetEmail(ctx, a, bob.UserID, "evil@acme-corp.com") },
-			"SetPassword": func(a Actor) error { return acting.SetPassword(ctx, a, bob.UserID, "quite another phrase 4", uuid.Nil) },
-			"DisableUser": func(a Actor) error { _, err := acting.DisableUser(ctx, a, bob.UserID); return err },
+			"SetEmail": func(a Actor) error { return acting.People.SetEmail(ctx, a, bob.UserID, "evil@acme-corp.com") },
+			"SetPassword": func(a Actor) error {
+				return acting.People.SetPassword(ctx, a, bob.UserID, "quite another phrase 4", uuid.Nil)
+			},
+			"DisableUser": func(a Actor) error { _, err := acting.People.Disable(ctx, a, bob.UserID); return err },
 			"AddPlatformRole": func(a Actor) error {
-				_, err := acting.AddPlatformRole(ctx, a, bob.UserID, storage.RoleSuperadmin)
+				_, err := acting.People.AddPlatformRole(ctx, a, bob.UserID, storage.RoleSuperadmin)
 				return err
 			},
-			"DeleteUser": func(a Actor) error { return acting.DeleteUser(ctx, a, bob.UserID) },
+			"DeleteUser": func(a Actor) error { return acting.People.Delete(ctx, a, bob.UserID) },
 			"CreateClient": func(a Actor) error {
-				_, _, err := acting.CreateClient(ctx, a, NewClient{ID: "evil", Metadata: web})
+				_, _, err := acting.Clients.Create(ctx, a, NewClient{ID: "evil", Metadata: web})
 				return err
 			},
-			"RotateSecret":  func(a Actor) error { _, err := acting.RotateSecret(ctx, a, "app", 0); return err },
-			"DisableClient": func(a Actor) error { return acting.DisableClient(ctx, a, "app") },
-			"DeleteClient":  func(a Actor) error { return acting.DeleteClient(ctx, a, "app") },
+			"RotateSecret":  func(a Actor) error { _, err := acting.Clients.RotateSecret(ctx, a, "app", 0); return err },
+			"DisableClient": func(a Actor) error { return acting.Clients.Disable(ctx, a, "app") },
+			"DeleteClient":  func(a Actor) error { return acting.Clients.Delete(ctx, a, "app") },
 			"UpdateClient": func(a Actor) error {
-				_, err := acting.UpdateClient(ctx, a, "app", func(m *storage.Metadata) error { m.ClientName = "Owned"; return nil })
+				_, err := acting.Clients.Update(ctx, a, "app", func(m *storage.Metadata) error { m.ClientName = "Owned"; return nil })
 				return err
 			},
 			"CreateResource": func(a Actor) error {
-				return acting.CreateResource(ctx, a, storage.Resource{Identifier: "https://evil.example", Name: "Evil"})
+				return acting.Resources.Create(ctx, a, storage.Resource{Identifier: "https://evil.example", Name: "Evil"})
 			},
-			"DeleteResource": func(a Actor) error { return acting.DeleteResource(ctx, a, "https://things.example") },
+			"DeleteResource": func(a Actor) error { return acting.Resources.Delete(ctx, a, "https://things.example") },
 			"Invite": func(a Actor) error {
-				_, err := acting.Invite(ctx, a, acme.ID, "accomplice@acme-corp.com", storage.RoleOwner)
+				_, err := acting.Invitations.Create(ctx, a, acme.ID, "accomplice@acme-corp.com", storage.RoleOwner)
 				return err
 			},
 			"SetPlatformMFAPolicy": func(a Actor) error {
-				_, err := acting.SetPlatformMFAPolicy(ctx, a, storage.MFAPolicy{Require: storage.RequireAny})
+				_, err := acting.Policies.SetPlatformMFA(ctx, a, storage.MFAPolicy{Require: storage.RequireAny})
 				return err
 			},
-			"SetBrand":   func(a Actor) error { return acting.SetBrand(ctx, a, storage.BrandSettings{Name: "Owned"}) },
-			"NoteUnlock": func(a Actor) error { return acting.NoteUnlock(ctx, a, bob.UserID) },
+			"SetBrand":   func(a Actor) error { return acting.Installation.SetBrand(ctx, a, storage.BrandSettings{Name: "Owned"}) },
+			"NoteUnlock": func(a Actor) error { return acting.People.NoteUnlock(ctx, a, bob.UserID) },
 		} {
-			demote := func() { _, err := in.RemovePlatformRole(ctx, boss, root.ID, storage.RoleSuperadmin); wantNo(t, err) }
+			demote := func() {
+				_, err := in.People.RemovePlatformRole(ctx, boss, root.ID, storage.RoleSuperadmin)
+				wantNo(t, err)
+			}
 			take.Store(&demote)
 			if err := act(mallory); !errors.Is(err, ErrForbidden) && !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s by one who is no superadmin any more: got %v, want ErrForbidden", name, err)
@@ -190,7 +199,7 @@ func TestAnActIsNotDoneOnARoleThatIsGone(t *testing.T) {
 			if take.Load() != nil {
 				t.Fatalf("%s begins no transaction", name)
 			}
-			_, err := in.AddPlatformRole(ctx, boss, root.ID, storage.RoleSuperadmin)
+			_, err := in.People.AddPlatformRole(ctx, boss, root.ID, storage.RoleSuperadmin)
 			wantNo(t, err)
 		}
 		in.wantUnchanged(t, acme, bob, open)

@@ -132,7 +132,8 @@ func (q OrganizationQuestion) Choose(choices []storage.Choice) (*storage.Choice,
 	}
 	var latest *storage.Choice
 	for n := range choices {
-		if c := &choices[n]; c.Consent != nil && (latest == nil || c.Consent.GrantedAt.After(latest.Consent.GrantedAt)) {
+		if c := &choices[n]; c.Consent != nil && (latest == nil ||
+			c.Consent.GrantedAt.After(latest.Consent.GrantedAt)) {
 			latest = c
 		}
 	}

@@ -22,11 +22,12 @@ type NewClient struct {
 	Metadata     storage.Metadata
 }
 
-// CreateClient registers a client and returns it with its secret, which nobody
+// Create registers a client and returns it with its secret, which nobody
 // can read again; "" for a client without one. Only those who administer the
 // installation register clients, which makes all of them first-party: that is
 // what skip_consent rests on. Errors: Faults, storage.ErrExists.
-func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string, err error) {
+func (i *Clients) Create(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string,
+	err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
@@ -34,7 +35,7 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 		n.ID = uuid.NewString()
 	}
 	c = &storage.Client{ID: n.ID, Organization: n.Organization, Metadata: n.Metadata}
-	if err := i.checkClient(ctx, c); err != nil {
+	if err := i.check(ctx, c); err != nil {
 		return nil, "", err
 	}
 	if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
@@ -50,8 +51,8 @@ func (i *Identity) CreateClient(ctx context.Context, a Actor, n NewClient) (c *s
 	return c, clientSecret, nil
 }
 
-// checkClient applies every rule to a client that people register.
-func (i *Identity) checkClient(ctx context.Context, c *storage.Client) error {
+// check applies every rule to a client that people register.
+func (i *Clients) check(ctx context.Context, c *storage.Client) error {
 	faults := CheckMetadata(c.ID, &c.Metadata, i.production)
 	resources, err := i.store.Resources(ctx)
 	if err != nil {
@@ -81,11 +82,15 @@ func DefinedScopes(resources []storage.Resource) func(string) bool {
 	return func(scope string) bool { return known[scope] }
 }
 
-// Client returns a client that is not deleted.
-func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
+// Get returns a client that is not deleted.
+func (i *Clients) Get(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
+	return i.load(ctx, clientID)
+}
+
+func (i *Clients) load(ctx context.Context, clientID string) (*storage.Client, error) {
 	c, err := i.store.Client(ctx, clientID)
 	if err == nil && !c.DeletedAt.IsZero() {
 		return nil, storage.ErrNotFound
@@ -93,8 +98,8 @@ func (i *Identity) Client(ctx context.Context, a Actor, clientID string) (*stora
 	return c, err
 }
 
-// Clients lists up to limit clients after the one with that client_id.
-func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
+// List lists up to limit clients after the one with that client_id.
+func (i *Clients) List(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
@@ -103,21 +108,23 @@ func (i *Identity) Clients(ctx context.Context, a Actor, after string, limit int
 
 // RotateSecret gives a client a new secret and returns it. The newest of the old
 // ones works on for overlap, 0 ends all of them at once.
-func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
+func (i *Clients) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", err
 	}
-	c, err := i.Client(ctx, a, clientID)
+	c, err := i.load(ctx, clientID)
 	if err != nil {
 		return "", err
 	}
 	if !oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
-		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret", Clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
+		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret",
+			Clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
 	}
 	text := NewClientSecret()
 	k := i.StoredSecret(c.ID, text)
 	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), WithFact(ClientEvent(a, storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
+		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), WithFact(ClientEvent(a,
+			storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
 	})
 	if err != nil {
 		return "", err
@@ -127,7 +134,7 @@ func (i *Identity) RotateSecret(ctx context.Context, a Actor, clientID string, o
 
 // SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
 // are kept under, and names the one in use. "" are those that wait for their first use.
-func (i *Identity) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
+func (i *Clients) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
@@ -140,4 +147,30 @@ func ClientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Ev
 	e := a.Event(kind)
 	e.Client, e.Organization = c.ID, c.Organization
 	return e
+}
+
+// The types of applications that ClientPreset knows.
+const (
+	ClientWeb     = "web"     // a server with a secret
+	ClientSPA     = "spa"     // a page in a browser
+	ClientNative  = "native"  // an app on people's own devices
+	ClientMachine = "machine" // no people
+)
+
+// ClientPreset are the safe settings for a type of application; false for none such.
+func ClientPreset(kind string) (m storage.Metadata, ok bool) {
+	m.GrantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
+	switch kind {
+	case ClientWeb:
+		m.RequirePKCE = storage.PKCEAuto // many libraries for servers send a nonce, and no challenge unless told to
+	case ClientSPA:
+		m.TokenEndpointAuthMethod, m.RequirePKCE = oauth.AuthNone, storage.PKCERequired
+	case ClientNative:
+		m.TokenEndpointAuthMethod, m.ApplicationType, m.RequirePKCE = oauth.AuthNone, "native", storage.PKCERequired
+	case ClientMachine:
+		m.GrantTypes = []string{oauth.GrantClientCredentials}
+	default:
+		return m, false
+	}
+	return m, true
 }

@@ -14,7 +14,7 @@ import (
 
 func (in *installation) client(t *testing.T, n NewClient) (*storage.Client, string) {
 	t.Helper()
-	c, text, err := in.CreateClient(t.Context(), Operator(), n)
+	c, text, err := in.Clients.Create(t.Context(), Operator(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +30,9 @@ func (in *installation) read(t *testing.T, clientID string) *storage.Client {
 	return c
 }
 
-func (in *installation) wantSecret(t *testing.T, i *Identity, clientID, text string, want bool) {
+func (in *installation) wantSecret(t *testing.T, i *Domain, clientID, text string, want bool) {
 	t.Helper()
-	if ok, err := i.VerifyClientSecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
+	if ok, err := i.Clients.VerifySecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
 		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
 	}
 }
@@ -43,13 +43,13 @@ func TestASecretIsShownOnceAndVerifies(t *testing.T) {
 		if len(text) != 43 || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" || c.Secrets[0].Weak {
 			t.Errorf("the secret: got %d characters, weak %v", len(text), c.Secrets[0].Weak)
 		}
-		in.wantSecret(t, in.Identity, "app", text, true)
+		in.wantSecret(t, in.Domain, "app", text, true)
 		for _, wrong := range []string{"", " " + text, text + " ", text[1:], strings.ToUpper(text), strings.Repeat("a", 1<<20), "\x00"} {
-			in.wantSecret(t, in.Identity, "app", wrong, false)
+			in.wantSecret(t, in.Domain, "app", wrong, false)
 		}
 		// Bound to its client: the same text is worth nothing for another.
 		_, other := in.client(t, NewClient{ID: "other", Metadata: web()})
-		in.wantSecret(t, in.Identity, "app", other, false)
+		in.wantSecret(t, in.Domain, "app", other, false)
 
 		public := web()
 		public.TokenEndpointAuthMethod = "none"
@@ -72,21 +72,21 @@ func TestRotatedSecretsOverlap(t *testing.T) {
 	in := onSQLite(t)
 	_, first := in.client(t, NewClient{ID: "app", Metadata: web()})
 	in.now = in.now.Add(time.Second)
-	second, err := in.RotateSecret(t.Context(), Operator(), "app", SecretOverlap)
+	second, err := in.Clients.RotateSecret(t.Context(), Operator(), "app", SecretOverlap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.wantSecret(t, in.Identity, "app", first, true)
-	in.wantSecret(t, in.Identity, "app", second, true)
+	in.wantSecret(t, in.Domain, "app", first, true)
+	in.wantSecret(t, in.Domain, "app", second, true)
 	in.now = in.now.Add(SecretOverlap)
-	in.wantSecret(t, in.Identity, "app", first, false)
-	in.wantSecret(t, in.Identity, "app", second, true)
-	third, err := in.RotateSecret(t.Context(), Operator(), "app", 0)
+	in.wantSecret(t, in.Domain, "app", first, false)
+	in.wantSecret(t, in.Domain, "app", second, true)
+	third, err := in.Clients.RotateSecret(t.Context(), Operator(), "app", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.wantSecret(t, in.Identity, "app", second, false)
-	in.wantSecret(t, in.Identity, "app", third, true)
+	in.wantSecret(t, in.Domain, "app", second, false)
+	in.wantSecret(t, in.Domain, "app", third, true)
 }
 
 // A change of SECRET_KEY: the old key verifies while it is configured, what is used
@@ -95,8 +95,8 @@ func TestSecretsSurviveARotationOfTheKey(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		_, used := in.client(t, NewClient{ID: "used", Metadata: web()})
 		_, unused := in.client(t, NewClient{ID: "unused", Metadata: web()})
-		with := func(keys secret.Subkeys) *Identity {
-			return New(Config{Store: in.store, Passwords: cheapPasswords(t), ClientSecrets: keys, Now: func() time.Time { return in.now }})
+		with := func(keys secret.Subkeys) *Domain {
+			return New(Config{Store: in.store, Passwords: PasswordConfig{Hasher: cheapPasswords(t)}, ClientSecrets: keys, Now: func() time.Time { return in.now }})
 		}
 		both := with(subkeys(t, 2))
 		in.wantSecret(t, both, "used", used, true)
@@ -104,7 +104,7 @@ func TestSecretsSurviveARotationOfTheKey(t *testing.T) {
 			t.Errorf("key of a used secret: got %s, want %s", got, want)
 		}
 		in.wantSecret(t, both, "used", used, true)
-		in.wantSecret(t, in.Identity, "unused", unused, true)
+		in.wantSecret(t, in.Domain, "unused", unused, true)
 
 		key := make([]byte, 32)
 		key[0] = 2
@@ -122,7 +122,7 @@ func TestSecretsSurviveARotationOfTheKey(t *testing.T) {
 // gone from the database afterwards.
 func TestAPHCSecretIsReplacedAtItsFirstUse(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		phc, err := in.passwords.Hash(t.Context(), "legacy secret")
+		phc, err := in.Passwords.Hash(t.Context(), "legacy secret")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,11 +135,11 @@ func TestAPHCSecretIsReplacedAtItsFirstUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		stale := in.read(t, "legacy") // as the registry of this process has it
-		in.wantSecret(t, in.Identity, "legacy", "wrong", false)
+		in.wantSecret(t, in.Domain, "legacy", "wrong", false)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				if ok, err := in.VerifyClientSecret(t.Context(), stale, "legacy secret"); err != nil || !ok {
+				if ok, err := in.Clients.VerifySecret(t.Context(), stale, "legacy secret"); err != nil || !ok {
 					t.Errorf("at once: got %v, %v, want true", ok, err)
 				}
 			})
@@ -149,19 +149,19 @@ func TestAPHCSecretIsReplacedAtItsFirstUse(t *testing.T) {
 		if len(k.MAC) == 0 || !IsFromPHC(&k, phc) || strings.Contains(k.PHC, "argon2") {
 			t.Errorf("stored form: got %+v", k)
 		}
-		in.wantSecret(t, in.Identity, "legacy", "legacy secret", true)
-		in.wantSecret(t, in.Identity, "legacy", "wrong", false)
+		in.wantSecret(t, in.Domain, "legacy", "legacy secret", true)
+		in.wantSecret(t, in.Domain, "legacy", "wrong", false)
 
 		// No slot is needed any more: not with the stale copy, not with the new one.
-		in.phcSlot <- struct{}{}
-		defer func() { <-in.phcSlot }()
-		if ok, err := in.VerifyClientSecret(t.Context(), stale, "legacy secret"); err != nil || !ok {
+		in.Clients.phc.slot <- struct{}{}
+		defer func() { <-in.Clients.phc.slot }()
+		if ok, err := in.Clients.VerifySecret(t.Context(), stale, "legacy secret"); err != nil || !ok {
 			t.Errorf("from memory: got %v, %v, want true", ok, err)
 		}
-		in.wantSecret(t, in.Identity, "legacy", "legacy secret", true)
+		in.wantSecret(t, in.Domain, "legacy", "legacy secret", true)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := in.VerifyClientSecret(ctx, stale, "wrong"); !errors.Is(err, secret.ErrBusy) {
+		if _, err := in.Clients.VerifySecret(ctx, stale, "wrong"); !errors.Is(err, secret.ErrBusy) {
 			t.Errorf("while the slot is taken: got %v, want ErrBusy", err)
 		}
 	})
@@ -181,23 +181,23 @@ func TestWeakSecretsAreMarked(t *testing.T) {
 func TestAClientIsStoppedAndDeleted(t *testing.T) {
 	in := onSQLite(t)
 	in.client(t, NewClient{ID: "app", Metadata: web()})
-	if err := in.DisableClient(t.Context(), Operator(), "app"); err != nil || in.read(t, "app").Active() {
+	if err := in.Clients.Disable(t.Context(), Operator(), "app"); err != nil || in.read(t, "app").Active() {
 		t.Errorf("disabled: got %v", err)
 	}
-	if err := in.EnableClient(t.Context(), Operator(), "app"); err != nil || !in.read(t, "app").Active() {
+	if err := in.Clients.Enable(t.Context(), Operator(), "app"); err != nil || !in.read(t, "app").Active() {
 		t.Errorf("enabled: got %v", err)
 	}
-	if err := in.DeleteClient(t.Context(), Operator(), "app"); err != nil {
+	if err := in.Clients.Delete(t.Context(), Operator(), "app"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Client(t.Context(), Operator(), "app"); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := in.Clients.Get(t.Context(), Operator(), "app"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("deleted: got %v, want ErrNotFound", err)
 	}
-	if _, _, err := in.CreateClient(t.Context(), Operator(), NewClient{ID: "app", Metadata: web()}); !errors.Is(err, storage.ErrExists) {
+	if _, _, err := in.Clients.Create(t.Context(), Operator(), NewClient{ID: "app", Metadata: web()}); !errors.Is(err, storage.ErrExists) {
 		t.Errorf("its client_id again: got %v, want ErrExists", err)
 	}
 	var faults Faults
-	_, _, err := in.CreateClient(t.Context(), Operator(), NewClient{ID: "x y", Metadata: storage.Metadata{Scope: "openid nope", RedirectURIs: []string{"http://evil"}}})
+	_, _, err := in.Clients.Create(t.Context(), Operator(), NewClient{ID: "x y", Metadata: storage.Metadata{Scope: "openid nope", RedirectURIs: []string{"http://evil"}}})
 	if !errors.As(err, &faults) || len(faults) != 3 {
 		t.Errorf("three faults: got %v", err)
 	}
@@ -211,9 +211,9 @@ func BenchmarkVerifyClientSecret(b *testing.B) {
 	}
 	i := New(Config{ClientSecrets: ring.Subkeys("client-secret")})
 	text := NewClientSecret()
-	c := &storage.Client{ID: "app", Secrets: []storage.ClientSecret{i.StoredSecret("app", text)}}
+	c := &storage.Client{ID: "app", Secrets: []storage.ClientSecret{i.Clients.StoredSecret("app", text)}}
 	for b.Loop() {
-		if ok, err := i.VerifyClientSecret(b.Context(), c, text); !ok || err != nil {
+		if ok, err := i.Clients.VerifySecret(b.Context(), c, text); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

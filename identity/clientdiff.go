@@ -16,7 +16,8 @@ func DiffMetadata(have, want *storage.Metadata) []string {
 	before, after := MetadataFields(have), MetadataFields(want)
 	for n, f := range after {
 		was, is := before[n].Value, f.Value
-		if was.IsZero() && is.IsZero() || was.Kind() == reflect.Slice && was.Len() == 0 && is.Len() == 0 || reflect.DeepEqual(was.Interface(), is.Interface()) {
+		if was.IsZero() && is.IsZero() || was.Kind() == reflect.Slice && was.Len() == 0 && is.Len() == 0 ||
+			reflect.DeepEqual(was.Interface(), is.Interface()) {
 			continue
 		}
 		line := f.Name + ": " + display(is)

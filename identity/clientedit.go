@@ -17,7 +17,7 @@ type registryChange func(*storage.RegistryEdit) error
 
 // editRegistry makes the change that read returns; nil makes none. read looks at the registry first, and is called
 // again if the registry was changed between what it read and the change.
-func (i *Identity) editRegistry(ctx context.Context, read func() (registryChange, error)) error {
+func (i *Clients) editRegistry(ctx context.Context, read func() (registryChange, error)) error {
 	for try := 1; ; try++ {
 		seen, err := i.store.Version(ctx, storage.VersionRegistry)
 		if err != nil {
@@ -33,20 +33,20 @@ func (i *Identity) editRegistry(ctx context.Context, read func() (registryChange
 	}
 }
 
-// editClient runs edit on a client as it is now. edit may be called more than once.
-func (i *Identity) editClient(ctx context.Context, a *Actor, clientID string,
+// edit runs edit on a client as it is now. edit may be called more than once.
+func (i *Clients) edit(ctx context.Context, a *Actor, clientID string,
 	edit func(*storage.RegistryEdit, *storage.Client) error) error {
 	if err := i.Authorize(ctx, a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	return i.editRegistry(ctx, func() (registryChange, error) {
-		c, err := i.Client(ctx, *a, clientID)
+		c, err := i.load(ctx, clientID)
 		return func(r *storage.RegistryEdit) error { return edit(r, c) }, err
 	})
 }
 
-// ClientOrganization is the slug of the organization that a client belongs to; empty for a client of the platform.
-func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
+// Organization is the slug of the organization that a client belongs to; empty for a client of the platform.
+func (i *Clients) Organization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return "", err
 	}
@@ -63,16 +63,16 @@ func (i *Identity) ClientOrganization(ctx context.Context, a Actor, c *storage.C
 	return o.Slug, nil
 }
 
-// UpdateClient changes the registration of a client by edit, which may be called more than once and replaces lists
+// Update changes the registration of a client by edit, which may be called more than once and replaces lists
 // rather than changing them. It returns a line for each field that is different now. How a client authenticates stays.
 // Errors: Faults, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
-func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
+func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 	edit func(*storage.Metadata) error) (changes []string, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	err = i.editRegistry(ctx, func() (registryChange, error) {
-		c, err := i.Client(ctx, a, clientID)
+		c, err := i.load(ctx, clientID)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 		if err := edit(&c.Metadata); err != nil {
 			return nil, err
 		}
-		if err := i.checkClient(ctx, c); err != nil {
+		if err := i.check(ctx, c); err != nil {
 			return nil, err
 		}
 		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
@@ -96,7 +96,8 @@ func (i *Identity) UpdateClient(ctx context.Context, a Actor, clientID string,
 		}
 		c.ManagedBy = ""
 		return func(r *storage.RegistryEdit) error {
-			return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed", ChangedFields(changes)))
+			return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed",
+				ChangedFields(changes)))
 		}, nil
 	})
 	if err != nil {
@@ -110,10 +111,10 @@ func ownedByFile(field, name, remedy string) error {
 	return Faults{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", Clip(name)), Remedy: remedy}}
 }
 
-// DisableClient stops a client within a second, everywhere; EnableClient takes it back. Both work on a client that
+// Disable stops a client within a second, everywhere; Enable takes it back. Both work on a client that
 // clients.yaml owns too, because the file has no such switch.
-func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+func (i *Clients) Disable(ctx context.Context, a Actor, clientID string) error {
+	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if err := takeFromFile(ctx, r, a, c); err != nil || !c.Active() {
 			return err
 		}
@@ -121,9 +122,9 @@ func (i *Identity) DisableClient(ctx context.Context, a Actor, clientID string) 
 	})
 }
 
-// EnableClient lets a disabled client go on.
-func (i *Identity) EnableClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+// Enable lets a disabled client go on.
+func (i *Clients) Enable(ctx context.Context, a Actor, clientID string) error {
+	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if err := takeFromFile(ctx, r, a, c); err != nil || c.Active() {
 			return err
 		}
@@ -138,13 +139,14 @@ func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *stor
 		return nil
 	}
 	c.ManagedBy = ""
-	return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed", []string{"managed_by"}))
+	return r.UpdateClient(ctx, c, WithFact(ClientEvent(a, storage.EventClientUpdated, c), "changed",
+		[]string{"managed_by"}))
 }
 
-// DeleteClient makes a client a tombstone. One that clients.yaml owns is refused
+// Delete makes a client a tombstone. One that clients.yaml owns is refused
 // with Faults: the file would name a client that can never be again.
-func (i *Identity) DeleteClient(ctx context.Context, a Actor, clientID string) error {
-	return i.editClient(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+func (i *Clients) Delete(ctx context.Context, a Actor, clientID string) error {
+	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if c.ManagedBy == storage.ManagedByFile {
 			return ownedByFile("client_id", c.ID, "remove it there and apply the file first")
 		}

@@ -23,7 +23,7 @@ func TestChangesOfAClientAtTheSameTimeAllStay(t *testing.T) {
 		var all sync.WaitGroup
 		for _, edit := range edits {
 			all.Go(func() {
-				if changes, err := in.UpdateClient(t.Context(), Operator(), "app", edit); err != nil || len(changes) != 1 {
+				if changes, err := in.Clients.Update(t.Context(), Operator(), "app", edit); err != nil || len(changes) != 1 {
 					t.Errorf("got %q, %v", changes, err)
 				}
 			})
@@ -32,7 +32,7 @@ func TestChangesOfAClientAtTheSameTimeAllStay(t *testing.T) {
 		if m := in.read(t, "app").Metadata; m.ClientName != "Portal" || m.AccessTokenFormat != "jwt" || !m.ClaimsInIDToken || m.RequirePKCE != storage.PKCEAuto {
 			t.Errorf("a change is lost: %+v", m)
 		}
-		unchanged, err := in.UpdateClient(t.Context(), Operator(), "app", edits[0])
+		unchanged, err := in.Clients.Update(t.Context(), Operator(), "app", edits[0])
 		if err != nil || len(unchanged) != 0 {
 			t.Errorf("the same once more: got %q, %v", unchanged, err)
 		}
@@ -55,7 +55,7 @@ func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 		"access_token_format":        func(m *storage.Metadata) { m.AccessTokenFormat = "saml" },
 		"token_endpoint_auth_method": func(m *storage.Metadata) { m.TokenEndpointAuthMethod = "none" },
 	} {
-		_, err := in.UpdateClient(t.Context(), Operator(), "app", func(m *storage.Metadata) error { edit(m); return nil })
+		_, err := in.Clients.Update(t.Context(), Operator(), "app", func(m *storage.Metadata) error { edit(m); return nil })
 		faults, _ := errors.AsType[Faults](err)
 		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Field == field }) {
 			t.Errorf("%s: got %v", field, err)
@@ -64,12 +64,12 @@ func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 	if after := in.read(t, "app"); !after.UpdatedAt.Equal(before.UpdatedAt) || len(after.Secrets) != 1 {
 		t.Errorf("a refused change left %+v", after)
 	}
-	_, err := in.UpdateClient(t.Context(), Operator(), "filed", func(m *storage.Metadata) error { m.ClientName = "Mine"; return nil })
+	_, err := in.Clients.Update(t.Context(), Operator(), "filed", func(m *storage.Metadata) error { m.ClientName = "Mine"; return nil })
 	if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "clients.yaml") {
 		t.Errorf("one of the file: got %v", err)
 	}
 	for _, id := range []string{"nobody", ""} {
-		if _, err := in.UpdateClient(t.Context(), Operator(), id, func(*storage.Metadata) error { return nil }); !errors.Is(err, storage.ErrNotFound) {
+		if _, err := in.Clients.Update(t.Context(), Operator(), id, func(*storage.Metadata) error { return nil }); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("client %q: got %v, want ErrNotFound", id, err)
 		}
 	}
@@ -84,10 +84,10 @@ func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
 		})
 		in.client(t, NewClient{ID: "server", Metadata: web()})
 		api := storage.Resource{Identifier: "https://api.example", Name: "API", Scopes: map[string]string{"api:read": "Read your data"}, ServedBy: []string{"server"}}
-		if err := in.CreateResource(ctx, Operator(), api); err != nil {
+		if err := in.Resources.Create(ctx, Operator(), api); err != nil {
 			t.Fatal(err)
 		}
-		if err := in.CreateResource(ctx, Operator(), api); !errors.Is(err, storage.ErrExists) {
+		if err := in.Resources.Create(ctx, Operator(), api); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("once more: got %v", err)
 		}
 		for field, r := range map[string]storage.Resource{
@@ -99,25 +99,25 @@ func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
 			"served_by":         {Identifier: "https://b.example", Name: "B", ServedBy: []string{"server", "nobody"}},
 			"name":              {Identifier: "https://b.example"},
 		} {
-			err := in.CreateResource(ctx, Operator(), r)
+			err := in.Resources.Create(ctx, Operator(), r)
 			if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || faults[0].Field != field {
 				t.Errorf("%s: got %v", field, err)
 			}
 		}
 		in.client(t, NewClient{ID: "reader", Metadata: storage.Metadata{GrantTypes: []string{"client_credentials"}, Scope: "api:read"}})
-		err := in.DeleteResource(ctx, Operator(), "https://api.example")
+		err := in.Resources.Delete(ctx, Operator(), "https://api.example")
 		if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "reader") {
 			t.Errorf("with a client that has its scope: got %v", err)
 		}
-		if _, err := in.UpdateClient(ctx, Operator(), "reader", func(m *storage.Metadata) error { m.Scope = ""; return nil }); err != nil {
+		if _, err := in.Clients.Update(ctx, Operator(), "reader", func(m *storage.Metadata) error { m.Scope = ""; return nil }); err != nil {
 			t.Error(err)
 		}
 		for identifier, want := range map[string]bool{"https://api.example": true, "https://filed.example": false, "https://nothing.example": false} {
-			if err := in.DeleteResource(ctx, Operator(), identifier); (err == nil) != want {
+			if err := in.Resources.Delete(ctx, Operator(), identifier); (err == nil) != want {
 				t.Errorf("delete %s: got %v", identifier, err)
 			}
 		}
-		if all, err := in.Resources(ctx, Operator()); err != nil || len(all) != 1 || all[0].Identifier != "https://filed.example" {
+		if all, err := in.Resources.List(ctx, Operator()); err != nil || len(all) != 1 || all[0].Identifier != "https://filed.example" {
 			t.Errorf("left: %+v, %v", all, err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,12 +33,12 @@ func NewClientSecret() string { return secret.NewToken("") }
 
 // StoredSecret is how a secret is kept: its MAC under a key of this installation.
 // A fast one is enough for 256 random bits; Weak marks what somebody made up.
-func (i *Identity) StoredSecret(clientID, text string) storage.ClientSecret {
+func (i *Clients) StoredSecret(clientID, text string) storage.ClientSecret {
 	mac := i.secretMAC(clientID, text)
 	return storage.ClientSecret{KeyID: i.keys.KeyIDs()[0], MAC: mac[:], Weak: weakSecret(text)}
 }
 
-func (i *Identity) secretMAC(clientID, text string) [sha256.Size]byte {
+func (i *Clients) secretMAC(clientID, text string) [sha256.Size]byte {
 	return i.keys.MAC([]byte(clientID), []byte(text))
 }
 
@@ -48,12 +49,12 @@ func weakSecret(text string) bool {
 	return len(text) < 32 || zxcvbn.PasswordStrength(text[:min(beginning, len(text))], nil).Guesses < 1e20
 }
 
-// VerifyClientSecret reports whether given is a secret of the client, in time that
+// VerifySecret reports whether given is a secret of the client, in time that
 // tells nothing about how near it came. It costs a MAC a stored secret, except for
 // the first use of one that was registered as a PHC string: that takes a slot among
 // the passwords being hashed (secret.ErrBusy) and stores our own form instead.
 // Other errors are the database's.
-func (i *Identity) VerifyClientSecret(ctx context.Context, c *storage.Client, given string) (bool, error) {
+func (i *Clients) VerifySecret(ctx context.Context, c *storage.Client, given string) (bool, error) {
 	if given == "" || len(given) > MaxSecretSize {
 		return false, nil
 	}
@@ -78,7 +79,7 @@ func (i *Identity) VerifyClientSecret(ctx context.Context, c *storage.Client, gi
 
 // MatchesSecret compares with the MAC of a stored secret. A key that is not configured
 // any more has taken its secrets with it.
-func (i *Identity) MatchesSecret(clientID string, k *storage.ClientSecret, given string) bool {
+func (i *Clients) MatchesSecret(clientID string, k *storage.ClientSecret, given string) bool {
 	if len(k.MAC) == 0 {
 		return i.verified.has(k.ID, i.secretMAC(clientID, given))
 	}
@@ -89,7 +90,7 @@ func (i *Identity) MatchesSecret(clientID string, k *storage.ClientSecret, given
 // matchesPHC compares with the secrets that were registered as a PHC string and
 // never used since. One of these is worked on at a time and few may wait, so that
 // machines cannot keep people from signing in.
-func (i *Identity) matchesPHC(ctx context.Context, c *storage.Client, given string) (*storage.ClientSecret, error) {
+func (i *Clients) matchesPHC(ctx context.Context, c *storage.Client, given string) (*storage.ClientSecret, error) {
 	for n := range c.Secrets {
 		k := &c.Secrets[n]
 		if len(k.MAC) > 0 || !k.ExpiresAt.IsZero() && !i.clock().Before(k.ExpiresAt) {
@@ -103,15 +104,15 @@ func (i *Identity) matchesPHC(ctx context.Context, c *storage.Client, given stri
 	return nil, nil
 }
 
-func (i *Identity) verifyPHC(ctx context.Context, clientID string, k *storage.ClientSecret, given string) (bool, error) {
-	if i.phcWaiting.Add(1) > maxPHCWaiting {
-		i.phcWaiting.Add(-1)
+func (i *Clients) verifyPHC(ctx context.Context, clientID string, k *storage.ClientSecret, given string) (bool, error) {
+	if i.phc.waiting.Add(1) > maxPHCWaiting {
+		i.phc.waiting.Add(-1)
 		return false, secret.ErrBusy
 	}
-	defer i.phcWaiting.Add(-1)
+	defer i.phc.waiting.Add(-1)
 	select {
-	case i.phcSlot <- struct{}{}:
-		defer func() { <-i.phcSlot }()
+	case i.phc.slot <- struct{}{}:
+		defer func() { <-i.phc.slot }()
 	case <-ctx.Done():
 		return false, fmt.Errorf("%w: %w", secret.ErrBusy, ctx.Err())
 	}
@@ -130,7 +131,7 @@ func (i *Identity) verifyPHC(ctx context.Context, clientID string, k *storage.Cl
 }
 
 // adopt stores a verified secret in today's form, if it is in another.
-func (i *Identity) adopt(ctx context.Context, clientID string, k *storage.ClientSecret, given string) error {
+func (i *Clients) adopt(ctx context.Context, clientID string, k *storage.ClientSecret, given string) error {
 	keyID := i.keys.KeyIDs()[0]
 	if len(k.MAC) > 0 && k.KeyID == keyID {
 		return nil
@@ -158,6 +159,12 @@ func fingerprint(phc string) string {
 // IsFromPHC reports whether a stored secret was registered as that PHC string.
 func IsFromPHC(k *storage.ClientSecret, phc string) bool {
 	return k.PHC == phc && !strings.HasPrefix(phc, fingerprintPrefix) || k.PHC == fingerprint(phc)
+}
+
+// phcQueue lets one secret that is kept as a PHC string be verified at a time, and few wait.
+type phcQueue struct {
+	slot    chan struct{}
+	waiting atomic.Int64
 }
 
 // verified remembers secrets that were verified in this process and whose stored

@@ -24,7 +24,8 @@ type MemberCompliance struct {
 
 // Compliance lists up to limit members after the person with that id and how they
 // stand to the organization's MFA policy, for its owners and admins.
-func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID, limit int) ([]MemberCompliance, error) {
+func (i *Policies) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID,
+	limit int) ([]MemberCompliance, error) {
 	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return nil, err
 	}
@@ -35,7 +36,8 @@ func (i *Identity) Compliance(ctx context.Context, a Actor, organizationID, afte
 	now := i.clock()
 	all := make([]MemberCompliance, 0, len(members))
 	for _, m := range members {
-		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil || assurance.HasEnrolled(m.User.Factors, m.Requirement.Policy.Require)}
+		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil ||
+			assurance.HasEnrolled(m.User.Factors, m.Requirement.Policy.Require)}
 		if !c.Meets {
 			c.Deadline = m.Requirement.Deadline()
 			c.Overdue = assurance.IsOverdue(m.User.Factors, []storage.Requirement{*m.Requirement}, now)

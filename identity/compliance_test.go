@@ -33,7 +33,7 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 			t.Helper()
 			all := map[string]MemberCompliance{}
 			for after := uuid.Nil; ; {
-				page, err := in.Compliance(t.Context(), owner, acme.ID, after, 2)
+				page, err := in.Policies.Compliance(t.Context(), owner, acme.ID, after, 2)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -53,7 +53,7 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 			t.Errorf("without a policy: %s", diff)
 		}
 		set := in.now
-		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
+		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
 			t.Fatal(err)
 		}
 		in.now = set.Add(assurance.Days(10))
@@ -64,17 +64,17 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 		if diff := cmp.Diff(want, standing()); diff != "" {
 			t.Errorf("an app will do: %s", diff)
 		}
-		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 0}); err != nil {
+		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 0}); err != nil {
 			t.Fatal(err)
 		}
 		if got := standing()["app"]; got.Meets || !got.Overdue {
 			t.Errorf("an app where a passkey is required: got %+v", got)
 		}
-		if _, err := in.Compliance(t.Context(), late, acme.ID, uuid.Nil, 2); !errors.Is(err, ErrForbidden) {
+		if _, err := in.Policies.Compliance(t.Context(), late, acme.ID, uuid.Nil, 2); !errors.Is(err, ErrForbidden) {
 			t.Errorf("a guest looks: got %v, want ErrForbidden", err)
 		}
 		_, stranger := in.organization(t, "other")
-		if _, err := in.Compliance(t.Context(), stranger, acme.ID, uuid.Nil, 2); !errors.Is(err, storage.ErrNotFound) {
+		if _, err := in.Policies.Compliance(t.Context(), stranger, acme.ID, uuid.Nil, 2); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("a stranger looks: got %v, want ErrNotFound", err)
 		}
 	})
@@ -87,7 +87,7 @@ func (in *installation) notices(t *testing.T, until time.Time) map[string][]int 
 	begun, told := in.now, map[string][]int{}
 	for ; !in.now.After(until); in.now = in.now.Add(8 * time.Hour) {
 		for range 2 {
-			if _, err := in.DeadlineNotices(t.Context()); err != nil {
+			if _, err := in.Policies.DeadlineNotices(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -112,12 +112,12 @@ func TestNoticesOfADeadline(t *testing.T) {
 		acme, owner := in.organization(t, "acme")
 		in.organization(t, "other") // asks for nothing
 		in.enrol(t, in.member(t, acme, "app@acme.example", storage.RoleMember))
-		if _, err := in.DisableUser(t.Context(), Operator(), in.member(t, acme, "disabled@acme.example", storage.RoleMember).UserID); err != nil {
+		if _, err := in.People.Disable(t.Context(), Operator(), in.member(t, acme, "disabled@acme.example", storage.RoleMember).UserID); err != nil {
 			t.Fatal(err)
 		}
 		in.now = in.now.Add(assurance.Days(30)) // who has long been there has the whole grace too
 		set := in.now
-		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
+		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 14}); err != nil {
 			t.Fatal(err)
 		}
 		told := in.notices(t, set.Add(assurance.Days(4)))
@@ -138,10 +138,10 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 	in := onSQLite(t)
 	in.user(t, "bob@acme.example", false)
 	set := in.now
-	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
+	if _, err := in.Policies.SetPlatformMFA(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.DeadlineNotices(t.Context()); err != nil {
+	if _, err := in.Policies.DeadlineNotices(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	letters := in.letters(t)
@@ -156,13 +156,13 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 		t.Errorf("got %+v, %v", said, err)
 	}
 	// Another deadline is another matter.
-	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 6}); err != nil {
+	if _, err := in.Policies.SetPlatformMFA(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 6}); err != nil {
 		t.Fatal(err)
 	}
 	if told := in.notices(t, set.Add(assurance.Days(7))); len(told["bob"]) != 2 {
 		t.Errorf("after the deadline has moved: got %v, want two more", told)
 	}
-	if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{}); err != nil {
+	if _, err := in.Policies.SetPlatformMFA(t.Context(), Operator(), storage.MFAPolicy{}); err != nil {
 		t.Fatal(err)
 	}
 	if told := in.notices(t, in.now.Add(assurance.Days(1))); len(told) != 0 {
@@ -193,10 +193,10 @@ func TestNoticesReachEveryMember(t *testing.T) {
 	if err := in.store.CreateUsers(t.Context(), people...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); err != nil {
+	if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.DeadlineNotices(t.Context()); err != nil {
+	if _, err := in.Policies.DeadlineNotices(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n, _, err := in.store.WaitingMessages(t.Context()); err != nil || n != len(people)+1 {

@@ -27,7 +27,7 @@ var (
 // work as a wrong password. A stored hash that cannot be used is secret.ErrBadHash beside it,
 // for the log. A hash of another kind or strength than today's is replaced on success. The
 // caller counts guesses before anything is compared: see internal/signin. Other errors: secret.ErrBusy.
-func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.LoginRecord, password string) (
+func (i *Accounts) CheckCredentials(ctx context.Context, claimant *storage.LoginRecord, password string) (
 	hash string, err error) {
 	if claimant.PasswordHash == "" {
 		if err := i.passwords.VerifyNone(ctx, password); err != nil {
@@ -53,7 +53,7 @@ func (i *Identity) CheckCredentials(ctx context.Context, claimant *storage.Login
 
 // rehash stores the password's hash as new ones are made today. When there is no
 // room for the work, the old one does for another time.
-func (i *Identity) rehash(ctx context.Context, c *storage.LoginRecord, password string) (string, error) {
+func (i *Accounts) rehash(ctx context.Context, c *storage.LoginRecord, password string) (string, error) {
 	better, err := i.passwords.Hash(ctx, password)
 	if errors.Is(err, secret.ErrBusy) {
 		return c.PasswordHash, nil
@@ -83,7 +83,8 @@ func (i *Identity) rehash(ctx context.Context, c *storage.LoginRecord, password 
 // password, "" for a person who has none; ErrWrongPassword if it is not, which the
 // caller counts. Errors: Faults, secret.ErrBusy, storage.ErrConflict if another
 // change was faster.
-func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID, from request.Info) error {
+func (i *Accounts) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID,
+	from request.Info) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
@@ -92,11 +93,11 @@ func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next st
 	if err != nil {
 		return err
 	}
-	if err := i.CheckPassword(next, u.Email, u.Profile.Name); err != nil {
+	if err := i.passwords.Check(next, u.Email, u.Profile.Name); err != nil {
 		return err
 	}
 	if old != "" {
-		if err := i.typedAgain(ctx, old, current); err != nil {
+		if err := i.passwords.confirm(ctx, old, current); err != nil {
 			return err
 		}
 		if next == current {
@@ -107,11 +108,12 @@ func (i *Identity) ChangePassword(ctx context.Context, a Actor, current, next st
 	if err != nil {
 		return err
 	}
-	notes, err := i.notice(u, i.passwordChanged(u, from))
+	notes, err := i.notify(u, i.passwordChanged(u, from))
 	if err != nil {
 		return err
 	}
-	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, storage.EventUserPasswordChanged, u.ID), from), notes...); err != nil {
+	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, storage.EventUserPasswordChanged,
+		u.ID), from), notes...); err != nil {
 		return err
 	}
 	i.wake()

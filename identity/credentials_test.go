@@ -24,7 +24,7 @@ func (in *installation) check(ctx context.Context, email, password string) (c *s
 	if c, err = in.store.LoginRecord(ctx, AccountOf(email), nil); err != nil {
 		return nil, "", err
 	}
-	hash, err = in.CheckCredentials(ctx, c, password)
+	hash, err = in.Accounts.CheckCredentials(ctx, c, password)
 	return c, hash, err
 }
 
@@ -58,12 +58,12 @@ func TestWhoMaySignInWithAPassword(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		bob := in.user(t, "bob@acme-corp.com", false)
 		in.user(t, "eve@acme-corp.com", false)
-		none, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"})
+		none, err := in.People.Create(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		off := in.user(t, "off@acme-corp.com", false)
-		if _, err := in.DisableUser(t.Context(), Operator(), off.ID); err != nil {
+		if _, err := in.People.Disable(t.Context(), Operator(), off.ID); err != nil {
 			t.Fatal(err)
 		}
 		bad := in.user(t, "bad@acme-corp.com", false)
@@ -89,7 +89,7 @@ func TestWhoMaySignInWithAPassword(t *testing.T) {
 			"proven, where it must be":      {"bob@acme-corp.com", oldPassword, true, true, bob.ID},
 			"a password that is a megabyte": {"bob@acme-corp.com", strings.Repeat("x", 1<<20), false, false, bob.ID},
 		} {
-			in.confirmEmail = tc.confirm
+			in.Accounts.confirmEmail = tc.confirm
 			c, hash, err := in.check(t.Context(), tc.email, tc.password)
 			if tc.want != (err == nil) || !tc.want && !errors.Is(err, ErrCredentials) {
 				t.Errorf("%s: got %v, want allowed %v", name, err, tc.want)
@@ -109,7 +109,7 @@ func TestWhoMaySignInWithAPassword(t *testing.T) {
 func TestAHashIsMadeAnewAtASignIn(t *testing.T) {
 	in := onSQLite(t)
 	bob := in.user(t, "bob@acme-corp.com", false)
-	old := in.passwords
+	old := in.Passwords.Passwords
 	for _, c := range []secret.PasswordConfig{
 		{Kind: secret.Bcrypt, BcryptCost: 4}, {Kind: secret.Bcrypt, BcryptCost: 5}, {Argon2: secret.Argon2Params{MemoryKiB: 16, Time: 1, Threads: 1}},
 	} {
@@ -117,7 +117,7 @@ func TestAHashIsMadeAnewAtASignIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in.passwords = today
+		in.Passwords.Passwords = today
 		_, got, err := in.check(t.Context(), bob.Email, oldPassword)
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +130,7 @@ func TestAHashIsMadeAnewAtASignIn(t *testing.T) {
 			t.Errorf("%+v: got %v, rehash %v, %v", c, ok, rehash, err)
 		}
 	}
-	in.passwords = old
+	in.Passwords.Passwords = old
 	if !in.signsIn(t, bob.Email, oldPassword) {
 		t.Error("the password does not sign in any more")
 	}
@@ -145,19 +145,19 @@ func TestChangingAPasswordNeedsThePresentOne(t *testing.T) {
 		for name, tc := range map[string]struct{ current, next string }{
 			"common": {oldPassword, "password1"}, "the same": {oldPassword, oldPassword}, "the address": {oldPassword, bob.Email},
 		} {
-			if err := in.ChangePassword(t.Context(), me, tc.current, tc.next, here.ID, request.Info{}); !errors.As(err, &faults) {
+			if err := in.Accounts.ChangePassword(t.Context(), me, tc.current, tc.next, here.ID, request.Info{}); !errors.As(err, &faults) {
 				t.Errorf("%s: got %v, want faults", name, err)
 			}
 		}
 		for _, wrong := range []string{"", newPassword, strings.ToUpper(oldPassword)} {
-			if err := in.ChangePassword(t.Context(), me, wrong, "eleven geese cross the moat", here.ID, request.Info{}); !errors.Is(err, ErrWrongPassword) {
+			if err := in.Accounts.ChangePassword(t.Context(), me, wrong, "eleven geese cross the moat", here.ID, request.Info{}); !errors.Is(err, ErrWrongPassword) {
 				t.Errorf("%q: got %v, want ErrWrongPassword", wrong, err)
 			}
 		}
 		if got := in.letters(t); len(got) != 0 || !in.lives(t, there) {
 			t.Errorf("refused, and yet: mails %v", got)
 		}
-		if err := in.ChangePassword(t.Context(), me, oldPassword, newPassword, here.ID, request.Info{Device: "Firefox on Linux"}); err != nil {
+		if err := in.Accounts.ChangePassword(t.Context(), me, oldPassword, newPassword, here.ID, request.Info{Device: "Firefox on Linux"}); err != nil {
 			t.Fatal(err)
 		}
 		if in.signsIn(t, bob.Email, oldPassword) || !in.signsIn(t, bob.Email, newPassword) {
@@ -175,11 +175,11 @@ func TestChangingAPasswordNeedsThePresentOne(t *testing.T) {
 
 func TestAPersonWithoutAPasswordSetsOne(t *testing.T) {
 	in := onSQLite(t)
-	none, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"})
+	none, err := in.People.Create(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.ChangePassword(t.Context(), Actor{UserID: none.ID}, "", newPassword, uuid.Nil, request.Info{}); err != nil {
+	if err := in.Accounts.ChangePassword(t.Context(), Actor{UserID: none.ID}, "", newPassword, uuid.Nil, request.Info{}); err != nil {
 		t.Fatal(err)
 	}
 	if !in.signsIn(t, none.Email, newPassword) {
@@ -207,7 +207,7 @@ func TestLengthsAndFormsOfPasswords(t *testing.T) {
 		{"🦊🌿🪵 and six chairs", true, "", "🦊🌿 and six chairs"},
 	} {
 		email := "person" + string(rune('a'+n)) + "@a.example"
-		_, _, err := in.Register(t.Context(), Registration{Email: email, Password: tc.password})
+		_, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Password: tc.password})
 		if (err == nil) != tc.ok {
 			t.Errorf("%d bytes: got %v, want accepted %v", len(tc.password), err, tc.ok)
 			continue
@@ -230,23 +230,23 @@ func TestEveryAnswerCostsOneHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Passwords = p
+		c.Passwords.Hasher = p
 	})
 	in.user(t, "bob@acme-corp.com", false)
 	off := in.user(t, "off@acme-corp.com", false)
-	if _, err := in.DisableUser(t.Context(), Operator(), off.ID); err != nil {
+	if _, err := in.People.Disable(t.Context(), Operator(), off.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"}); err != nil {
+	if _, err := in.People.Create(t.Context(), Operator(), NewUser{Email: "none@acme-corp.com"}); err != nil {
 		t.Fatal(err)
 	}
 	in.unproven(t, "new@acme-corp.com")
-	in.confirmEmail = true
+	in.Accounts.confirmEmail = true
 	for _, email := range []string{"bob@acme-corp.com", "off@acme-corp.com", "none@acme-corp.com", "new@acme-corp.com", "nobody@acme-corp.com", "no address"} {
 		for what, ask := range map[string]func() error{
 			"signing in": func() error { _, _, err := in.check(t.Context(), email, newPassword); return err },
 			"registering": func() error {
-				return in.RequestRegistration(t.Context(), Registration{Email: email, Password: newPassword})
+				return in.Registrations.Request(t.Context(), Registration{Email: email, Password: newPassword})
 			},
 		} {
 			var before, after runtime.MemStats
@@ -274,7 +274,7 @@ func TestSigningInTwiceAtOnceWithAnOldHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in.passwords = today
+		in.Passwords.Passwords = today
 		found := make([]string, 4)
 		errs := make([]error, len(found))
 		var all sync.WaitGroup

@@ -85,7 +85,7 @@ func TestLongTextIsRefusedBeforeAnyWork(t *testing.T) {
 		work := map[string]func(){
 			"EmailKey":      func() { _, _ = EmailKey(long) },
 			"AccountOf":     func() { AccountOf(long) },
-			"CheckPassword": func() { _ = (&Identity{}).CheckPassword(long, "bob@example.com") },
+			"CheckPassword": func() { _ = (&Passwords{}).Check(long, "bob@example.com") },
 		}
 		for what, do := range work {
 			var before, after runtime.MemStats

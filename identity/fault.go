@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -46,6 +47,14 @@ func (f *Faults) Add(field, problem, remedy string) {
 // AddItem adds what is wrong with one entry of a list, from 1.
 func (f *Faults) AddItem(field string, item int, problem, remedy string) {
 	*f = append(*f, Fault{Field: field, Item: item, Problem: problem, Remedy: remedy})
+}
+
+// AddAll adds the faults that err holds; nil holds none.
+func (f *Faults) AddAll(err error) {
+	var more Faults
+	if errors.As(err, &more) {
+		*f = append(*f, more...)
+	}
 }
 
 // err is nil without faults: a nil Faults in an error would not be.

@@ -17,7 +17,7 @@ import (
 func (in *installation) organization(t *testing.T, slug string) (o *storage.Organization, owner Actor) {
 	t.Helper()
 	u := in.user(t, "owner@"+slug+".example", false)
-	o, err := in.CreateOrganization(t.Context(), Operator(), slug, "Org "+slug, u.ID)
+	o, err := in.Organizations.Create(t.Context(), Operator(), slug, "Org "+slug, u.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func (in *installation) organization(t *testing.T, slug string) (o *storage.Orga
 func (in *installation) member(t *testing.T, o *storage.Organization, email, role string) Actor {
 	t.Helper()
 	u := in.user(t, email, false)
-	if err := in.AddMember(t.Context(), Operator(), o.ID, u.ID, role); err != nil {
+	if err := in.Organizations.AddMember(t.Context(), Operator(), o.ID, u.ID, role); err != nil {
 		t.Fatal(err)
 	}
 	return Actor{UserID: u.ID}
@@ -36,7 +36,7 @@ func (in *installation) member(t *testing.T, o *storage.Organization, email, rol
 // invited invites an address and returns the token from the mail.
 func (in *installation) invited(t testing.TB, a Actor, o *storage.Organization, email, role string) (token string, n *storage.Invitation) {
 	t.Helper()
-	n, err := in.Invite(t.Context(), a, o.ID, email, role)
+	n, err := in.Invitations.Create(t.Context(), a, o.ID, email, role)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,45 +58,45 @@ func TestAnInvitationIsForOneAddressAndOnce(t *testing.T) {
 		acme, owner := in.organization(t, "acme")
 		bob, eve := Actor{UserID: in.user(t, "Bob@acme-corp.com", false).ID}, Actor{UserID: in.user(t, "eve@evil.example", false).ID}
 		token, n := in.invited(t, owner, acme, "bob@ACME-corp.com", storage.RoleAdmin)
-		opened, err := in.OpenInvitation(t.Context(), token)
+		opened, err := in.Invitations.Open(t.Context(), token)
 		if err != nil || opened.Organization.ID != acme.ID || opened.Invitation.Role != storage.RoleAdmin ||
 			opened.Invitation.Email != "bob@ACME-corp.com" || opened.Invitation.Inviter != "owner@acme.example" {
 			t.Fatalf("opened: got %+v, %v", opened, err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), eve, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
+		if _, err := in.Invitations.Accept(t.Context(), eve, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
 			t.Errorf("with a forwarded link: got %v, want ErrForbidden", err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), Actor{}, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
+		if _, err := in.Invitations.Accept(t.Context(), Actor{}, token, uuid.Nil); !errors.Is(err, ErrForbidden) {
 			t.Errorf("by nobody: got %v, want ErrForbidden", err)
 		}
-		if o, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil); err != nil || o.ID != acme.ID {
+		if o, err := in.Invitations.Accept(t.Context(), bob, token, uuid.Nil); err != nil || o.ID != acme.ID {
 			t.Fatalf("accepted: got %v, %v", o, err)
 		}
 		if role, err := in.store.Role(t.Context(), acme.ID, bob.UserID); err != nil || role != storage.RoleAdmin {
 			t.Errorf("role: got %q, %v", role, err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil); !errors.Is(err, ErrLink) {
+		if _, err := in.Invitations.Accept(t.Context(), bob, token, uuid.Nil); !errors.Is(err, ErrLink) {
 			t.Errorf("again: got %v, want ErrLink", err)
 		}
-		if err := in.RevokeInvitation(t.Context(), owner, acme.ID, n.ID); !errors.Is(err, storage.ErrNotFound) {
+		if err := in.Invitations.Revoke(t.Context(), owner, acme.ID, n.ID); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("revoking a used one: got %v, want ErrNotFound", err)
 		}
 
 		late, _ := in.invited(t, owner, acme, "eve@evil.example", storage.RoleMember)
 		in.now = in.now.Add(InvitationLife)
 		for name, bad := range map[string]string{"expired": late, "none": "nothing", "empty": ""} {
-			if _, err := in.OpenInvitation(t.Context(), bad); !errors.Is(err, ErrLink) {
+			if _, err := in.Invitations.Open(t.Context(), bad); !errors.Is(err, ErrLink) {
 				t.Errorf("opening, %s: got %v, want ErrLink", name, err)
 			}
-			if _, err := in.AcceptInvitation(t.Context(), eve, bad, uuid.Nil); !errors.Is(err, ErrLink) {
+			if _, err := in.Invitations.Accept(t.Context(), eve, bad, uuid.Nil); !errors.Is(err, ErrLink) {
 				t.Errorf("accepting, %s: got %v, want ErrLink", name, err)
 			}
 		}
 		revoked, n := in.invited(t, owner, acme, "eve@evil.example", storage.RoleMember)
-		if err := in.RevokeInvitation(t.Context(), owner, acme.ID, n.ID); err != nil {
+		if err := in.Invitations.Revoke(t.Context(), owner, acme.ID, n.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.AcceptInvitation(t.Context(), eve, revoked, uuid.Nil); !errors.Is(err, ErrLink) {
+		if _, err := in.Invitations.Accept(t.Context(), eve, revoked, uuid.Nil); !errors.Is(err, ErrLink) {
 			t.Errorf("revoked: got %v, want ErrLink", err)
 		}
 	})
@@ -116,7 +116,7 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 		who["owner's token"] = (&Bearer{Scopes: []string{ScopeRead, ScopeWrite}, User: storage.User{ID: owner.UserID}, Token: storage.PersonalToken{Organization: *acme}}).Actor("")
 		for name, a := range who {
 			for _, role := range []string{storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest} {
-				n, err := in.Invite(t.Context(), a, acme.ID, uuid.NewString()+"@acme.example", role)
+				n, err := in.Invitations.Create(t.Context(), a, acme.ID, uuid.NewString()+"@acme.example", role)
 				want := name == "owner" || name == "operator" || name == "superadmin" || name == "admin" && role != storage.RoleOwner
 				if (err == nil) != want {
 					t.Errorf("%s invites %s: got %v, want allowed %v", name, role, err, want)
@@ -127,26 +127,26 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				if err := in.RevokeInvitation(t.Context(), who["member"], acme.ID, n.ID); !errors.Is(err, ErrForbidden) {
+				if err := in.Invitations.Revoke(t.Context(), who["member"], acme.ID, n.ID); !errors.Is(err, ErrForbidden) {
 					t.Errorf("a member revokes: got %v, want ErrForbidden", err)
 				}
-				if err := in.RevokeInvitation(t.Context(), stranger, acme.ID, n.ID); !errors.Is(err, storage.ErrNotFound) {
+				if err := in.Invitations.Revoke(t.Context(), stranger, acme.ID, n.ID); !errors.Is(err, storage.ErrNotFound) {
 					t.Errorf("a stranger revokes: got %v, want ErrNotFound", err)
 				}
-				if err := in.RevokeInvitation(t.Context(), a, acme.ID, n.ID); err != nil {
+				if err := in.Invitations.Revoke(t.Context(), a, acme.ID, n.ID); err != nil {
 					t.Errorf("%s revokes: %v", name, err)
 				}
 			}
-			_, err := in.Invitations(t.Context(), a, acme.ID, uuid.Nil, 10)
+			_, err := in.Invitations.List(t.Context(), a, acme.ID, uuid.Nil, 10)
 			if want := name != "stranger" && name != "member" && name != "guest"; (err == nil) != want {
 				t.Errorf("%s lists: got %v, want allowed %v", name, err, want)
 			}
 		}
 		var faults Faults
-		if _, err := in.Invite(t.Context(), owner, acme.ID, "nobody", "king"); !errors.As(err, &faults) || len(faults) != 2 {
+		if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, "nobody", "king"); !errors.As(err, &faults) || len(faults) != 2 {
 			t.Errorf("neither address nor role: got %v, want two faults", err)
 		}
-		if _, err := in.Invite(t.Context(), owner, acme.ID, "member@acme.example", storage.RoleAdmin); !errors.Is(err, storage.ErrExists) {
+		if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, "member@acme.example", storage.RoleAdmin); !errors.Is(err, storage.ErrExists) {
 			t.Errorf("a member: got %v, want ErrExists", err)
 		}
 	})
@@ -155,7 +155,7 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 // An organization cannot make this server write to strangers without end.
 func TestInvitationsAreBounded(t *testing.T) {
 	in := onSQLite(t, func(c *Config) {
-		c.MailboxWait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
+		c.Mail.Wait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
 			if kind == "invitation" && emailKey != "full@acme.example" {
 				return 0, nil
 			}
@@ -163,16 +163,16 @@ func TestInvitationsAreBounded(t *testing.T) {
 		}
 	})
 	acme, owner := in.organization(t, "acme")
-	if _, err := in.Invite(t.Context(), owner, acme.ID, "Full@acme.example", storage.RoleMember); !errors.Is(err, ErrTooManyMails) {
+	if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, "Full@acme.example", storage.RoleMember); !errors.Is(err, ErrTooManyMails) {
 		t.Errorf("got %v, want ErrTooManyMails", err)
 	}
 	for range maxInvitations {
-		if _, err := in.Invite(t.Context(), owner, acme.ID, uuid.NewString()+"@acme.example", storage.RoleMember); err != nil {
+		if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, uuid.NewString()+"@acme.example", storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 	}
 	in.letters(t)
-	if _, err := in.Invite(t.Context(), owner, acme.ID, "more@acme.example", storage.RoleMember); !errors.Is(err, ErrTooManyInvitations) {
+	if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, "more@acme.example", storage.RoleMember); !errors.Is(err, ErrTooManyInvitations) {
 		t.Errorf("got %v, want ErrTooManyInvitations", err)
 	}
 	if letters := in.letters(t); len(letters) != 0 {
@@ -188,7 +188,7 @@ func TestAnInvitationDoesNotTellWhetherTheAddressHasAnAccount(t *testing.T) {
 	var told [2]Invited
 	for n, email := range []string{"known@acme.example", "unknown@acme.example"} {
 		token, _ := in.invited(t, owner, acme, email, storage.RoleMember)
-		opened, err := in.OpenInvitation(t.Context(), token)
+		opened, err := in.Invitations.Open(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		acme, owner := in.organization(t, "acme")
 		register := func(token, email string) (*storage.User, error) {
-			u, _, err := in.Register(t.Context(), Registration{Email: email, Name: "Bob", Password: "a quiet river bends north", Invitation: token})
+			u, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Name: "Bob", Password: "a quiet river bends north", Invitation: token})
 			return u, err
 		}
 		token, _ := in.invited(t, owner, acme, "bob@acme.example", storage.RoleMember)
@@ -226,7 +226,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 			t.Errorf("role: got %q, %v", role, err)
 		}
 
-		squatter, _, err := in.Register(t.Context(), Registration{Email: "carol@acme.example", Name: "Mallory", Password: "waiting for carol here"})
+		squatter, _, err := in.Registrations.Register(t.Context(), Registration{Email: "carol@acme.example", Name: "Mallory", Password: "waiting for carol here"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +248,7 @@ func TestRegisteringByInvitation(t *testing.T) {
 		if _, err := register(token, ""); !errors.Is(err, ErrRegistered) {
 			t.Errorf("an address with an account: got %v, want ErrRegistered", err)
 		}
-		if _, err := in.OpenInvitation(t.Context(), token); err != nil {
+		if _, err := in.Invitations.Open(t.Context(), token); err != nil {
 			t.Errorf("the invitation after that: %v", err)
 		}
 	})
@@ -262,15 +262,15 @@ func TestAnInvitationIsAcceptedOnceByMany(t *testing.T) {
 		bob := Actor{UserID: in.user(t, "bob@acme.example", false).ID}
 		token, _ := in.invited(t, owner, acme, "bob@acme.example", storage.RoleMember)
 		onceOf16(t, nodes, func(in *installation) error {
-			_, err := in.AcceptInvitation(t.Context(), bob, token, uuid.Nil)
+			_, err := in.Invitations.Accept(t.Context(), bob, token, uuid.Nil)
 			return err
 		}, ErrLink)
 		token, _ = in.invited(t, owner, acme, "new@acme.example", storage.RoleMember)
 		onceOf16(t, nodes, func(in *installation) error {
-			_, _, err := in.Register(t.Context(), Registration{Password: "a quiet river bends north", Invitation: token})
+			_, _, err := in.Registrations.Register(t.Context(), Registration{Password: "a quiet river bends north", Invitation: token})
 			return err
 		}, ErrLink, ErrRegistered)
-		if members, err := in.Members(t.Context(), owner, acme.ID, uuid.Nil, 10); err != nil || len(members) != 3 {
+		if members, err := in.Organizations.Members(t.Context(), owner, acme.ID, uuid.Nil, 10); err != nil || len(members) != 3 {
 			t.Errorf("members: got %d, %v, want 3", len(members), err)
 		}
 	})
@@ -333,7 +333,7 @@ func TestInvitationsAreInTheAuditLog(t *testing.T) {
 	acme, owner := in.organization(t, "acme")
 	bob := in.user(t, "bob@acme.example", false)
 	token, _ := in.invited(t, owner, acme, "bob@acme.example", storage.RoleMember)
-	if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: bob.ID, RequestID: "r"}, token, uuid.Nil); err != nil {
+	if _, err := in.Invitations.Accept(t.Context(), Actor{UserID: bob.ID, RequestID: "r"}, token, uuid.Nil); err != nil {
 		t.Fatal(err)
 	}
 	events, err := in.store.EventsAbout(t.Context(), bob.ID, 10)
@@ -354,7 +354,7 @@ func TestAcceptingIsAProof(t *testing.T) {
 		mine, other := in.session(t, u), in.session(t, u)
 		in.grant(t, u, other)
 		token, _ := in.invited(t, owner, acme, "bob@acme-corp.com", storage.RoleMember)
-		if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil {
+		if _, err := in.Invitations.Accept(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil {
 			t.Fatal(err)
 		}
 		if !in.lives(t, mine) || in.lives(t, other) || in.granted(t, u) != 0 || !in.signsIn(t, u.Email, oldPassword) {
@@ -379,7 +379,7 @@ func TestAcceptingIsAProof(t *testing.T) {
 		other = in.session(t, u)
 		another, _ := in.organization(t, "another")
 		token, _ = in.invited(t, Operator(), another, "bob@acme-corp.com", storage.RoleMember)
-		if _, err := in.AcceptInvitation(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil || !in.lives(t, other) || proofs() != 1 {
+		if _, err := in.Invitations.Accept(t.Context(), Actor{UserID: u.ID}, token, mine.ID); err != nil || !in.lives(t, other) || proofs() != 1 {
 			t.Errorf("of a proven address: %v, session %v, %d proofs", err, in.lives(t, other), proofs())
 		}
 	})

@@ -99,7 +99,8 @@ func checkJWK(key map[string]any) error {
 		}
 	}
 	text := func(name string) string { s, _ := key[name].(string); return s }
-	algs := map[string][]string{"RSA": {oauth.RS256, oauth.PS256}, "EC": {oauth.ES256}, "OKP": {oauth.EdDSA}}[text("kty")]
+	algs := map[string][]string{"RSA": {oauth.RS256, oauth.PS256}, "EC": {oauth.ES256},
+		"OKP": {oauth.EdDSA}}[text("kty")]
 	if algs == nil {
 		return errors.New(`is of a kind that is not accepted: "kty" is RSA, EC (P-256) or OKP (Ed25519)`)
 	}

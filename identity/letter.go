@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
@@ -13,29 +14,40 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// letter is a mail to a person.
-func (i *Identity) letter(u *storage.User, l templates.Mail, dedupe string) (*storage.Message, error) {
+// mailer writes mails and the links in them, on top of access.
+type mailer struct {
+	*access
+	mail        *mail.Writer
+	sealer      *secret.Sealer
+	issuer      string
+	recovery    bool // links to reset a password are mailed
+	mailboxWait func(ctx context.Context, kind, emailKey string) (time.Duration, error)
+	wake        func()
+}
+
+// mailTo is a mail to a person.
+func (i *mailer) mailTo(u *storage.User, l templates.Mail, dedupe string) (*storage.Message, error) {
 	if i.mail == nil {
 		return nil, errors.New("identity: nothing to write mails with")
 	}
 	return i.mail.Message(mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}, l, dedupe)
 }
 
-// notice is a mail that tells a person what happened to their account; none where
+// notify is a mail that tells a person what happened to their account; none where
 // the address is not known to be theirs.
-func (i *Identity) notice(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
+func (i *mailer) notify(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
-	m, err := i.letter(u, l, "")
+	m, err := i.mailTo(u, l, "")
 	if err != nil {
 		return nil, err
 	}
 	return []*storage.Message{m}, nil
 }
 
-// from is where an act came from, at a time that is never zero.
-func (i *Identity) from(o request.Info) request.Info {
+// timed is where an act came from, at a time that is never zero.
+func (i *mailer) timed(o request.Info) request.Info {
 	if o.At.IsZero() {
 		o.At = i.clock()
 	}
@@ -70,17 +82,19 @@ type linked struct {
 }
 
 // newLink makes a link and the token that is mailed.
-func (i *Identity) newLink(purpose string, userID uuid.UUID, life time.Duration, to linked) (token string, l *storage.Link, err error) {
+func (i *mailer) newLink(purpose string, userID uuid.UUID, life time.Duration, to linked) (token string,
+	l *storage.Link, err error) {
 	token = secret.NewToken("")
 	now := i.clock()
-	l = &storage.Link{Hash: secret.HashOf(token), Purpose: purpose, UserID: userID, CreatedAt: now, ExpiresAt: now.Add(life)}
+	l = &storage.Link{Hash: secret.HashOf(token), Purpose: purpose, UserID: userID, CreatedAt: now,
+		ExpiresAt: now.Add(life)}
 	l.Payload, err = i.seal(to, "links.payload "+l.Hash.String())
 	return token, l, err
 }
 
-// opened is what a link stands for. One that was sealed under a key that is gone
+// openLink is what a link stands for. One that was sealed under a key that is gone
 // does not work any more.
-func (i *Identity) opened(l *storage.Link) (to linked, err error) {
+func (i *mailer) openLink(l *storage.Link) (to linked, err error) {
 	if i.unseal(l.Payload, "links.payload "+l.Hash.String(), &to) != nil {
 		return to, ErrLink
 	}
@@ -93,7 +107,7 @@ type sealed struct {
 }
 
 // seal binds v to the place it is kept in.
-func (i *Identity) seal(v any, place string) (json.RawMessage, error) {
+func (i *mailer) seal(v any, place string) (json.RawMessage, error) {
 	if i.sealer == nil {
 		return nil, errors.New("identity: nothing to seal with")
 	}
@@ -108,7 +122,7 @@ func (i *Identity) seal(v any, place string) (json.RawMessage, error) {
 	return json.Marshal(sealed{box})
 }
 
-func (i *Identity) unseal(document json.RawMessage, place string, v any) error {
+func (i *mailer) unseal(document json.RawMessage, place string, v any) error {
 	var s sealed
 	if err := json.Unmarshal(document, &s); err != nil {
 		return err

@@ -116,7 +116,8 @@ func checkSVGElement(x xml.StartElement) error {
 		switch {
 		case strings.HasPrefix(name, "on"):
 			return errors.New("has a script in it")
-		case (name == "href" || name == "src") && value != "" && !strings.HasPrefix(value, "#") && !strings.HasPrefix(value, "data:image/"):
+		case (name == "href" || name == "src") && value != "" && !strings.HasPrefix(value, "#") &&
+			!strings.HasPrefix(value, "data:image/"):
 			return errors.New("fetches something from elsewhere")
 		}
 	}

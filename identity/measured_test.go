@@ -51,7 +51,7 @@ func TestEveryTypedValueIsMeasuredFirst(t *testing.T) {
 		for what, check := range map[string]func() error{
 			"email":     func() error { _, err := EmailKey(long); return err },
 			"slug":      func() error { return CheckSlug(long) },
-			"password":  func() error { return (&Identity{}).CheckPassword(long, "bob@example.com") },
+			"password":  func() error { return (&Passwords{}).Check(long, "bob@example.com") },
 			"name":      patch(func(p *ProfilePatch) { p.Name = &long }),
 			"website":   patch(func(p *ProfilePatch) { s := "https://a.example/" + long; p.Website = &s }),
 			"birthdate": patch(func(p *ProfilePatch) { p.Birthdate = &long }),

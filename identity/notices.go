@@ -40,7 +40,7 @@ type noticePlace struct {
 
 // noticeRun goes through the policies until all is read, or as much as one run may read.
 type noticeRun struct {
-	*Identity
+	*Policies
 	pace  storage.Pace
 	place noticePlace
 	left  int
@@ -51,12 +51,13 @@ type noticeRun struct {
 // Where the grace is shorter than that, the first notice goes out at once. It reads
 // at most noticesPerRun rows: more reports that the next call goes on where this one stopped.
 //
-// It goes by the clock, and one node at a time is to call it. The place where it stopped is this process's alone: a node
+// It goes by the clock, and one node at a time is to call it. The place where it stopped is this process's alone: a
+// node
 // that takes the job over begins again, which costs reading but tells nobody twice.
-func (i *Identity) DeadlineNotices(ctx context.Context) (more bool, err error) {
+func (i *Policies) DeadlineNotices(ctx context.Context) (more bool, err error) {
 	i.noticed.Lock()
 	defer i.noticed.Unlock()
-	r := &noticeRun{Identity: i, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
+	r := &noticeRun{Policies: i, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
 		place: i.noticed.place, left: noticesPerRun}
 	done, err := r.policies(ctx)
 	if done {
@@ -72,7 +73,7 @@ func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if done, err := r.warn(ctx, nil, settings.MFA); err != nil || !done {
+		if done, err := r.remind(ctx, nil, settings.MFA); err != nil || !done {
 			return false, err
 		}
 	}
@@ -84,7 +85,7 @@ func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
 		}
 		r.left -= len(all)
 		for _, o := range all {
-			if done, err := r.warn(ctx, &o.Organization, o.Settings.MFA); err != nil || !done {
+			if done, err := r.remind(ctx, &o.Organization, o.Settings.MFA); err != nil || !done {
 				return false, err
 			}
 		}
@@ -94,9 +95,9 @@ func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
 	}
 }
 
-// warn writes the notices of one policy: an organization's, or with nil the
+// remind writes the notices of one policy: an organization's, or with nil the
 // installation's.
-func (r *noticeRun) warn(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
+func (r *noticeRun) remind(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
 	of := uuid.Nil
 	if o != nil {
 		of = o.ID
@@ -135,9 +136,10 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 		}
 		lacking := slices.DeleteFunc(slices.Clone(people), func(m storage.Member) bool {
 			came := m.CreatedAt.After(since) && !m.CreatedAt.After(until)
-			return !came || !m.User.Active() || !m.User.EmailVerified() || assurance.HasEnrolled(m.User.Factors, p.Require)
+			return !came || !m.User.Active() || !m.User.EmailVerified() || assurance.HasEnrolled(m.User.Factors,
+				p.Require)
 		})
-		if err := r.warnAll(ctx, o, p, s, lacking); err != nil {
+		if err := r.remindAll(ctx, o, p, s, lacking); err != nil {
 			return 0, err
 		}
 		r.left -= max(1, len(people))
@@ -152,7 +154,8 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 
 // people are those of the next batch, with when they came: members by id, for there is no index by when they joined, or
 // everybody in the order in which they came.
-func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, until time.Time, size int) ([]storage.Member, error) {
+func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, until time.Time,
+	size int) ([]storage.Member, error) {
 	after := r.place.after
 	if o != nil {
 		return r.store.Members(ctx, o.ID, after.UserID, size)
@@ -168,16 +171,19 @@ func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, 
 	return members, err
 }
 
-func (i *Identity) warnAll(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch, people []storage.Member) error {
+func (i *Policies) remindAll(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch,
+	people []storage.Member) error {
 	letters := make([]*storage.Message, 0, len(people))
 	for _, who := range people {
 		r := storage.Requirement{Policy: p, Organization: o, From: who.CreatedAt}
-		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(), Link: i.issuer + "/account"}
+		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(),
+			Link: i.issuer + "/account"}
 		of := "platform"
 		if o != nil {
 			l.Organization, of = o.Name, o.ID.String()
 		}
-		m, err := i.letter(&who.User, l, fmt.Sprintf("mfa-deadline %s %s %s %d", of, who.User.ID, s.name, l.Deadline.UnixMicro()))
+		m, err := i.mailTo(&who.User, l, fmt.Sprintf("mfa-deadline %s %s %s %d", of, who.User.ID, s.name,
+			l.Deadline.UnixMicro()))
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -21,10 +20,14 @@ var slugGrammar = regexp.MustCompile(`^[a-z][a-z0-9-]{1,38}$`)
 
 // reservedSlugs are names that read like a part of the product, or like nobody.
 var reservedSlugs = []string{
-	"account", "admin", "administrator", "api", "app", "audit", "auth", "authorize", "callback", "client", "clients", "console", "consent",
-	"default", "demo", "dev", "docs", "false", "health", "healthz", "help", "internal", "invite", "jwks", "login", "logout", "mail", "me",
-	"metrics", "new", "nil", "none", "null", "oauth", "oauth2", "oidc", "org", "organization", "organizations", "orgs", "platform", "public",
-	"readyz", "recover", "register", "root", "sallyport", "saml", "scim", "security", "settings", "setup", "static", "status", "superadmin",
+	"account", "admin", "administrator", "api", "app", "audit", "auth", "authorize", "callback", "client", "clients",
+	"console", "consent",
+	"default", "demo", "dev", "docs", "false", "health", "healthz", "help", "internal", "invite", "jwks", "login",
+	"logout", "mail", "me",
+	"metrics", "new", "nil", "none", "null", "oauth", "oauth2", "oidc", "org", "organization", "organizations", "orgs",
+	"platform", "public",
+	"readyz", "recover", "register", "root", "sallyport", "saml", "scim", "security", "settings", "setup", "static",
+	"status", "superadmin",
 	"support", "system", "token", "true", "undefined", "userinfo", "users", "verify", "webhooks", "well-known", "www",
 }
 
@@ -56,7 +59,8 @@ func checkName(faults *Faults, field, name string, max int) {
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > max:
 		faults.Add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
 	case strings.ContainsFunc(name, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || unicode.Is(unicode.Cf, r) && r != '\u200d' && r != '\u200c'
+		return unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || unicode.Is(unicode.Cf,
+			r) && r != '\u200d' && r != '\u200c'
 	}):
 		faults.Add(field, "has invisible characters in it", "type it again")
 	}
@@ -73,17 +77,16 @@ func Clip(s string) string {
 	return s
 }
 
-// CreateOrganization creates an organization, with its owner if there is one.
+// Create creates an organization, with its owner if there is one.
 // storage.ErrExists if the slug is or ever was taken, storage.ErrEmailUnverified if nobody
 // has proven the owner's address, storage.ErrNotFound for no such owner.
-func (i *Identity) CreateOrganization(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization, error) {
+func (i *Organizations) Create(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization,
+	error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults Faults
-	if err := CheckSlug(slug); err != nil {
-		errors.As(err, &faults)
-	}
+	faults.AddAll(CheckSlug(slug))
 	checkName(&faults, "name", name, 100)
 	if len(faults) > 0 {
 		return nil, faults
@@ -111,9 +114,9 @@ func PrepareOrganization(a Actor, slug, name string, owner uuid.UUID, now time.T
 	return &storage.NewOrganization{Organization: o, Owner: owner, Event: e}
 }
 
-// OrganizationBySlug finds an organization for its members and for those who
+// BySlug finds an organization for its members and for those who
 // administer the installation.
-func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
+func (i *Organizations) BySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
 	o, err := i.store.OrganizationBySlug(ctx, slug)
 	if err != nil {
 		return nil, err
@@ -124,17 +127,17 @@ func (i *Identity) OrganizationBySlug(ctx context.Context, a Actor, slug string)
 	return o, nil
 }
 
-// Organizations lists up to limit organizations after the one with that id.
-func (i *Identity) Organizations(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
+// List lists up to limit organizations after the one with that id.
+func (i *Organizations) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Organizations(ctx, after, limit)
 }
 
-// RenameOrganization changes the name that people see. The slug never changes:
+// Rename changes the name that people see. The slug never changes:
 // relying parties have it written down.
-func (i *Identity) RenameOrganization(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
+func (i *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
 	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return err
 	}

@@ -45,25 +45,25 @@ func TestNamesAreOneVisibleLine(t *testing.T) {
 // a stranger cannot even learn that the organization exists.
 func TestWhoMayDoWhatInAnOrganization(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		acme, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil)
+		acme, err := in.Organizations.Create(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		people := map[string]uuid.UUID{"nobody": uuid.Nil, "unknown": uuid.New()}
 		for _, role := range []string{storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest} {
 			people[role] = in.user(t, role+"@acme-corp.com", false).ID
-			if err := in.AddMember(t.Context(), Operator(), acme.ID, people[role], role); err != nil {
+			if err := in.Organizations.AddMember(t.Context(), Operator(), acme.ID, people[role], role); err != nil {
 				t.Fatal(err)
 			}
 		}
 		people["superadmin"] = in.user(t, "root@sallyport.test", true).ID
 		people["owner of another"] = in.user(t, "eve@evil.example", false).ID
-		if _, err := in.CreateOrganization(t.Context(), Operator(), "evil", "Evil", people["owner of another"]); err != nil {
+		if _, err := in.Organizations.Create(t.Context(), Operator(), "evil", "Evil", people["owner of another"]); err != nil {
 			t.Fatal(err)
 		}
 		other := in.user(t, "other@acme-corp.com", false).ID
 		second := in.user(t, "second@acme-corp.com", false).ID
-		if err := in.AddMember(t.Context(), Operator(), acme.ID, second, storage.RoleOwner); err != nil {
+		if err := in.Organizations.AddMember(t.Context(), Operator(), acme.ID, second, storage.RoleOwner); err != nil {
 			t.Fatal(err)
 		}
 		reset := func() {
@@ -77,15 +77,26 @@ func TestWhoMayDoWhatInAnOrganization(t *testing.T) {
 			may string
 			do  func(a Actor) error
 		}{
-			"see":            {all, func(a Actor) error { _, err := in.OrganizationBySlug(t.Context(), a, "acme-corp"); return err }},
-			"list members":   {admins, func(a Actor) error { _, err := in.Members(t.Context(), a, acme.ID, uuid.Nil, 9); return err }},
-			"rename":         {admins, func(a Actor) error { return in.RenameOrganization(t.Context(), a, acme.ID, "Acme Inc") }},
-			"make admin":     {admins, func(a Actor) error { return in.SetRole(t.Context(), a, acme.ID, other, storage.RoleAdmin) }},
-			"make owner":     {owners, func(a Actor) error { return in.SetRole(t.Context(), a, acme.ID, other, storage.RoleOwner) }},
-			"unseat owner":   {owners, func(a Actor) error { return in.SetRole(t.Context(), a, acme.ID, second, storage.RoleGuest) }},
-			"remove member":  {admins, func(a Actor) error { return in.RemoveMember(t.Context(), a, acme.ID, other) }},
-			"remove owner":   {owners, func(a Actor) error { return in.RemoveMember(t.Context(), a, acme.ID, second) }},
-			"add themselves": {"superadmin", func(a Actor) error { return in.AddMember(t.Context(), a, acme.ID, uuid.New(), storage.RoleOwner) }},
+			"see": {all, func(a Actor) error { _, err := in.Organizations.BySlug(t.Context(), a, "acme-corp"); return err }},
+			"list members": {admins, func(a Actor) error {
+				_, err := in.Organizations.Members(t.Context(), a, acme.ID, uuid.Nil, 9)
+				return err
+			}},
+			"rename": {admins, func(a Actor) error { return in.Organizations.Rename(t.Context(), a, acme.ID, "Acme Inc") }},
+			"make admin": {admins, func(a Actor) error {
+				return in.Organizations.SetRole(t.Context(), a, acme.ID, other, storage.RoleAdmin)
+			}},
+			"make owner": {owners, func(a Actor) error {
+				return in.Organizations.SetRole(t.Context(), a, acme.ID, other, storage.RoleOwner)
+			}},
+			"unseat owner": {owners, func(a Actor) error {
+				return in.Organizations.SetRole(t.Context(), a, acme.ID, second, storage.RoleGuest)
+			}},
+			"remove member": {admins, func(a Actor) error { return in.Organizations.RemoveMember(t.Context(), a, acme.ID, other) }},
+			"remove owner":  {owners, func(a Actor) error { return in.Organizations.RemoveMember(t.Context(), a, acme.ID, second) }},
+			"add themselves": {"superadmin", func(a Actor) error {
+				return in.Organizations.AddMember(t.Context(), a, acme.ID, uuid.New(), storage.RoleOwner)
+			}},
 		} {
 			for who, id := range people {
 				reset()
@@ -103,11 +114,11 @@ func TestWhoMayDoWhatInAnOrganization(t *testing.T) {
 				}
 			}
 		}
-		if err := in.RemoveMember(t.Context(), Actor{UserID: people["guest"]}, acme.ID, people["guest"]); err != nil {
+		if err := in.Organizations.RemoveMember(t.Context(), Actor{UserID: people["guest"]}, acme.ID, people["guest"]); err != nil {
 			t.Errorf("leaving: %v", err)
 		}
 		var faults Faults
-		if err := in.SetRole(t.Context(), Operator(), acme.ID, other, "king"); !errors.As(err, &faults) {
+		if err := in.Organizations.SetRole(t.Context(), Operator(), acme.ID, other, "king"); !errors.As(err, &faults) {
 			t.Errorf("a role that is none: got %v, want a fault", err)
 		}
 	})

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,13 +25,14 @@ const (
 	zxcvbnRunes = 32
 )
 
-// CheckPassword applies the rules for a new password of the person with that
+// Check applies the rules for a new password of the person with that
 // address: long enough, at most 256 characters, not the address, not common. No
 // composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is Faults.
-func (i *Identity) CheckPassword(password, email string, words ...string) error {
+func (i *Passwords) Check(password, email string, words ...string) error {
 	var faults Faults
 	if len(password) > 16*secret.MaxPasswordChars { // before the work of normalizing it
-		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars),
+			"choose a shorter one")
 		return faults.err()
 	}
 	// An address or a name that is too long is refused elsewhere, and must not cost the work here either.
@@ -43,15 +46,19 @@ func (i *Identity) CheckPassword(password, email string, words ...string) error 
 	case !utf8.ValidString(password):
 		faults.Add("password", "is not text", "")
 	case n > secret.MaxPasswordChars:
-		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars), "choose a shorter one")
+		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars),
+			"choose a shorter one")
 	case n < i.minLength:
-		faults.Add("password", fmt.Sprintf("has fewer than %d characters", i.minLength), "a few unrelated words are long and easy to remember")
+		faults.Add("password", fmt.Sprintf("has fewer than %d characters", i.minLength),
+			"a few unrelated words are long and easy to remember")
 	case email != "" && (strings.EqualFold(text, email) || strings.EqualFold(text, local)):
 		faults.Add("password", "is the email address", "choose one that nobody can look up")
 	case i.production && sample.IsCredential(text):
 		faults.Add("password", "is the one of the sample data, which everybody knows", "choose another")
-	case common(text, slices.Concat(i.words, wordsOf([]string{i.brand()}), words, wordsOf(words), pieces(local), pieces(domain))):
-		faults.Add("password", "is one of the first that an attacker tries", "choose one that does not build on a common word, a name or a year")
+	case common(text, slices.Concat(i.words, wordsOf([]string{i.brand()}), words, wordsOf(words), pieces(local),
+		pieces(domain))):
+		faults.Add("password", "is one of the first that an attacker tries",
+			"choose one that does not build on a common word, a name or a year")
 	}
 	return faults.err()
 }
@@ -94,7 +101,35 @@ func pieces(s string) []string {
 func wordsOf(texts []string) []string {
 	var all []string
 	for _, t := range texts {
-		all = append(all, strings.FieldsFunc(t, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })...)
+		all = append(all, strings.FieldsFunc(t, func(r rune) bool {
+			return !unicode.IsLetter(r) &&
+				!unicode.IsDigit(r)
+		})...)
 	}
 	return all
+}
+
+// confirm compares a password with the one of the registration.
+func (i *Passwords) confirm(ctx context.Context, hash, password string) error {
+	if hash == "" {
+		return ErrWrongPassword
+	}
+	ok, _, err := i.Verify(ctx, hash, password)
+	if err == nil && !ok || errors.Is(err, secret.ErrBadHash) {
+		return ErrWrongPassword
+	}
+	return err
+}
+
+// checkPerson names everything that is wrong with what a person who wants an account has typed, and returns the key of
+// the address. The name may be empty. words are others that the password must not build on.
+func (i *Passwords) checkPerson(email, name, password string, words ...string) (emailKey string, err error) {
+	var faults Faults
+	emailKey, err = EmailKey(email)
+	faults.AddAll(err)
+	if name != "" {
+		checkName(&faults, "name", name, maxPersonName)
+	}
+	faults.AddAll(i.Check(password, emailKey, append(words, name)...))
+	return emailKey, faults.err()
 }

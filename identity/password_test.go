@@ -41,7 +41,7 @@ func TestPasswordRules(t *testing.T) {
 		"robert.miller":               "is the email address",
 		"kx9$vQ2m\xff\xfe":            "is not text",
 	} {
-		err := in.CheckPassword(password, email, "Robert Miller")
+		err := in.Passwords.Check(password, email, "Robert Miller")
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%q: got %v, want none", password, err)
@@ -65,7 +65,7 @@ func manyCharacters(n int) string {
 func TestSamplePasswordsAreRefusedInProduction(t *testing.T) {
 	in := onSQLite(t, inProduction)
 	for _, password := range []string{sample.Password, sample.AdminPassword} {
-		if err := in.CheckPassword(password, "bob@acme-corp.com"); err == nil {
+		if err := in.Passwords.Check(password, "bob@acme-corp.com"); err == nil {
 			t.Errorf("%q: got no fault", password)
 		}
 	}
@@ -76,25 +76,25 @@ func BenchmarkCheckPassword(b *testing.B) {
 	i := New(Config{Now: time.Now})
 	long := strings.Repeat("ab1!", 64)
 	for b.Loop() {
-		_ = i.CheckPassword(long, "bob@acme-corp.com")
+		_ = i.Passwords.Check(long, "bob@acme-corp.com")
 	}
 }
 
 // LG-07: what a superadmin has called the service, and the organization that invites,
 // are where people take passwords from too.
 func TestPasswordsAreNotTakenFromTheBrandOrTheOrganization(t *testing.T) {
-	in := onSQLite(t, func(c *Config) { c.Brand = func() string { return "Zanzibar Login" } })
-	if err := in.CheckPassword("zanzibar2026", "bob@acme-corp.com"); err == nil {
+	in := onSQLite(t, func(c *Config) { c.Passwords.Brand = func() string { return "Zanzibar Login" } })
+	if err := in.Passwords.Check("zanzibar2026", "bob@acme-corp.com"); err == nil {
 		t.Error("the brand and a year: got no fault")
 	}
 	const password = "wobbleton2026"
-	if err := in.CheckPassword(password, "bob@acme-corp.com"); err != nil {
+	if err := in.Passwords.Check(password, "bob@acme-corp.com"); err != nil {
 		t.Fatalf("without an invitation: %v", err)
 	}
 	acme, owner := in.organization(t, "wobbleton")
 	invitation, _ := in.invited(t, owner, acme, "new@elsewhere.example", storage.RoleMember)
 	var faults Faults
-	if _, _, err := in.Register(t.Context(), Registration{Password: password, Invitation: invitation}); !errors.As(err, &faults) {
+	if _, _, err := in.Registrations.Register(t.Context(), Registration{Password: password, Invitation: invitation}); !errors.As(err, &faults) {
 		t.Errorf("the organization and a year: got %v, want faults", err)
 	}
 }

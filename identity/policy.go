@@ -13,8 +13,8 @@ import (
 // MaxGraceDays is the longest time to enrol that a policy can give.
 const MaxGraceDays = 90
 
-// MFAPolicy returns what an organization asks of its members, to its owners and admins.
-func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
+// MFA returns what an organization asks of its members, to its owners and admins.
+func (i *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
 	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return storage.MFAPolicy{}, err
 	}
@@ -22,12 +22,13 @@ func (i *Identity) MFAPolicy(ctx context.Context, a Actor, organizationID uuid.U
 	return settings.MFA, err
 }
 
-// SetMFAPolicy sets what an organization asks of its members and returns it as it
+// SetMFA sets what an organization asks of its members and returns it as it
 // stands then. Since is not the caller's: the grace begins anew when people who met
 // the requirement may meet it no longer, and stays when it becomes easier. Nor is
 // Earlier: until the grace is over, what was in force stays so. Errors:
 // Faults, ErrForbidden, storage.ErrNotFound.
-func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uuid.UUID, p storage.MFAPolicy) (storage.MFAPolicy, error) {
+func (i *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUID,
+	p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return p, err
 	}
@@ -44,8 +45,8 @@ func (i *Identity) SetMFAPolicy(ctx context.Context, a Actor, organizationID uui
 	return p, err
 }
 
-// PlatformMFAPolicy returns what the installation asks of everybody.
-func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
+// PlatformMFA returns what the installation asks of everybody.
+func (i *Policies) PlatformMFA(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return storage.MFAPolicy{}, err
 	}
@@ -53,8 +54,8 @@ func (i *Identity) PlatformMFAPolicy(ctx context.Context, a Actor) (storage.MFAP
 	return settings.MFA, err
 }
 
-// SetPlatformMFAPolicy is SetMFAPolicy for everybody.
-func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
+// SetPlatformMFA is SetMFAPolicy for everybody.
+func (i *Policies) SetPlatformMFA(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return p, err
 	}
@@ -70,7 +71,8 @@ func (i *Identity) SetPlatformMFAPolicy(ctx context.Context, a Actor, p storage.
 func checkPolicy(p *storage.MFAPolicy) error {
 	var faults Faults
 	if !slices.Contains([]string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}, p.Require) {
-		faults.Add("require", fmt.Sprintf("%q is nothing to require", Clip(p.Require)), "choose any, totp or passkey, or leave it empty")
+		faults.Add("require", fmt.Sprintf("%q is nothing to require", Clip(p.Require)),
+			"choose any, totp or passkey, or leave it empty")
 	}
 	if p.GraceDays < 0 || p.GraceDays > MaxGraceDays {
 		faults.Add("grace_days", fmt.Sprintf("is %d", p.GraceDays), fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
@@ -82,7 +84,7 @@ func checkPolicy(p *storage.MFAPolicy) error {
 }
 
 // change puts next in the place of present and tells of it; nil if they are the same.
-func (i *Identity) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
+func (i *Policies) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
 	*next = assurance.Begin(*present, *next, i.clock())
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil

@@ -27,33 +27,33 @@ func TestWhoSetsPolicies(t *testing.T) {
 			"token":    {(&Bearer{User: storage.User{ID: root.UserID}, Token: storage.PersonalToken{Organization: *acme}}).Actor(""), storage.ErrNotFound, ErrForbidden},
 		} {
 			p := storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 14, Since: in.now.Add(-time.Hour)}
-			got, err := in.SetMFAPolicy(t.Context(), c.a, acme.ID, p)
+			got, err := in.Policies.SetMFA(t.Context(), c.a, acme.ID, p)
 			if !errors.Is(err, c.organization) {
 				t.Errorf("%s, organization: got %v, want %v", name, err, c.organization)
 			} else if err == nil && !got.Since.Equal(in.now) {
 				t.Errorf("%s: the grace began at %v, as the caller said", name, got.Since)
 			}
-			if read, err := in.MFAPolicy(t.Context(), c.a, acme.ID); !errors.Is(err, c.organization) || err == nil && read != got {
+			if read, err := in.Policies.MFA(t.Context(), c.a, acme.ID); !errors.Is(err, c.organization) || err == nil && read != got {
 				t.Errorf("%s, organization: read %+v, %v", name, read, err)
 			}
-			got, err = in.SetPlatformMFAPolicy(t.Context(), c.a, p)
+			got, err = in.Policies.SetPlatformMFA(t.Context(), c.a, p)
 			if !errors.Is(err, c.platform) {
 				t.Errorf("%s, platform: got %v, want %v", name, err, c.platform)
 			}
-			if read, err := in.PlatformMFAPolicy(t.Context(), c.a); !errors.Is(err, c.platform) || err == nil && read != got {
+			if read, err := in.Policies.PlatformMFA(t.Context(), c.a); !errors.Is(err, c.platform) || err == nil && read != got {
 				t.Errorf("%s, platform: read %+v, %v", name, read, err)
 			}
 		}
 		for _, p := range []storage.MFAPolicy{{Require: "sms"}, {Require: storage.RequireAny, GraceDays: -1}, {Require: storage.RequireAny, GraceDays: MaxGraceDays + 1}} {
 			var faults Faults
-			if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, p); !errors.As(err, &faults) {
+			if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, p); !errors.As(err, &faults) {
 				t.Errorf("%+v: got %v, want a fault", p, err)
 			}
-			if _, err := in.SetPlatformMFAPolicy(t.Context(), root, p); !errors.As(err, &faults) {
+			if _, err := in.Policies.SetPlatformMFA(t.Context(), root, p); !errors.As(err, &faults) {
 				t.Errorf("%+v: got %v, want a fault", p, err)
 			}
 		}
-		if _, err := in.SetMFAPolicy(t.Context(), Operator(), uuid.New(), storage.MFAPolicy{}); !errors.Is(err, storage.ErrNotFound) {
+		if _, err := in.Policies.SetMFA(t.Context(), Operator(), uuid.New(), storage.MFAPolicy{}); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("no organization: got %v, want ErrNotFound", err)
 		}
 	})

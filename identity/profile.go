@@ -44,9 +44,12 @@ func (p *ProfilePatch) claims() []claim {
 		{"website", p.Website, func(s *storage.Profile) *string { return &s.Website }, checkClaimURL},
 		{"gender", p.Gender, func(s *storage.Profile) *string { return &s.Gender }, checkLine},
 		{"birthdate", p.Birthdate, func(s *storage.Profile) *string { return &s.Birthdate }, checkBirthdate},
-		{"zoneinfo", p.Zoneinfo, func(s *storage.Profile) *string { return &s.Zoneinfo }, matching(zoneGrammar, "is no time zone", "write it like Europe/Berlin")},
-		{"locale", p.Locale, func(s *storage.Profile) *string { return &s.Locale }, matching(localeGrammar, "is no language", "write it like en-GB")},
-		{"phone_number", p.PhoneNumber, func(s *storage.Profile) *string { return &s.PhoneNumber }, matching(phoneGrammar, "is no phone number", "write it like +49 30 5550100")},
+		{"zoneinfo", p.Zoneinfo, func(s *storage.Profile) *string { return &s.Zoneinfo }, matching(zoneGrammar,
+			"is no time zone", "write it like Europe/Berlin")},
+		{"locale", p.Locale, func(s *storage.Profile) *string { return &s.Locale }, matching(localeGrammar,
+			"is no language", "write it like en-GB")},
+		{"phone_number", p.PhoneNumber, func(s *storage.Profile) *string { return &s.PhoneNumber },
+			matching(phoneGrammar, "is no phone number", "write it like +49 30 5550100")},
 	}
 }
 
@@ -132,11 +135,13 @@ func checkAddress(faults *Faults, a *storage.Address) {
 		name  string
 		value *string
 	}{
-		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality}, {"region", &a.Region},
+		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality}, {"region",
+			&a.Region},
 		{"postal_code", &a.PostalCode}, {"country", &a.Country},
 	} {
 		if len(*part.value) > 4*maxAddressAll { // before the work of looking at each line
-			faults.Add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll), "leave out what is not needed")
+			faults.Add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll),
+				"leave out what is not needed")
 			continue
 		}
 		*part.value = strings.TrimSpace(strings.ReplaceAll(*part.value, "\r\n", "\n"))

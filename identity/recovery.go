@@ -19,7 +19,7 @@ const resetLife = 30 * time.Minute
 var ErrRecoveryClosed = errors.New("recovery is closed")
 
 // RecoveryOpen reports whether links to reset a password are sent.
-func (i *Identity) RecoveryOpen() bool { return i.recovery }
+func (i *Registrations) RecoveryOpen() bool { return i.recovery }
 
 // recoveryRequested is the kind of message that decides a recovery.
 const recoveryRequested = "recovery.requested"
@@ -35,7 +35,8 @@ type requestedRecovery struct {
 // RequestRecovery asks for a link to choose a new password. It does the same work
 // and gives the same answer whether anybody has the address: a worker decides.
 // Errors: Faults for what is no address, ErrRecoveryClosed.
-func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, from request.Info, requestID string) error {
+func (i *Registrations) RequestRecovery(ctx context.Context, email string, way Way, from request.Info,
+	requestID string) error {
 	if !i.recovery {
 		return ErrRecoveryClosed
 	}
@@ -43,12 +44,13 @@ func (i *Identity) RequestRecovery(ctx context.Context, email string, way Way, f
 	if err != nil {
 		return err
 	}
-	return i.ask(ctx, recoveryRequested, requestedRecovery{EmailKey: key, Way: way, From: i.from(from), RequestID: requestID})
+	return i.ask(ctx, recoveryRequested, requestedRecovery{EmailKey: key, Way: way, From: i.timed(from),
+		RequestID: requestID})
 }
 
-// decideRecovery is the worker's half of RequestRecovery. The mail goes to the
+// processRecovery is the worker's half of RequestRecovery. The mail goes to the
 // address as it is stored, never to one that was typed.
-func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error {
+func (i *Registrations) processRecovery(ctx context.Context, m *storage.Message) error {
 	var r requestedRecovery
 	if err := outbox.Open(i.sealer, m, &r); err != nil {
 		return err
@@ -62,17 +64,20 @@ func (i *Identity) decideRecovery(ctx context.Context, m *storage.Message) error
 	if allowed, err := i.mayMail(ctx, m, mailboxRecovery, r.EmailKey); err != nil || !allowed {
 		return err
 	}
-	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey, Flow: r.Way.Flow, To: r.Way.To})
+	token, l, err := i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: u.EmailKey, Flow: r.Way.Flow,
+		To: r.Way.To})
 	if err != nil {
 		return err
 	}
 	l.Browser = r.Way.Browser
-	note, err := i.letter(u, templates.PasswordReset{Name: u.Profile.Name, Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
+	note, err := i.mailTo(u, templates.PasswordReset{Name: u.Profile.Name,
+		Link: i.issuer + "/recover/reset?token=" + token, ValidFor: resetLife, From: r.From}, dedupe(m))
 	if err != nil {
 		return outbox.Permanent(err)
 	}
 	defer i.wake()
-	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: storage.EventUserRecoveryRequested, User: u.ID, RequestID: r.RequestID}, r.From), note)
+	return i.store.CreateLink(ctx, l, origin(&storage.Event{Type: storage.EventUserRecoveryRequested, User: u.ID,
+		RequestID: r.RequestID}, r.From), note)
 }
 
 // Resetting is the person whose password a link sets.
@@ -94,7 +99,7 @@ func sameBrowser(a, b secret.Hash) bool { return !a.IsZero() && a == b }
 
 // OpenReset returns whose password a token of /recover/reset sets, without using
 // it. ErrLink if nobody's (any more).
-func (i *Identity) OpenReset(ctx context.Context, token string) (*Resetting, error) {
+func (i *Registrations) OpenReset(ctx context.Context, token string) (*Resetting, error) {
 	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
 		return nil, err
@@ -106,24 +111,26 @@ func (i *Identity) OpenReset(ctx context.Context, token string) (*Resetting, err
 // all sessions and grants, and mails a notice. Second factors stay and are asked
 // for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, Faults,
 // secret.ErrBusy; after Faults the link can still be used.
-func (i *Identity) Reset(ctx context.Context, token, password string, from request.Info, requestID string) error {
+func (i *Registrations) Reset(ctx context.Context, token, password string, from request.Info, requestID string) error {
 	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
 		return err
 	}
-	if err := i.CheckPassword(password, u.Email, u.Profile.Name); err != nil {
+	if err := i.passwords.Check(password, u.Email, u.Profile.Name); err != nil {
 		return err
 	}
 	hash, err := i.passwords.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	note, err := i.letter(u, i.passwordChanged(u, from), "")
+	note, err := i.mailTo(u, i.passwordChanged(u, from), "")
 	if err != nil {
 		return err
 	}
-	e := &storage.Event{Type: storage.EventUserPasswordReset, User: u.ID, Actor: u.ID, RequestID: requestID, Facts: map[string]any{"first_proof": !u.EmailVerified()}}
-	err = i.store.VerifyEmail(ctx, &storage.EmailVerification{UserID: u.ID, EmailKey: to.EmailKey, Link: l.Hash, Purpose: l.Purpose, Claim: true, PasswordHash: hash,
+	e := &storage.Event{Type: storage.EventUserPasswordReset, User: u.ID, Actor: u.ID, RequestID: requestID,
+		Facts: map[string]any{"first_proof": !u.EmailVerified()}}
+	err = i.store.VerifyEmail(ctx, &storage.EmailVerification{UserID: u.ID, EmailKey: to.EmailKey, Link: l.Hash,
+		Purpose: l.Purpose, Claim: true, PasswordHash: hash,
 		Event: origin(e, from), Mails: []*storage.Message{note}})
 	if err != nil {
 		return linkError(err)
@@ -133,12 +140,12 @@ func (i *Identity) Reset(ctx context.Context, token, password string, from reque
 }
 
 // passwordChanged is the mail about a new password.
-func (i *Identity) passwordChanged(u *storage.User, from request.Info) templates.PasswordChanged {
-	return templates.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.recoverLink(), From: i.from(from)}
+func (i *mailer) passwordChanged(u *storage.User, from request.Info) templates.PasswordChanged {
+	return templates.PasswordChanged{Name: u.Profile.Name, RecoverLink: i.recoverLink(), From: i.timed(from)}
 }
 
 // recoverLink is the page that mails a link, "" where it is closed.
-func (i *Identity) recoverLink() string {
+func (i *mailer) recoverLink() string {
 	if !i.recovery {
 		return ""
 	}

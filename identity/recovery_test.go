@@ -27,7 +27,7 @@ func otherSealer(t testing.TB) *secret.Sealer {
 func (in *installation) resetLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, request.Info{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
+	if err := in.Registrations.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, request.Info{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
@@ -42,18 +42,18 @@ func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
 		in.grant(t, bob, live)
 		other, link := in.resetLink(t, bob), in.resetLink(t, bob)
 		for range 2 {
-			if u, err := in.OpenReset(t.Context(), link); err != nil || u.ID != bob.ID {
+			if u, err := in.Registrations.OpenReset(t.Context(), link); err != nil || u.ID != bob.ID {
 				t.Fatalf("the page: got %+v, %v", u, err)
 			}
 		}
 		var faults Faults
-		if err := in.Reset(t.Context(), link, "password1", request.Info{}, "req"); !errors.As(err, &faults) {
+		if err := in.Registrations.Reset(t.Context(), link, "password1", request.Info{}, "req"); !errors.As(err, &faults) {
 			t.Errorf("a common password: got %v, want faults", err)
 		}
 		if !in.lives(t, live) || in.granted(t, bob) != 1 || !in.signsIn(t, bob.Email, oldPassword) {
 			t.Error("opening the link or a refused password has changed something")
 		}
-		if err := in.Reset(t.Context(), link, newPassword, request.Info{Device: "Safari on macOS"}, "req"); err != nil {
+		if err := in.Registrations.Reset(t.Context(), link, newPassword, request.Info{Device: "Safari on macOS"}, "req"); err != nil {
 			t.Fatal(err)
 		}
 		if in.lives(t, live) || in.granted(t, bob) != 0 || in.signsIn(t, bob.Email, oldPassword) || !in.signsIn(t, bob.Email, newPassword) {
@@ -70,8 +70,8 @@ func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
 			t.Errorf("mails: got %+v", got)
 		}
 		for name, dead := range map[string]string{"used": link, "the other one": other, "unknown": secret.NewToken(""), "empty": ""} {
-			_, opened := in.OpenReset(t.Context(), dead)
-			if used := in.Reset(t.Context(), dead, "eleven geese cross the moat", request.Info{}, ""); opened != ErrLink || used != ErrLink {
+			_, opened := in.Registrations.OpenReset(t.Context(), dead)
+			if used := in.Registrations.Reset(t.Context(), dead, "eleven geese cross the moat", request.Info{}, ""); opened != ErrLink || used != ErrLink {
 				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
 			}
 		}
@@ -82,15 +82,15 @@ func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		for name, spoil := range map[string]func(u *storage.User) error{
 			"the person is disabled": func(u *storage.User) error {
-				_, err := in.DisableUser(t.Context(), Operator(), u.ID)
+				_, err := in.People.Disable(t.Context(), Operator(), u.ID)
 				return err
 			},
-			"the person is gone": func(u *storage.User) error { return in.DeleteUser(t.Context(), Operator(), u.ID) },
+			"the person is gone": func(u *storage.User) error { return in.People.Delete(t.Context(), Operator(), u.ID) },
 			"the address changed": func(u *storage.User) error {
-				return in.SetEmail(t.Context(), Operator(), u.ID, uuid.NewString()+"@a.example")
+				return in.People.SetEmail(t.Context(), Operator(), u.ID, uuid.NewString()+"@a.example")
 			},
 			"the password was changed": func(u *storage.User) error {
-				return in.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil)
+				return in.People.SetPassword(t.Context(), Operator(), u.ID, "eleven geese cross the moat", uuid.Nil)
 			},
 			"half an hour is over": func(*storage.User) error { in.now = in.now.Add(30 * time.Minute); return nil },
 		} {
@@ -99,8 +99,8 @@ func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
 			if err := spoil(u); err != nil {
 				t.Fatal(err)
 			}
-			_, opened := in.OpenReset(t.Context(), link)
-			used := in.Reset(t.Context(), link, newPassword, request.Info{}, "")
+			_, opened := in.Registrations.OpenReset(t.Context(), link)
+			used := in.Registrations.Reset(t.Context(), link, newPassword, request.Info{}, "")
 			if opened != ErrLink || used != ErrLink || in.signsIn(t, u.Email, newPassword) {
 				t.Errorf("%s: got %v, %v, want ErrLink", name, opened, used)
 			}
@@ -120,14 +120,14 @@ func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 }
 
 func TestRecoveryCanBeClosed(t *testing.T) {
-	in := onSQLite(t, func(c *Config) { c.Recovery = false })
+	in := onSQLite(t, func(c *Config) { c.Accounts.Recovery = false })
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if err := in.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, ""); err != ErrRecoveryClosed || in.RecoveryOpen() {
+	if err := in.Registrations.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, ""); err != ErrRecoveryClosed || in.Registrations.RecoveryOpen() {
 		t.Errorf("got %v", err)
 	}
 	var faults Faults
-	in.recovery = true
-	if err := in.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, request.Info{}, ""); !errors.As(err, &faults) {
+	in.People.recovery = true
+	if err := in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, request.Info{}, ""); !errors.As(err, &faults) {
 		t.Errorf("RS-02: got %v, want a fault", err)
 	}
 }
@@ -151,8 +151,8 @@ func (in *installation) factor(t testing.TB, u *storage.User, name string) {
 func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 	counted := map[string]int{}
 	fiveAnHour := func(c *Config) {
-		c.ConfirmEmail = true
-		c.MailboxWait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
+		c.Accounts.ConfirmEmail = true
+		c.Mail.Wait = func(_ context.Context, kind, emailKey string) (time.Duration, error) {
 			counted[kind+emailKey]++
 			return time.Duration(max(0, counted[kind+emailKey]-5)), nil
 		}
@@ -161,9 +161,11 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 		clear(counted)
 		bob := in.user(t, "bob@acme-corp.com", false)
 		for kind, ask := range map[string]func() error{
-			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, "") },
+			recoveryRequested: func() error {
+				return in.Registrations.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, "")
+			},
 			registrationRequested: func() error {
-				return in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})
+				return in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})
 			},
 		} {
 			if err := ask(); err != nil {

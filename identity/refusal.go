@@ -30,11 +30,12 @@ type refusedMinute struct {
 }
 
 // NoteRefusal records that a request of a registered client was refused. WriteRefusals stores it.
-func (i *Identity) NoteRefusal(r storage.Refusal) {
+func (i *Clients) NoteRefusal(r storage.Refusal) {
 	i.refusals.mu.Lock()
 	defer i.refusals.mu.Unlock()
-	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60, Refusals: []storage.Refusal{r},
-		LastAt: r.At})
+	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60,
+		Refusals: []storage.Refusal{r},
+		LastAt:   r.At})
 }
 
 // add adds to what waits, within the bounds. Callers hold mu.
@@ -101,7 +102,7 @@ func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
 // WriteRefusals stores what was noted, in batches. Call it every few seconds and at the end. What it could not write
 // waits for the next call, ten minutes at most. What waits when the process crashes is lost: it is help for developers,
 // and no audit log.
-func (i *Identity) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
+func (i *Clients) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
 	i.refusals.writing.Lock()
 	defer i.refusals.writing.Unlock()
 	all := i.refusals.take()
@@ -118,8 +119,8 @@ func (i *Identity) WriteRefusals(ctx context.Context, pace *storage.Pace) error 
 }
 
 // Refusals lists up to limit requests of a client that were refused in the last 14 days, the latest first.
-func (i *Identity) Refusals(ctx context.Context, a Actor, clientID string, limit int) ([]storage.Refusal, error) {
-	if _, err := i.Client(ctx, a, clientID); err != nil {
+func (i *Clients) Refusals(ctx context.Context, a Actor, clientID string, limit int) ([]storage.Refusal, error) {
+	if _, err := i.Get(ctx, a, clientID); err != nil {
 		return nil, err
 	}
 	return i.store.Refusals(ctx, clientID, limit)

@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-func (in *installation) writeRefusals(t *testing.T, all ...*Identity) {
+func (in *installation) writeRefusals(t *testing.T, all ...*Domain) {
 	t.Helper()
 	for _, i := range all {
-		if err := i.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
+		if err := i.Clients.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -21,7 +21,7 @@ func (in *installation) writeRefusals(t *testing.T, all ...*Identity) {
 
 func (in *installation) refused(t *testing.T, clientID string) []storage.Refusal {
 	t.Helper()
-	all, err := in.Refusals(t.Context(), Operator(), clientID, 1000)
+	all, err := in.Clients.Refusals(t.Context(), Operator(), clientID, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,22 +37,22 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 		}
 		other := New(in.made) // another node
 		start := time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)
-		note := func(i *Identity, clientID string, after time.Duration, cause string) {
-			i.NoteRefusal(storage.Refusal{ClientID: clientID, At: start.Add(after), Endpoint: "/oauth2/token", Error: "of " + cause, Cause: cause,
+		note := func(i *Domain, clientID string, after time.Duration, cause string) {
+			i.Clients.NoteRefusal(storage.Refusal{ClientID: clientID, At: start.Add(after), Endpoint: "/oauth2/token", Error: "of " + cause, Cause: cause,
 				Authenticated: true, RequestID: "r", Parameters: []string{"code", "grant_type"}, RedirectURI: "https://app.example/cb", Scope: "openid"})
 		}
 		for n := range 45 {
-			note(in.Identity, "busy", time.Duration(n)*time.Second, fmt.Sprint("first ", n))
+			note(in.Domain, "busy", time.Duration(n)*time.Second, fmt.Sprint("first ", n))
 			note(other, "busy", time.Duration(n)*time.Second, fmt.Sprint("second ", n))
 		}
 		note(other, "quiet", time.Second, "alone")
 		note(other, "gone", time.Second, "of no client")
-		in.writeRefusals(t, in.Identity, other)
+		in.writeRefusals(t, in.Domain, other)
 		for n := range 100 { // more than a node keeps by itself
 			note(other, "busy", 59*time.Second, fmt.Sprint("third ", n))
 		}
-		note(in.Identity, "busy", time.Minute, "the next minute")
-		in.writeRefusals(t, other, in.Identity)
+		note(in.Domain, "busy", time.Minute, "the next minute")
+		in.writeRefusals(t, other, in.Domain)
 
 		all := in.refused(t, "busy")
 		if len(all) != 62 || all[0].Cause != "the next minute" || all[1].More != 130 || all[1].Cause != "" || !all[1].At.Equal(start.Add(59*time.Second)) {
@@ -66,10 +66,10 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 		if quiet := in.refused(t, "quiet"); len(quiet) != 1 || quiet[0].Cause != "alone" {
 			t.Errorf("another client's: %+v", quiet)
 		}
-		if some, err := in.Refusals(t.Context(), Operator(), "busy", 3); err != nil || len(some) != 3 || some[0].Cause != "the next minute" {
+		if some, err := in.Clients.Refusals(t.Context(), Operator(), "busy", 3); err != nil || len(some) != 3 || some[0].Cause != "the next minute" {
 			t.Errorf("the last three: %+v, %v", some, err)
 		}
-		if _, err := in.Refusals(t.Context(), Operator(), "gone", 3); !errors.Is(err, storage.ErrNotFound) {
+		if _, err := in.Clients.Refusals(t.Context(), Operator(), "gone", 3); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("those of no client: %v", err)
 		}
 	})
@@ -80,9 +80,9 @@ func TestSixtyRefusalsOfAClientAndMinuteAreKept(t *testing.T) {
 func TestRefusalsThatRepeatHideNoOthers(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{ClientName: "App", RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
-		nodes := []*Identity{in.Identity, New(in.made)}
-		note := func(i *Identity, authenticated bool, endpoint, code, cause string) {
-			i.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Endpoint: endpoint, Error: code, Cause: cause, Authenticated: authenticated})
+		nodes := []*Domain{in.Domain, New(in.made)}
+		note := func(i *Domain, authenticated bool, endpoint, code, cause string) {
+			i.Clients.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Endpoint: endpoint, Error: code, Cause: cause, Authenticated: authenticated})
 		}
 		kept := func() (all map[string]int, more int64) {
 			all = map[string]int{}
@@ -129,9 +129,9 @@ func TestRefusalsThatRepeatHideNoOthers(t *testing.T) {
 		in.database(t, `WITH RECURSIVE old(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM old WHERE n < 5200)
 			INSERT INTO refusals (client_id, minute, line, occurred_at, n) SELECT 'app', n, 1, n, 1 FROM old`)
 		in.now = in.now.Add(time.Minute)
-		note(in.Identity, true, "/oauth2/token", "invalid_scope", "the latest")
-		in.writeRefusals(t, in.Identity)
-		left, err := in.Refusals(t.Context(), Operator(), "app", 10000)
+		note(in.Domain, true, "/oauth2/token", "invalid_scope", "the latest")
+		in.writeRefusals(t, in.Domain)
+		left, err := in.Clients.Refusals(t.Context(), Operator(), "app", 10000)
 		if err != nil || len(left) != 5000 && len(left) != 5001 || left[0].Cause != "the latest" {
 			t.Errorf("%d rows are left: %v", len(left), err)
 		}
@@ -143,18 +143,18 @@ func TestRefusalsEndWithTheirClient(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		in.client(t, NewClient{ID: "app", Metadata: storage.Metadata{ClientName: "App", RedirectURIs: []string{"https://app.example/cb"}, Scope: "openid"}})
 		note := func() {
-			in.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Error: "invalid_scope", RedirectURI: "https://canary.example/cb"})
+			in.Clients.NoteRefusal(storage.Refusal{ClientID: "app", At: in.now, Error: "invalid_scope", RedirectURI: "https://canary.example/cb"})
 		}
 		note()
-		in.writeRefusals(t, in.Identity)
+		in.writeRefusals(t, in.Domain)
 		if n := len(in.refused(t, "app")); n != 1 {
 			t.Fatalf("%d refusals before", n)
 		}
-		if err := in.DeleteClient(t.Context(), Operator(), "app"); err != nil {
+		if err := in.Clients.Delete(t.Context(), Operator(), "app"); err != nil {
 			t.Fatal(err)
 		}
 		note()
-		in.writeRefusals(t, in.Identity)
+		in.writeRefusals(t, in.Domain)
 		if left, err := in.store.Refusals(t.Context(), "app", 10); err != nil || len(left) > 0 {
 			t.Errorf("left of a deleted client: %+v, %v", left, err)
 		}
@@ -163,30 +163,30 @@ func TestRefusalsEndWithTheirClient(t *testing.T) {
 
 // What waits to be written is bounded, whatever happens to many clients at once.
 func TestRefusalsThatWaitAreBounded(t *testing.T) {
-	i := onSQLite(t).Identity
+	i := onSQLite(t).Domain
 	now := i.clock()
 	for n := range 3 * maxPending {
-		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("client-", n%200), At: now})
-		i.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("many-", n), At: now})
+		i.Clients.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("client-", n%200), At: now})
+		i.Clients.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("many-", n), At: now})
 	}
 	check := func(what string) {
 		t.Helper()
 		kept := 0
-		for _, m := range i.refusals.minutes {
+		for _, m := range i.Clients.refusals.minutes {
 			kept += len(m.Refusals)
 		}
-		if kept == 0 || kept > maxPending || kept != i.refusals.pending || len(i.refusals.minutes) > maxPending {
-			t.Errorf("%s %d refusals (%d) of %d minutes wait, want at most %d", what, kept, i.refusals.pending, len(i.refusals.minutes), maxPending)
+		if kept == 0 || kept > maxPending || kept != i.Clients.refusals.pending || len(i.Clients.refusals.minutes) > maxPending {
+			t.Errorf("%s %d refusals (%d) of %d minutes wait, want at most %d", what, kept, i.Clients.refusals.pending, len(i.Clients.refusals.minutes), maxPending)
 		}
 	}
 	check("at first")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 {
-		if err := i.WriteRefusals(ended, &storage.Pace{}); err == nil {
+		if err := i.Clients.WriteRefusals(ended, &storage.Pace{}); err == nil {
 			t.Error("what could not be written was")
 		}
-		i.NoteRefusal(storage.Refusal{ClientID: "client-1", At: now})
+		i.Clients.NoteRefusal(storage.Refusal{ClientID: "client-1", At: now})
 		check("after a failure")
 	}
 }
@@ -202,7 +202,7 @@ func TestRefusalsThatCouldNotBeWrittenWait(t *testing.T) {
 		note := func(cause string) {
 			for n := range 4 {
 				for range 7 { // two more than are kept
-					in.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("app-", n), At: in.now, Error: cause, Cause: cause, Authenticated: true})
+					in.Clients.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("app-", n), At: in.now, Error: cause, Cause: cause, Authenticated: true})
 				}
 			}
 		}
@@ -221,27 +221,27 @@ func TestRefusalsThatCouldNotBeWrittenWait(t *testing.T) {
 		failing, stop := context.WithCancel(t.Context())
 		stop()
 		note("noted before the failure")
-		if err := in.WriteRefusals(failing, &storage.Pace{}); err == nil {
+		if err := in.Clients.WriteRefusals(failing, &storage.Pace{}); err == nil {
 			t.Fatal("a context that has ended writes")
 		}
 		note("noted after it")
 		stopping, stop := context.WithCancel(t.Context())
 		// The server is told to stop while the job rests after its first client.
-		err := in.WriteRefusals(stopping, &storage.Pace{Smallest: 1, Largest: 1, Rest: func(ctx context.Context, _ time.Duration) error {
+		err := in.Clients.WriteRefusals(stopping, &storage.Pace{Smallest: 1, Largest: 1, Rest: func(ctx context.Context, _ time.Duration) error {
 			stop()
 			return ctx.Err()
 		}})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("the pass that was stopped: %v", err)
 		}
-		in.writeRefusals(t, in.Identity)
+		in.writeRefusals(t, in.Domain)
 		want("after the last call", 10, 4)
 		if last := in.refused(t, "app-3")[1]; last.Cause != "noted after it" {
 			t.Errorf("the latest line is %+v", last)
 		}
 		note("what is never written")
 		in.now = in.now.Add(maxRefusalWait + time.Second)
-		if err := in.WriteRefusals(failing, &storage.Pace{}); err == nil || len(in.refusals.minutes) > 0 || in.refusals.pending > 0 {
+		if err := in.Clients.WriteRefusals(failing, &storage.Pace{}); err == nil || len(in.Clients.refusals.minutes) > 0 || in.Clients.refusals.pending > 0 {
 			t.Errorf("what is too old waits on: %v", err)
 		}
 	})

@@ -62,11 +62,11 @@ type Way struct {
 	Flow, To string
 }
 
-// RegistrationMode is who may register: RegistrationOpen, RegistrationInvite or RegistrationClosed.
-func (i *Identity) RegistrationMode() string { return i.registration }
+// Mode is who may register: RegistrationOpen, RegistrationInvite or RegistrationClosed.
+func (i *Registrations) Mode() string { return i.registration }
 
 // ConfirmsEmail reports whether an account is made only once its address is proven.
-func (i *Identity) ConfirmsEmail() bool { return i.confirmEmail }
+func (i *Registrations) ConfirmsEmail() bool { return i.accounts.confirmEmail }
 
 // registrationRequested is the kind of message that decides a registration.
 const registrationRequested = "registration.requested"
@@ -79,28 +79,28 @@ type requestedRegistration struct {
 	RequestID string
 }
 
-// RequestRegistration is how accounts begin where CONFIRM_EMAIL is on: nothing is
+// Request is how accounts begin where CONFIRM_EMAIL is on: nothing is
 // made before the address is proven. It does the same work for every address (one
 // password hash, one row for a worker, which then decides) and has the same answer:
 // nil. Who has an invitation may Register instead, which proves the address.
 // Errors: Faults, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
-func (i *Identity) RequestRegistration(ctx context.Context, r Registration) error {
+func (i *Registrations) Request(ctx context.Context, r Registration) error {
 	words, err := i.admit(ctx, &r)
 	if err != nil {
 		return err
 	}
-	key, hash, err := i.checkRegistration(ctx, &r, words)
+	key, hash, err := i.check(ctx, &r, words)
 	if err != nil {
 		return err
 	}
 	return i.ask(ctx, registrationRequested, requestedRegistration{
 		linked:  linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash, Flow: r.Flow, To: r.To},
-		Browser: r.Browser, From: i.from(r.From), RequestID: r.RequestID})
+		Browser: r.Browser, From: i.timed(r.From), RequestID: r.RequestID})
 }
 
 // ask leaves a question to a worker, so that whoever asked cannot tell by the
 // answer, nor by the time it takes, what the database knows.
-func (i *Identity) ask(ctx context.Context, kind string, question any) error {
+func (i *mailer) ask(ctx context.Context, kind string, question any) error {
 	m, err := outbox.Seal(i.sealer, kind, "", question)
 	if err != nil {
 		return err
@@ -117,22 +117,23 @@ func (i *Identity) ask(ctx context.Context, kind string, question any) error {
 // yet to be proven from the mail that goes out. passwordHash is the stored hash, to
 // sign in with. Errors: Faults, ErrRegistrationClosed, ErrRegistered, ErrLink for
 // the invitation, ErrForbidden without one where CONFIRM_EMAIL is on, secret.ErrBusy.
-func (i *Identity) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string, err error) {
+func (i *Registrations) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string,
+	err error) {
 	words, err := i.admit(ctx, &r)
 	if err != nil {
 		return nil, "", err
 	}
-	if r.Invitation == "" && i.confirmEmail {
+	if r.Invitation == "" && i.accounts.confirmEmail {
 		return nil, "", fmt.Errorf("%w: the address is to be proven first", ErrForbidden)
 	}
-	key, hash, err := i.checkRegistration(ctx, &r, words)
+	key, hash, err := i.check(ctx, &r, words)
 	if err != nil {
 		return nil, "", err
 	}
 	p := i.registrant(linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash}, r.From, r.RequestID)
 	if r.Invitation != "" {
 		p.User.EmailVerifiedAt = p.User.CreatedAt
-		_, err := i.registerInvited(ctx, r.Invitation, p, r.RequestID)
+		_, err := i.invitations.register(ctx, r.Invitation, p, r.RequestID)
 		return &p.User, hash, err
 	}
 	made := &storage.Registration{Person: *p}
@@ -156,14 +157,14 @@ func (i *Identity) Register(ctx context.Context, r Registration) (u *storage.Use
 
 // admit decides whether this registration may be at all, and fills in the address
 // that an invitation was sent to. words are what the invitation brings to mind.
-func (i *Identity) admit(ctx context.Context, r *Registration) (words []string, err error) {
+func (i *Registrations) admit(ctx context.Context, r *Registration) (words []string, err error) {
 	if i.registration == RegistrationClosed || i.registration == RegistrationInvite && r.Invitation == "" {
 		return nil, ErrRegistrationClosed
 	}
 	if r.Invitation == "" {
 		return nil, nil
 	}
-	invited, err := i.OpenInvitation(ctx, r.Invitation)
+	invited, err := i.invitations.Open(ctx, r.Invitation)
 	if err != nil {
 		return nil, err
 	}
@@ -171,43 +172,36 @@ func (i *Identity) admit(ctx context.Context, r *Registration) (words []string, 
 		r.Email = invited.Invitation.Email
 	}
 	if key, err := EmailKey(r.Email); err == nil && key != invited.Invitation.EmailKey {
-		return nil, Faults{{Field: "email", Problem: "is not the address that was invited", Remedy: "use that one, or ask for an invitation of this one"}}
+		return nil, Faults{{Field: "email", Problem: "is not the address that was invited",
+			Remedy: "use that one, or ask for an invitation of this one"}}
 	}
 	return []string{invited.Organization.Name, invited.Organization.Slug}, nil
 }
 
-// checkRegistration names everything that is wrong at once, and hashes the
+// check names everything that is wrong at once, and hashes the
 // password of every registration that has nothing wrong.
-func (i *Identity) checkRegistration(ctx context.Context, r *Registration, words []string) (key, hash string, err error) {
-	var faults, more Faults
+func (i *Registrations) check(ctx context.Context, r *Registration, words []string) (key, hash string, err error) {
 	r.Email, r.Name = strings.TrimSpace(r.Email), strings.TrimSpace(r.Name)
-	if key, err = EmailKey(r.Email); errors.As(err, &more) {
-		faults = append(faults, more...)
-	}
-	if r.Name != "" {
-		checkName(&faults, "name", r.Name, maxPersonName)
-	}
-	if err := i.CheckPassword(r.Password, key, append(words, r.Name)...); errors.As(err, &more) {
-		faults = append(faults, more...)
-	}
-	if len(faults) > 0 {
-		return "", "", faults
+	if key, err = i.passwords.checkPerson(r.Email, r.Name, r.Password, words...); err != nil {
+		return "", "", err
 	}
 	hash, err = i.passwords.Hash(ctx, r.Password)
 	return key, hash, err
 }
 
 // registrant is a person to make whose address is not proven yet.
-func (i *Identity) registrant(l linked, from request.Info, requestID string) *storage.NewUser {
+func (i *Registrations) registrant(l linked, from request.Info, requestID string) *storage.NewUser {
 	now := i.clock()
-	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey, Profile: storage.Profile{Name: l.Name}, CreatedAt: now, UpdatedAt: now}
-	e := &storage.Event{Type: storage.EventUserRegistered, User: u.ID, Actor: u.ID, RequestID: requestID, Personal: map[string]string{"email": u.Email}}
+	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey,
+		Profile: storage.Profile{Name: l.Name}, CreatedAt: now, UpdatedAt: now}
+	e := &storage.Event{Type: storage.EventUserRegistered, User: u.ID, Actor: u.ID, RequestID: requestID,
+		Personal: map[string]string{"email": u.Email}}
 	return &storage.NewUser{User: u, PasswordHash: l.PasswordHash, Events: []*storage.Event{origin(e, from)}}
 }
 
-// decideRegistration is the worker's half of RequestRegistration: whoever has the
+// processRegistration is the worker's half of Request: whoever has the
 // address learns what to do, and nobody else anything.
-func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) error {
+func (i *Registrations) processRegistration(ctx context.Context, m *storage.Message) error {
 	var r requestedRegistration
 	if err := outbox.Open(i.sealer, m, &r); err != nil {
 		return err
@@ -224,7 +218,8 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 	}
 	defer i.wake()
 	if u != nil && (u.EmailVerified() || !u.Active()) {
-		note, err := i.letter(u, templates.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login", RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
+		note, err := i.mailTo(u, templates.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login",
+			RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
 		if err != nil {
 			return outbox.Permanent(err)
 		}
@@ -235,8 +230,9 @@ func (i *Identity) decideRegistration(ctx context.Context, m *storage.Message) e
 		return err
 	}
 	l.Browser = r.Browser
-	note, err := i.letter(&storage.User{Email: r.Email, Profile: storage.Profile{Name: r.Name}},
-		templates.CompleteRegistration{Name: r.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: r.From}, dedupe(m))
+	note, err := i.mailTo(&storage.User{Email: r.Email, Profile: storage.Profile{Name: r.Name}},
+		templates.CompleteRegistration{Name: r.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife,
+			From: r.From}, dedupe(m))
 	if err != nil {
 		return outbox.Permanent(err)
 	}

@@ -23,12 +23,12 @@ var (
 	attackers = secret.HashOf("the attacker's browser")
 )
 
-func confirming(c *Config) { c.ConfirmEmail = true }
+func confirming(c *Config) { c.Accounts.ConfirmEmail = true }
 
 // unproven is somebody who has registered where CONFIRM_EMAIL is off. The mail is taken away.
 func (in *installation) unproven(t testing.TB, email string) *storage.User {
 	t.Helper()
-	u, _, err := in.Register(t.Context(), Registration{Email: email, Name: "Mallory", Password: oldPassword, Browser: attackers})
+	u, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Name: "Mallory", Password: oldPassword, Browser: attackers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (in *installation) granted(t testing.TB, u *storage.User) int {
 func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		asked := Registration{Email: " Bob@Acme-Corp.com ", Name: " Bob Baker ", Password: oldPassword, Browser: victims, Flow: "flow", From: request.Info{Device: "Firefox on Linux"}}
-		if err := in.RequestRegistration(t.Context(), asked); err != nil {
+		if err := in.Registrations.Request(t.Context(), asked); err != nil {
 			t.Fatal(err)
 		}
 		if got := in.letters(t); len(got) != 0 {
@@ -135,12 +135,12 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 			t.Errorf("before the proof: got %v, want nobody", err)
 		}
 		for range 2 { // a scanner of mails opens the link, too
-			v, err := in.OpenVerification(t.Context(), link)
+			v, err := in.Registrations.OpenVerification(t.Context(), link)
 			if err != nil || *v != (Verification{Email: "Bob@Acme-Corp.com", Name: "Bob Baker", Registration: true, browser: victims}) {
 				t.Fatalf("the page: got %+v, %v", v, err)
 			}
 		}
-		done, err := in.Verify(t.Context(), link, VerifyBy{Browser: victims})
+		done, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
 		if err != nil || !done.User.EmailVerified() || done.PasswordToken != "" || done.Flow != "flow" || done.User.Profile.Name != "Bob Baker" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
@@ -148,8 +148,8 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 			t.Error("the password does not sign in")
 		}
 		for _, dead := range []string{link, "", "x", secret.NewToken("")} {
-			_, opened := in.OpenVerification(t.Context(), dead)
-			_, used := in.Verify(t.Context(), dead, VerifyBy{Browser: victims})
+			_, opened := in.Registrations.OpenVerification(t.Context(), dead)
+			_, used := in.Registrations.Verify(t.Context(), dead, VerifyBy{Browser: victims})
 			if opened != ErrLink || used != ErrLink {
 				t.Errorf("%.3q: got %v, %v, want ErrLink and nothing that tells why", dead, opened, used)
 			}
@@ -162,14 +162,14 @@ func TestARequestDoesTheSameForEveryAddress(t *testing.T) {
 	in := onSQLite(t)
 	bob := in.user(t, "bob@acme-corp.com", false)
 	off := in.user(t, "off@acme-corp.com", false)
-	if _, err := in.DisableUser(t.Context(), Operator(), off.ID); err != nil {
+	if _, err := in.People.Disable(t.Context(), Operator(), off.ID); err != nil {
 		t.Fatal(err)
 	}
 	in.unproven(t, "new@acme-corp.com")
-	if _, err := in.DisableUser(t.Context(), Operator(), in.unproven(t, "barred@acme-corp.com").ID); err != nil {
+	if _, err := in.People.Disable(t.Context(), Operator(), in.unproven(t, "barred@acme-corp.com").ID); err != nil {
 		t.Fatal(err)
 	}
-	in.confirmEmail = true
+	in.Accounts.confirmEmail = true
 	want := map[string]struct{ registration, recovery string }{
 		"nobody@acme-corp.com": {"completeregistration", ""},
 		"BOB@acme-corp.com":    {"alreadyregistered", "passwordreset"},
@@ -180,9 +180,11 @@ func TestARequestDoesTheSameForEveryAddress(t *testing.T) {
 	for email, w := range want {
 		for kind, ask := range map[string]func() error{
 			registrationRequested: func() error {
-				return in.RequestRegistration(t.Context(), Registration{Email: email, Password: newPassword})
+				return in.Registrations.Request(t.Context(), Registration{Email: email, Password: newPassword})
 			},
-			recoveryRequested: func() error { return in.RequestRecovery(t.Context(), email, Way{}, request.Info{}, "req") },
+			recoveryRequested: func() error {
+				return in.Registrations.RequestRecovery(t.Context(), email, Way{}, request.Info{}, "req")
+			},
 		} {
 			before, err := in.store.EventsAbout(t.Context(), bob.ID, 100)
 			if err != nil {
@@ -217,16 +219,16 @@ func TestARequestDoesTheSameForEveryAddress(t *testing.T) {
 func TestAFullMailboxGetsNothing(t *testing.T) {
 	asked := map[string]int{}
 	in := onSQLite(t, confirming, func(c *Config) {
-		c.MailboxWait = func(_ context.Context, kind, key string) (time.Duration, error) {
+		c.Mail.Wait = func(_ context.Context, kind, key string) (time.Duration, error) {
 			asked[kind+" "+key]++
 			return time.Duration(max(0, asked[kind+" "+key]-2)), nil
 		}
 	})
 	in.user(t, "bob@acme-corp.com", false)
 	for range 5 {
-		err := errors.Join(in.RequestRegistration(t.Context(), Registration{Email: "bob@ACME-corp.com", Password: newPassword}),
-			in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.RequestRecovery(t.Context(), "Bob@acme-corp.com", Way{}, request.Info{}, ""))
+		err := errors.Join(in.Registrations.Request(t.Context(), Registration{Email: "bob@ACME-corp.com", Password: newPassword}),
+			in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
+			in.Registrations.RequestRecovery(t.Context(), "Bob@acme-corp.com", Way{}, request.Info{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,13 +240,13 @@ func TestAFullMailboxGetsNothing(t *testing.T) {
 	if got["alreadyregistered"] != 2 || got["completeregistration"] != 2 || got["passwordreset"] != 2 {
 		t.Errorf("got %v, want two of each", got)
 	}
-	in.confirmEmail = false
-	u, _, err := in.Register(t.Context(), Registration{Email: "carol@acme-corp.com", Password: newPassword})
+	in.Accounts.confirmEmail = false
+	u, _, err := in.Registrations.Register(t.Context(), Registration{Email: "carol@acme-corp.com", Password: newPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
 	me := Actor{UserID: u.ID}
-	if first, second := in.RequestVerification(t.Context(), me, request.Info{}), in.RequestVerification(t.Context(), me, request.Info{}); first != nil || !errors.Is(second, ErrTooManyMails) {
+	if first, second := in.Registrations.RequestVerification(t.Context(), me, request.Info{}), in.Registrations.RequestVerification(t.Context(), me, request.Info{}); first != nil || !errors.Is(second, ErrTooManyMails) {
 		t.Errorf("asking for the mail again: got %v, %v", first, second)
 	}
 	if got := in.letters(t); len(got) != 2 {
@@ -256,9 +258,9 @@ func TestAFullMailboxGetsNothing(t *testing.T) {
 func TestARequestThatIsDecidedTwiceIsAnsweredOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		in.user(t, "bob@acme-corp.com", false)
-		err := errors.Join(in.RequestRegistration(t.Context(), Registration{Email: "bob@acme-corp.com", Password: newPassword}),
-			in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.RequestRecovery(t.Context(), "bob@acme-corp.com", Way{}, request.Info{}, ""))
+		err := errors.Join(in.Registrations.Request(t.Context(), Registration{Email: "bob@acme-corp.com", Password: newPassword}),
+			in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
+			in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com", Way{}, request.Info{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +281,7 @@ func TestARequestThatIsDecidedTwiceIsAnsweredOnce(t *testing.T) {
 func TestWhatWaitsIsSealed(t *testing.T) {
 	in := onSQLite(t, confirming)
 	for _, email := range []string{"bob@acme-corp.com", "eve@acme-corp.com"} {
-		if err := in.RequestRegistration(t.Context(), Registration{Email: email, Password: oldPassword}); err != nil {
+		if err := in.Registrations.Request(t.Context(), Registration{Email: email, Password: oldPassword}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +297,7 @@ func TestWhatWaitsIsSealed(t *testing.T) {
 		}
 	}
 	all[0].Payload = all[1].Payload
-	err := in.decideRegistration(t.Context(), all[0])
+	err := in.Registrations.processRegistration(t.Context(), all[0])
 	if f, ok := errors.AsType[*outbox.Failure](err); !ok || !f.Permanent {
 		t.Errorf("another message's payload: got %v, want it given up", err)
 	}
@@ -304,8 +306,8 @@ func TestWhatWaitsIsSealed(t *testing.T) {
 func TestEverythingWrongWithARegistrationIsSaidAtOnce(t *testing.T) {
 	in := onSQLite(t)
 	for _, ask := range []func(Registration) error{
-		func(r Registration) error { return in.RequestRegistration(t.Context(), r) },
-		func(r Registration) error { _, _, err := in.Register(t.Context(), r); return err },
+		func(r Registration) error { return in.Registrations.Request(t.Context(), r) },
+		func(r Registration) error { _, _, err := in.Registrations.Register(t.Context(), r); return err },
 	} {
 		var faults Faults
 		err := ask(Registration{Email: "bob@acme-corp.com,eve@evil.example", Name: "Bob\r\nBcc: eve@evil.example", Password: "short"})
@@ -329,7 +331,7 @@ func TestEverythingWrongWithARegistrationIsSaidAtOnce(t *testing.T) {
 	// LG-07: the address and the name are no passwords.
 	for _, password := range []string{"robert@acme-corp.com", "Thistlewood2026", "acmecorp1"} {
 		var faults Faults
-		if err := in.RequestRegistration(t.Context(), Registration{Email: "robert@acme-corp.com", Name: "Robert Thistlewood", Password: password}); !errors.As(err, &faults) {
+		if err := in.Registrations.Request(t.Context(), Registration{Email: "robert@acme-corp.com", Name: "Robert Thistlewood", Password: password}); !errors.As(err, &faults) {
 			t.Errorf("%s: got %v", password, err)
 		}
 	}
@@ -337,15 +339,15 @@ func TestEverythingWrongWithARegistrationIsSaidAtOnce(t *testing.T) {
 
 func TestWhoMayRegister(t *testing.T) {
 	for mode, want := range map[string]error{RegistrationOpen: nil, RegistrationInvite: ErrRegistrationClosed, RegistrationClosed: ErrRegistrationClosed} {
-		in := onSQLite(t, func(c *Config) { c.Registration = mode })
-		_, _, made := in.Register(t.Context(), Registration{Email: "bob@acme-corp.com", Password: oldPassword})
-		asked := in.RequestRegistration(t.Context(), Registration{Email: "eve@acme-corp.com", Password: oldPassword})
-		if made != want || asked != want || in.RegistrationMode() != mode {
+		in := onSQLite(t, func(c *Config) { c.Accounts.Registration = mode })
+		_, _, made := in.Registrations.Register(t.Context(), Registration{Email: "bob@acme-corp.com", Password: oldPassword})
+		asked := in.Registrations.Request(t.Context(), Registration{Email: "eve@acme-corp.com", Password: oldPassword})
+		if made != want || asked != want || in.Registrations.Mode() != mode {
 			t.Errorf("%s: got %v, %v, want %v", mode, made, asked, want)
 		}
 	}
 	in := onSQLite(t, confirming)
-	if _, _, err := in.Register(t.Context(), Registration{Email: "bob@acme-corp.com", Password: oldPassword}); !errors.Is(err, ErrForbidden) {
+	if _, _, err := in.Registrations.Register(t.Context(), Registration{Email: "bob@acme-corp.com", Password: oldPassword}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("without a proof: got %v", err)
 	}
 }
@@ -353,18 +355,18 @@ func TestWhoMayRegister(t *testing.T) {
 func TestAnInvitedPersonRegistersWithTheirAddressAlone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		owner := in.user(t, "alice@acme-corp.com", false)
-		o, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
+		o, err := in.Organizations.Create(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.Invite(t.Context(), Actor{UserID: owner.ID}, o.ID, "Bob@acme-corp.com", storage.RoleMember); err != nil {
+		if _, err := in.Invitations.Create(t.Context(), Actor{UserID: owner.ID}, o.ID, "Bob@acme-corp.com", storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 		invitation := token(t, in.letters(t), "Bob@acme-corp.com", "invitation", "/invite")
 		var faults Faults
 		for _, ask := range []func(Registration) error{
-			func(r Registration) error { return in.RequestRegistration(t.Context(), r) },
-			func(r Registration) error { _, _, err := in.Register(t.Context(), r); return err },
+			func(r Registration) error { return in.Registrations.Request(t.Context(), r) },
+			func(r Registration) error { _, _, err := in.Registrations.Register(t.Context(), r); return err },
 		} {
 			if err := ask(Registration{Email: "eve@evil.example", Password: oldPassword, Invitation: invitation}); !errors.As(err, &faults) {
 				t.Errorf("another address: got %v, want a fault", err)
@@ -373,17 +375,17 @@ func TestAnInvitedPersonRegistersWithTheirAddressAlone(t *testing.T) {
 				t.Errorf("no invitation: got %v, want ErrLink", err)
 			}
 		}
-		u, hash, err := in.Register(t.Context(), Registration{Name: "Bob", Password: oldPassword, Invitation: invitation})
+		u, hash, err := in.Registrations.Register(t.Context(), Registration{Name: "Bob", Password: oldPassword, Invitation: invitation})
 		if err != nil || hash == "" || !u.EmailVerified() {
 			t.Fatalf("got %+v, %v", u, err)
 		}
 		if role, err := in.store.Role(t.Context(), o.ID, u.ID); role != storage.RoleMember || !in.signsIn(t, "bob@acme-corp.com", oldPassword) {
 			t.Errorf("role %q, %v", role, err)
 		}
-		if _, _, err := in.Register(t.Context(), Registration{Password: newPassword, Invitation: invitation}); !errors.Is(err, ErrLink) {
+		if _, _, err := in.Registrations.Register(t.Context(), Registration{Password: newPassword, Invitation: invitation}); !errors.Is(err, ErrLink) {
 			t.Errorf("a second time: got %v, want ErrLink", err)
 		}
-	}, func(c *Config) { c.Registration, c.ConfirmEmail = RegistrationInvite, true })
+	}, func(c *Config) { c.Accounts.Registration, c.Accounts.ConfirmEmail = RegistrationInvite, true })
 }
 
 func TestUnprovenAccountsLapse(t *testing.T) {
@@ -391,7 +393,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 		bob := in.user(t, "bob@acme-corp.com", false)
 		in.unproven(t, "gone@acme-corp.com")
 		owner := in.unproven(t, "owner@acme-corp.com")
-		if err := in.AddMember(t.Context(), Operator(), in.settled(t, owner), bob.ID, storage.RoleMember); err != nil {
+		if err := in.Organizations.AddMember(t.Context(), Operator(), in.settled(t, owner), bob.ID, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 		in.now = in.now.Add(24 * time.Hour)
@@ -401,7 +403,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 			gone  int
 		}{{6*24*time.Hour - time.Microsecond, 0}, {time.Microsecond, 1}, {0, 0}, {24 * time.Hour, 1}} {
 			in.now = in.now.Add(step.after)
-			if n, err := in.DeleteUnverified(t.Context()); err != nil || n != step.gone {
+			if n, err := in.Registrations.DeleteUnverified(t.Context()); err != nil || n != step.gone {
 				t.Errorf("after %v more: got %d, %v, want %d", step.after, n, err, step.gone)
 			}
 		}
@@ -413,7 +415,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 		if want := []string{"bob@acme-corp.com", "owner@acme-corp.com"}; err != nil || !slices.Equal(left, want) {
 			t.Errorf("left: got %v, %v, want %v", left, err, want)
 		}
-		if _, _, err := in.Register(t.Context(), Registration{Email: "gone@acme-corp.com", Password: oldPassword}); err != nil {
+		if _, _, err := in.Registrations.Register(t.Context(), Registration{Email: "gone@acme-corp.com", Password: oldPassword}); err != nil {
 			t.Errorf("the address is not free again: %v", err)
 		}
 	}, welcoming)
@@ -422,7 +424,7 @@ func TestUnprovenAccountsLapse(t *testing.T) {
 // Strangers cannot fill the audit log: a request is no event before something comes of it.
 func TestARequestToRegisterIsNoEvent(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		if err := in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword}); err != nil {
+		if err := in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword}); err != nil {
 			t.Fatal(err)
 		}
 		in.database(t, `CREATE UNIQUE INDEX no_event ON audit_events ((1))`)
@@ -430,17 +432,17 @@ func TestARequestToRegisterIsNoEvent(t *testing.T) {
 		if letters := in.work(t); len(letters) != 1 {
 			t.Errorf("got %+v, want the link alone", letters)
 		}
-	}, func(c *Config) { c.ConfirmEmail = true })
+	}, func(c *Config) { c.Accounts.ConfirmEmail = true })
 }
 
 func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		if err := in.RequestRegistration(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword, Browser: victims}); err != nil {
+		if err := in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword, Browser: victims}); err != nil {
 			t.Fatal(err)
 		}
 		link := token(t, in.work(t), "new@acme-corp.com", "completeregistration", "/verify")
 		results := atOnce(t, in, 16, func(p *installation) error {
-			_, err := p.Verify(t.Context(), link, VerifyBy{Browser: victims})
+			_, err := p.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
 			if errors.Is(err, ErrRegistered) { // who comes just after the winner is told the same as who has an account
 				err = ErrLink
 			}
@@ -450,26 +452,26 @@ func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 			t.Errorf("registration link: %d won, want 1", won)
 		}
 
-		in.confirmEmail = false
-		u, _, err := in.Register(t.Context(), Registration{Email: "old@acme-corp.com", Password: oldPassword})
+		in.Accounts.confirmEmail = false
+		u, _, err := in.Registrations.Register(t.Context(), Registration{Email: "old@acme-corp.com", Password: oldPassword})
 		if err != nil {
 			t.Fatal(err)
 		}
 		link = token(t, in.letters(t), "old@acme-corp.com", "verifyemail", "/verify")
 		results = atOnce(t, in, 16, func(p *installation) error {
-			_, err := p.Verify(t.Context(), link, VerifyBy{})
+			_, err := p.Registrations.Verify(t.Context(), link, VerifyBy{})
 			return err
 		})
 		if won := errs(t, results, ErrLink); won != 1 {
 			t.Errorf("verification link: %d won, want 1", won)
 		}
 
-		if err := in.RequestRecovery(t.Context(), u.Email, Way{}, request.Info{}, ""); err != nil {
+		if err := in.Registrations.RequestRecovery(t.Context(), u.Email, Way{}, request.Info{}, ""); err != nil {
 			t.Fatal(err)
 		}
 		link = token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
 		results = atOnce(t, in, 16, func(p *installation) error {
-			return p.Reset(t.Context(), link, fmt.Sprintf("password %s", uuid.New()), request.Info{}, "")
+			return p.Registrations.Reset(t.Context(), link, fmt.Sprintf("password %s", uuid.New()), request.Info{}, "")
 		})
 		if won := errs(t, results, ErrLink); won != 1 {
 			t.Errorf("reset link: %d won, want 1", won)

@@ -12,16 +12,16 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Resources lists all resource servers, by identifier.
-func (i *Identity) Resources(ctx context.Context, a Actor) ([]storage.Resource, error) {
+// List lists all resource servers, by identifier.
+func (i *Resources) List(ctx context.Context, a Actor) ([]storage.Resource, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	return i.store.Resources(ctx)
 }
 
-// CreateResource registers a resource server. Errors: Faults, ErrForbidden, storage.ErrExists.
-func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resource) error {
+// Create registers a resource server. Errors: Faults, ErrForbidden, storage.ErrExists.
+func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 	if i.IsOwnURI(r.Identifier) {
 		own.Add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
 	}
-	return i.editRegistry(ctx, func() (registryChange, error) {
+	return i.clients.editRegistry(ctx, func() (registryChange, error) {
 		faults := slices.Clone(own)
 		present, err := i.store.Resources(ctx)
 		if err != nil {
@@ -47,7 +47,7 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 				}
 			}
 		}
-		if err := i.checkServers(ctx, a, r.ServedBy, &faults); err != nil {
+		if err := i.checkServers(ctx, r.ServedBy, &faults); err != nil {
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
@@ -57,13 +57,13 @@ func (i *Identity) CreateResource(ctx context.Context, a Actor, r storage.Resour
 }
 
 // checkServers judges the clients that are to serve a resource.
-func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string, faults *Faults) error {
+func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults *Faults) error {
 	for n, id := range clientIDs {
 		if slices.Contains(clientIDs[:n], id) {
 			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is listed twice", Clip(id)), "remove one")
 			continue
 		}
-		_, err := i.Client(ctx, a, id)
+		_, err := i.clients.load(ctx, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is not registered", Clip(id)),
 				"create the client first: sallyport clients create")
@@ -74,14 +74,14 @@ func (i *Identity) checkServers(ctx context.Context, a Actor, clientIDs []string
 	return nil
 }
 
-// DeleteResource removes a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so
+// Delete removes a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so
 // is one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults,
 // ErrForbidden, storage.ErrNotFound.
-func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier string) error {
+func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	return i.editRegistry(ctx, func() (registryChange, error) {
+	return i.clients.editRegistry(ctx, func() (registryChange, error) {
 		present, err := i.store.Resources(ctx)
 		if err != nil {
 			return nil, err
@@ -91,19 +91,21 @@ func (i *Identity) DeleteResource(ctx context.Context, a Actor, identifier strin
 			return nil, storage.ErrNotFound
 		}
 		if present[n].ManagedBy == storage.ManagedByFile {
-			return nil, ownedByFile("identifier", identifier, "remove it there and apply the file: sallyport clients apply")
+			return nil, ownedByFile("identifier", identifier,
+				"remove it there and apply the file: sallyport clients apply")
 		}
 		if err := i.checkUnused(ctx, present[n].Scopes); err != nil {
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
-			return e.DeleteResource(ctx, identifier, WithFact(a.Event(storage.EventResourceDeleted), "resource", identifier))
+			return e.DeleteResource(ctx, identifier, WithFact(a.Event(storage.EventResourceDeleted), "resource",
+				identifier))
 		}, nil
 	})
 }
 
 // checkUnused has a fault for each client that may ask for one of the scopes, up to maxNamed of them.
-func (i *Identity) checkUnused(ctx context.Context, scopes map[string]string) error {
+func (i *Resources) checkUnused(ctx context.Context, scopes map[string]string) error {
 	const page, maxNamed = 500, 10
 	var faults Faults
 	for after := ""; len(faults) < maxNamed; {

@@ -10,7 +10,8 @@ import (
 
 // Restored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
 // step of which an authenticator app's code may have been used; factor.Factors.Restored knows it.
-func (i *Identity) Restored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended, error) {
+func (i *Installation) Restored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
+	error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func CheckScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
 
 // IsOwnURI reports whether a URI is the ISSUER or below it. No resource may be called
 // so: its tokens would pass for those that this server takes itself.
-func (i *Identity) IsOwnURI(raw string) bool {
+func (i *Resources) IsOwnURI(raw string) bool {
 	u, err := url.Parse(raw)
 	own, ownErr := url.Parse(i.issuer)
 	return err == nil && ownErr == nil && strings.EqualFold(u.Scheme, own.Scheme) &&

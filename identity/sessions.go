@@ -15,9 +15,9 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Sessions are the acting person's live sessions, those of API tokens too, the
+// List are the acting person's live sessions, those of API tokens too, the
 // latest used first.
-func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, error) {
+func (i *Sessions) List(ctx context.Context, a Actor) ([]storage.Session, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -25,9 +25,9 @@ func (i *Identity) Sessions(ctx context.Context, a Actor) ([]storage.Session, er
 	return i.store.Sessions(ctx, u.ID)
 }
 
-// SessionsBefore are up to limit of them, the newest first, that are older than the
+// ListBefore are up to limit of them, the newest first, that are older than the
 // one with that id; uuid.Max begins.
-func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Session, error) {
+func (i *Sessions) ListBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Session, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -35,9 +35,9 @@ func (i *Identity) SessionsBefore(ctx context.Context, a Actor, before uuid.UUID
 	return i.store.SessionsBefore(ctx, u.ID, before, limit)
 }
 
-// EndSession ends one of the acting person's sessions and every grant that was made
+// End ends one of the acting person's sessions and every grant that was made
 // in it, offline ones too. storage.ErrNotFound if they have none such.
-func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) error {
+func (i *Sessions) End(ctx context.Context, a Actor, sid uuid.UUID) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
@@ -46,28 +46,30 @@ func (i *Identity) EndSession(ctx context.Context, a Actor, sid uuid.UUID) error
 	return i.store.EndSessionOf(ctx, u.ID, sid, e)
 }
 
-// EndOtherSessions ends the acting person's sessions but keep (uuid.Nil: every one)
+// EndOthers ends the acting person's sessions but keep (uuid.Nil: every one)
 // and every grant that was not made in it.
-func (i *Identity) EndOtherSessions(ctx context.Context, a Actor, keep uuid.UUID) error {
+func (i *Sessions) EndOthers(ctx context.Context, a Actor, keep uuid.UUID) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.EndOtherSessions(ctx, u.ID, keep, WithFact(about(a, storage.EventSessionOthersEnded, u.ID), "kept", keep))
+	return i.store.EndOtherSessions(ctx, u.ID, keep, WithFact(about(a, storage.EventSessionOthersEnded, u.ID), "kept",
+		keep))
 }
 
 // NoticeOfSignIn is the mail about a sign-in from a device that was not used before;
 // nil where the address is not known to be the person's, or there were several just
 // now: whoever has the password must not be able to bury the others under it. It
 // goes with the sign-in.
-func (i *Identity) NoticeOfSignIn(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
+func (i *Sessions) NoticeOfSignIn(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
 	if allowed, err := i.mailboxAllowed(ctx, mailboxNewDevice, u.EmailKey); err != nil || !allowed {
 		return nil, err
 	}
-	return i.letter(u, templates.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account", From: i.from(from)}, "")
+	return i.mailTo(u, templates.NewDevice{Name: u.Profile.Name, AccountLink: i.issuer + "/account",
+		From: i.timed(from)}, "")
 }
 
 const (
@@ -85,15 +87,15 @@ type owedStep struct {
 // WatchSecondStep goes with a sign-in that has yet to pass its second step, on a device
 // on which none was passed before. If it is not passed within 10 minutes, the person is
 // told that somebody has their password.
-func (i *Identity) WatchSecondStep() (*storage.Message, error) {
+func (i *Sessions) WatchSecondStep() (*storage.Message, error) {
 	payload, err := json.Marshal(owedStep{}) // the store puts the sid in the place of the nil UUID
 	return &storage.Message{Kind: secondStepOwed, Payload: payload, AvailableAt: i.clock().Add(secondStepTime)}, err
 }
 
-// decideSecondStep mails a person whose password was entered in a session that still
+// processSecondStep mails a person whose password was entered in a session that still
 // lacks the second step, or ended without it: once a day (UTC), so that whoever has the
 // password cannot bury other mails.
-func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) error {
+func (i *Sessions) processSecondStep(ctx context.Context, m *storage.Message) error {
 	var owed owedStep
 	if err := json.Unmarshal(m.Payload, &owed); err != nil {
 		return outbox.Permanent(err)
@@ -114,11 +116,13 @@ func (i *Identity) decideSecondStep(ctx context.Context, m *storage.Message) err
 		return nil
 	}
 	from := request.Info{At: s.AuthTime, Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6)}
-	letter, err := i.letter(u, templates.SecondStepMissed{Name: u.Profile.Name, PasswordLink: i.issuer + "/account/password", From: from},
+	letter, err := i.mailTo(u, templates.SecondStepMissed{Name: u.Profile.Name,
+		PasswordLink: i.issuer + "/account/password", From: from},
 		"second-step-missed "+u.ID.String()+" "+m.CreatedAt.UTC().Format(time.DateOnly))
 	if err != nil {
 		return outbox.Permanent(err)
 	}
 	defer i.wake()
-	return i.store.EnqueueOnce(ctx, letter, origin(WithFact(&storage.Event{Type: storage.EventSessionSecondStepMissed, User: u.ID}, "session", s.ID), from))
+	return i.store.EnqueueOnce(ctx, letter, origin(WithFact(&storage.Event{Type: storage.EventSessionSecondStepMissed,
+		User: u.ID}, "session", s.ID), from))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,10 +48,10 @@ type NewToken struct {
 	Life time.Duration
 }
 
-// CreateToken creates a personal access token of the acting person. The token
+// Create creates a personal access token of the acting person. The token
 // itself is returned this once. Errors: Faults, storage.ErrNotFound if they are not
 // a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
-func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
+func (i *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return "", nil, err
@@ -70,7 +71,8 @@ func (i *Identity) CreateToken(ctx context.Context, a Actor, n NewToken) (token 
 	}
 	now := i.clock()
 	token = secret.NewToken(TokenPrefix)
-	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID, Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
+	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID,
+		Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
 		Name: n.Name, Scopes: n.Scopes, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
 	e := WithFact(WithFact(about(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
 	e.Organization = n.OrganizationID
@@ -101,7 +103,8 @@ func (n *NewToken) check(role string) error {
 	for k, s := range n.Scopes {
 		switch {
 		case s != ScopeRead && s != ScopeWrite:
-			faults.AddItem("scopes", k+1, fmt.Sprintf("%q is no scope of a token", Clip(s)), "choose "+ScopeRead+" or "+ScopeWrite)
+			faults.AddItem("scopes", k+1, fmt.Sprintf("%q is no scope of a token", Clip(s)),
+				"choose "+ScopeRead+" or "+ScopeWrite)
 		case !slices.Contains(TokenScopes(role), s):
 			faults.AddItem("scopes", k+1, fmt.Sprintf("%s is more than %s may do", s, roleWords(role)), "leave it out")
 		}
@@ -112,8 +115,8 @@ func (n *NewToken) check(role string) error {
 	return faults.err()
 }
 
-// Tokens are the acting person's personal access tokens that live, the newest first.
-func (i *Identity) Tokens(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
+// List are the acting person's personal access tokens that live, the newest first.
+func (i *Tokens) List(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
@@ -121,13 +124,14 @@ func (i *Identity) Tokens(ctx context.Context, a Actor) ([]storage.PersonalToken
 	return i.store.PersonalTokens(ctx, u.ID)
 }
 
-// RevokeToken ends one of them. storage.ErrNotFound if they have none such that lives.
-func (i *Identity) RevokeToken(ctx context.Context, a Actor, tokenID uuid.UUID) error {
+// Revoke ends one of them. storage.ErrNotFound if they have none such that lives.
+func (i *Tokens) Revoke(ctx context.Context, a Actor, tokenID uuid.UUID) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, WithFact(about(a, storage.EventTokenRevoked, u.ID), "token", tokenID.String()))
+	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, WithFact(about(a, storage.EventTokenRevoked, u.ID), "token",
+		tokenID.String()))
 }
 
 // Bearer is who acts by a personal access token.
@@ -149,10 +153,10 @@ func (b *Bearer) Actor(requestID string) Actor {
 		scopes: b.Scopes, token: b.Token.ID}
 }
 
-// TokenByHash returns who acts by the personal access token with that hash, in one
+// ByHash returns who acts by the personal access token with that hash, in one
 // query, and notes its use. storage.ErrNotFound for one that never was, expired or
 // was revoked, of a person who is disabled or not a member any more.
-func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
+func (i *Tokens) ByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
 	h, err := i.store.TokenHolder(ctx, hash)
 	if err != nil {
 		return nil, err
@@ -166,7 +170,7 @@ func (i *Identity) TokenByHash(ctx context.Context, hash secret.Hash) (*Bearer, 
 	now := i.clock()
 	b.Overdue = assurance.IsOverdue(h.User.Factors, h.Requirements, now)
 	if now.Sub(h.Token.LastUsedAt) >= UseInterval {
-		i.noteTokenUse(h.Token.ID, now)
+		i.noteUse(h.Token.ID, now)
 	}
 	return b, nil
 }
@@ -183,15 +187,25 @@ func TokenScopes(role string) []string {
 	return nil
 }
 
-func (i *Identity) noteTokenUse(tokenID uuid.UUID, at time.Time) {
+// tokenUses collects when personal access tokens were last used, so that no request waits for it to be written.
+type tokenUses struct {
+	mu   sync.Mutex
+	seen map[uuid.UUID]time.Time
+}
+
+func (i *Tokens) noteUse(tokenID uuid.UUID, at time.Time) {
 	i.uses.mu.Lock()
-	i.uses.tokens[tokenID] = at
+	i.uses.seen[tokenID] = at
 	i.uses.mu.Unlock()
 }
 
-// writeTokenUses stores uses in the order of the ids: nodes that write at once must
+// writeUses stores uses in the order of the ids: nodes that write at once must
 // not wait for each other in a circle.
-func (i *Identity) writeTokenUses(ctx context.Context, pace *storage.Pace, seen map[uuid.UUID]time.Time) error {
+func (i *Tokens) writeUses(ctx context.Context, pace *storage.Pace) error {
+	i.uses.mu.Lock()
+	seen := i.uses.seen
+	i.uses.seen = map[uuid.UUID]time.Time{}
+	i.uses.mu.Unlock()
 	ids := slices.SortedFunc(maps.Keys(seen), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	return storage.PaceEach(ctx, pace, ids, func(batch []uuid.UUID) error {
 		used := make([]storage.TokenUse, 0, len(batch))

@@ -16,11 +16,11 @@ import (
 // bearer creates a token with both scopes and returns who acts by it.
 func (in *installation) bearer(t *testing.T, a Actor, o *storage.Organization) (token string, b *Bearer) {
 	t.Helper()
-	token, _, err := in.CreateToken(t.Context(), a, NewToken{OrganizationID: o.ID, Name: "CI", Scopes: []string{ScopeWrite, ScopeRead, ScopeRead}})
+	token, _, err := in.Tokens.Create(t.Context(), a, NewToken{OrganizationID: o.ID, Name: "CI", Scopes: []string{ScopeWrite, ScopeRead, ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err = in.TokenByHash(t.Context(), secret.HashOf(token))
+	b, err = in.Tokens.ByHash(t.Context(), secret.HashOf(token))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,27 +35,27 @@ func TestAPersonalAccessToken(t *testing.T) {
 			!slices.Equal(b.Scopes, []string{ScopeRead, ScopeWrite}) || !b.Token.ExpiresAt.Equal(in.now.Add(TokenLife)) {
 			t.Errorf("got %q and %+v", token, b)
 		}
-		listed, err := in.Tokens(t.Context(), owner)
+		listed, err := in.Tokens.List(t.Context(), owner)
 		if err != nil || len(listed) != 1 || listed[0].ID != b.Token.ID || !listed[0].LastUsedAt.IsZero() {
 			t.Fatalf("listed: got %+v, %v", listed, err)
 		}
 		if err := in.WriteUses(t.Context(), &storage.Pace{}); err != nil {
 			t.Fatal(err)
 		}
-		if listed, err = in.Tokens(t.Context(), owner); err != nil || !listed[0].LastUsedAt.Equal(in.now) {
+		if listed, err = in.Tokens.List(t.Context(), owner); err != nil || !listed[0].LastUsedAt.Equal(in.now) {
 			t.Errorf("last used: got %v, %v, want %v", listed[0].LastUsedAt, err, in.now)
 		}
 		bob := in.member(t, acme, "bob@acme.example", storage.RoleMember)
-		if err := in.RevokeToken(t.Context(), bob, b.Token.ID); !errors.Is(err, storage.ErrNotFound) {
+		if err := in.Tokens.Revoke(t.Context(), bob, b.Token.ID); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("revoked by another: got %v, want ErrNotFound", err)
 		}
-		if err := in.RevokeToken(t.Context(), owner, b.Token.ID); err != nil {
+		if err := in.Tokens.Revoke(t.Context(), owner, b.Token.ID); err != nil {
 			t.Fatal(err)
 		}
 		short, _ := in.bearer(t, owner, acme)
 		in.now = in.now.Add(TokenLife)
 		for name, dead := range map[string]string{"revoked": token, "expired": short, "none": TokenPrefix, "empty": ""} {
-			if _, err := in.TokenByHash(t.Context(), secret.HashOf(dead)); !errors.Is(err, storage.ErrNotFound) {
+			if _, err := in.Tokens.ByHash(t.Context(), secret.HashOf(dead)); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s: got %v, want ErrNotFound", name, err)
 			}
 		}
@@ -83,27 +83,27 @@ func TestWhatATokenCanBeAskedFor(t *testing.T) {
 		"a guest does either": {guest, NewToken{Name: "CI", Scopes: []string{ScopeRead, ScopeWrite}}, false},
 	} {
 		c.n.OrganizationID = acme.ID
-		_, _, err := in.CreateToken(t.Context(), c.a, c.n)
+		_, _, err := in.Tokens.Create(t.Context(), c.a, c.n)
 		var faults Faults
 		if (err == nil) != c.want || err != nil && !errors.As(err, &faults) {
 			t.Errorf("%s: got %v, want allowed %v", name, err, c.want)
 		}
 	}
 	_, stranger := in.organization(t, "other")
-	if _, _, err := in.CreateToken(t.Context(), stranger, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, storage.ErrNotFound) {
+	if _, _, err := in.Tokens.Create(t.Context(), stranger, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("a stranger: got %v, want ErrNotFound", err)
 	}
-	u, _, err := in.Register(t.Context(), Registration{Email: "new@acme.example", Password: "a quiet river bends north"})
+	u, _, err := in.Registrations.Register(t.Context(), Registration{Email: "new@acme.example", Password: "a quiet river bends north"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := in.CreateToken(t.Context(), Actor{UserID: u.ID}, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, ErrForbidden) {
+	if _, _, err := in.Tokens.Create(t.Context(), Actor{UserID: u.ID}, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("an address that is not proven: got %v, want ErrForbidden", err)
 	}
 	for range maxTokens - 1 {
 		in.bearer(t, owner, acme)
 	}
-	if _, _, err := in.CreateToken(t.Context(), owner, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, ErrTooManyTokens) {
+	if _, _, err := in.Tokens.Create(t.Context(), owner, NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: read}); !errors.Is(err, ErrTooManyTokens) {
 		t.Errorf("one more: got %v, want ErrTooManyTokens", err)
 	}
 }
@@ -117,19 +117,19 @@ func TestATokenIsJudgedWhenItIsUsed(t *testing.T) {
 		token, _ := in.bearer(t, admin, acme)
 		use := func() *Bearer {
 			t.Helper()
-			b, err := in.TokenByHash(t.Context(), secret.HashOf(token))
+			b, err := in.Tokens.ByHash(t.Context(), secret.HashOf(token))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return b
 		}
-		if err := in.SetRole(t.Context(), owner, acme.ID, admin.UserID, storage.RoleMember); err != nil {
+		if err := in.Organizations.SetRole(t.Context(), owner, acme.ID, admin.UserID, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
 		if b := use(); b.Role != storage.RoleMember || !slices.Equal(b.Scopes, []string{ScopeRead}) {
 			t.Errorf("after the role went: got %+v", b)
 		}
-		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 1}); err != nil {
+		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if use().Overdue {
@@ -139,13 +139,13 @@ func TestATokenIsJudgedWhenItIsUsed(t *testing.T) {
 		if !use().Overdue {
 			t.Error("not overdue after the deadline")
 		}
-		if _, err := in.SetMFAPolicy(t.Context(), owner, acme.ID, storage.MFAPolicy{}); err != nil {
+		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{}); err != nil {
 			t.Fatal(err)
 		}
 		if use().Overdue {
 			t.Error("overdue without a policy")
 		}
-		if _, err := in.SetPlatformMFAPolicy(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequireTOTP}); err != nil {
+		if _, err := in.Policies.SetPlatformMFA(t.Context(), Operator(), storage.MFAPolicy{Require: storage.RequireTOTP}); err != nil {
 			t.Fatal(err)
 		}
 		if !use().Overdue {
@@ -160,36 +160,36 @@ func TestWhatATokenNeverDoes(t *testing.T) {
 	in := onSQLite(t)
 	acme, owner := in.organization(t, "acme")
 	other, _ := in.organization(t, "other")
-	if err := in.AddMember(t.Context(), Operator(), other.ID, owner.UserID, storage.RoleOwner); err != nil {
+	if err := in.Organizations.AddMember(t.Context(), Operator(), other.ID, owner.UserID, storage.RoleOwner); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.AddPlatformRole(t.Context(), Operator(), owner.UserID, storage.RoleSuperadmin); err != nil {
+	if _, err := in.People.AddPlatformRole(t.Context(), Operator(), owner.UserID, storage.RoleSuperadmin); err != nil {
 		t.Fatal(err)
 	}
 	bob := in.member(t, acme, "bob@acme.example", storage.RoleMember)
 	_, b := in.bearer(t, owner, acme)
 	a := b.Actor("request")
-	if members, err := in.Members(t.Context(), a, acme.ID, uuid.Nil, 10); err != nil || len(members) != 2 {
+	if members, err := in.Organizations.Members(t.Context(), a, acme.ID, uuid.Nil, 10); err != nil || len(members) != 2 {
 		t.Errorf("its own organization: got %v, %v", members, err)
 	}
-	if err := in.RenameOrganization(t.Context(), a, acme.ID, "Acme Inc"); err != nil {
+	if err := in.Organizations.Rename(t.Context(), a, acme.ID, "Acme Inc"); err != nil {
 		t.Errorf("renaming its own organization: %v", err)
 	}
 	ctx := t.Context()
 	for name, c := range map[string]struct {
 		err, want error
 	}{
-		"another organization": {in.RenameOrganization(ctx, a, other.ID, "Mine"), storage.ErrNotFound},
-		"the platform":         {second(in.Users(ctx, a, uuid.Nil, 10)), ErrForbidden},
-		"a role":               {in.SetRole(ctx, a, acme.ID, bob.UserID, storage.RoleOwner), ErrForbidden},
-		"a member":             {in.RemoveMember(ctx, a, acme.ID, bob.UserID), ErrForbidden},
-		"leaving":              {in.RemoveMember(ctx, a, acme.ID, owner.UserID), ErrForbidden},
-		"an invitation":        {second(in.Invite(ctx, a, acme.ID, "eve@evil.example", storage.RoleMember)), ErrForbidden},
-		"its password":         {in.SetPassword(ctx, a, owner.UserID, "a quiet river bends south", uuid.Nil), ErrForbidden},
-		"deleting its person":  {in.DeleteUser(ctx, a, owner.UserID), ErrForbidden},
-		"another token":        {third(in.CreateToken(ctx, a, NewToken{OrganizationID: acme.ID, Name: "x", Scopes: []string{ScopeRead}})), ErrForbidden},
-		"the list of tokens":   {second(in.Tokens(ctx, a)), ErrForbidden},
-		"ending itself":        {in.RevokeToken(ctx, a, b.Token.ID), ErrForbidden},
+		"another organization": {in.Organizations.Rename(ctx, a, other.ID, "Mine"), storage.ErrNotFound},
+		"the platform":         {second(in.People.List(ctx, a, uuid.Nil, 10)), ErrForbidden},
+		"a role":               {in.Organizations.SetRole(ctx, a, acme.ID, bob.UserID, storage.RoleOwner), ErrForbidden},
+		"a member":             {in.Organizations.RemoveMember(ctx, a, acme.ID, bob.UserID), ErrForbidden},
+		"leaving":              {in.Organizations.RemoveMember(ctx, a, acme.ID, owner.UserID), ErrForbidden},
+		"an invitation":        {second(in.Invitations.Create(ctx, a, acme.ID, "eve@evil.example", storage.RoleMember)), ErrForbidden},
+		"its password":         {in.People.SetPassword(ctx, a, owner.UserID, "a quiet river bends south", uuid.Nil), ErrForbidden},
+		"deleting its person":  {in.People.Delete(ctx, a, owner.UserID), ErrForbidden},
+		"another token":        {third(in.Tokens.Create(ctx, a, NewToken{OrganizationID: acme.ID, Name: "x", Scopes: []string{ScopeRead}})), ErrForbidden},
+		"the list of tokens":   {second(in.Tokens.List(ctx, a)), ErrForbidden},
+		"ending itself":        {in.Tokens.Revoke(ctx, a, b.Token.ID), ErrForbidden},
 	} {
 		if !errors.Is(c.err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, c.err, c.want)

@@ -24,31 +24,31 @@ func TestRoundTripsOfWelcomesAndTokens(t *testing.T) {
 	if err := store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	in := identity.New(identity.Config{Store: store, PersonalOrg: identity.PersonalUninvited})
-	acme, err := in.CreateOrganization(t.Context(), identity.Operator(), "acme-corp", "Acme", uuid.Nil)
+	in := identity.New(identity.Config{Store: store, Accounts: identity.AccountConfig{PersonalOrg: identity.PersonalUninvited}})
+	acme, err := in.Organizations.Create(t.Context(), identity.Operator(), "acme-corp", "Acme", uuid.Nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	member := func(email string) *storage.User {
-		u, err := in.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: email})
+		u, err := in.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: email})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.AddMember(t.Context(), identity.Operator(), acme.ID, u.ID, storage.RoleOwner); err != nil {
+		if err := in.Organizations.AddMember(t.Context(), identity.Operator(), acme.ID, u.ID, storage.RoleOwner); err != nil {
 			t.Fatal(err)
 		}
 		return u
 	}
 	warm, bob := member("warm@acme.example"), member("bob@acme.example")
-	token, _, err := in.CreateToken(t.Context(), identity.Actor{UserID: bob.ID}, identity.NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: []string{identity.ScopeRead}})
+	token, _, err := in.Tokens.Create(t.Context(), identity.Actor{UserID: bob.ID}, identity.NewToken{OrganizationID: acme.ID, Name: "CI", Scopes: []string{identity.ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	use := func() error {
-		_, err := in.TokenByHash(t.Context(), secret.HashOf(token))
+		_, err := in.Tokens.ByHash(t.Context(), secret.HashOf(token))
 		return err
 	}
-	if err := in.Welcome(t.Context(), warm); err != nil {
+	if err := in.Accounts.Welcome(t.Context(), warm); err != nil {
 		t.Fatal(err)
 	}
 	if err := use(); err != nil {
@@ -59,12 +59,12 @@ func TestRoundTripsOfWelcomesAndTokens(t *testing.T) {
 		act  func() error
 		want int64
 	}{
-		{"a newcomer who belongs somewhere", func() error { return in.Welcome(t.Context(), bob) }, 1},
+		{"a newcomer who belongs somewhere", func() error { return in.Accounts.Welcome(t.Context(), bob) }, 1},
 		{"a personal access token", use, 1},
 		{"whoever has signed in before", func() error {
 			u := *bob
 			u.FirstSignInAt = u.CreatedAt
-			return in.Welcome(t.Context(), &u)
+			return in.Accounts.Welcome(t.Context(), &u)
 		}, 0},
 	} {
 		count.Reset()

@@ -16,14 +16,18 @@ import (
 // token's at most once an hour.
 const UseInterval = time.Hour
 
-// uses collects when clients and personal access tokens were last used, so that no request waits for it to be written.
+// uses collects when clients were last used, so that no request waits for it to be written.
 type uses struct {
 	mu      sync.Mutex
 	seen    map[use]time.Time
 	written map[use]time.Time // what is less than UseInterval old
-	tokens  map[uuid.UUID]time.Time
 	// unprotected is by client_id.
 	unprotected map[string]storage.UnprotectedUse
+}
+
+func newUses() uses {
+	return uses{seen: map[use]time.Time{}, written: map[use]time.Time{},
+		unprotected: map[string]storage.UnprotectedUse{}}
 }
 
 type use struct {
@@ -31,11 +35,11 @@ type use struct {
 	secret   uuid.UUID
 }
 
-// NoteClientUse records that a client authenticated without a secret: by an
-// assertion, or as a public client. VerifyClientSecret does so by itself.
-func (i *Identity) NoteClientUse(clientID string) { i.noteUse(use{clientID: clientID}, i.clock()) }
+// NoteUse records that a client authenticated without a secret: by an
+// assertion, or as a public client. VerifySecret does so by itself.
+func (i *Clients) NoteUse(clientID string) { i.noteUse(use{clientID: clientID}, i.clock()) }
 
-func (i *Identity) noteUse(u use, at time.Time) {
+func (i *Clients) noteUse(u use, at time.Time) {
 	i.uses.mu.Lock()
 	defer i.uses.mu.Unlock()
 	if written, ok := i.uses.written[u]; !ok || at.Sub(written) >= UseInterval {
@@ -44,18 +48,18 @@ func (i *Identity) noteUse(u use, at time.Time) {
 }
 
 // NoteUnprotected counts a request of a client that got a code with neither PKCE nor nonce.
-func (i *Identity) NoteUnprotected(clientID string) {
+func (i *Clients) NoteUnprotected(clientID string) {
 	i.uses.mu.Lock()
 	defer i.uses.mu.Unlock()
-	i.uses.unprotected[clientID] = storage.UnprotectedUse{Requests: i.uses.unprotected[clientID].Requests + 1, Last: i.clock()}
+	i.uses.unprotected[clientID] = storage.UnprotectedUse{Requests: i.uses.unprotected[clientID].Requests + 1,
+		Last: i.clock()}
 }
 
-// WriteUses stores what was noted since the last call, in batches. Call it every half
-// minute and at the end; what a crash loses are last-used times and counts only.
-func (i *Identity) WriteUses(ctx context.Context, pace *storage.Pace) error {
+// writeUses stores what was noted since the last call, in batches.
+func (i *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
 	i.uses.mu.Lock()
-	seen, tokens, unprotected := i.uses.seen, i.uses.tokens, i.uses.unprotected
-	i.uses.seen, i.uses.tokens, i.uses.unprotected = map[use]time.Time{}, map[uuid.UUID]time.Time{}, map[string]storage.UnprotectedUse{}
+	seen, unprotected := i.uses.seen, i.uses.unprotected
+	i.uses.seen, i.uses.unprotected = map[use]time.Time{}, map[string]storage.UnprotectedUse{}
 	now := i.clock()
 	maps.DeleteFunc(i.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
 	i.uses.mu.Unlock()
@@ -79,13 +83,8 @@ func (i *Identity) WriteUses(ctx context.Context, pace *storage.Pace) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || len(unprotected) == 0 {
 		return err
 	}
-	if len(unprotected) > 0 {
-		if err := i.store.CountUnprotected(ctx, unprotected); err != nil {
-			return err
-		}
-	}
-	return i.writeTokenUses(ctx, pace, tokens)
+	return i.store.CountUnprotected(ctx, unprotected)
 }

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,35 +21,28 @@ type NewUser struct {
 	Superadmin bool
 }
 
-// CreateUser creates a person. The address counts as proven: whoever administers
+// Create creates a person. The address counts as proven: whoever administers
 // the installation vouches for it. Errors: Faults, ErrForbidden, and
 // storage.ErrExists if the address is taken.
-func (i *Identity) CreateUser(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
+func (i *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults Faults
 	key, err := EmailKey(n.Email)
-	if err != nil {
-		errors.As(err, &faults)
-	}
-	var hash string
+	faults.AddAll(err)
 	if n.Password != "" {
-		var more Faults
-		if err := i.CheckPassword(n.Password, n.Email, n.Profile.Name); errors.As(err, &more) {
-			faults = append(faults, more...)
-		}
+		faults.AddAll(i.passwords.Check(n.Password, n.Email, n.Profile.Name))
 	}
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	p := PrepareUser(a, n, key, i.clock())
 	if n.Password != "" {
-		if hash, err = i.passwords.Hash(ctx, n.Password); err != nil {
+		if p.PasswordHash, err = i.passwords.Hash(ctx, n.Password); err != nil {
 			return nil, err
 		}
 	}
-	p := PrepareUser(a, n, key, i.clock())
-	p.PasswordHash = hash
 	if err := i.store.CreateUsers(ctx, p); err != nil {
 		return nil, err
 	}
@@ -71,8 +63,8 @@ func PrepareUser(a Actor, n NewUser, key string, now time.Time) *storage.NewUser
 	return &storage.NewUser{User: u, Events: []*storage.Event{created}}
 }
 
-// UserByEmail finds a person by address, however it is written.
-func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
+// ByEmail finds a person by address, however it is written.
+func (i *People) ByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
@@ -83,8 +75,8 @@ func (i *Identity) UserByEmail(ctx context.Context, a Actor, email string) (*sto
 	return i.store.UserByEmail(ctx, key)
 }
 
-// Users lists up to limit people after the one with that id (uuid.Nil: from the first).
-func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
+// List lists up to limit people after the one with that id (uuid.Nil: from the first).
+func (i *People) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
 	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
@@ -94,7 +86,7 @@ func (i *Identity) Users(ctx context.Context, a Actor, after uuid.UUID, limit in
 // SetPassword gives a person a new password, ends their sessions but keep, revokes
 // all their grants and mails a notice to a proven address. People may set their
 // own; the caller has made sure that it is really they.
-func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
+func (i *People) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
 	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
@@ -102,14 +94,14 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 	if err != nil {
 		return err
 	}
-	if err := i.CheckPassword(password, u.Email, u.Profile.Name); err != nil {
+	if err := i.passwords.Check(password, u.Email, u.Profile.Name); err != nil {
 		return err
 	}
 	hash, err := i.passwords.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notice(u, i.passwordChanged(u, request.Info{}))
+	notes, err := i.notify(u, i.passwordChanged(u, request.Info{}))
 	if err != nil {
 		return err
 	}
@@ -117,16 +109,16 @@ func (i *Identity) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, p
 	return i.store.SetPassword(ctx, userID, hash, keep, about(a, storage.EventUserPasswordChanged, userID), notes...)
 }
 
-// DisableUser shuts a person out at once. False if they were disabled already.
-func (i *Identity) DisableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+// Disable shuts a person out at once. False if they were disabled already.
+func (i *People) Disable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	return i.store.DisableUser(ctx, userID, about(a, storage.EventUserDisabled, userID))
 }
 
-// EnableUser takes DisableUser back. False if they were not disabled.
-func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+// Enable takes Disable back. False if they were not disabled.
+func (i *People) Enable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
@@ -135,42 +127,46 @@ func (i *Identity) EnableUser(ctx context.Context, a Actor, userID uuid.UUID) (c
 
 // AddPlatformRole gives a person superadmin or admin. False if they had it.
 // storage.ErrEmailUnverified while nobody has proven their address.
-func (i *Identity) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
+func (i *People) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
+	err error) {
 	return i.setPlatformRole(ctx, a, userID, role, true, storage.EventUserRoleAdded)
 }
 
 // RemovePlatformRole takes it away. False if they did not have it.
-func (i *Identity) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool, err error) {
+func (i *People) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
+	err error) {
 	return i.setPlatformRole(ctx, a, userID, role, false, storage.EventUserRoleRemoved)
 }
 
-func (i *Identity) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool, kind storage.EventType) (bool, error) {
+func (i *People) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool,
+	kind storage.EventType) (bool, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
-		return false, Faults{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role), Remedy: "choose superadmin or admin"}}
+		return false, Faults{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role),
+			Remedy: "choose superadmin or admin"}}
 	}
 	return i.store.SetPlatformRole(ctx, userID, role, has, WithFact(about(a, kind, userID), "role", role))
 }
 
-// DeleteUser makes a person a tombstone and mails a proven address a last time;
+// Delete makes a person a tombstone and mails a proven address a last time;
 // nothing brings them back. People may delete themselves. storage.ErrConflict if
 // an organization would lose its last owner, or the installation its last superadmin
 // (storage.ErrLastSuperadmin).
-func (i *Identity) DeleteUser(ctx context.Context, a Actor, userID uuid.UUID) error {
+func (i *People) Delete(ctx context.Context, a Actor, userID uuid.UUID) error {
 	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
 	return i.deleteUser(ctx, a, userID, uuid.Nil, request.Info{})
 }
 
-func (i *Identity) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from request.Info) error {
+func (i *People) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from request.Info) error {
 	u, err := i.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notice(u, templates.AccountGone{Name: u.Profile.Name, From: i.from(from)})
+	notes, err := i.notify(u, templates.AccountGone{Name: u.Profile.Name, From: i.timed(from)})
 	if err != nil {
 		return err
 	}
@@ -183,4 +179,32 @@ func about(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
 	e := a.Event(kind)
 	e.User = userID
 	return e
+}
+
+// NoteUnlock records that an operator lets a person try again at once.
+func (i *People) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+		return err
+	}
+	return i.store.Record(ctx, about(a, storage.EventUserUnlocked, userID))
+}
+
+// ResetFactors takes everything away that a person proves a second step with, and
+// ends all their sessions and grants. Whoever administers the installation may,
+// for everybody, themselves too; the mails about it are notice's. ErrForbidden,
+// storage.ErrNotFound.
+func (i *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
+	notice func(*storage.User) ([]*storage.Message, error)) error {
+	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+		return err
+	}
+	u, err := i.store.User(ctx, userID)
+	if err != nil {
+		return err
+	}
+	mails, err := notice(u)
+	if err != nil {
+		return err
+	}
+	return i.store.ResetFactors(ctx, userID, about(a, storage.EventUserFactorsReset, userID), mails...)
 }

@@ -14,16 +14,16 @@ func TestAPersonIsCreatedByWhoeverAdministersTheInstallation(t *testing.T) {
 		if u.Email != "Bob@ACME-corp.com" || u.EmailKey != "bob@acme-corp.com" || u.EmailVerifiedAt.IsZero() || u.Sub == u.ID || u.Sub.Version() != 4 {
 			t.Errorf("got %+v", u)
 		}
-		found, err := in.UserByEmail(t.Context(), Actor{UserID: u.ID}, "bob@acme-CORP.com")
+		found, err := in.People.ByEmail(t.Context(), Actor{UserID: u.ID}, "bob@acme-CORP.com")
 		if err != nil || found.ID != u.ID {
 			t.Errorf("found: got %+v, %v", found, err)
 		}
-		_, err = in.CreateUser(t.Context(), Operator(), NewUser{Email: "BOB@acme-corp.com"})
+		_, err = in.People.Create(t.Context(), Operator(), NewUser{Email: "BOB@acme-corp.com"})
 		if !errors.Is(err, storage.ErrExists) {
 			t.Errorf("the same address: got %v, want ErrExists", err)
 		}
 		var faults Faults
-		_, err = in.CreateUser(t.Context(), Operator(), NewUser{Email: "bob@@acme", Password: "short"})
+		_, err = in.People.Create(t.Context(), Operator(), NewUser{Email: "bob@@acme", Password: "short"})
 		if !errors.As(err, &faults) || len(faults) != 2 {
 			t.Errorf("both fields wrong: got %v, want two faults", err)
 		}
@@ -36,32 +36,35 @@ func TestOnlyThePlatformAndThePersonActOnAPerson(t *testing.T) {
 	in := onSQLite(t)
 	root, bob := in.user(t, "root@sallyport.test", true), in.user(t, "bob@acme-corp.com", false)
 	owner := in.user(t, "alice@acme-corp.com", false)
-	acme, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
+	acme, err := in.Organizations.Create(t.Context(), Operator(), "acme-corp", "Acme", owner.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.AddMember(t.Context(), Operator(), acme.ID, root.ID, storage.RoleMember); err != nil {
+	if err := in.Organizations.AddMember(t.Context(), Operator(), acme.ID, root.ID, storage.RoleMember); err != nil {
 		t.Fatal(err)
 	}
 	acts := map[string]func(a Actor) error{
 		"create": func(a Actor) error {
-			_, err := in.CreateUser(t.Context(), a, NewUser{Email: uuid.NewString() + "@a.example"})
+			_, err := in.People.Create(t.Context(), a, NewUser{Email: uuid.NewString() + "@a.example"})
 			return err
 		},
-		"find": func(a Actor) error { _, err := in.UserByEmail(t.Context(), a, "bob@acme-corp.com"); return err },
-		"list": func(a Actor) error { _, err := in.Users(t.Context(), a, uuid.Nil, 1); return err },
+		"find": func(a Actor) error { _, err := in.People.ByEmail(t.Context(), a, "bob@acme-corp.com"); return err },
+		"list": func(a Actor) error { _, err := in.People.List(t.Context(), a, uuid.Nil, 1); return err },
 		"password": func(a Actor) error {
-			return in.SetPassword(t.Context(), a, bob.ID, "another quiet river bends", uuid.Nil)
+			return in.People.SetPassword(t.Context(), a, bob.ID, "another quiet river bends", uuid.Nil)
 		},
-		"disable":     func(a Actor) error { _, err := in.DisableUser(t.Context(), a, bob.ID); return err },
-		"enable":      func(a Actor) error { _, err := in.EnableUser(t.Context(), a, bob.ID); return err },
-		"add role":    func(a Actor) error { _, err := in.AddPlatformRole(t.Context(), a, bob.ID, "admin"); return err },
-		"remove role": func(a Actor) error { _, err := in.RemovePlatformRole(t.Context(), a, bob.ID, "admin"); return err },
-		"new org": func(a Actor) error {
-			_, err := in.CreateOrganization(t.Context(), a, "x"+uuid.NewString()[:8], "X", uuid.Nil)
+		"disable":  func(a Actor) error { _, err := in.People.Disable(t.Context(), a, bob.ID); return err },
+		"enable":   func(a Actor) error { _, err := in.People.Enable(t.Context(), a, bob.ID); return err },
+		"add role": func(a Actor) error { _, err := in.People.AddPlatformRole(t.Context(), a, bob.ID, "admin"); return err },
+		"remove role": func(a Actor) error {
+			_, err := in.People.RemovePlatformRole(t.Context(), a, bob.ID, "admin")
 			return err
 		},
-		"new client": func(a Actor) error { _, _, err := in.CreateClient(t.Context(), a, machine()); return err },
+		"new org": func(a Actor) error {
+			_, err := in.Organizations.Create(t.Context(), a, "x"+uuid.NewString()[:8], "X", uuid.Nil)
+			return err
+		},
+		"new client": func(a Actor) error { _, _, err := in.Clients.Create(t.Context(), a, machine()); return err },
 	}
 	own := map[string]bool{"password": true}
 	for name, act := range acts {
@@ -77,28 +80,28 @@ func TestOnlyThePlatformAndThePersonActOnAPerson(t *testing.T) {
 				t.Errorf("%s by %s: got %v, want allowed %v", name, who, err, tc.want)
 			}
 			// The acts come in any order: none may leave bob disabled, or a platform admin, for the next.
-			if _, err := in.EnableUser(t.Context(), Operator(), bob.ID); err != nil {
+			if _, err := in.People.Enable(t.Context(), Operator(), bob.ID); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := in.RemovePlatformRole(t.Context(), Operator(), bob.ID, storage.RolePlatformAdmin); err != nil {
+			if _, err := in.People.RemovePlatformRole(t.Context(), Operator(), bob.ID, storage.RolePlatformAdmin); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if _, err := in.DisableUser(t.Context(), Operator(), root.ID); err != nil {
+	if _, err := in.People.Disable(t.Context(), Operator(), root.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := acts["list"](Actor{UserID: root.ID}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("a disabled superadmin: got %v, want ErrForbidden", err)
 	}
 	var faults Faults
-	if _, err := in.AddPlatformRole(t.Context(), Operator(), bob.ID, "owner"); !errors.As(err, &faults) {
+	if _, err := in.People.AddPlatformRole(t.Context(), Operator(), bob.ID, "owner"); !errors.As(err, &faults) {
 		t.Errorf("a role that is none: got %v, want a fault", err)
 	}
-	if err := in.DeleteUser(t.Context(), Actor{UserID: bob.ID}, bob.ID); err != nil {
+	if err := in.People.Delete(t.Context(), Actor{UserID: bob.ID}, bob.ID); err != nil {
 		t.Errorf("deleting oneself: %v", err)
 	}
-	if err := in.DeleteUser(t.Context(), Operator(), owner.ID); !errors.Is(err, storage.ErrConflict) {
+	if err := in.People.Delete(t.Context(), Operator(), owner.ID); !errors.Is(err, storage.ErrConflict) {
 		t.Errorf("deleting the last owner: got %v, want ErrConflict", err)
 	}
 }
@@ -110,7 +113,7 @@ func machine() NewClient {
 func TestANewPasswordIsTheOneThatVerifies(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		bob := in.user(t, "bob@acme-corp.com", false)
-		if err := in.SetPassword(t.Context(), Actor{UserID: bob.ID}, bob.ID, "another quiet river bends", uuid.Nil); err != nil {
+		if err := in.People.SetPassword(t.Context(), Actor{UserID: bob.ID}, bob.ID, "another quiet river bends", uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 		_, hash, err := in.store.UserWithPassword(t.Context(), bob.EmailKey)
@@ -118,12 +121,12 @@ func TestANewPasswordIsTheOneThatVerifies(t *testing.T) {
 			t.Fatal(err)
 		}
 		for password, want := range map[string]bool{"another quiet river bends": true, "a quiet river bends north": false} {
-			if ok, _, err := in.passwords.Verify(t.Context(), hash, password); err != nil || ok != want {
+			if ok, _, err := in.Passwords.Verify(t.Context(), hash, password); err != nil || ok != want {
 				t.Errorf("%q: got %v, %v, want %v", password, ok, err, want)
 			}
 		}
 		var faults Faults
-		if err := in.SetPassword(t.Context(), Operator(), bob.ID, "bob@acme-corp.com", uuid.Nil); !errors.As(err, &faults) {
+		if err := in.People.SetPassword(t.Context(), Operator(), bob.ID, "bob@acme-corp.com", uuid.Nil); !errors.As(err, &faults) {
 			t.Errorf("the address as a password: got %v, want a fault", err)
 		}
 	})

@@ -66,7 +66,7 @@ type Proven struct {
 
 // RequestVerification mails the signed-in person another link to prove their
 // address; nothing if it is proven. ErrTooManyMails if they had several just now.
-func (i *Identity) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
+func (i *Registrations) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil || u.EmailVerified() {
 		return err
@@ -83,18 +83,19 @@ func (i *Identity) RequestVerification(ctx context.Context, a Actor, from reques
 }
 
 // verificationMail is a link that proves a person's address, and the mail with it.
-func (i *Identity) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
+func (i *mailer) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
 	token, l, err := i.newLink(storage.LinkVerify, u.ID, verifyLife, linked{EmailKey: u.EmailKey})
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := i.letter(u, templates.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife, From: i.from(from)}, "")
+	m, err := i.mailTo(u, templates.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token,
+		ValidFor: verifyLife, From: i.timed(from)}, "")
 	return m, l, err
 }
 
 // OpenVerification tells what a token of /verify stands for, without using it.
 // ErrLink if it stands for nothing (any more).
-func (i *Identity) OpenVerification(ctx context.Context, token string) (*Verification, error) {
+func (i *Registrations) OpenVerification(ctx context.Context, token string) (*Verification, error) {
 	l, to, u, err := i.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,8 @@ func (i *Identity) OpenVerification(ctx context.Context, token string) (*Verific
 }
 
 // verificationLink reads a link of either purpose; u is nil for one that makes the account.
-func (i *Identity) verificationLink(ctx context.Context, token string) (l *storage.Link, to linked, u *storage.User, err error) {
+func (i *Registrations) verificationLink(ctx context.Context, token string) (l *storage.Link, to linked,
+	u *storage.User, err error) {
 	hash := secret.HashOf(token)
 	l, err = i.store.Link(ctx, hash, storage.LinkRegister)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -112,17 +114,18 @@ func (i *Identity) verificationLink(ctx context.Context, token string) (l *stora
 	if err != nil {
 		return nil, to, nil, linkError(err)
 	}
-	to, err = i.opened(l)
+	to, err = i.openLink(l)
 	return l, to, nil, err
 }
 
 // linkedPerson reads a link of a person. It is worthless for somebody who is
 // disabled, or has another address by now.
-func (i *Identity) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linked, u *storage.User, err error) {
+func (i *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linked,
+	u *storage.User, err error) {
 	if l, err = i.store.Link(ctx, hash, purpose); err != nil {
 		return nil, to, nil, linkError(err)
 	}
-	if to, err = i.opened(l); err != nil {
+	if to, err = i.openLink(l); err != nil {
 		return nil, to, nil, err
 	}
 	u, err = i.store.User(ctx, l.UserID)
@@ -151,7 +154,7 @@ func linkError(err error) error {
 // Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, Faults
 // of the new one, then the link stays; ErrRegistered if
 // the address has a proven account by now, which leads to signing in; secret.ErrBusy.
-func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
+func (i *Registrations) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
 	l, to, u, err := i.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
@@ -164,21 +167,23 @@ func (i *Identity) Verify(ctx context.Context, token string, by VerifyBy) (*Prov
 }
 
 // chosen is the hash of a new password, "" if there is yet to be one.
-func (i *Identity) chosen(ctx context.Context, by VerifyBy, email, name string) (hash string, err error) {
+func (i *Registrations) chosen(ctx context.Context, by VerifyBy, email, name string) (hash string, err error) {
 	if by.NewPassword == "" && i.recovery {
 		return "", nil
 	}
 	if by.NewPassword == "" {
-		return "", Faults{{Field: "password", Problem: "is missing", Remedy: "choose one now: the first was typed elsewhere, and does not count"}}
+		return "", Faults{{Field: "password", Problem: "is missing",
+			Remedy: "choose one now: the first was typed elsewhere, and does not count"}}
 	}
-	if err := i.CheckPassword(by.NewPassword, email, name); err != nil {
+	if err := i.passwords.Check(by.NewPassword, email, name); err != nil {
 		return "", err
 	}
 	return i.passwords.Hash(ctx, by.NewPassword)
 }
 
 // verifyAccount proves the address of an account that was made without.
-func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy, keeps bool) (*Proven, error) {
+func (i *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy,
+	keeps bool) (*Proven, error) {
 	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
 	var err error
 	switch {
@@ -188,7 +193,7 @@ func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked
 		if err != nil {
 			return nil, linkError(err)
 		}
-		if err := i.typedAgain(ctx, hash, by.Password); err != nil {
+		if err := i.passwords.confirm(ctx, hash, by.Password); err != nil {
 			return nil, err
 		}
 	default:
@@ -202,12 +207,13 @@ func (i *Identity) verifyAccount(ctx context.Context, l *storage.Link, to linked
 
 // finishRegistration makes the account that was asked for. One that was made
 // meanwhile without a proof of the address gives way to it.
-func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy, keeps bool) (*Proven, error) {
+func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy,
+	keeps bool) (*Proven, error) {
 	var err error
 	switch {
 	case keeps:
 	case by.Password != "":
-		err = i.typedAgain(ctx, to.PasswordHash, by.Password)
+		err = i.passwords.confirm(ctx, to.PasswordHash, by.Password)
 	default:
 		to.PasswordHash, err = i.chosen(ctx, by, to.Email, to.Name)
 	}
@@ -226,7 +232,7 @@ func (i *Identity) finishRegistration(ctx context.Context, l *storage.Link, to l
 	}
 }
 
-func (i *Identity) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
 	u, err := i.store.UserByEmail(ctx, to.EmailKey)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -236,19 +242,21 @@ func (i *Identity) finishOnce(ctx context.Context, l *storage.Link, to linked, b
 	case u.EmailVerified():
 		return nil, ErrRegistered
 	}
-	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true, Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
+	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true,
+		Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
 	return i.prove(ctx, u, to, proof, by)
 }
 
 // createProven makes an account whose address the link has proven.
-func (i *Identity) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+func (i *Registrations) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
 	p := i.registrant(to, by.From, by.RequestID)
 	p.User.EmailVerifiedAt = p.User.CreatedAt
 	made := &storage.Registration{Person: *p, Link: l.Hash}
 	done := &Proven{User: &p.User, Flow: to.Flow, To: to.To}
 	var err error
 	if to.PasswordHash == "" {
-		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
+		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife,
+			linked{EmailKey: to.EmailKey}); err != nil {
 			return nil, err
 		}
 	}
@@ -257,14 +265,17 @@ func (i *Identity) createProven(ctx context.Context, l *storage.Link, to linked,
 
 // prove carries a proof out. Whoever loses the password with it gets a link to
 // choose one at once: following the first was proof enough.
-func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof *storage.EmailVerification, by VerifyBy) (*Proven, error) {
+func (i *Registrations) prove(ctx context.Context, u *storage.User, to linked, proof *storage.EmailVerification,
+	by VerifyBy) (*Proven, error) {
 	proof.EmailKey = to.EmailKey
-	e := &storage.Event{Type: storage.EventUserEmailProven, User: u.ID, Actor: u.ID, RequestID: by.RequestID, Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
+	e := &storage.Event{Type: storage.EventUserEmailProven, User: u.ID, Actor: u.ID, RequestID: by.RequestID,
+		Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
 	proof.Event = origin(e, by.From)
 	done := &Proven{User: u, Flow: to.Flow, To: to.To}
 	var err error
 	if proof.Claim && proof.PasswordHash == "" {
-		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife, linked{EmailKey: to.EmailKey}); err != nil {
+		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife,
+			linked{EmailKey: to.EmailKey}); err != nil {
 			return nil, err
 		}
 	}
@@ -275,16 +286,4 @@ func (i *Identity) prove(ctx context.Context, u *storage.User, to linked, proof 
 		return nil, err
 	}
 	return done, nil
-}
-
-// typedAgain compares a password with the one of the registration.
-func (i *Identity) typedAgain(ctx context.Context, hash, password string) error {
-	if hash == "" {
-		return ErrWrongPassword
-	}
-	ok, _, err := i.passwords.Verify(ctx, hash, password)
-	if err == nil && !ok || errors.Is(err, secret.ErrBadHash) {
-		return ErrWrongPassword
-	}
-	return err
 }

@@ -15,7 +15,7 @@ import (
 func (in *installation) confirmLink(t testing.TB, r Registration) string {
 	t.Helper()
 	r.Password = oldPassword
-	if err := in.RequestRegistration(t.Context(), r); err != nil {
+	if err := in.Registrations.Request(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.work(t), r.Email, "completeregistration", "/verify")
@@ -25,7 +25,7 @@ func (in *installation) confirmLink(t testing.TB, r Registration) string {
 func (in *installation) verifyLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil {
+	if err := in.Registrations.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.letters(t), u.Email, "verifyemail", "/verify")
@@ -37,7 +37,7 @@ func (in *installation) choose(t testing.TB, done *Proven, password string) {
 	if done.PasswordToken == "" {
 		t.Fatal("there is no link to choose a password")
 	}
-	if err := in.Reset(t.Context(), done.PasswordToken, password, request.Info{}, ""); err != nil {
+	if err := in.Registrations.Reset(t.Context(), done.PasswordToken, password, request.Info{}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if in.signsIn(t, done.User.Email, oldPassword) || !in.signsIn(t, done.User.Email, password) {
@@ -62,7 +62,7 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 			"signed in as somebody else, elsewhere": {VerifyBy{Browser: victims, SignedInAs: uuid.New()}, false},
 		} {
 			link := in.confirmLink(t, Registration{Email: email, Browser: attackers, Flow: "flow"})
-			done, err := in.Verify(t.Context(), link, tc.by)
+			done, err := in.Registrations.Verify(t.Context(), link, tc.by)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -75,16 +75,16 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 			if !tc.want {
 				in.choose(t, done, newPassword)
 			}
-			if err := in.DeleteUser(t.Context(), Operator(), done.User.ID); err != nil {
+			if err := in.People.Delete(t.Context(), Operator(), done.User.ID); err != nil {
 				t.Fatal(err)
 			}
 			in.letters(t)
 		}
 		link := in.confirmLink(t, Registration{Email: email}) // by the API: no browser
-		if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
+		if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
 			t.Errorf("another password: got %v, want ErrWrongPassword", err)
 		}
-		if done, err := in.Verify(t.Context(), link, VerifyBy{}); err != nil || done.PasswordToken == "" {
+		if done, err := in.Registrations.Verify(t.Context(), link, VerifyBy{}); err != nil || done.PasswordToken == "" {
 			t.Errorf("the link did not stay, or two that have no browser are one: %+v, %v", done, err)
 		}
 	}, confirming)
@@ -94,12 +94,12 @@ func TestOfTwoRegistrationsOfOneAddressTheFirstProvenCounts(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		theirs := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Name: "Mallory", Browser: attackers})
 		mine := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Name: "Bob", Browser: victims})
-		done, err := in.Verify(t.Context(), mine, VerifyBy{Browser: victims})
+		done, err := in.Registrations.Verify(t.Context(), mine, VerifyBy{Browser: victims})
 		if err != nil || done.User.Profile.Name != "Bob" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
 		for _, by := range []VerifyBy{{Browser: attackers}, {Browser: victims}, {SignedInAs: done.User.ID}, {Password: oldPassword}} {
-			if _, err := in.Verify(t.Context(), theirs, by); err != ErrRegistered {
+			if _, err := in.Registrations.Verify(t.Context(), theirs, by); err != ErrRegistered {
 				t.Errorf("the other link: got %v, want ErrRegistered", err)
 			}
 		}
@@ -112,13 +112,13 @@ func TestOfTwoRegistrationsOfOneAddressTheFirstProvenCounts(t *testing.T) {
 func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		const email = "victim@acme-corp.com"
-		acme, err := in.CreateOrganization(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil)
+		acme, err := in.Organizations.Create(t.Context(), Operator(), "acme-corp", "Acme", uuid.Nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name, prove := range map[string]func(t testing.TB, u *storage.User) (password string){
 			"by the link, in another browser": func(t testing.TB, u *storage.User) string {
-				done, err := in.Verify(t.Context(), in.verifyLink(t, u), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), in.verifyLink(t, u), VerifyBy{Browser: victims})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -129,23 +129,23 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				return newPassword
 			},
 			"by a reset": func(t testing.TB, _ *storage.User) string {
-				if _, _, err := in.Register(t.Context(), Registration{Email: email, Password: newPassword}); err != ErrRegistered {
+				if _, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Password: newPassword}); err != ErrRegistered {
 					t.Fatalf("registering a taken address: got %v, want ErrRegistered", err)
 				}
-				if err := in.RequestRecovery(t.Context(), email, Way{}, request.Info{}, ""); err != nil {
+				if err := in.Registrations.RequestRecovery(t.Context(), email, Way{}, request.Info{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				in.letters(t)
-				if err := in.Reset(t.Context(), token(t, in.work(t), email, "passwordreset", "/recover/reset"), newPassword, request.Info{}, ""); err != nil {
+				if err := in.Registrations.Reset(t.Context(), token(t, in.work(t), email, "passwordreset", "/recover/reset"), newPassword, request.Info{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				return newPassword
 			},
 			"by registering, where CONFIRM_EMAIL is on now": func(t testing.TB, _ *storage.User) string {
-				if err := in.RequestRegistration(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Browser: victims}); err != nil {
+				if err := in.Registrations.Request(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Browser: victims}); err != nil {
 					t.Fatal(err)
 				}
-				done, err := in.Verify(t.Context(), token(t, in.work(t), email, "completeregistration", "/verify"), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), token(t, in.work(t), email, "completeregistration", "/verify"), VerifyBy{Browser: victims})
 				if err != nil || done.PasswordToken != "" || done.User.Profile.Name != "Victoria" {
 					t.Fatalf("got %+v, %v", done, err)
 				}
@@ -153,13 +153,13 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			},
 			"by an invitation": func(t testing.TB, _ *storage.User) string {
 				invitation, _ := in.invited(t, Operator(), acme, email, storage.RoleMember)
-				if _, _, err := in.Register(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Invitation: invitation}); err != nil {
+				if _, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Invitation: invitation}); err != nil {
 					t.Fatal(err)
 				}
 				return newPassword
 			},
 			"by registering, followed elsewhere": func(t testing.TB, _ *storage.User) string {
-				done, err := in.Verify(t.Context(), in.confirmLink(t, Registration{Email: email, Browser: attackers}), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), in.confirmLink(t, Registration{Email: email, Browser: attackers}), VerifyBy{Browser: victims})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -167,7 +167,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				return newPassword
 			},
 			"by an operator who gives it the address": func(t testing.TB, u *storage.User) string {
-				if err := in.SetEmail(t.Context(), Operator(), u.ID, email); err != nil {
+				if err := in.People.SetEmail(t.Context(), Operator(), u.ID, email); err != nil {
 					t.Fatal(err)
 				}
 				return ""
@@ -185,7 +185,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			if in.signsIn(t, email, oldPassword) || in.lives(t, live) || in.granted(t, u) != 0 {
 				t.Errorf("%s: password %v, session %v, grants %d are left", name, in.signsIn(t, email, oldPassword), in.lives(t, live), in.granted(t, u))
 			}
-			if apps, err := in.ConnectedApps(t.Context(), Actor{UserID: u.ID}); err != nil || len(apps) != 0 {
+			if apps, err := in.Accounts.Apps(t.Context(), Actor{UserID: u.ID}); err != nil || len(apps) != 0 {
 				t.Errorf("%s: consents are left: %v, %v", name, apps, err)
 			}
 			if password != "" && !in.signsIn(t, email, password) {
@@ -197,13 +197,13 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			if _, err := in.store.Organization(t.Context(), theirs); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s: the organization of whoever made the account: got %v, want it gone", name, err)
 			}
-			if err := in.Welcome(t.Context(), now); err != nil {
+			if err := in.Accounts.Welcome(t.Context(), now); err != nil {
 				t.Fatal(err)
 			}
 			if own, err := in.store.Memberships(t.Context(), u.ID, "", 0); err != nil || len(own) == 0 || own[len(own)-1].Organization.ID == theirs {
 				t.Errorf("%s: the owner is not welcomed: %+v, %v", name, own, err)
 			}
-			if err := in.DeleteUser(t.Context(), Operator(), u.ID); err != nil {
+			if err := in.People.Delete(t.Context(), Operator(), u.ID); err != nil {
 				t.Fatal(err)
 			}
 			in.letters(t)
@@ -211,17 +211,17 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 	}, welcoming)
 }
 
-func welcoming(c *Config) { c.PersonalOrg = PersonalAlways }
+func welcoming(c *Config) { c.Accounts.PersonalOrg = PersonalAlways }
 
 // settled is a person who has signed in and told about themself; it returns the
 // organization they got.
 func (in *installation) settled(t testing.TB, u *storage.User) uuid.UUID {
 	t.Helper()
 	phone, picture := "+44 20 5550100", "https://evil.example/face.png"
-	if err := in.UpdateProfile(t.Context(), Actor{UserID: u.ID}, ProfilePatch{PhoneNumber: &phone, Picture: &picture}); err != nil {
+	if err := in.Accounts.UpdateProfile(t.Context(), Actor{UserID: u.ID}, ProfilePatch{PhoneNumber: &phone, Picture: &picture}); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Welcome(t.Context(), u); err != nil {
+	if err := in.Accounts.Welcome(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 	own, err := in.store.Memberships(t.Context(), u.ID, "", 0)
@@ -243,17 +243,17 @@ func TestWhoeverIsSignedInToTheAccountLosesNothing(t *testing.T) {
 			live := in.session(t, u)
 			in.grant(t, u, live)
 			link := in.verifyLink(t, u)
-			if _, err := in.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
+			if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
 				t.Errorf("%s: another password: got %v", name, err)
 			}
-			done, err := in.Verify(t.Context(), link, by(u))
+			done, err := in.Registrations.Verify(t.Context(), link, by(u))
 			if err != nil || !done.User.EmailVerified() || done.PasswordToken != "" {
 				t.Fatalf("%s: got %+v, %v", name, done, err)
 			}
 			if !in.signsIn(t, u.Email, oldPassword) || !in.lives(t, live) || in.granted(t, u) != 1 {
 				t.Errorf("%s: something is lost", name)
 			}
-			if err := in.DeleteUser(t.Context(), Operator(), u.ID); err != nil {
+			if err := in.People.Delete(t.Context(), Operator(), u.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -265,15 +265,15 @@ func TestALinkForAProvenAddressTakesNothing(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
 	first, second := in.verifyLink(t, u), in.verifyLink(t, u)
-	if _, err := in.Verify(t.Context(), first, VerifyBy{SignedInAs: u.ID}); err != nil {
+	if _, err := in.Registrations.Verify(t.Context(), first, VerifyBy{SignedInAs: u.ID}); err != nil {
 		t.Fatal(err)
 	}
 	live := in.session(t, u)
-	done, err := in.Verify(t.Context(), second, VerifyBy{Browser: attackers})
+	done, err := in.Registrations.Verify(t.Context(), second, VerifyBy{Browser: attackers})
 	if err != nil || done.PasswordToken != "" || !in.lives(t, live) || !in.signsIn(t, u.Email, oldPassword) {
 		t.Errorf("got %+v, %v", done, err)
 	}
-	if err := in.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil || len(in.letters(t)) != 0 {
+	if err := in.Registrations.RequestVerification(t.Context(), Actor{UserID: u.ID}, request.Info{}); err != nil || len(in.letters(t)) != 0 {
 		t.Errorf("another mail is sent to a proven address: %v", err)
 	}
 }
@@ -282,26 +282,26 @@ func TestWhenALinkToVerifyIsWorthNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		for name, spoil := range map[string]func(u *storage.User) error{
 			"the person is disabled": func(u *storage.User) error {
-				_, err := in.DisableUser(t.Context(), Operator(), u.ID)
+				_, err := in.People.Disable(t.Context(), Operator(), u.ID)
 				return err
 			},
-			"the person is gone": func(u *storage.User) error { return in.DeleteUser(t.Context(), Operator(), u.ID) },
+			"the person is gone": func(u *storage.User) error { return in.People.Delete(t.Context(), Operator(), u.ID) },
 			"the address changed": func(u *storage.User) error {
-				return in.SetEmail(t.Context(), Operator(), u.ID, uuid.NewString()+"@a.example")
+				return in.People.SetEmail(t.Context(), Operator(), u.ID, uuid.NewString()+"@a.example")
 			},
 			"a day is over": func(*storage.User) error { in.now = in.now.Add(24 * time.Hour); return nil },
 		} {
 			u := in.unproven(t, uuid.NewString()+"@acme-corp.com")
 			link := in.verifyLink(t, u)
-			if _, err := in.OpenVerification(t.Context(), link); err != nil {
+			if _, err := in.Registrations.OpenVerification(t.Context(), link); err != nil {
 				t.Fatal(err)
 			}
 			if err := spoil(u); err != nil {
 				t.Fatal(err)
 			}
-			_, opened := in.OpenVerification(t.Context(), link)
-			_, used := in.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID})
-			_, reset := in.OpenReset(t.Context(), link)
+			_, opened := in.Registrations.OpenVerification(t.Context(), link)
+			_, used := in.Registrations.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID})
+			_, reset := in.Registrations.OpenReset(t.Context(), link)
 			if opened != ErrLink || used != ErrLink || reset != ErrLink {
 				t.Errorf("%s: got %v, %v, %v, want ErrLink", name, opened, used, reset)
 			}
@@ -313,12 +313,12 @@ func TestWhenALinkToVerifyIsWorthNothing(t *testing.T) {
 func TestADisabledAccountIsNotRegisteredOver(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
-	in.confirmEmail = true
+	in.Accounts.confirmEmail = true
 	link := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Browser: victims})
-	if _, err := in.DisableUser(t.Context(), Operator(), u.ID); err != nil {
+	if _, err := in.People.Disable(t.Context(), Operator(), u.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Verify(t.Context(), link, VerifyBy{Browser: victims}); err != ErrLink {
+	if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims}); err != ErrLink {
 		t.Errorf("got %v, want ErrLink", err)
 	}
 	if now, err := in.store.User(t.Context(), u.ID); err != nil || now.EmailVerified() || now.Active() {
@@ -330,9 +330,9 @@ func TestADisabledAccountIsNotRegisteredOver(t *testing.T) {
 func TestALinkUnderAForgottenKeyIsDead(t *testing.T) {
 	in := onSQLite(t, confirming)
 	link := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Browser: victims})
-	in.sealer = otherSealer(t)
-	_, opened := in.OpenVerification(t.Context(), link)
-	_, used := in.Verify(t.Context(), link, VerifyBy{Browser: victims})
+	in.People.sealer = otherSealer(t)
+	_, opened := in.Registrations.OpenVerification(t.Context(), link)
+	_, used := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
 	if !errors.Is(opened, ErrLink) || !errors.Is(used, ErrLink) {
 		t.Errorf("got %v, %v, want ErrLink", opened, used)
 	}
@@ -350,8 +350,8 @@ func TestUnprovenPeopleAreOutWhereAddressesMustBeProven(t *testing.T) {
 			confirm bool
 			ended   int
 		}{{false, 0}, {true, 1}, {true, 0}} {
-			in.confirmEmail = step.confirm
-			if n, err := in.RevokeUnverified(t.Context()); err != nil || n != step.ended {
+			in.Accounts.confirmEmail = step.confirm
+			if n, err := in.Registrations.RevokeUnverified(t.Context()); err != nil || n != step.ended {
 				t.Errorf("CONFIRM_EMAIL %v: got %d, %v, want %d", step.confirm, n, err, step.ended)
 			}
 			if in.lives(t, hers) == step.confirm || (in.granted(t, eve) == 0) != step.confirm {

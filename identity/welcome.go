@@ -21,7 +21,7 @@ const (
 // Welcome notes that a person has signed in and, at the first time, gives them an
 // organization of their own if PERSONAL_ORG says so. For everybody but newcomers
 // it does nothing. u is not changed.
-func (i *Identity) Welcome(ctx context.Context, u *storage.User) error {
+func (i *Accounts) Welcome(ctx context.Context, u *storage.User) error {
 	if !u.FirstSignInAt.IsZero() {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (i *Identity) Welcome(ctx context.Context, u *storage.User) error {
 
 // ownOrganizations are a person's own organization under one slug after another:
 // somebody of the same name may have been faster.
-func (i *Identity) ownOrganizations(u *storage.User) []*storage.NewOrganization {
+func (i *Accounts) ownOrganizations(u *storage.User) []*storage.NewOrganization {
 	name, slug := ownName(u)
 	slugs := []string{slug}
 	for range 3 {
@@ -102,7 +102,8 @@ func plain(name string) string {
 		switch {
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9' && b.Len() > 0:
 			b.WriteRune(r)
-		case (unicode.IsSpace(r) || unicode.IsPunct(r)) && r != '\'' && r != '’' && b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+		case (unicode.IsSpace(r) || unicode.IsPunct(r)) && r != '\'' && r != '’' && b.Len() > 0 &&
+			!strings.HasSuffix(b.String(), "-"):
 			b.WriteByte('-')
 		}
 	}

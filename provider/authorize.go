@@ -263,7 +263,7 @@ func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request,
 		return err
 	}
 	if q.isUnprotected() {
-		p.identity.NoteUnprotected(q.client.ID)
+		p.identity.Clients.NoteUnprotected(q.client.ID)
 		web.Annotate(r.Context(), "unprotected", true)
 	}
 	return p.respond(w, q.target, param{"code", resp.GetCode()})

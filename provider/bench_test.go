@@ -30,7 +30,7 @@ func BenchmarkClientSecret(b *testing.B) {
 	}
 	try := func(secret string, want bool) time.Duration {
 		start := time.Now()
-		ok, err := s.App.Identity.VerifyClientSecret(b.Context(), client, secret)
+		ok, err := s.App.Identity.Clients.VerifySecret(b.Context(), client, secret)
 		took := time.Since(start)
 		if err != nil || ok != want {
 			b.Fatalf("%q: %v, %v; want %v", secret, ok, err, want)

@@ -69,7 +69,7 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 		notesOf(ctx).authenticated = true
 		return c, nil
 	}
-	p.identity.NoteClientUse(c.ID)
+	p.identity.Clients.NoteUse(c.ID)
 	return c, nil
 }
 
@@ -153,7 +153,7 @@ func (p *Provider) checkSecret(ctx context.Context, c *client, secrets []string)
 		if s == "" {
 			continue
 		}
-		ok, err := p.identity.VerifyClientSecret(ctx, known, s)
+		ok, err := p.identity.Clients.VerifySecret(ctx, known, s)
 		if err != nil {
 			return err
 		}

@@ -376,30 +376,32 @@ func TestACodeDiesWithWhatItStandsOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		enable := func() error { _, err := id.EnableUser(ctx, operator, bob.ID); return err }
+		enable := func() error { _, err := id.People.Enable(ctx, operator, bob.ID); return err }
 		for _, tc := range []struct {
 			name        string
 			scope       string
 			break_, fix func(b *harness.Browser) error
 		}{
 			{"the person is disabled", rp.Scope,
-				func(*harness.Browser) error { _, err := id.DisableUser(ctx, operator, bob.ID); return err },
+				func(*harness.Browser) error { _, err := id.People.Disable(ctx, operator, bob.ID); return err },
 				func(*harness.Browser) error { return enable() }},
 			{"the person was disabled and is back", rp.Scope,
 				func(*harness.Browser) error {
-					if _, err := id.DisableUser(ctx, operator, bob.ID); err != nil {
+					if _, err := id.People.Disable(ctx, operator, bob.ID); err != nil {
 						return err
 					}
 					return enable()
 				}, nil},
 			{"the person left the organization", rp.Scope,
-				func(*harness.Browser) error { return id.RemoveMember(ctx, operator, acme.ID, bob.ID) },
-				func(*harness.Browser) error { return id.AddMember(ctx, operator, acme.ID, bob.ID, storage.RoleMember) }},
+				func(*harness.Browser) error { return id.Organizations.RemoveMember(ctx, operator, acme.ID, bob.ID) },
+				func(*harness.Browser) error {
+					return id.Organizations.AddMember(ctx, operator, acme.ID, bob.ID, storage.RoleMember)
+				}},
 			{"the consent is withdrawn", rp.Scope,
 				func(*harness.Browser) error { return withdraw(ctx, s, bob.ID, rp.ClientID, acme.ID) }, nil},
 			{"the password is changed", rp.Scope,
 				func(*harness.Browser) error {
-					return id.SetPassword(ctx, operator, bob.ID, harness.Bob.Password, uuid.Nil)
+					return id.People.SetPassword(ctx, operator, bob.ID, harness.Bob.Password, uuid.Nil)
 				}, nil},
 			{"the session has ended", "openid",
 				func(b *harness.Browser) error { return endSession(ctx, s, b) }, nil},

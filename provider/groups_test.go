@@ -121,7 +121,7 @@ func testGroupsOfAllOrganizations(t *testing.T, o *organizations) {
 func testGroupsFollowRoles(t *testing.T, o *organizations) {
 	rp, bob, operator := o.peer("web"), o.person(t, harness.Bob), identity.Operator()
 	// Bob owns another organization: nothing of that is in a token for Acme.
-	if _, err := o.App.Identity.CreateOrganization(t.Context(), operator, "bobs-own", "Bob's Own", bob); err != nil {
+	if _, err := o.App.Identity.Organizations.Create(t.Context(), operator, "bobs-own", "Bob's Own", bob); err != nil {
 		t.Fatal(err)
 	}
 	scope := "openid groups org offline_access"
@@ -134,7 +134,7 @@ func testGroupsFollowRoles(t *testing.T, o *organizations) {
 		{storage.RoleGuest, "openid org", "none"},
 		{storage.RoleMember, "openid", "none"},
 	} {
-		if err := o.App.Identity.SetRole(t.Context(), operator, o.acme, bob, step.role); err != nil {
+		if err := o.App.Identity.Organizations.SetRole(t.Context(), operator, o.acme, bob, step.role); err != nil {
 			t.Fatal(err)
 		}
 		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {tokens.RefreshToken}}

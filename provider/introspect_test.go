@@ -189,11 +189,11 @@ func testDisabledOwners(t *testing.T, p *peers) {
 	}
 	offline := url.Values{"scope": {"openid offline_access"}}
 	one, two := tokensFor(t, b, rp, offline), tokensFor(t, b, jwt, offline)
-	alice, err := p.App.Identity.UserByEmail(ctx, operator, harness.Alice.Email)
+	alice, err := p.App.Identity.People.ByEmail(ctx, operator, harness.Alice.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.App.Identity.DisableUser(ctx, operator, alice.ID); err != nil {
+	if _, err := p.App.Identity.People.Disable(ctx, operator, alice.ID); err != nil {
 		t.Fatal(err)
 	}
 	for i, active := range ask(one.AccessToken, two.AccessToken, one.RefreshToken, two.RefreshToken) {
@@ -204,7 +204,7 @@ func testDisabledOwners(t *testing.T, p *peers) {
 	if got := rp.Refresh(t, one.RefreshToken); got.Error != "invalid_grant" {
 		t.Errorf("a disabled person's refresh: %d %s", got.Status, got.Error)
 	}
-	if _, err := p.App.Identity.EnableUser(ctx, operator, alice.ID); err != nil {
+	if _, err := p.App.Identity.People.Enable(ctx, operator, alice.ID); err != nil {
 		t.Fatal(err)
 	}
 	if active := ask(one.AccessToken)[0]; active {
@@ -217,7 +217,7 @@ func testDisabledOwners(t *testing.T, p *peers) {
 	if about := p.Machine().Introspect(t, machine); about["active"] != true {
 		t.Fatalf("the resource server sees %v", about)
 	}
-	if err := p.App.Identity.DisableClient(ctx, operator, "jwt-rs"); err != nil {
+	if err := p.App.Identity.Clients.Disable(ctx, operator, "jwt-rs"); err != nil {
 		t.Fatal(err)
 	}
 	if about := p.Machine().Introspect(t, machine); about["active"] != false {

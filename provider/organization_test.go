@@ -38,7 +38,7 @@ type organizations struct {
 
 func (o *organizations) id(t testing.TB, slug string) uuid.UUID {
 	t.Helper()
-	found, err := o.App.Identity.OrganizationBySlug(t.Context(), identity.Operator(), slug)
+	found, err := o.App.Identity.Organizations.BySlug(t.Context(), identity.Operator(), slug)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func (o *organizations) id(t testing.TB, slug string) uuid.UUID {
 
 func (o *organizations) person(t testing.TB, who harness.Person) uuid.UUID {
 	t.Helper()
-	u, err := o.App.Identity.UserByEmail(t.Context(), identity.Operator(), who.Email)
+	u, err := o.App.Identity.People.ByEmail(t.Context(), identity.Operator(), who.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func testDeniedPeopleFindAWay(t *testing.T, o *organizations) {
 		t.Fatalf("asked to consent: %s", outcome(waiting))
 	}
 	bob := o.person(t, harness.Bob)
-	if err := o.App.Identity.RemoveMember(t.Context(), identity.Operator(), o.acme, bob); err != nil {
+	if err := o.App.Identity.Organizations.RemoveMember(t.Context(), identity.Operator(), o.acme, bob); err != nil {
 		t.Fatal(err)
 	}
 	for name, page := range map[string]*harness.Page{
@@ -249,7 +249,7 @@ func testDeniedPeopleFindAWay(t *testing.T, o *organizations) {
 			t.Errorf("removed, %s: %d %s", name, page.Status, outcome(page))
 		}
 	}
-	if err := o.App.Identity.AddMember(t.Context(), identity.Operator(), o.acme, bob, storage.RoleMember); err != nil {
+	if err := o.App.Identity.Organizations.AddMember(t.Context(), identity.Operator(), o.acme, bob, storage.RoleMember); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -275,7 +275,7 @@ func testPicker(t *testing.T, o *organizations) {
 	}
 	// An organization of others and none at all, sent by hand.
 	var refused []string
-	other, err := o.App.Identity.CreateOrganization(t.Context(), identity.Operator(), "others", "Others", uuid.Nil)
+	other, err := o.App.Identity.Organizations.Create(t.Context(), identity.Operator(), "others", "Others", uuid.Nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,9 +301,9 @@ func testPicker(t *testing.T, o *organizations) {
 	}
 	// Over eight there is a search, which needs no script.
 	for n := range 7 {
-		many, err := o.App.Identity.CreateOrganization(t.Context(), identity.Operator(), fmt.Sprintf("many-%d", n), fmt.Sprintf("Many %d", n), uuid.Nil)
+		many, err := o.App.Identity.Organizations.Create(t.Context(), identity.Operator(), fmt.Sprintf("many-%d", n), fmt.Sprintf("Many %d", n), uuid.Nil)
 		if err == nil {
-			err = o.App.Identity.AddMember(t.Context(), identity.Operator(), many.ID, o.person(t, harness.Alice), storage.RoleGuest)
+			err = o.App.Identity.Organizations.AddMember(t.Context(), identity.Operator(), many.ID, o.person(t, harness.Alice), storage.RoleGuest)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -318,7 +318,7 @@ func testPicker(t *testing.T, o *organizations) {
 		t.Errorf("the search finds %v", buttons)
 	}
 	for n := range 7 {
-		if err := o.App.Identity.RemoveMember(t.Context(), identity.Operator(), o.id(t, fmt.Sprintf("many-%d", n)), o.person(t, harness.Alice)); err != nil {
+		if err := o.App.Identity.Organizations.RemoveMember(t.Context(), identity.Operator(), o.id(t, fmt.Sprintf("many-%d", n)), o.person(t, harness.Alice)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -373,10 +373,10 @@ func testSilentLadder(t *testing.T, o *organizations) {
 	}
 	// Not a member any more: neither the hint nor what was remembered.
 	alice, operator := o.person(t, harness.Alice), identity.Operator()
-	if _, err := o.App.Identity.CreateOrganization(t.Context(), operator, "third-one", "Third One", alice); err != nil {
+	if _, err := o.App.Identity.Organizations.Create(t.Context(), operator, "third-one", "Third One", alice); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.App.Identity.RemoveMember(t.Context(), operator, o.tech, alice); err != nil {
+	if err := o.App.Identity.Organizations.RemoveMember(t.Context(), operator, o.tech, alice); err != nil {
 		t.Fatal(err)
 	}
 	if got := o.asks(t, o.alice, other, silently()); got != "acme-corp" {
@@ -394,7 +394,7 @@ func testRemovedMember(t *testing.T, o *organizations) {
 	scope := url.Values{"scope": {"openid org offline_access"}}
 	tokens, other := tokensFor(t, o.bob, rp, scope), tokensFor(t, o.bob, jwt, scope)
 	plain := tokensFor(t, o.bob, rp, url.Values{"scope": {"openid offline_access"}})
-	if err := o.App.Identity.SetRole(t.Context(), operator, o.acme, bob, storage.RoleAdmin); err != nil {
+	if err := o.App.Identity.Organizations.SetRole(t.Context(), operator, o.acme, bob, storage.RoleAdmin); err != nil {
 		t.Fatal(err)
 	}
 	tokens = rp.Refresh(t, tokens.RefreshToken)
@@ -408,7 +408,7 @@ func testRemovedMember(t *testing.T, o *organizations) {
 	if got.Error != "invalid_scope" {
 		t.Errorf("another organization by refresh: %d %s", got.Status, got.Error)
 	}
-	if err := o.App.Identity.RemoveMember(t.Context(), operator, o.acme, bob); err != nil {
+	if err := o.App.Identity.Organizations.RemoveMember(t.Context(), operator, o.acme, bob); err != nil {
 		t.Fatal(err)
 	}
 	if got := rp.Refresh(t, tokens.RefreshToken); got.Error != "invalid_grant" {

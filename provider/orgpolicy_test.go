@@ -38,11 +38,11 @@ func (l *learner) policy(t *testing.T, slug string, p storage.MFAPolicy) {
 	ctx, operator := t.Context(), identity.Operator()
 	var err error
 	if slug == "" {
-		_, err = l.App.Identity.SetPlatformMFAPolicy(ctx, operator, p)
+		_, err = l.App.Identity.Policies.SetPlatformMFA(ctx, operator, p)
 	} else {
 		var o *storage.Organization
-		if o, err = l.App.Identity.OrganizationBySlug(ctx, operator, slug); err == nil {
-			_, err = l.App.Identity.SetMFAPolicy(ctx, operator, o.ID, p)
+		if o, err = l.App.Identity.Organizations.BySlug(ctx, operator, slug); err == nil {
+			_, err = l.App.Identity.Policies.SetMFA(ctx, operator, o.ID, p)
 		}
 	}
 	if err != nil {

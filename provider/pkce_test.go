@@ -137,7 +137,7 @@ func TestRequestsWithNeitherPKCENorNonceAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for client, want := range map[string]int64{"off": 3, "unnamed": 0, "auto": 0, "required": 0} {
-			c, err := s.App.Identity.Client(t.Context(), identity.Operator(), client)
+			c, err := s.App.Identity.Clients.Get(t.Context(), identity.Operator(), client)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestRequestsWithNeitherPKCENorNonceAreCounted(t *testing.T) {
 				t.Errorf("%s: %d requests were counted, the last at %v; unprotected %v; want %d", client, c.UnprotectedRequests, c.UnprotectedAt, c.Unprotected(), want)
 			}
 		}
-		listed, err := s.App.Identity.Clients(t.Context(), identity.Operator(), "", 100)
+		listed, err := s.App.Identity.Clients.List(t.Context(), identity.Operator(), "", 100)
 		for _, c := range listed {
 			if c.Unprotected() != (c.ID == "off") {
 				t.Errorf("%s is listed as unprotected: %v, %v", c.ID, c.Unprotected(), err)

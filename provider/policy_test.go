@@ -32,7 +32,7 @@ func TestARefreshMeetsThePoliciesOfNow(t *testing.T) {
 		}
 		policy := func(p storage.MFAPolicy) {
 			t.Helper()
-			if _, err := s.App.Identity.SetMFAPolicy(ctx, operator, acme.ID, p); err != nil {
+			if _, err := s.App.Identity.Policies.SetMFA(ctx, operator, acme.ID, p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -44,7 +44,7 @@ func TestARefreshMeetsThePoliciesOfNow(t *testing.T) {
 		policy(storage.MFAPolicy{})
 		refresh("with the policy gone", http.StatusOK)
 
-		if _, err := s.App.Identity.SetPlatformMFAPolicy(ctx, operator, storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
+		if _, err := s.App.Identity.Policies.SetPlatformMFA(ctx, operator, storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.App.Registry.Refresh(ctx); err != nil {

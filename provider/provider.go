@@ -65,7 +65,7 @@ type Config struct {
 	Issuer   string
 	Store    *storage.Store
 	Registry *storage.Registry
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Sessions *session.Manager
 	Keys     *keys.Keyset
 	Secrets  *secret.Keyring
@@ -84,7 +84,7 @@ type Provider struct {
 	issuer    string
 	store     *storage.Store
 	registry  *storage.Registry
-	identity  *identity.Identity
+	identity  *identity.Domain
 	sessions  *session.Manager
 	keys      *keys.Keyset
 	web       *web.Web

@@ -261,7 +261,7 @@ func loopbackPortsAfterLogout(t *testing.T, s *harness.Server) {
 // to be good no error of any kind is redirected: an open redirector would be the result.
 func errorsStayHere(t *testing.T, s *harness.Server, b *harness.Browser) {
 	registry := s.App.Identity
-	if err := registry.DisableClient(t.Context(), identity.Operator(), "disabled"); err != nil {
+	if err := registry.Clients.Disable(t.Context(), identity.Operator(), "disabled"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.App.Registry.Refresh(t.Context()); err != nil {

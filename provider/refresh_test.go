@@ -310,7 +310,7 @@ func TestARefreshNarrowsAndReadsAnew(t *testing.T) {
 
 		// The next one has all of the grant again, and what changed meanwhile.
 		bob, acme := bobAndAcme(t, s)
-		if err := s.App.Identity.SetRole(ctx, identity.Operator(), acme, bob, storage.RoleAdmin); err != nil {
+		if err := s.App.Identity.Organizations.SetRole(ctx, identity.Operator(), acme, bob, storage.RoleAdmin); err != nil {
 			t.Fatal(err)
 		}
 		s.Clock.Advance(2 * time.Second)
@@ -366,22 +366,22 @@ func TestGrantsEndEverywhereWithWhatTheyStandOn(t *testing.T) {
 			name        string
 			break_, fix func() error
 		}{
-			{"the password is changed", func() error { return ids.SetPassword(ctx, operator, bob, harness.Bob.Password, uuid.Nil) }, nil},
+			{"the password is changed", func() error { return ids.People.SetPassword(ctx, operator, bob, harness.Bob.Password, uuid.Nil) }, nil},
 			{"the consent is withdrawn", func() error {
 				if err := withdraw(ctx, s, bob, jwt.ClientID, acme); err != nil {
 					return err
 				}
 				return withdraw(ctx, s, bob, rp.ClientID, acme)
 			}, nil},
-			{"the person left the organization", func() error { return ids.RemoveMember(ctx, operator, acme, bob) },
-				func() error { return ids.AddMember(ctx, operator, acme, bob, storage.RoleMember) }},
-			{"the person is disabled", func() error { _, err := ids.DisableUser(ctx, operator, bob); return err },
-				func() error { _, err := ids.EnableUser(ctx, operator, bob); return err }},
+			{"the person left the organization", func() error { return ids.Organizations.RemoveMember(ctx, operator, acme, bob) },
+				func() error { return ids.Organizations.AddMember(ctx, operator, acme, bob, storage.RoleMember) }},
+			{"the person is disabled", func() error { _, err := ids.People.Disable(ctx, operator, bob); return err },
+				func() error { _, err := ids.People.Enable(ctx, operator, bob); return err }},
 			{"the client is deleted", func() error {
-				if err := ids.DeleteClient(ctx, operator, jwt.ClientID); err != nil {
+				if err := ids.Clients.Delete(ctx, operator, jwt.ClientID); err != nil {
 					return err
 				}
-				return ids.DeleteClient(ctx, operator, rp.ClientID)
+				return ids.Clients.Delete(ctx, operator, rp.ClientID)
 			}, nil},
 		} {
 			b := s.Browser(t)
@@ -411,7 +411,7 @@ func TestGrantsEndEverywhereWithWhatTheyStandOn(t *testing.T) {
 // registered makes a client of an organization, which people administer and no file.
 func registered(t *testing.T, s *harness.Server, organization uuid.UUID, format string) *harness.RP {
 	t.Helper()
-	c, key, err := s.App.Identity.CreateClient(t.Context(), identity.Operator(), identity.NewClient{ID: "made-" + format, Organization: organization,
+	c, key, err := s.App.Identity.Clients.Create(t.Context(), identity.Operator(), identity.NewClient{ID: "made-" + format, Organization: organization,
 		Metadata: storage.Metadata{RedirectURIs: []string{"https://good.example/cb"}, GrantTypes: []string{"authorization_code", "refresh_token"},
 			Scope: "openid offline_access org", AccessTokenFormat: format}})
 	if err != nil {

@@ -101,7 +101,7 @@ func (p *Provider) refused(r *http.Request, path string, e *Error) {
 		params = r.URL.Query()
 		maps.Copy(params, r.PostForm)
 	}
-	p.identity.NoteRefusal(storage.Refusal{ClientID: a.clientID, At: p.now(), Endpoint: path, Error: e.Code,
+	p.identity.Clients.NoteRefusal(storage.Refusal{ClientID: a.clientID, At: p.now(), Endpoint: path, Error: e.Code,
 		Cause: shorten(cause), RequestID: web.RequestID(ctx), Authenticated: a.authenticated, Parameters: parameterNames(params),
 		RedirectURI: shorten(params.Get("redirect_uri")), Scope: shorten(params.Get("scope"))})
 }

@@ -120,7 +120,7 @@ var refusalCases = map[string]refusalCase{
 
 func disable(t *testing.T, p *peers, clientID string) {
 	t.Helper()
-	if err := p.App.Identity.DisableClient(t.Context(), identity.Operator(), clientID); err != nil {
+	if err := p.App.Identity.Clients.Disable(t.Context(), identity.Operator(), clientID); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.App.Registry.Refresh(t.Context()); err != nil {
@@ -135,10 +135,10 @@ func TestEveryRefusalIsKeptForTheClient(t *testing.T) {
 		b := p.signedIn(t, harness.Bob)
 		latest := func(clientID string, limit int) []storage.Refusal {
 			t.Helper()
-			if err := p.App.Identity.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
+			if err := p.App.Identity.Clients.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
 				t.Fatal(err)
 			}
-			all, err := p.App.Identity.Refusals(t.Context(), identity.Operator(), clientID, limit)
+			all, err := p.App.Identity.Clients.Refusals(t.Context(), identity.Operator(), clientID, limit)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,11 +202,11 @@ func TestStrangersHideNoRefusalOfTheClient(t *testing.T) {
 	web.Token(t, url.Values{"grant_type": {"password"}})
 	own.Post(t, "/oauth2/par", url.Values{"response_type": {"code"}, "redirect_uri": {"https://evil.example/"}}, &problem{})
 	own.Userinfo(t, token)
-	if err := p.App.Identity.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
+	if err := p.App.Identity.Clients.WriteRefusals(t.Context(), &storage.Pace{Rest: storage.Hurry}); err != nil {
 		t.Fatal(err)
 	}
 	for client, want := range map[string][]string{"web": {"/oauth2/token unsupported_grant_type"}, "opaque": {"/oauth2/par invalid_request", "/oauth2/userinfo invalid_token"}} {
-		all, err := p.App.Identity.Refusals(t.Context(), identity.Operator(), client, 100)
+		all, err := p.App.Identity.Clients.Refusals(t.Context(), identity.Operator(), client, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 // written at most once an hour; a crash loses no more than the last interval of it.
 type usage struct {
 	store    *storage.Store
-	identity *identity.Identity
+	identity *identity.Domain
 	pace     storage.Pace
 	// refusalPace is apart from pace: a minute of refusals is another amount of work than a last use.
 	refusalPace storage.Pace
@@ -62,5 +62,5 @@ func (p *Provider) WriteUses(ctx context.Context) error {
 
 // WriteRefusals writes what clients were refused. It is called every few seconds: their developers wait for it.
 func (p *Provider) WriteRefusals(ctx context.Context) error {
-	return p.usage.identity.WriteRefusals(ctx, &p.usage.refusalPace)
+	return p.usage.identity.Clients.WriteRefusals(ctx, &p.usage.refusalPace)
 }

@@ -66,7 +66,7 @@ func TestDiscoveryListsWhatClientsCanRegister(t *testing.T) {
 		for n, value := range texts(doc[member]) {
 			m := storage.Metadata{RedirectURIs: []string{"https://app.example/cb"}}
 			set(&m, value)
-			_, _, err := s.App.Identity.CreateClient(t.Context(), identity.Operator(), identity.NewClient{ID: fmt.Sprintf("%s-%d", member, n), Metadata: m})
+			_, _, err := s.App.Identity.Clients.Create(t.Context(), identity.Operator(), identity.NewClient{ID: fmt.Sprintf("%s-%d", member, n), Metadata: m})
 			if err != nil {
 				t.Errorf("%s lists %s, and registration says: %v", member, value, err)
 			}
@@ -124,7 +124,7 @@ func TestAGrantTypeIsItsRow(t *testing.T) {
 				t.Fatalf("the client gets no token: %d %s", own.Status, own.Error)
 			}
 			create := func(s *harness.Server, id string) error {
-				_, _, err := s.App.Identity.CreateClient(t.Context(), identity.Operator(), identity.NewClient{ID: id, Metadata: registrationOf(name)})
+				_, _, err := s.App.Identity.Clients.Create(t.Context(), identity.Operator(), identity.NewClient{ID: id, Metadata: registrationOf(name)})
 				return err
 			}
 			if err := create(s, "before"); err != nil {

@@ -28,14 +28,14 @@ func (p *program) adminBootstrap() *cobra.Command {
 			"Once somebody administers the installation there are no setup tokens. Without a browser, make the first administrator with\n`sallyport users create --super-admin`.",
 		Example: examples("sallyport admin bootstrap", "sallyport admin bootstrap --json"), Args: cobra.NoArgs,
 		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
-			token, expires, err := a.Identity.NewSetupToken(ctx, identity.Operator())
+			token, expires, err := a.Identity.Installation.NewSetupToken(ctx, identity.Operator())
 			if errors.Is(err, identity.ErrSetUp) {
 				return &failure{what: "somebody administers this installation already", cause: err,
 					next: "See who: sallyport users list; another one: sallyport users create --super-admin; their way back in: sallyport admin reset-mfa, sallyport users reset-password"}
 			} else if err != nil {
 				return err
 			}
-			link := a.Identity.SetupLink(token)
+			link := a.Identity.Installation.SetupLink(token)
 			if p.json {
 				return json.NewEncoder(p.out).Encode(struct {
 					Token     string    `json:"token"`

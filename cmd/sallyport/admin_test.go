@@ -52,11 +52,11 @@ func TestBootstrapPrintsATokenUntilThereIsAnAdministrator(t *testing.T) {
 		t.Fatalf("got %s, %v", out, err)
 	}
 	a := f.opened()
-	if err := a.Identity.CheckSetupToken(t.Context(), printed.Token); err != nil {
+	if err := a.Identity.Installation.CheckSetupToken(t.Context(), printed.Token); err != nil {
 		t.Errorf("the token does not count: %v", err)
 	}
 	_, older, _ := strings.Cut(first, "/setup?token=")
-	if err := a.Identity.CheckSetupToken(t.Context(), older[:43]); err == nil {
+	if err := a.Identity.Installation.CheckSetupToken(t.Context(), older[:43]); err == nil {
 		t.Error("the token before counts still")
 	}
 	f.want(0, passphrase, "users", "create", "-e", "ada@example.com", "-p", "-", "--super-admin")
@@ -73,7 +73,7 @@ func TestResetMFATakesEverySecondStepAway(t *testing.T) {
 		t.Errorf("without one: got %q", stderr)
 	}
 	a := f.opened()
-	u, err := a.Identity.UserByEmail(t.Context(), identity.Operator(), "ada@example.com")
+	u, err := a.Identity.People.ByEmail(t.Context(), identity.Operator(), "ada@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestUnlockLetsAPersonTryAgain(t *testing.T) {
 	if status := try(f.node(f.opened())); status != http.StatusUnprocessableEntity {
 		t.Errorf("afterwards: got %d, want another try", status)
 	}
-	u, err := a.Identity.UserByEmail(t.Context(), identity.Operator(), "ada@example.com")
+	u, err := a.Identity.People.ByEmail(t.Context(), identity.Operator(), "ada@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (p *program) clientsList() *cobra.Command {
 			}
 			columns := []string{"client_id", "name", "type", "state", "managed by", "last used"}
 			return stream(p.listing(columns...), limit, func(after string, n int) ([]*storage.Client, error) {
-				return a.Identity.Clients(ctx, identity.Operator(), after, n)
+				return a.Identity.Clients.List(ctx, identity.Operator(), after, n)
 			}, func(c *storage.Client) (any, []string, string) {
 				v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
 					c.Metadata.RequirePKCE, c.UnprotectedRequests, c.UnprotectedAt}
@@ -212,7 +212,7 @@ func (p *program) clientsCreate() *cobra.Command {
 		if err := r.applyTo(&n.Metadata); err != nil {
 			return err
 		}
-		c, secret, err := a.Identity.CreateClient(ctx, identity.Operator(), n)
+		c, secret, err := a.Identity.Clients.Create(ctx, identity.Operator(), n)
 		if errors.Is(err, storage.ErrExists) {
 			return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)),
 				next: "Choose another; see those in use: sallyport clients list"}
@@ -260,7 +260,7 @@ func (p *program) clientsRotateSecret() *cobra.Command {
 		Long:    "Give a client a new secret and print it, once. The last one works on for a while, so that the application can change over; --overlap 0 ends it now.",
 		Example: examples("sallyport clients rotate-secret portal", "sallyport clients rotate-secret portal --overlap 0"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			secret, err := a.Identity.RotateSecret(ctx, identity.Operator(), args[0], max(overlap, 0))
+			secret, err := a.Identity.Clients.RotateSecret(ctx, identity.Operator(), args[0], max(overlap, 0))
 			if err != nil {
 				return noClient(err, args[0])
 			}
@@ -279,14 +279,14 @@ func (p *program) clientsDelete() *cobra.Command {
 		Long:    "Delete a client application. Its tokens stop working, what people had allowed it is revoked, and its client_id is never given out again.",
 		Example: examples("sallyport clients delete portal", "sallyport clients delete portal --yes"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			c, err := a.Identity.Client(ctx, identity.Operator(), args[0])
+			c, err := a.Identity.Clients.Get(ctx, identity.Operator(), args[0])
 			if err != nil {
 				return noClient(err, args[0])
 			}
 			if err := p.confirm(fmt.Sprintf("%s (%s) is deleted for good. Go on?", printable(c.Name()), c.ID)); err != nil {
 				return err
 			}
-			if err := a.Identity.DeleteClient(ctx, identity.Operator(), c.ID); err != nil {
+			if err := a.Identity.Clients.Delete(ctx, identity.Operator(), c.ID); err != nil {
 				return noClient(err, c.ID)
 			}
 			fmt.Fprintf(p.out, "%s is deleted.\n", c.ID)

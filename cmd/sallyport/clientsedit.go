@@ -91,7 +91,7 @@ func (p *program) clientsUpdate() *cobra.Command {
 	}
 	r := registrationFlags(cmd)
 	act := p.with(func(ctx context.Context, a *app.App, args []string) error {
-		changes, err := a.Identity.UpdateClient(ctx, identity.Operator(), args[0], r.applyTo)
+		changes, err := a.Identity.Clients.Update(ctx, identity.Operator(), args[0], r.applyTo)
 		if err != nil {
 			return noClient(err, args[0])
 		}
@@ -117,26 +117,26 @@ func (p *program) clientsUpdate() *cobra.Command {
 func (p *program) clientsEnable() *cobra.Command {
 	return p.clientSwitch("enable", "Let a disabled client application go on",
 		"Let a disabled client application go on: tokens that have not expired work again.",
-		"active", (*identity.Identity).EnableClient)
+		"active", (*identity.Clients).Enable)
 }
 
 func (p *program) clientsDisable() *cobra.Command {
 	return p.clientSwitch("disable", "Stop a client application",
 		"Stop a client application within a second, everywhere: nobody signs in to it, it gets no tokens, and those it has do not work. JWT access tokens work\n"+
 			"until they expire at resource servers that do not ask here. One that clients.yaml owns stays disabled whatever the file says.",
-		"disabled", (*identity.Identity).DisableClient)
+		"disabled", (*identity.Clients).Disable)
 }
 
 // clientSwitch enables or disables a client.
 func (p *program) clientSwitch(name, short, long, state string,
-	do func(*identity.Identity, context.Context, identity.Actor, string) error) *cobra.Command {
+	do func(*identity.Clients, context.Context, identity.Actor, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " CLIENT_ID", Short: short, Long: long,
 		Example: examples("sallyport clients " + name + " portal"), Args: cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			before, err := a.Identity.Client(ctx, identity.Operator(), args[0])
+			before, err := a.Identity.Clients.Get(ctx, identity.Operator(), args[0])
 			if err == nil {
-				err = do(a.Identity, ctx, identity.Operator(), args[0])
+				err = do(a.Identity.Clients, ctx, identity.Operator(), args[0])
 			}
 			if err != nil {
 				return noClient(err, args[0])

@@ -106,7 +106,7 @@ func TestTheServerFollowsChangesOfAClient(t *testing.T) {
 	}
 	f.want(0, "", "clients", "enable", "app")
 	wants("enabled", http.StatusBadRequest, http.StatusOK)
-	if err := a.Identity.WriteRefusals(t.Context(), &storage.Pace{}); err != nil {
+	if err := a.Identity.Clients.WriteRefusals(t.Context(), &storage.Pace{}); err != nil {
 		t.Fatal(err)
 	}
 	if out, _ := f.want(0, "", "clients", "show", "app"); !strings.Contains(out, "/oauth2/authorize") || !strings.Contains(out, "redirect_uri https://b.example/cb") {

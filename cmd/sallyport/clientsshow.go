@@ -87,7 +87,7 @@ func (p *program) clientsShow() *cobra.Command {
 			"The secrets themselves cannot be shown.",
 		Example: examples("sallyport clients show portal", "sallyport clients show portal --json"), Args: cobra.ExactArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
-			c, err := a.Identity.Client(ctx, identity.Operator(), args[0])
+			c, err := a.Identity.Clients.Get(ctx, identity.Operator(), args[0])
 			if err != nil {
 				return noClient(err, args[0])
 			}
@@ -114,11 +114,11 @@ func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsed: c.LastUsedAt}
 	if c.Organization != uuid.Nil {
 		var err error
-		if v.Organization, err = a.Identity.ClientOrganization(ctx, identity.Operator(), c); err != nil {
+		if v.Organization, err = a.Identity.Clients.Organization(ctx, identity.Operator(), c); err != nil {
 			return nil, err
 		}
 	}
-	resources, err := a.Identity.Resources(ctx, identity.Operator())
+	resources, err := a.Identity.Resources.List(ctx, identity.Operator())
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (
 	case !errors.Is(err, storage.ErrNotFound):
 		return nil, err
 	}
-	refusals, err := a.Identity.Refusals(ctx, identity.Operator(), c.ID, shownRefusals)
+	refusals, err := a.Identity.Clients.Refusals(ctx, identity.Operator(), c.ID, shownRefusals)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (p *program) orgs() *cobra.Command {
 }
 
 func (p *program) organization(ctx context.Context, a *app.App, slug string) (*storage.Organization, error) {
-	o, err := a.Identity.OrganizationBySlug(ctx, identity.Operator(), slug)
+	o, err := a.Identity.Organizations.BySlug(ctx, identity.Operator(), slug)
 	return o, notFound(err, fmt.Sprintf("organization %s", printable(slug)), "See which there are: sallyport orgs list")
 }
 
@@ -43,7 +43,7 @@ func (p *program) orgsCreate() *cobra.Command {
 				}
 				ownerID = u.ID
 			}
-			o, err := a.Identity.CreateOrganization(ctx, identity.Operator(), args[0], name, ownerID)
+			o, err := a.Identity.Organizations.Create(ctx, identity.Operator(), args[0], name, ownerID)
 			if errors.Is(err, storage.ErrExists) {
 				return &failure{what: fmt.Sprintf("the slug %s is or was taken", args[0]), next: "Choose another; see those in use: sallyport orgs list"}
 			} else if err != nil {
@@ -76,7 +76,7 @@ func (p *program) orgsList() *cobra.Command {
 				ID   string `json:"id"`
 			}
 			return stream(p.listing("slug", "name", "id"), limit, func(after uuid.UUID, n int) ([]storage.Organization, error) {
-				return a.Identity.Organizations(ctx, identity.Operator(), after, n)
+				return a.Identity.Organizations.List(ctx, identity.Operator(), after, n)
 			}, func(o storage.Organization) (any, []string, uuid.UUID) {
 				return row{o.Slug, o.Name, o.ID.String()}, []string{o.Slug, o.Name, o.ID.String()}, o.ID
 			})
@@ -97,7 +97,7 @@ func (p *program) members(ctx context.Context, a *app.App, slug string, limit in
 		Sub   string `json:"sub"`
 	}
 	return stream(p.listing("email", "role", "sub"), limit, func(after uuid.UUID, n int) ([]storage.Member, error) {
-		return a.Identity.Members(ctx, identity.Operator(), o.ID, after, n)
+		return a.Identity.Organizations.Members(ctx, identity.Operator(), o.ID, after, n)
 	}, func(m storage.Member) (any, []string, uuid.UUID) {
 		return row{m.User.Email, m.Role, m.User.Sub.String()}, []string{m.User.Email, m.Role, m.User.Sub.String()}, m.User.ID
 	})
@@ -117,9 +117,9 @@ func (p *program) orgsAddMember() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = a.Identity.AddMember(ctx, identity.Operator(), o.ID, u.ID, role)
+			err = a.Identity.Organizations.AddMember(ctx, identity.Operator(), o.ID, u.ID, role)
 			if errors.Is(err, storage.ErrExists) {
-				err = lastOwner(a.Identity.SetRole(ctx, identity.Operator(), o.ID, u.ID, role), o)
+				err = lastOwner(a.Identity.Organizations.SetRole(ctx, identity.Operator(), o.ID, u.ID, role), o)
 			}
 			if err != nil {
 				return err
@@ -148,7 +148,7 @@ func (p *program) orgsRemoveMember() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = lastOwner(a.Identity.RemoveMember(ctx, identity.Operator(), o.ID, u.ID), o)
+			err = lastOwner(a.Identity.Organizations.RemoveMember(ctx, identity.Operator(), o.ID, u.ID), o)
 			if err != nil {
 				return notFound(err, fmt.Sprintf("member %s of %s", printable(u.Email), o.Slug), "See who there is: sallyport orgs list "+o.Slug)
 			}

@@ -33,7 +33,7 @@ func (p *program) orgsInvite() *cobra.Command {
 			if a.Config.Mail.Provider == "" {
 				return &failure{what: "this installation sends no mail", next: "Set MAIL_PROVIDER, or add people who have an account: sallyport orgs add-member"}
 			}
-			n, err := a.Identity.Invite(ctx, identity.Operator(), o.ID, email, role)
+			n, err := a.Identity.Invitations.Create(ctx, identity.Operator(), o.ID, email, role)
 			if err != nil {
 				return notInvited(err, email, o)
 			}
@@ -86,7 +86,7 @@ func (p *program) orgsInvitations() *cobra.Command {
 			}
 			columns := []string{"email", "role", "invited by", "state", "until", "id"}
 			return stream(p.listing(columns...), limit, func(after uuid.UUID, n int) ([]storage.Invitation, error) {
-				return a.Identity.Invitations(ctx, identity.Operator(), o.ID, after, n)
+				return a.Identity.Invitations.List(ctx, identity.Operator(), o.ID, after, n)
 			}, func(i storage.Invitation) (any, []string, uuid.UUID) {
 				by := i.Inviter
 				if i.InvitedBy == uuid.Nil {
@@ -108,17 +108,17 @@ func (p *program) orgsInvitations() *cobra.Command {
 func (p *program) orgsConfirmInvitation() *cobra.Command {
 	return p.invitationCommand("confirm-invitation SLUG ID", "Confirm a suspended invitation",
 		"Confirm an invitation whose inviter has been removed, disabled or given a lower role since. It can be accepted again then.",
-		"confirmed", (*identity.Identity).ConfirmInvitation)
+		"confirmed", (*identity.Invitations).Confirm)
 }
 
 func (p *program) orgsRevokeInvitation() *cobra.Command {
 	return p.invitationCommand("revoke-invitation SLUG ID", "Take an invitation back",
 		"Take an open or suspended invitation back. Its link does not work any more.",
-		"taken back", (*identity.Identity).RevokeInvitation)
+		"taken back", (*identity.Invitations).Revoke)
 }
 
 // invitationCommand does something to one invitation of an organization.
-func (p *program) invitationCommand(use, short, long, done string, do func(*identity.Identity, context.Context, identity.Actor, uuid.UUID, uuid.UUID) error) *cobra.Command {
+func (p *program) invitationCommand(use, short, long, done string, do func(*identity.Invitations, context.Context, identity.Actor, uuid.UUID, uuid.UUID) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
 	return &cobra.Command{
 		Use: use, Short: short, Long: long,
@@ -133,7 +133,7 @@ func (p *program) invitationCommand(use, short, long, done string, do func(*iden
 			if err != nil {
 				return &failure{what: printable(args[1]) + " is not the id of an invitation", next: see, cause: err}
 			}
-			err = do(a.Identity, ctx, identity.Operator(), o.ID, invitation)
+			err = do(a.Identity.Invitations, ctx, identity.Operator(), o.ID, invitation)
 			if errors.Is(err, storage.ErrNotFound) {
 				return &failure{what: o.Slug + " has no such invitation that can be " + done, next: see, cause: err}
 			}

@@ -34,16 +34,16 @@ func TestAnInvitationWhoseInviterIsGoneMustBeConfirmed(t *testing.T) {
 			"made a member": {"orgs", "add-member", "acme-corp", "--role", "member", "-e"},
 		} {
 			mallory, friend := strings.ReplaceAll(name, " ", "-")+"@example.com", "friend-of-"+strings.ReplaceAll(name, " ", "-")+"@example.com"
-			inviter, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: mallory, Password: passphrase})
+			inviter, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: mallory, Password: passphrase})
 			if err != nil {
 				t.Fatal(err)
 			}
 			command(0, "orgs", "add-member", "acme-corp", "-e", mallory, "--role", "admin")
-			acme, err := s.App.Identity.OrganizationBySlug(t.Context(), identity.Operator(), "acme-corp")
+			acme, err := s.App.Identity.Organizations.BySlug(t.Context(), identity.Operator(), "acme-corp")
 			if err != nil {
 				t.Fatal(err)
 			}
-			invited, err := s.App.Identity.Invite(t.Context(), identity.Actor{UserID: inviter.ID}, acme.ID, friend, storage.RoleAdmin)
+			invited, err := s.App.Identity.Invitations.Create(t.Context(), identity.Actor{UserID: inviter.ID}, acme.ID, friend, storage.RoleAdmin)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestAnInvitationWhoseInviterIsGoneMustBeConfirmed(t *testing.T) {
 			}) {
 				t.Errorf("%s, the command:\n%s", name, out)
 			}
-			if _, err := s.App.Identity.UserByEmail(t.Context(), identity.Operator(), friend); err == nil {
+			if _, err := s.App.Identity.People.ByEmail(t.Context(), identity.Operator(), friend); err == nil {
 				t.Errorf("%s: the friend has an account", name)
 			}
 			command(0, "orgs", "confirm-invitation", "acme-corp", invited.ID.String())

@@ -91,10 +91,10 @@ func (p *program) policyOf(ctx context.Context, a *app.App, args []string) (*pol
 	if len(args) == 0 {
 		return &policy{"The installation",
 			func(ctx context.Context) (storage.MFAPolicy, error) {
-				return a.Identity.PlatformMFAPolicy(ctx, identity.Operator())
+				return a.Identity.Policies.PlatformMFA(ctx, identity.Operator())
 			},
 			func(ctx context.Context, m storage.MFAPolicy) (storage.MFAPolicy, error) {
-				return a.Identity.SetPlatformMFAPolicy(ctx, identity.Operator(), m)
+				return a.Identity.Policies.SetPlatformMFA(ctx, identity.Operator(), m)
 			}}, nil
 	}
 	o, err := p.organization(ctx, a, args[0])
@@ -103,10 +103,10 @@ func (p *program) policyOf(ctx context.Context, a *app.App, args []string) (*pol
 	}
 	return &policy{o.Slug,
 		func(ctx context.Context) (storage.MFAPolicy, error) {
-			return a.Identity.MFAPolicy(ctx, identity.Operator(), o.ID)
+			return a.Identity.Policies.MFA(ctx, identity.Operator(), o.ID)
 		},
 		func(ctx context.Context, m storage.MFAPolicy) (storage.MFAPolicy, error) {
-			return a.Identity.SetMFAPolicy(ctx, identity.Operator(), o.ID, m)
+			return a.Identity.Policies.SetMFA(ctx, identity.Operator(), o.ID, m)
 		}}, nil
 }
 
@@ -149,7 +149,7 @@ func (p *program) orgsCompliance() *cobra.Command {
 				Sub      string    `json:"sub"`
 			}
 			return stream(p.listing("email", "role", "has", "policy", "deadline"), limit, func(after uuid.UUID, n int) ([]identity.MemberCompliance, error) {
-				return a.Identity.Compliance(ctx, identity.Operator(), o.ID, after, n)
+				return a.Identity.Policies.Compliance(ctx, identity.Operator(), o.ID, after, n)
 			}, func(m identity.MemberCompliance) (any, []string, uuid.UUID) {
 				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Meets, m.Overdue, m.Deadline, m.User.Sub.String()},
 					[]string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)}, m.User.ID

@@ -29,7 +29,7 @@ func (p *program) resourcesList() *cobra.Command {
 		Use: "list", Short: "List resource servers", Example: examples("sallyport resources list",
 			"sallyport resources list --json"), Args: cobra.NoArgs,
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
-			all, err := a.Identity.Resources(ctx, identity.Operator())
+			all, err := a.Identity.Resources.List(ctx, identity.Operator())
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func (p *program) resourcesCreate() *cobra.Command {
 				}
 				r.Scopes[scope] = sentence
 			}
-			err := a.Identity.CreateResource(ctx, identity.Operator(), r)
+			err := a.Identity.Resources.Create(ctx, identity.Operator(), r)
 			if errors.Is(err, storage.ErrExists) {
 				return &failure{what: fmt.Sprintf("the resource %s exists already", printable(r.Identifier)),
 					next: "See it: sallyport resources list", cause: err}
@@ -105,7 +105,7 @@ func (p *program) resourcesDelete() *cobra.Command {
 			if err := p.confirm(fmt.Sprintf("%s is deleted with its scopes. Go on?", printable(args[0]))); err != nil {
 				return err
 			}
-			if err := a.Identity.DeleteResource(ctx, identity.Operator(), args[0]); err != nil {
+			if err := a.Identity.Resources.Delete(ctx, identity.Operator(), args[0]); err != nil {
 				return notFound(err, "resource "+printable(args[0]), "See which there are: sallyport resources list")
 			}
 			fmt.Fprintf(p.out, "%s is deleted.\n", printable(args[0]))

@@ -62,7 +62,7 @@ func (p *program) secretsStatus(ctx context.Context, a *app.App, _ []string) err
 			rows = append(rows, []string{setting, id, state, fmt.Sprintf("%d %s", v.Count, what)})
 		}
 	}
-	clients, current, err := a.Identity.SecretKeys(ctx, identity.Operator())
+	clients, current, err := a.Identity.Clients.SecretKeys(ctx, identity.Operator())
 	if err != nil {
 		return err
 	}

@@ -17,9 +17,9 @@ func (p *program) users() *cobra.Command {
 	cmd := &cobra.Command{Use: "users", Short: "Look after people",
 		Example: examples("sallyport users create -e ada@example.com --super-admin", "sallyport users list")}
 	cmd.AddCommand(p.usersCreate(), p.usersList(), p.usersResetPassword(),
-		p.usersRole("add-role", "Give a person a platform role", "superadmin may do everything, admin reads everything.", (*identity.Identity).AddPlatformRole,
+		p.usersRole("add-role", "Give a person a platform role", "superadmin may do everything, admin reads everything.", (*identity.People).AddPlatformRole,
 			map[bool]string{true: "%s now has the role %s.\n", false: "%s has the role %s already.\n"}),
-		p.usersRole("remove-role", "Take a platform role from a person", "", (*identity.Identity).RemovePlatformRole,
+		p.usersRole("remove-role", "Take a platform role from a person", "", (*identity.People).RemovePlatformRole,
 			map[bool]string{true: "%s no longer has the role %s.\n", false: "%s does not have the role %s.\n"}),
 		p.usersSetEmail(), p.usersDisable(), p.usersImport())
 	return cmd
@@ -35,7 +35,7 @@ func (p *program) person(ctx context.Context, a *app.App, email *string) (*stora
 	if err := p.need(email, "Email", "-e ADDRESS"); err != nil {
 		return nil, err
 	}
-	u, err := a.Identity.UserByEmail(ctx, identity.Operator(), *email)
+	u, err := a.Identity.People.ByEmail(ctx, identity.Operator(), *email)
 	return u, notFound(err, fmt.Sprintf("person with the address %s", printable(*email)), "See who there is: sallyport users list")
 }
 
@@ -69,19 +69,19 @@ func (p *program) usersCreate() *cobra.Command {
 			if _, err := identity.EmailKey(n.Email); err != nil {
 				return err // before a password is asked for
 			}
-			if u, err := a.Identity.UserByEmail(ctx, identity.Operator(), n.Email); err == nil {
+			if u, err := a.Identity.People.ByEmail(ctx, identity.Operator(), n.Email); err == nil {
 				return addressTaken(u, n.Email)
 			} else if !errors.Is(err, storage.ErrNotFound) {
 				return err
 			}
 			var err error
 			n.Password, err = p.password(ctx, n.Password, func(typed string) error {
-				return a.Identity.CheckPassword(typed, n.Email, n.Profile.Name)
+				return a.Identity.Passwords.Check(typed, n.Email, n.Profile.Name)
 			})
 			if err != nil {
 				return err
 			}
-			u, err := a.Identity.CreateUser(ctx, identity.Operator(), n)
+			u, err := a.Identity.People.Create(ctx, identity.Operator(), n)
 			if errors.Is(err, storage.ErrExists) {
 				return addressTaken(nil, n.Email)
 			} else if err != nil {
@@ -136,7 +136,7 @@ func (p *program) usersList() *cobra.Command {
 				Disabled bool     `json:"disabled"`
 			}
 			return stream(p.listing("email", "name", "platform roles", "state", "sub"), limit, func(after uuid.UUID, n int) ([]storage.User, error) {
-				return a.Identity.Users(ctx, identity.Operator(), after, n)
+				return a.Identity.People.List(ctx, identity.Operator(), after, n)
 			}, func(u storage.User) (any, []string, uuid.UUID) {
 				v := row{u.Email, u.Sub.String(), u.Profile.Name, append([]string{}, u.PlatformRoles...), !u.Active()}
 				state := map[bool]string{true: "disabled", false: "active"}[v.Disabled]
@@ -164,17 +164,17 @@ func (p *program) usersResetPassword() *cobra.Command {
 				return err
 			}
 			password, err = p.password(ctx, password, func(typed string) error {
-				return a.Identity.CheckPassword(typed, u.Email, u.Profile.Name)
+				return a.Identity.Passwords.Check(typed, u.Email, u.Profile.Name)
 			})
 			if err != nil {
 				return err
 			}
-			if err := a.Identity.SetPassword(ctx, identity.Operator(), u.ID, password, uuid.Nil); err != nil {
+			if err := a.Identity.People.SetPassword(ctx, identity.Operator(), u.ID, password, uuid.Nil); err != nil {
 				return err
 			}
 			fmt.Fprintf(p.out, "%s has a new password; their sessions have ended.\n", printable(u.Email))
 			if !u.EmailVerified() {
-				fmt.Fprintln(p.err, map[bool]string{true: "They cannot sign in with it: ", false: "Beware: "}[a.Identity.ConfirmsEmail()]+"nobody has proven this address. "+vouch)
+				fmt.Fprintln(p.err, map[bool]string{true: "They cannot sign in with it: ", false: "Beware: "}[a.Identity.Registrations.ConfirmsEmail()]+"nobody has proven this address. "+vouch)
 			}
 			return nil
 		}),
@@ -209,7 +209,7 @@ func (p *program) usersSetEmail() *cobra.Command {
 			if err := p.confirm(fmt.Sprintf(question, printable(u.Email), printable(to))); err != nil {
 				return err
 			}
-			err = a.Identity.SetEmail(ctx, identity.Operator(), u.ID, to)
+			err = a.Identity.People.SetEmail(ctx, identity.Operator(), u.ID, to)
 			if errors.Is(err, storage.ErrExists) {
 				return &failure{what: fmt.Sprintf("the address %s is taken", printable(to)), next: "See who has it: sallyport users list", cause: err}
 			} else if err != nil {
@@ -228,7 +228,7 @@ func (p *program) usersSetEmail() *cobra.Command {
 }
 
 // setRole is one of the two ways to change platform roles.
-type setRole func(i *identity.Identity, ctx context.Context, a identity.Actor, userID uuid.UUID, role string) (bool, error)
+type setRole func(p *identity.People, ctx context.Context, a identity.Actor, userID uuid.UUID, role string) (bool, error)
 
 func (p *program) usersRole(name, short, long string, set setRole, said map[bool]string) *cobra.Command {
 	var email, role string
@@ -242,7 +242,7 @@ func (p *program) usersRole(name, short, long string, set setRole, said map[bool
 		if err != nil {
 			return err
 		}
-		changed, err := set(a.Identity, ctx, identity.Operator(), u.ID, role)
+		changed, err := set(a.Identity.People, ctx, identity.Operator(), u.ID, role)
 		if err != nil {
 			return err
 		}
@@ -279,9 +279,9 @@ func (p *program) usersDisable() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			act, state := a.Identity.DisableUser, "disabled"
+			act, state := a.Identity.People.Disable, "disabled"
 			if undo {
-				act, state = a.Identity.EnableUser, "active"
+				act, state = a.Identity.People.Enable, "active"
 			}
 			changed, err := act(ctx, identity.Operator(), u.ID)
 			if err != nil {

@@ -25,7 +25,7 @@ func (f terminalless) squatter(a *app.App, email string) (*storage.User, *harnes
 
 func (f terminalless) user(a *app.App, email string) *storage.User {
 	f.t.Helper()
-	u, err := a.Identity.UserByEmail(f.t.Context(), identity.Operator(), email)
+	u, err := a.Identity.People.ByEmail(f.t.Context(), identity.Operator(), email)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ type Config struct {
 	Registry *storage.Registry
 	Sessions *session.Manager
 	SignIn   *signin.Service
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	// PasswordMinLength is what the page says; 0 is 8.
 	PasswordMinLength int

@@ -12,7 +12,7 @@ import (
 
 // apps lists what the person has let in.
 func (p *Pages) apps(w http.ResponseWriter, r *http.Request, v *person) error {
-	all, err := p.Identity.ConnectedApps(r.Context(), v.Actor)
+	all, err := p.Identity.Accounts.Apps(r.Context(), v.Actor)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func hostOf(c *storage.Client) string {
 
 // connected finds an app of the person's by its client_id.
 func (p *Pages) connected(r *http.Request, v *person, clientID string) (*identity.App, error) {
-	all, err := p.Identity.ConnectedApps(r.Context(), v.Actor)
+	all, err := p.Identity.Accounts.Apps(r.Context(), v.Actor)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (p *Pages) disconnect(w http.ResponseWriter, r *http.Request, v *person) er
 	if err != nil {
 		return err
 	}
-	if err := p.Identity.Disconnect(r.Context(), v.Actor, form.Get("client")); err != nil {
+	if err := p.Identity.Accounts.Disconnect(r.Context(), v.Actor, form.Get("client")); err != nil {
 		return gone(err, "/account/apps")
 	}
 	return p.done(w, r, "/account/apps", "disconnected")
@@ -105,7 +105,7 @@ func (p *Pages) organizations(w http.ResponseWriter, r *http.Request, v *person)
 	page := templates.AccountOrganizations{AccountPart: p.part(r)}
 	for _, m := range all {
 		row := templates.AccountOrganization{Name: m.Organization.Name, Role: roleWords[m.Role], Since: m.CreatedAt}
-		if since, overdue := p.Identity.OverdueSince(v.SessionContext, &m); overdue {
+		if since, overdue := p.Identity.Sessions.OverdueSince(v.SessionContext, &m); overdue {
 			row.AsksSince = since.Format("2 January 2006")
 		}
 		page.Organizations = append(page.Organizations, row)

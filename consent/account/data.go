@@ -19,7 +19,7 @@ func (p *Pages) download(w http.ResponseWriter, r *http.Request, v *person) erro
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	export, err := p.Identity.ExportAccount(r.Context(), v.Actor)
+	export, err := p.Identity.Accounts.Export(r.Context(), v.Actor)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (p *Pages) download(w http.ResponseWriter, r *http.Request, v *person) erro
 
 // deletion is the page with what goes with the account, or what is in the way.
 func (p *Pages) deletion(r *http.Request, v *person) (templates.AccountDelete, error) {
-	d, err := p.Identity.DeletionOf(r.Context(), v.Actor)
+	d, err := p.Identity.Accounts.DeletionOf(r.Context(), v.Actor)
 	if err != nil {
 		return templates.AccountDelete{}, err
 	}
@@ -66,7 +66,7 @@ func (p *Pages) deleteAccount(w http.ResponseWriter, r *http.Request, v *person)
 	if form.Get("confirm") != "yes" {
 		return p.refuseDeletion(w, r, v, "Tick the box first. Nothing was deleted.")
 	}
-	err = p.Identity.DeleteAccount(r.Context(), v.Actor, v.Session.ID, v.From)
+	err = p.Identity.Accounts.Delete(r.Context(), v.Actor, v.Session.ID, v.From)
 	if errors.Is(err, storage.ErrLastSuperadmin) {
 		return p.refuseDeletion(w, r, v, lastSuperadmin)
 	}

@@ -35,11 +35,11 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) erro
 			page.Passkeys++
 		}
 	}
-	sessions, err := p.Identity.Sessions(ctx, v.Actor)
+	sessions, err := p.Identity.Sessions.List(ctx, v.Actor)
 	if err != nil {
 		return err
 	}
-	apps, err := p.Identity.ConnectedApps(ctx, v.Actor)
+	apps, err := p.Identity.Accounts.Apps(ctx, v.Actor)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, v *person) e
 	if err != nil {
 		return err
 	}
-	err = p.Identity.UpdateProfile(r.Context(), v.Actor, identity.ProfilePatch{
+	err = p.Identity.Accounts.UpdateProfile(r.Context(), v.Actor, identity.ProfilePatch{
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
@@ -105,7 +105,7 @@ func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *pers
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	err := p.Identity.RequestVerification(r.Context(), v.Actor, v.From)
+	err := p.Identity.Registrations.RequestVerification(r.Context(), v.Actor, v.From)
 	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
 		part := p.part(r)
 		web.SetRetryAfter(w.Header(), many.RetryAfter)

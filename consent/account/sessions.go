@@ -12,7 +12,7 @@ import (
 
 // sessions lists where the person is signed in, this one first.
 func (p *Pages) sessions(w http.ResponseWriter, r *http.Request, v *person) error {
-	all, err := p.Identity.Sessions(r.Context(), v.Actor)
+	all, err := p.Identity.Sessions.List(r.Context(), v.Actor)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (p *Pages) ending(r *http.Request, v *person) (page templates.AccountConfir
 	if err != nil {
 		return page, err
 	}
-	all, err := p.Identity.Sessions(r.Context(), v.Actor)
+	all, err := p.Identity.Sessions.List(r.Context(), v.Actor)
 	if err != nil {
 		return page, err
 	}
@@ -80,7 +80,7 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request, v *person) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Identity.EndSession(r.Context(), v.Actor, id); err != nil {
+	if err := p.Identity.Sessions.End(r.Context(), v.Actor, id); err != nil {
 		return gone(err, "/account/sessions")
 	}
 	if id == v.Session.ID {
@@ -103,7 +103,7 @@ func (p *Pages) endOthers(w http.ResponseWriter, r *http.Request, v *person) err
 	if _, err := p.form(r); err != nil {
 		return err
 	}
-	if err := p.Identity.EndOtherSessions(r.Context(), v.Actor, v.Session.ID); err != nil {
+	if err := p.Identity.Sessions.EndOthers(r.Context(), v.Actor, v.Session.ID); err != nil {
 		return err
 	}
 	return p.done(w, r, "/account/sessions", "others")

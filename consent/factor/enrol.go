@@ -139,7 +139,7 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, v *pageRequest, err error
 // sendVerification mails the link that proves the address.
 func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *pageRequest) error {
 	actor := identity.Actor{UserID: v.seen.User.ID, RequestID: v.from.RequestID}
-	err := p.identity.RequestVerification(r.Context(), actor, p.signIn.Origin(v.from))
+	err := p.identity.Registrations.RequestVerification(r.Context(), actor, p.signIn.Origin(v.from))
 	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
 		web.SetRetryAfter(w.Header(), many.RetryAfter)
 		return p.sendEnrolment(w, v, http.StatusTooManyRequests,

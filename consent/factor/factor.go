@@ -61,7 +61,7 @@ type Config struct {
 	Web      *web.Web
 	Sessions *session.Manager
 	SignIn   *signin.Service
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	Journeys login.Journeys
 }
@@ -71,7 +71,7 @@ type Pages struct {
 	web      *web.Web
 	sessions *session.Manager
 	signIn   *signin.Service
-	identity *identity.Identity
+	identity *identity.Domain
 	factors  *factor.Factors
 	journeys login.Journeys
 }

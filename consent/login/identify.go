@@ -77,7 +77,7 @@ func (p *Pages) loginPage(v PageRequest) templates.Login {
 	if p.factors.WebAuthn() {
 		page.PasskeyCSRF = p.sessions.CSRFToken(v.Browser, v.Purpose(actPasskey))
 	}
-	if p.identity.RecoveryOpen() {
+	if p.identity.Registrations.RecoveryOpen() {
 		page.ForgotURL = v.Path("/recover")
 	}
 	if j := v.Journey; j != nil {

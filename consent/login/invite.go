@@ -33,7 +33,7 @@ func (p *Pages) openInvite(r *http.Request) (g guest, err error) {
 		return g, err
 	}
 	g.token = g.Query.Get("token")
-	if g.invited, err = p.identity.OpenInvitation(r.Context(), g.token); err != nil {
+	if g.invited, err = p.identity.Invitations.Open(r.Context(), g.token); err != nil {
 		return g, inviteGone(err)
 	}
 	if g.here, err = p.sessions.Current(r); err != nil || g.here == nil {
@@ -77,7 +77,7 @@ func (p *Pages) invitePage(g guest) templates.Invite {
 		CSRF:         p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvite, g.token))),
 		RegisterCSRF: p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvited, g.token))),
 		SignInURL:    "/login?" + url.Values{"to": {g.back()}}.Encode(),
-		Register:     g.here == nil && p.identity.RegistrationMode() != identity.RegistrationClosed,
+		Register:     g.here == nil && p.identity.Registrations.Mode() != identity.RegistrationClosed,
 		Password:     templates.NewPassword{MinLength: p.minLength}}
 	if g.here != nil {
 		u := &g.here.User
@@ -110,7 +110,7 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 	if g.here == nil || g.owes {
 		return web.SeeOther(w, r, g.back()) // signed out meanwhile, or more is asked for by now; the page says what to do
 	}
-	_, err = p.identity.AcceptInvitation(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token, g.here.Session.ID)
+	_, err = p.identity.Invitations.Accept(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token, g.here.Session.ID)
 	if errors.Is(err, identity.ErrForbidden) {
 		return web.SeeOther(w, r, g.back()) // another address than the invited one; the page says so
 	}
@@ -123,7 +123,7 @@ func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
 // registerInvited makes an account for the invited address, which the token proves,
 // and joins. What was typed for the address does not count.
 func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, g guest, form url.Values) error {
-	if p.identity.RegistrationMode() == identity.RegistrationClosed {
+	if p.identity.Registrations.Mode() == identity.RegistrationClosed {
 		return p.registers(g.PageRequest)
 	}
 	in, err := p.signIn.Register(r.Context(), p.sessions.Source(r), identity.Registration{Email: g.invited.Invitation.Email,

@@ -62,7 +62,7 @@ type Config struct {
 	Store    *storage.Store
 	Sessions *session.Manager
 	SignIn   *signin.Service
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	Journeys Journeys
 	Issuer   string
@@ -78,7 +78,7 @@ type Pages struct {
 	store     *storage.Store
 	sessions  *session.Manager
 	signIn    *signin.Service
-	identity  *identity.Identity
+	identity  *identity.Domain
 	factors   *factor.Factors
 	journeys  Journeys
 	issuer    string

@@ -99,7 +99,7 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageReques
 		return busy(cause)
 	}
 	page.Error = failed
-	if p.identity.ConfirmsEmail() {
+	if p.identity.Registrations.ConfirmsEmail() {
 		page.Error = failedOrToConfirm
 	}
 	return v.Render(w, p.web, http.StatusUnprocessableEntity, page)

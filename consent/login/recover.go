@@ -13,7 +13,7 @@ import (
 // openRecover is open where links to reset a password are mailed.
 func (p *Pages) openRecover(r *http.Request) (PageRequest, error) {
 	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err == nil && !p.identity.RecoveryOpen() {
+	if err == nil && !p.identity.Registrations.RecoveryOpen() {
 		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
 	}
 	return v, err
@@ -64,7 +64,7 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) resetGone(err error) error {
-	if !p.identity.RecoveryOpen() {
+	if !p.identity.Registrations.RecoveryOpen() {
 		return linkGone(err, "reset_link", "/login", "Go to sign in")
 	}
 	return linkGone(err, "reset_link", "/recover", "Ask for a new link")
@@ -76,7 +76,7 @@ func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, err := p.identity.OpenReset(r.Context(), token)
+	u, err := p.identity.Registrations.OpenReset(r.Context(), token)
 	if err != nil {
 		return p.resetGone(err)
 	}
@@ -101,11 +101,11 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx, token := r.Context(), v.Query.Get("token")
-	u, err := p.identity.OpenReset(ctx, token)
+	u, err := p.identity.Registrations.OpenReset(ctx, token)
 	if err != nil {
 		return p.resetGone(err)
 	}
-	err = p.identity.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
+	err = p.identity.Registrations.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
 	if faults, ok := errors.AsType[identity.Faults](err); ok {
 		page := p.resetPage(v, u.User)
 		page.Password.Error = sentences(faults)["password"]

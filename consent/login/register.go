@@ -20,7 +20,7 @@ const taken = "This address has an account already. Sign in, or choose another a
 // registerURL is where somebody without an account goes: who comes from an
 // invitation goes back to it, since it makes an account that joins at once.
 func (p *Pages) registerURL(v PageRequest) string {
-	switch mode := p.identity.RegistrationMode(); {
+	switch mode := p.identity.Registrations.Mode(); {
 	case mode != identity.RegistrationClosed && v.Journey == nil && toInvitation(v.ReturnTo):
 		return v.ReturnTo
 	case mode == identity.RegistrationOpen:
@@ -42,7 +42,7 @@ func (p *Pages) openRegister(r *http.Request) (PageRequest, error) {
 
 // registers is the refusal where nobody may, or nobody without an invitation.
 func (p *Pages) registers(v PageRequest) error {
-	code := map[string]string{identity.RegistrationClosed: "registration_closed", identity.RegistrationInvite: "registration_invited"}[p.identity.RegistrationMode()]
+	code := map[string]string{identity.RegistrationClosed: "registration_closed", identity.RegistrationInvite: "registration_invited"}[p.identity.Registrations.Mode()]
 	if code == "" {
 		return nil
 	}

@@ -33,7 +33,7 @@ const (
 // show is the beginning while nobody administers the server, and afterwards the
 // list of steps for who does.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.SetupOpen(r.Context())
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 
 // RedirectWhileOpen leads to the setup for as long as there is no administrator, and is absent afterwards.
 func (p *Pages) RedirectWhileOpen(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.SetupOpen(r.Context())
 	if err == nil && !open {
 		err = errAbsent
 	}
@@ -73,7 +73,7 @@ func (p *Pages) askToken(w http.ResponseWriter, r *http.Request, status int, pro
 // takeToken goes on to the administrator's page with a token that counts. It is
 // spent only there: looking at the page again must not use it up.
 func (p *Pages) takeToken(w http.ResponseWriter, r *http.Request, token string) error {
-	err := p.Identity.CheckSetupToken(r.Context(), token)
+	err := p.Identity.Installation.CheckSetupToken(r.Context(), token)
 	if errors.Is(err, identity.ErrSetupToken) {
 		return p.askToken(w, r, http.StatusForbidden, badToken)
 	} else if err != nil {
@@ -88,7 +88,7 @@ func (p *Pages) administrator(r *http.Request, token string) templates.SetupAdmi
 
 // begin takes the token, or with it the administrator.
 func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.SetupOpen(r.Context())
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 		return p.takeToken(w, r, strings.TrimSpace(form.Get("token")))
 	}
 	n := identity.NewUser{Email: form.Get("email"), Password: form.Get("password"), Profile: storage.Profile{Name: form.Get("name")}}
-	u, hash, err := p.Identity.Bootstrap(r.Context(), form.Get("token"), n, web.RequestID(r.Context()))
+	u, hash, err := p.Identity.Installation.Bootstrap(r.Context(), form.Get("token"), n, web.RequestID(r.Context()))
 	if err != nil {
 		return p.refuse(w, r, form, err)
 	}

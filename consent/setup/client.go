@@ -45,7 +45,7 @@ func (p *Pages) showClient(w http.ResponseWriter, r *http.Request, v *person) er
 // clientPage is the empty form, with the apps that are there and the scopes to choose from.
 func (p *Pages) clientPage(r *http.Request, v *person, chosen []string) (templates.SetupClient, error) {
 	page := templates.SetupClient{SetupStep: p.step(r, 4), Example: exampleRedirect, LogoutExample: exampleLogout}
-	clients, err := p.Identity.Clients(r.Context(), v.Actor, "", maxListed)
+	clients, err := p.Identity.Clients.List(r.Context(), v.Actor, "", maxListed)
 	if err != nil {
 		return page, err
 	}
@@ -105,7 +105,7 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) 
 	var c *storage.Client
 	var clientSecret string
 	if err == nil {
-		c, clientSecret, err = p.Identity.CreateClient(r.Context(), v.Actor, identity.NewClient{Metadata: m})
+		c, clientSecret, err = p.Identity.Clients.Create(r.Context(), v.Actor, identity.NewClient{Metadata: m})
 	}
 	if faults, isFault := errors.AsType[identity.Faults](err); isFault {
 		return p.refuseClient(w, r, v, form, faults)

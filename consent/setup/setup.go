@@ -48,7 +48,7 @@ type Config struct {
 	Registry *storage.Registry
 	Sessions *session.Manager
 	SignIn   *signin.Service
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	Tester   *clienttest.Tester
 	Issuer   string
@@ -110,7 +110,7 @@ var errAbsent = &web.Error{Status: http.StatusNotFound}
 // gate is the one door to every page behind the first.
 func (p *Pages) gate(n login.Need, h handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		open, err := p.Identity.SetupOpen(r.Context())
+		open, err := p.Identity.Installation.SetupOpen(r.Context())
 		if err != nil {
 			return err
 		}

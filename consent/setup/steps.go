@@ -35,7 +35,7 @@ func (p *Pages) done(w http.ResponseWriter, r *http.Request, v *person) error {
 		return err
 	}
 	steps = slices.DeleteFunc(steps, func(s templates.SetupItem) bool { return s.Done })
-	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer, Registers: p.Identity.RegistrationMode() == identity.RegistrationOpen, Open: steps})
+	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer, Registers: p.Identity.Registrations.Mode() == identity.RegistrationOpen, Open: steps})
 }
 
 func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, error) {
@@ -43,7 +43,7 @@ func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, er
 	if err != nil {
 		return nil, err
 	}
-	clients, err := p.Identity.Clients(ctx, v.Actor, "", maxListed)
+	clients, err := p.Identity.Clients.List(ctx, v.Actor, "", maxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 		b.Logo = ""
 	}
 	if fault == nil {
-		fault = p.Identity.SetBrand(r.Context(), v.Actor, b)
+		fault = p.Identity.Installation.SetBrand(r.Context(), v.Actor, b)
 	}
 	if faults, ok := errors.AsType[identity.Faults](fault); ok {
 		page := p.brandPage(r, settings.Brand)

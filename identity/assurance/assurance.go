@@ -109,7 +109,8 @@ func (s *Input) hasProven(require string) bool {
 	case storage.RequireTOTP:
 		return slices.Contains(s.Factors, storage.FactorTOTP) && slices.Contains(s.AMR, AMROTP)
 	case storage.RequirePasskey:
-		return s.ACR == ACRPhishingResistant || slices.Contains(s.AMR, AMRHardwareKey) || slices.Contains(s.AMR, AMRSoftwareKey)
+		return s.ACR == ACRPhishingResistant || slices.Contains(s.AMR, AMRHardwareKey) || slices.Contains(s.AMR,
+			AMRSoftwareKey)
 	}
 	return acrRank[s.ACR] >= acrRank[ACRMFA] || slices.Contains(s.AMR, AMRMFA)
 }
@@ -173,7 +174,10 @@ func Reaches(factors, wanted []string) bool {
 // met by what the person has, or not by what was proven; false if there is none.
 func (s *Input) OverdueSince() (since time.Time, overdue bool) {
 	for _, d := range conditions(s.Requirements, s.Now) {
-		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool { return HasEnrolled(s.Factors, r) && s.hasProven(r) }) {
+		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool {
+			return HasEnrolled(s.Factors, r) &&
+				s.hasProven(r)
+		}) {
 			continue
 		}
 		if deadline := d.Deadline(); !overdue || deadline.Before(since) {
@@ -199,8 +203,12 @@ func (a *Decision) ask(kinds []string) {
 // available are those of kinds that the person can show: recovery codes come with the
 // first other factor.
 func (s *Input) available(kinds []string) []string {
-	mine := slices.DeleteFunc(slices.Clone(kinds), func(k string) bool { return k != FactorRecovery && !slices.Contains(s.Factors, k) })
-	if len(s.Factors) == 0 || len(mine) == 1 && mine[0] == FactorRecovery && !slices.Contains(kinds, storage.FactorWebAuthn) {
+	mine := slices.DeleteFunc(slices.Clone(kinds), func(k string) bool {
+		return k != FactorRecovery &&
+			!slices.Contains(s.Factors, k)
+	})
+	if len(s.Factors) == 0 || len(mine) == 1 && mine[0] == FactorRecovery && !slices.Contains(kinds,
+		storage.FactorWebAuthn) {
 		return nil
 	}
 	return mine

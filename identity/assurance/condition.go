@@ -61,7 +61,10 @@ func inOrder(kinds []string) []string {
 // IsOverdue reports whether a person with these factors has none that a requirement asks
 // for whose deadline is over.
 func IsOverdue(factors []string, requirements []storage.Requirement, now time.Time) bool {
-	return slices.ContainsFunc(conditions(requirements, now), func(c condition) bool { return c.over(now) && !c.enrolled(factors) })
+	return slices.ContainsFunc(conditions(requirements, now), func(c condition) bool {
+		return c.over(now) &&
+			!c.enrolled(factors)
+	})
 }
 
 // RequiredKinds are the sets of kinds of which people with these requirements must keep one

@@ -62,7 +62,7 @@ type Config struct {
 	Keys   *secret.Keyring
 	Mail   *mail.Writer
 	// Identity says who may reset another person's factors.
-	Identity *identity.Identity
+	Identity *identity.Domain
 	// Issuer is the URL of this server: its origin is the only one, its host the RP ID.
 	Issuer string
 	// Name is what authenticators show: the product's, asked for at each enrolment.
@@ -76,13 +76,14 @@ type Config struct {
 
 // Factors enrols, asks for and verifies second factors. It is safe for concurrent use.
 type Factors struct {
-	store    *storage.Store
-	people   *identity.Identity
-	notices  notices
-	apps     *apps
-	keys     *authenticators // nil if the issuer is an address
-	recovery *recovery
-	now      func() time.Time
+	store        *storage.Store
+	people       *identity.People
+	installation *identity.Installation
+	notices      notices
+	apps         *apps
+	keys         *authenticators // nil if the issuer is an address
+	recovery     *recovery
+	now          func() time.Time
 }
 
 // kind is a kind of factor that is enrolled. all are the person's factors, those
@@ -116,12 +117,13 @@ func New(c Config) (*Factors, error) {
 	}
 	now := func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
 	f := &Factors{
-		store:    c.Store,
-		people:   c.Identity,
-		notices:  notices{writer: c.Mail, account: c.Issuer + "/account"},
-		apps:     &apps{sealer: c.Sealer, issuer: c.Name, now: now},
-		recovery: &recovery{keys: c.Keys.Subkeys("recovery code"), count: c.RecoveryCodes},
-		now:      now,
+		store:        c.Store,
+		people:       c.Identity.People,
+		installation: c.Identity.Installation,
+		notices:      notices{writer: c.Mail, account: c.Issuer + "/account"},
+		apps:         &apps{sealer: c.Sealer, issuer: c.Name, now: now},
+		recovery:     &recovery{keys: c.Keys.Subkeys("recovery code"), count: c.RecoveryCodes},
+		now:          now,
 	}
 	f.keys, err = newAuthenticators(c.Store, challenges{c.Keys.Subkeys("WebAuthn challenge"), now}, issuer, c.Name, now)
 	return f, err

@@ -234,7 +234,7 @@ func TestAProofAddsToWhatASessionHasProven(t *testing.T) {
 
 func TestNewSaysWhatIsMissing(t *testing.T) {
 	in := onSQLite(t)
-	whole := Config{Store: in.store, Sealer: in.apps.sealer, Keys: &secret.Keyring{}, Mail: in.notices.writer, Identity: in.people, Issuer: testIssuer}
+	whole := Config{Store: in.store, Sealer: in.apps.sealer, Keys: &secret.Keyring{}, Mail: in.notices.writer, Identity: identity.New(identity.Config{Store: in.store}), Issuer: testIssuer}
 	for what, change := range map[string]func(*Config){
 		"no store":         func(c *Config) { c.Store = nil },
 		"no sealer":        func(c *Config) { c.Sealer = nil },

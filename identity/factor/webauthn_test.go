@@ -11,6 +11,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
@@ -410,7 +411,7 @@ func TestAnIssuerThatIsAnAddressHasNoWebAuthn(t *testing.T) {
 	in := onSQLite(t)
 	alice := in.person(t, "alice@acme-corp.com")
 	for issuer, want := range map[string]bool{"http://127.0.0.1:8080": false, "https://[::1]": false, "http://localhost:8080": true, testIssuer: true} {
-		f, err := New(Config{Store: in.store, Sealer: in.apps.sealer, Keys: &secret.Keyring{}, Mail: in.notices.writer, Identity: in.people, Issuer: issuer, Now: time.Now})
+		f, err := New(Config{Store: in.store, Sealer: in.apps.sealer, Keys: &secret.Keyring{}, Mail: in.notices.writer, Identity: identity.New(identity.Config{Store: in.store}), Issuer: issuer, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,8 +54,10 @@ func (t *jsonText) UnmarshalJSON(value []byte) error {
 // importColumns are those that CSV can have; the flags are true or false.
 var (
 	importColumns = []string{
-		"email", "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
-		"gender", "birthdate", "zoneinfo", "locale", "phone_number", "address", "password_hash", "totp_secret", "organization", "role",
+		"email", "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile",
+		"picture", "website",
+		"gender", "birthdate", "zoneinfo", "locale", "phone_number", "address", "password_hash", "totp_secret",
+		"organization", "role",
 	}
 	importFlags = []string{"email_verified", "phone_number_verified", "disabled"}
 )
@@ -99,7 +101,8 @@ func readImport(file io.ReadSeeker, each heard) error {
 	case len(head) == 0:
 		return nil
 	case head[0] == '[':
-		return each(1, nil, identity.Faults{{Field: "file", Problem: "is a JSON array", Remedy: "write one object a line: jq -c '.[]'"}}, 0)
+		return each(1, nil, identity.Faults{{Field: "file", Problem: "is a JSON array",
+			Remedy: "write one object a line: jq -c '.[]'"}}, 0)
 	case head[0] == '{':
 		return readJSONLines(in, counted, each)
 	}
@@ -131,7 +134,8 @@ func readJSONLines(in io.Reader, at *countingReader, each heard) error {
 		}
 	}
 	if errors.Is(s.Err(), bufio.ErrTooLong) {
-		return each(n+1, nil, identity.Faults{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes", maxImportLine)}}, at.n)
+		return each(n+1, nil, identity.Faults{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes",
+			maxImportLine)}}, at.n)
 	}
 	return s.Err()
 }
@@ -182,7 +186,8 @@ func readCSV(in io.Reader, at *countingReader, each heard) error {
 			return nil
 		}
 		if wrong, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrFieldCount) {
-			faults := identity.Faults{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record), len(header)), Remedy: "put values with commas in quotes"}}
+			faults := identity.Faults{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record),
+				len(header)), Remedy: "put values with commas in quotes"}}
 			if err := each(wrong.StartLine, nil, faults, at.n); err != nil {
 				return err
 			}
@@ -205,7 +210,8 @@ func eachCSVFault(err error, line int, at int64, each heard) error {
 	if !ok {
 		return err
 	}
-	return each(max(line, wrong.StartLine), nil, identity.Faults{{Field: "line", Problem: "is not CSV: " + wrong.Err.Error()}}, at)
+	return each(max(line, wrong.StartLine), nil, identity.Faults{{Field: "line",
+		Problem: "is not CSV: " + wrong.Err.Error()}}, at)
 }
 
 func checkHeader(header []string) identity.Faults {
@@ -214,7 +220,8 @@ func checkHeader(header []string) identity.Faults {
 		header[n] = strings.ToLower(strings.TrimSpace(name))
 		switch name := header[n]; {
 		case !slices.Contains(importColumns, name) && !slices.Contains(importFlags, name):
-			faults.AddItem("column", n+1, fmt.Sprintf("%q is not known", identity.Clip(name)), "the first line names the columns; docs/import.md lists those that are known")
+			faults.AddItem("column", n+1, fmt.Sprintf("%q is not known", identity.Clip(name)),
+				"the first line names the columns; docs/import.md lists those that are known")
 		case slices.Contains(header[:n], name):
 			faults.AddItem("column", n+1, fmt.Sprintf("%q is there twice", name), "")
 		}
@@ -233,7 +240,8 @@ func parseRecord(header, record []string) (*importLine, identity.Faults) {
 		switch value := strings.TrimSpace(record[n]); {
 		case value == "":
 		case slices.Contains(importFlags, name):
-			flag, ok := map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false, "0": false}[strings.ToLower(value)]
+			flag, ok := map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false,
+				"0": false}[strings.ToLower(value)]
 			if !ok {
 				faults.Add(name, fmt.Sprintf("%q is neither true nor false", identity.Clip(value)), "")
 			}

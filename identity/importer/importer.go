@@ -25,7 +25,7 @@ const (
 // Config is what an Importer is made of.
 type Config struct {
 	Store     *storage.Store
-	Identity  *identity.Identity
+	Identity  *identity.Domain
 	Passwords *secret.Passwords
 	Now       func() time.Time
 }
@@ -33,7 +33,7 @@ type Config struct {
 // Importer creates the people of files. It is safe for concurrent use.
 type Importer struct {
 	store     *storage.Store
-	identity  *identity.Identity
+	identity  *identity.Domain
 	passwords *secret.Passwords
 	now       func() time.Time
 }
@@ -164,7 +164,8 @@ func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err e
 			}
 			faults = append(faults, more...)
 			if first := lines[p.User.EmailKey]; first > 0 {
-				faults.Add("email", fmt.Sprintf("is that of line %d", first), "write each person once; organizations takes several")
+				faults.Add("email", fmt.Sprintf("is that of line %d", first),
+					"write each person once; organizations takes several")
 			} else if p.User.EmailKey != "" {
 				lines[p.User.EmailKey] = n
 			}
@@ -281,15 +282,14 @@ func (im *run) skip(p imported) {
 
 // person applies the rules to a line.
 func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, identity.Faults, error) {
-	var faults, more identity.Faults
+	var faults identity.Faults
 	key, err := identity.EmailKey(l.Email)
-	errors.As(err, &faults)
+	faults.AddAll(err)
 	if l.Nickname == nil {
 		l.Nickname = l.PreferredUsername
 	}
-	if _, err := l.ProfilePatch.Check(); errors.As(err, &more) {
-		faults = append(faults, more...)
-	}
+	_, err = l.ProfilePatch.Check()
+	faults.AddAll(err)
 	n := identity.NewUser{Email: l.Email}
 	l.ProfilePatch.Apply(&n.Profile)
 	n.Profile.PhoneNumberVerified = l.PhoneNumberVerified && n.Profile.PhoneNumber != ""
@@ -344,7 +344,8 @@ func (im *run) hash(faults *identity.Faults, given string) string {
 	}
 	if err != nil {
 		problem := strings.TrimPrefix(err.Error(), secret.ErrBadHash.Error()+": ")
-		faults.Add("password_hash", problem, "see docs/import.md for the kinds that are verified; without one they choose a new password by mail")
+		faults.Add("password_hash", problem,
+			"see docs/import.md for the kinds that are verified; without one they choose a new password by mail")
 	}
 	return stored
 }
@@ -364,17 +365,16 @@ func (im *run) join(ctx context.Context, faults *identity.Faults, p *storage.New
 			return err
 		}
 		if id == uuid.Nil {
-			faults.Add("organization", fmt.Sprintf("there is no organization %q", identity.Clip(slug)), "create it first: sallyport orgs create SLUG")
+			faults.Add("organization", fmt.Sprintf("there is no organization %q", identity.Clip(slug)),
+				"create it first: sallyport orgs create SLUG")
 		}
-		var wrong identity.Faults
-		if errors.As(identity.CheckRole(roles[slug]), &wrong) {
-			*faults = append(*faults, wrong...)
-		}
+		faults.AddAll(identity.CheckRole(roles[slug]))
 		if p.Roles == nil {
 			p.Roles = map[uuid.UUID]string{}
 		}
 		p.Roles[id] = roles[slug]
-		p.Events = append(p.Events, identity.MembershipEvent(im.a, storage.EventMembershipCreated, id, p.User.ID, roles[slug]))
+		p.Events = append(p.Events, identity.MembershipEvent(im.a, storage.EventMembershipCreated, id, p.User.ID,
+			roles[slug]))
 	}
 	return nil
 }

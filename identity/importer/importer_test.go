@@ -50,7 +50,7 @@ func (in *installation) mustImport(t *testing.T, text string, o importer.Options
 func (in *installation) withOrganizations(t *testing.T, slugs ...string) {
 	t.Helper()
 	for _, slug := range slugs {
-		if _, err := in.Identity.CreateOrganization(t.Context(), identity.Operator(), slug, slug, uuid.Nil); err != nil {
+		if _, err := in.Identity.Organizations.Create(t.Context(), identity.Operator(), slug, slug, uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 	}

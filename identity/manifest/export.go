@@ -143,7 +143,8 @@ func isDefault(m *storage.Metadata, k int) bool {
 	v.SetZero()
 	identity.SetDefaults(&without)
 	was := identity.MetadataFields(m)[k].Value
-	return reflect.DeepEqual(v.Interface(), was.Interface()) || was.Kind() == reflect.Slice && was.Len() == 0 && v.Len() == 0
+	return reflect.DeepEqual(v.Interface(), was.Interface()) || was.Kind() == reflect.Slice && was.Len() == 0 &&
+		v.Len() == 0
 }
 
 func exportValue(v reflect.Value) (*yaml.Node, error) {

@@ -130,7 +130,8 @@ func (p *reader) document(root *yaml.Node) {
 	case v == nil:
 		p.m.fault(root.Line, "version is missing", "begin the file with: version: 1")
 	case v.Value != "1" || v.ShortTag() != "!!int":
-		p.m.fault(v.Line, fmt.Sprintf("version %q is not known to this release", identity.Clip(v.Value)), "write: version: 1")
+		p.m.fault(v.Line, fmt.Sprintf("version %q is not known to this release", identity.Clip(v.Value)),
+			"write: version: 1")
 	}
 	seen := map[string]int{}
 	for _, n := range p.entries(at.value("clients"), "clients") {
@@ -151,7 +152,8 @@ func (p *reader) document(root *yaml.Node) {
 // once refuses the second entry of a name.
 func (p *reader) once(seen map[string]int, what, name string, line int) {
 	if first, ok := seen[name]; ok {
-		p.m.fault(line, fmt.Sprintf("%s %q is taken by the entry of line %d", what, identity.Clip(name), first), "remove one of them")
+		p.m.fault(line, fmt.Sprintf("%s %q is taken by the entry of line %d", what, identity.Clip(name), first),
+			"remove one of them")
 		return
 	}
 	seen[name] = line
@@ -208,7 +210,8 @@ func (p *reader) resource(n *yaml.Node) (Resource, bool) {
 	}
 	for k, id := range r.ServedBy {
 		if slices.Contains(r.ServedBy[:k], id) {
-			p.m.fault(r.places.line("served_by", k+1), fmt.Sprintf("served_by has %q twice", identity.Clip(id)), "remove one")
+			p.m.fault(r.places.line("served_by", k+1), fmt.Sprintf("served_by has %q twice", identity.Clip(id)),
+				"remove one")
 		}
 	}
 	if len(p.m.faults) == broken {
@@ -249,7 +252,8 @@ func (p *reader) secret(c *Client) {
 		c.secretHash = text
 	default:
 		if key == "secret" && p.from.Production {
-			fail("is for development", "use secret_env or secret_file, or remove it and run: sallyport clients rotate-secret "+c.ID)
+			fail("is for development",
+				"use secret_env or secret_file, or remove it and run: sallyport clients rotate-secret "+c.ID)
 			return
 		}
 		c.Secret = p.fetch(key, text, fail)
@@ -279,8 +283,10 @@ func (p *reader) fetch(key, text string, fail func(problem, remedy string)) stri
 		value = strings.TrimRight(string(b), "\r\n")
 	}
 	switch {
-	case value == "" || len(value) > identity.MaxSecretSize || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
-		fail(fmt.Sprintf("gives a secret that is not 1 to %d printable ASCII characters (RFC 6749, appendix A.2)", identity.MaxSecretSize), "make one with: openssl rand -hex 32")
+	case value == "" || len(value) > identity.MaxSecretSize || strings.ContainsFunc(value,
+		func(r rune) bool { return r < ' ' || r > '~' }):
+		fail(fmt.Sprintf("gives a secret that is not 1 to %d printable ASCII characters (RFC 6749, appendix A.2)",
+			identity.MaxSecretSize), "make one with: openssl rand -hex 32")
 		return ""
 	case p.from.Production && sample.IsCredential(value):
 		fail("gives the secret of the sample data, which everybody knows", "make one with: openssl rand -hex 32")

@@ -139,7 +139,7 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 	in := onSQLite(t)
 	in.apply(t, header+"  - client_id: gone\n    redirect_uris: [https://a.example/cb]\n")
 	in.apply(t, "version: 1\n")
-	if err := in.Identity.DeleteClient(t.Context(), identity.Operator(), "gone"); err != nil {
+	if err := in.Identity.Clients.Delete(t.Context(), identity.Operator(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	in.apply(t, "version: 1\nresources:\n  - identifier: https://old.example\n    scopes: {old: Old things}\n")
@@ -249,7 +249,7 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	in := onSQLite(t)
 	text := header + someApp
 	in.apply(t, text)
-	if err := in.Identity.DisableClient(t.Context(), identity.Operator(), "app"); err != nil {
+	if err := in.Identity.Clients.Disable(t.Context(), identity.Operator(), "app"); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{text, "version: 1\n", text, text} {
@@ -262,7 +262,7 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 		t.Errorf("notes: got %v", p.Notes)
 	}
 	var faults identity.Faults
-	if err := in.Identity.DeleteClient(t.Context(), identity.Operator(), "app"); !errors.As(err, &faults) {
+	if err := in.Identity.Clients.Delete(t.Context(), identity.Operator(), "app"); !errors.As(err, &faults) {
 		t.Errorf("deleting what the file owns: got %v, want a fault", err)
 	}
 }
@@ -308,7 +308,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 		t.Errorf("no secret key means keep: got %v", p)
 	}
 	// A secret that was rotated beside the file is not taken back by a file without one.
-	rotated, err := in.Identity.RotateSecret(t.Context(), identity.Operator(), "app", 0)
+	rotated, err := in.Identity.Clients.RotateSecret(t.Context(), identity.Operator(), "app", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +346,7 @@ func TestProductionTakesNoSecretFromTheFileAndNoSample(t *testing.T) {
 
 func TestExportReadsBackAsNoDifference(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		if _, err := in.Identity.CreateOrganization(t.Context(), identity.Operator(), "acme-corp", "Acme", uuid.Nil); err != nil {
+		if _, err := in.Identity.Organizations.Create(t.Context(), identity.Operator(), "acme-corp", "Acme", uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 		root, err := os.ReadFile("../../clients.yaml")

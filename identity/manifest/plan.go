@@ -16,7 +16,7 @@ import (
 // Config is what a Planner is made of.
 type Config struct {
 	Store    *storage.Store
-	Identity *identity.Identity
+	Identity *identity.Domain
 	// GrantTypes are what the token endpoint offers.
 	GrantTypes []string
 	// Production creates no organizations that a file names.
@@ -27,7 +27,7 @@ type Config struct {
 // Planner compares files with the registry, and makes the registry what a file says. It is safe for concurrent use.
 type Planner struct {
 	store      *storage.Store
-	identity   *identity.Identity
+	identity   *identity.Domain
 	grantTypes []string
 	production bool
 	now        func() time.Time
@@ -35,7 +35,8 @@ type Planner struct {
 
 // New returns a Planner.
 func New(c Config) *Planner {
-	return &Planner{store: c.Store, identity: c.Identity, grantTypes: c.GrantTypes, production: c.Production, now: c.Now}
+	return &Planner{store: c.Store, identity: c.Identity, grantTypes: c.GrantTypes, production: c.Production,
+		now: c.Now}
 }
 
 // Plan is what a clients.yaml would change in the registry.
@@ -49,7 +50,8 @@ type Plan struct {
 
 // Change is one client or resource that would be another afterwards.
 type Change struct {
-	// Action is create, update, enable, disable, delete, take over (what is registered becomes the file's: from then on it
+	// Action is create, update, enable, disable, delete, take over (what is registered becomes the file's: from then on
+	// it
 	// is disabled or deleted when the file names it no more) or release (it is the file's no more).
 	Action string
 	// What is "client" or "resource", Name its client_id or identifier.
@@ -67,7 +69,8 @@ func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 // String is the plan as a diff for people.
 func (p *Plan) String() string {
 	var b strings.Builder
-	marks := map[string]string{"create": "+", "update": "~", "enable": "~", "disable": "-", "delete": "-", "take over": "~", "release": "~"}
+	marks := map[string]string{"create": "+", "update": "~", "enable": "~", "disable": "-", "delete": "-",
+		"take over": "~", "release": "~"}
 	for _, c := range p.Changes {
 		fmt.Fprintf(&b, "%s %s %s: %s\n", marks[c.Action], c.What, c.Name, c.Action)
 		for _, d := range c.Details {
@@ -138,14 +141,16 @@ func (p *Planner) Apply(ctx context.Context, a identity.Actor, m *File, progress
 	}
 }
 
-// CreateNamedOrganizations creates the organizations that m names, on a development installation that has none at all, and
-// returns their slugs: so the clients.yaml of the repository applies to an empty database. Everywhere else it does nothing,
+// CreateNamedOrganizations creates the organizations that m names, on a development installation that has none at all,
+// and
+// returns their slugs: so the clients.yaml of the repository applies to an empty database. Everywhere else it does
+// nothing,
 // and Plan reports an organization that is missing as a fault. A file with faults creates nothing.
 func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor, m *File) ([]string, error) {
 	if p.production || m.Err() != nil {
 		return nil, nil
 	}
-	if some, err := p.identity.Organizations(ctx, a, uuid.Nil, 1); err != nil || len(some) > 0 {
+	if some, err := p.identity.Organizations.List(ctx, a, uuid.Nil, 1); err != nil || len(some) > 0 {
 		return nil, err
 	}
 	var created []string
@@ -154,7 +159,7 @@ func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor
 		if slug == "" || slices.Contains(created, slug) || identity.CheckSlug(slug) != nil {
 			continue
 		}
-		_, err := p.identity.CreateOrganization(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
+		_, err := p.identity.Organizations.Create(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
 		if errors.Is(err, storage.ErrExists) { // its organization was deleted: Plan reports it
 			continue
 		}
@@ -189,7 +194,8 @@ type comparison struct {
 }
 
 func (p *Planner) compare(ctx context.Context, m *File) (*comparison, error) {
-	pl := &comparison{planner: p, m: m, faults: slices.Clone(m.faults), clients: map[string]*storage.Client{}, organizations: map[string]uuid.UUID{}, named: map[string]bool{}}
+	pl := &comparison{planner: p, m: m, faults: slices.Clone(m.faults), clients: map[string]*storage.Client{},
+		organizations: map[string]uuid.UUID{}, named: map[string]bool{}}
 	var err error
 	if pl.plan.version, err = p.store.Version(ctx, storage.VersionRegistry); err != nil {
 		return nil, err
@@ -247,7 +253,8 @@ func (pl *comparison) client(want *Client) {
 	what := "client " + identity.Clip(want.ID)
 	if want.OrganizationSlug != "" {
 		if want.Organization = pl.organizations[want.OrganizationSlug]; want.Organization == uuid.Nil {
-			pl.fault(want.places.line("organization", 0), fmt.Sprintf("%s: there is no organization %q", what, identity.Clip(want.OrganizationSlug)),
+			pl.fault(want.places.line("organization", 0), fmt.Sprintf("%s: there is no organization %q", what,
+				identity.Clip(want.OrganizationSlug)),
 				"create it: sallyport orgs create "+identity.Clip(want.OrganizationSlug))
 		}
 	}
@@ -262,7 +269,8 @@ func (pl *comparison) client(want *Client) {
 	case have == nil:
 		pl.create(want)
 	case !have.DeletedAt.IsZero():
-		pl.fault(want.places.line("client_id", 0), what+": the client was deleted, and a client_id is never given out again", "choose another client_id")
+		pl.fault(want.places.line("client_id", 0),
+			what+": the client was deleted, and a client_id is never given out again", "choose another client_id")
 	default:
 		pl.update(have, want)
 	}

@@ -24,7 +24,8 @@ func (pl *comparison) create(want *Client) {
 		details = append(details, "secret: from the file")
 		pl.warnWeak(want, &k)
 	} else if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
-		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("client %s has no secret yet: sallyport clients rotate-secret %s makes one", c.ID, c.ID))
+		pl.plan.Notes = append(pl.plan.Notes,
+			fmt.Sprintf("client %s has no secret yet: sallyport clients rotate-secret %s makes one", c.ID, c.ID))
 	}
 	pl.plan.Changes = append(pl.plan.Changes, Change{Action: "create", What: "client", Name: c.ID, Details: details,
 		apply: func(ctx context.Context, r *storage.RegistryEdit, a identity.Actor) error {
@@ -35,7 +36,8 @@ func (pl *comparison) create(want *Client) {
 func (pl *comparison) update(have *storage.Client, want *Client) {
 	details := identity.DiffMetadata(&have.Metadata, &want.Metadata)
 	if have.Organization != want.Organization {
-		details = append(details, fmt.Sprintf("organization: %s → %s", or(have.Organization, "none"), or(want.Organization, "none")))
+		details = append(details, fmt.Sprintf("organization: %s → %s", or(have.Organization, "none"),
+			or(want.Organization, "none")))
 	}
 	var replaced *storage.ClientSecret
 	if k, ok := pl.newSecret(want); ok && !pl.hasSecret(have, want) {
@@ -72,11 +74,14 @@ func (pl *comparison) update(have *storage.Client, want *Client) {
 		}
 		if replaced != nil {
 			k := *replaced
-			if err := r.AddSecret(ctx, c.ID, &k, pl.planner.now().UTC().Truncate(time.Microsecond).Add(identity.SecretOverlap), identity.ClientEvent(a, storage.EventClientSecretRotated, &c)); err != nil {
+			if err := r.AddSecret(ctx, c.ID, &k,
+				pl.planner.now().UTC().Truncate(time.Microsecond).Add(identity.SecretOverlap), identity.ClientEvent(a,
+					storage.EventClientSecretRotated, &c)); err != nil {
 				return err
 			}
 		}
-		return r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated, &c), "changed", identity.ChangedFields(details)))
+		return r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated, &c),
+			"changed", identity.ChangedFields(details)))
 	}
 	if len(details) > 0 || enable || takenOver {
 		pl.plan.Changes = append(pl.plan.Changes, change)
@@ -87,7 +92,7 @@ func (pl *comparison) update(have *storage.Client, want *Client) {
 func (pl *comparison) newSecret(want *Client) (storage.ClientSecret, bool) {
 	switch {
 	case want.Secret != "":
-		return pl.planner.identity.StoredSecret(want.ID, want.Secret), true
+		return pl.planner.identity.Clients.StoredSecret(want.ID, want.Secret), true
 	case want.secretHash != "":
 		return storage.ClientSecret{PHC: want.secretHash}, true
 	}
@@ -104,12 +109,14 @@ func (pl *comparison) hasSecret(have *storage.Client, want *Client) bool {
 	if want.secretHash != "" {
 		return identity.IsFromPHC(newest, want.secretHash)
 	}
-	return len(newest.MAC) > 0 && pl.planner.identity.MatchesSecret(have.ID, newest, want.Secret)
+	return len(newest.MAC) > 0 && pl.planner.identity.Clients.MatchesSecret(have.ID, newest, want.Secret)
 }
 
 func (pl *comparison) warnWeak(want *Client, k *storage.ClientSecret) {
 	if k.Weak {
-		pl.plan.Notes = append(pl.plan.Notes, fmt.Sprintf("client %s has a short or guessable secret; make a better one with: openssl rand -hex 32", want.ID))
+		pl.plan.Notes = append(pl.plan.Notes,
+			fmt.Sprintf("client %s has a short or guessable secret; make a better one with: openssl rand -hex 32",
+				want.ID))
 	}
 }
 
@@ -126,7 +133,8 @@ func (pl *comparison) removed() {
 			pl.plan.Changes = append(pl.plan.Changes, Change{Action: "release", What: "client", Name: id,
 				Details: []string{"the file names it no more; it is disabled already"},
 				apply: func(ctx context.Context, r *storage.RegistryEdit, a identity.Actor) error {
-					return r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated, &c), "changed", []string{"managed_by"}))
+					return r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated,
+						&c), "changed", []string{"managed_by"}))
 				}})
 			continue
 		}
@@ -134,7 +142,8 @@ func (pl *comparison) removed() {
 		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "disable", What: "client", Name: id,
 			Details: []string{"the file names it no more; for good: sallyport clients delete " + id},
 			apply: func(ctx context.Context, r *storage.RegistryEdit, a identity.Actor) error {
-				if err := r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated, &c), "changed", []string{"managed_by"})); err != nil {
+				if err := r.UpdateClient(ctx, &c, identity.WithFact(identity.ClientEvent(a, storage.EventClientUpdated,
+					&c), "changed", []string{"managed_by"})); err != nil {
 					return err
 				}
 				return r.DisableClient(ctx, c.ID, identity.ClientEvent(a, storage.EventClientDisabled, &c))

@@ -18,15 +18,20 @@ func (pl *comparison) resources() {
 	for n := range pl.m.Resources {
 		want := &pl.m.Resources[n]
 		named[want.Identifier] = true
-		if pl.planner.identity.IsOwnURI(want.Identifier) {
-			pl.fault(want.places.line("identifier", 0), fmt.Sprintf("resource %s: identifier is this server's own ISSUER or below it", identity.Clip(want.Identifier)),
+		if pl.planner.identity.Resources.IsOwnURI(want.Identifier) {
+			pl.fault(want.places.line("identifier", 0),
+				fmt.Sprintf("resource %s: identifier is this server's own ISSUER or below it",
+					identity.Clip(want.Identifier)),
 				"choose a URI of the resource server's own")
 		}
 		for k, id := range want.ServedBy {
 			have := pl.clients[id]
-			gone := have == nil || !have.DeletedAt.IsZero() || have.ManagedBy == storage.ManagedByFile || have.ManagedBy == storage.ManagedByFileOnce
+			gone := have == nil || !have.DeletedAt.IsZero() || have.ManagedBy == storage.ManagedByFile ||
+				have.ManagedBy == storage.ManagedByFileOnce
 			if !pl.named[id] && gone {
-				pl.fault(want.places.line("served_by", k+1), fmt.Sprintf("resource %s: served_by names the client %q, which is not registered", identity.Clip(want.Identifier), identity.Clip(id)),
+				pl.fault(want.places.line("served_by", k+1),
+					fmt.Sprintf("resource %s: served_by names the client %q, which is not registered",
+						identity.Clip(want.Identifier), identity.Clip(id)),
 					"add it under clients, or remove it here")
 			}
 		}
@@ -39,7 +44,8 @@ func (pl *comparison) resources() {
 		pl.plan.Changes = append(pl.plan.Changes, Change{Action: "delete", What: "resource", Name: r.Identifier,
 			Details: []string{"the file names it no more"},
 			apply: func(ctx context.Context, e *storage.RegistryEdit, a identity.Actor) error {
-				return e.DeleteResource(ctx, r.Identifier, identity.WithFact(a.Event(storage.EventResourceDeleted), "resource", r.Identifier))
+				return e.DeleteResource(ctx, r.Identifier, identity.WithFact(a.Event(storage.EventResourceDeleted),
+					"resource", r.Identifier))
 			}})
 	}
 }
@@ -60,7 +66,8 @@ func (pl *comparison) eachScopeOnce() {
 			if n >= 0 {
 				line = pl.m.Resources[n].places.line("scopes."+scope, 0)
 			}
-			pl.fault(line, fmt.Sprintf("scope %q is defined by %s and by %s", identity.Clip(scope), identity.Clip(first), identity.Clip(r.Identifier)), "rename one of them")
+			pl.fault(line, fmt.Sprintf("scope %q is defined by %s and by %s", identity.Clip(scope),
+				identity.Clip(first), identity.Clip(r.Identifier)), "rename one of them")
 		}
 	}
 }
@@ -104,7 +111,8 @@ func resourceDiff(have, want *storage.Resource) []string {
 	for _, name := range slices.Sorted(maps.Keys(scopes)) {
 		lines = append(lines, fmt.Sprintf("scope %s: removed", name))
 	}
-	if was, is := slices.Sorted(slices.Values(have.ServedBy)), slices.Sorted(slices.Values(want.ServedBy)); !slices.Equal(was, is) {
+	if was, is := slices.Sorted(slices.Values(have.ServedBy)),
+		slices.Sorted(slices.Values(want.ServedBy)); !slices.Equal(was, is) {
 		lines = append(lines, fmt.Sprintf("served_by: %v", is))
 	}
 	return lines

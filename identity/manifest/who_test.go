@@ -26,7 +26,7 @@ func onSQLite(t testing.TB) *installation {
 
 func (in *installation) client(t *testing.T, n identity.NewClient) {
 	t.Helper()
-	if _, _, err := in.Identity.CreateClient(t.Context(), identity.Operator(), n); err != nil {
+	if _, _, err := in.Identity.Clients.Create(t.Context(), identity.Operator(), n); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -42,7 +42,7 @@ func (in *installation) read(t *testing.T, clientID string) *storage.Client {
 
 func (in *installation) wantSecret(t *testing.T, clientID, text string, want bool) {
 	t.Helper()
-	if ok, err := in.Identity.VerifyClientSecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
+	if ok, err := in.Identity.Clients.VerifySecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
 		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
 	}
 }
@@ -55,7 +55,7 @@ func TestAClientThatTheFileNamesNoMoreBelongsToWhoEnablesIt(t *testing.T) {
 	if c := in.read(t, "app"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
 		t.Fatalf("got %+v", c)
 	}
-	if err := in.Identity.EnableClient(t.Context(), identity.Operator(), "app"); err != nil {
+	if err := in.Identity.Clients.Enable(t.Context(), identity.Operator(), "app"); err != nil {
 		t.Fatal(err)
 	}
 	if c := in.read(t, "app"); !c.Active() || c.ManagedBy != "" {
@@ -72,9 +72,9 @@ func TestAPlatformAdminPlansAndExportsAndDoesNotApply(t *testing.T) {
 	ctx := t.Context()
 	actors := map[string]identity.Actor{"nobody": {}}
 	for _, role := range []string{storage.RoleSuperadmin, storage.RolePlatformAdmin} {
-		u, err := in.Identity.CreateUser(ctx, identity.Operator(), identity.NewUser{Email: role + "@wonderland.example"})
+		u, err := in.Identity.People.Create(ctx, identity.Operator(), identity.NewUser{Email: role + "@wonderland.example"})
 		if err == nil {
-			_, err = in.Identity.AddPlatformRole(ctx, identity.Operator(), u.ID, role)
+			_, err = in.Identity.People.AddPlatformRole(ctx, identity.Operator(), u.ID, role)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -98,9 +98,11 @@ func (p *reader) mapping(n *yaml.Node, what string, known []string) places {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			p.m.fault(key.Line, "a key of "+what+" is not text", "put it in quotes")
 		case known != nil && !slices.Contains(known, key.Value):
-			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q, which is not known", what, identity.Clip(key.Value)), nearest(key.Value, known))
+			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q, which is not known", what, identity.Clip(key.Value)),
+				nearest(key.Value, known))
 		case again:
-			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q twice, first in line %d", what, identity.Clip(key.Value), first), "remove one of them")
+			p.m.fault(key.Line, fmt.Sprintf("%s has the key %q twice, first in line %d", what, identity.Clip(key.Value),
+				first), "remove one of them")
 		default:
 			at.keys[key.Value], at.values[key.Value] = key.Line, value
 		}

@@ -151,7 +151,7 @@ func testChangingThePassword(t *testing.T, s *harness.Server) {
 
 // Who came without a password sets one: a fresh sign-in by passkey is enough.
 func testSettingAFirstPassword(t *testing.T, s *harness.Server) {
-	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: "no-password@example.com"}); err != nil {
+	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: "no-password@example.com"}); err != nil {
 		t.Fatal(err)
 	}
 	without := harness.Person{Email: "no-password@example.com"}
@@ -436,7 +436,7 @@ func TestThePageOfOrganizationsSaysSinceWhenOneAsksForASecondStep(t *testing.T) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.App.Identity.SetMFAPolicy(t.Context(), identity.Operator(), tech.ID, storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
+		if _, err := s.App.Identity.Policies.SetMFA(t.Context(), identity.Operator(), tech.ID, storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
 			t.Fatal(err)
 		}
 		p := b.Get(t, "/account/organizations")

@@ -38,7 +38,7 @@ func testTheDownload(t *testing.T, s *harness.Server) {
 
 func testDeletingAnAccount(t *testing.T, s *harness.Server) {
 	who := person(t, s, "leaving@example.com")
-	if _, err := s.App.Identity.CreateOrganization(t.Context(), identity.Operator(), "workshop", "The workshop", s.User(t, who).ID); err != nil {
+	if _, err := s.App.Identity.Organizations.Create(t.Context(), identity.Operator(), "workshop", "The workshop", s.User(t, who).ID); err != nil {
 		t.Fatal(err)
 	}
 	b, other := s.Browser(t), s.Browser(t)

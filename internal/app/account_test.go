@@ -68,7 +68,7 @@ func shows(t *testing.T, p *harness.Page, status int, all ...string) {
 func person(t *testing.T, s *harness.Server, email string) harness.Person {
 	t.Helper()
 	who := harness.Person{Email: email, Password: "correct horse battery staple"}
-	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: email, Password: who.Password}); err != nil {
+	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: email, Password: who.Password}); err != nil {
 		t.Fatal(err)
 	}
 	return who
@@ -95,7 +95,7 @@ func TestNothingOfAnAccountIsOpenBeforeAllIsProven(t *testing.T) {
 		}
 		carol := person(t, s, "carol@example.com")
 		signIn(t, overdue, carol)
-		if _, err := s.App.Identity.SetPlatformMFAPolicy(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
+		if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.App.Registry.Refresh(t.Context()); err != nil {

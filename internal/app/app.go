@@ -55,7 +55,7 @@ type App struct {
 	Config   *Config
 	Store    *storage.Store
 	Registry *storage.Registry
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	Manifest *manifest.Planner
 	Importer *importer.Importer
@@ -144,11 +144,13 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Identity = identity.New(identity.Config{Store: store, Passwords: passwords, ClientSecrets: keyring.Subkeys("client-secret"),
-		PasswordMinLength: cfg.PasswordMinLength, ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName, Production: cfg.Env == Production,
-		GrantTypes: provider.GrantTypes(),
-		Mail:       letters, Sealer: sealer, Issuer: cfg.Issuer, Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail,
-		Recovery: cfg.Recovery, PersonalOrg: cfg.PersonalOrg, MailboxWait: a.Limits.TakeMailbox, Wake: a.wakeup.Wake, Now: o.Now})
+	a.Identity = identity.New(identity.Config{Store: store, Now: o.Now, Issuer: cfg.Issuer, Production: cfg.Env == Production,
+		ClientSecrets: keyring.Subkeys("client-secret"), GrantTypes: provider.GrantTypes(),
+		Passwords: identity.PasswordConfig{Hasher: passwords, MinLength: cfg.PasswordMinLength,
+			ContextWords: []string{cfg.BrandName, cfg.Issuer}, Brand: a.BrandName},
+		Mail: identity.MailConfig{Writer: letters, Sealer: sealer, Wait: a.Limits.TakeMailbox, Wake: a.wakeup.Wake},
+		Accounts: identity.AccountConfig{Registration: cfg.Registration, ConfirmEmail: cfg.ConfirmEmail, Recovery: cfg.Recovery,
+			PersonalOrg: cfg.PersonalOrg}})
 	a.Manifest = manifest.New(manifest.Config{Store: store, Identity: a.Identity, GrantTypes: provider.GrantTypes(),
 		Production: cfg.Env == Production, Now: o.Now})
 	a.Importer = importer.New(importer.Config{Store: store, Identity: a.Identity, Passwords: passwords, Now: o.Now})

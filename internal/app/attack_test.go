@@ -51,7 +51,7 @@ func TestNoRouteServesAHalfSession(t *testing.T) {
 		s.Phone(t, harness.Alice)
 		me := identity.Actor{UserID: s.User(t, harness.Alice).ID}
 		number := canary
-		if err := s.App.Identity.UpdateProfile(t.Context(), me, identity.ProfilePatch{PhoneNumber: &number}); err != nil {
+		if err := s.App.Identity.Accounts.UpdateProfile(t.Context(), me, identity.ProfilePatch{PhoneNumber: &number}); err != nil {
 			t.Fatal(err)
 		}
 		b := s.Browser(t)

@@ -111,7 +111,7 @@ func TestARunOfTheNoticesReadsABoundedNumberOfRows(t *testing.T) {
 		sweep := func() int {
 			for n := 1; ; n++ {
 				s.Counter.Reset()
-				more, err := s.App.Identity.DeadlineNotices(t.Context())
+				more, err := s.App.Identity.Policies.DeadlineNotices(t.Context())
 				if err != nil || n > 10 {
 					t.Fatal(n, err)
 				}
@@ -127,7 +127,7 @@ func TestARunOfTheNoticesReadsABoundedNumberOfRows(t *testing.T) {
 		if n := sweep(); n != 1 || told() != before {
 			t.Errorf("without a policy: %d runs and %d notices, want one and none", n, told()-before)
 		}
-		if _, err := s.App.Identity.SetPlatformMFAPolicy(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
+		if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
 			t.Fatal(err)
 		}
 		s.Clock.Advance(time.Minute)
@@ -142,14 +142,14 @@ func TestARunOfTheNoticesReadsABoundedNumberOfRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.App.Identity.SetPlatformMFAPolicy(t.Context(), identity.Operator(), storage.MFAPolicy{}); err != nil {
+		if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{}); err != nil {
 			t.Fatal(err)
 		}
 		s.Exec(t, numbered(s, people, func(uuid string) string {
 			return fmt.Sprintf(`INSERT INTO memberships (organization_id, user_id, role, created_at) SELECT %s, %s, 'member', %d`,
 				map[bool]string{true: `CAST('` + acme.ID.String() + `' AS uuid)`, false: `'` + acme.ID.String() + `'`}[s.App.Store.Engine() == storage.Postgres], uuid, now)
 		}))
-		if _, err := s.App.Identity.SetMFAPolicy(t.Context(), identity.Operator(), acme.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
+		if _, err := s.App.Identity.Policies.SetMFA(t.Context(), identity.Operator(), acme.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 3}); err != nil {
 			t.Fatal(err)
 		}
 		before = told()

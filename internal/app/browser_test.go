@@ -216,19 +216,19 @@ func testNothingIsShownAfterSigningOut(t *testing.T, s *harness.Server) {
 func testEndingEverywhere(t *testing.T, s *harness.Server) {
 	other := s.Node(t)
 	ctx, operator := t.Context(), identity.Operator()
-	alice, err := s.App.Identity.UserByEmail(ctx, operator, harness.Alice.Email)
+	alice, err := s.App.Identity.People.ByEmail(ctx, operator, harness.Alice.Email)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, end := range map[string]func() error{
 		"a new password": func() error {
-			return s.App.Identity.SetPassword(ctx, operator, alice.ID, harness.Alice.Password, [16]byte{})
+			return s.App.Identity.People.SetPassword(ctx, operator, alice.ID, harness.Alice.Password, [16]byte{})
 		},
 		"disabled": func() error {
-			if _, err := s.App.Identity.DisableUser(ctx, operator, alice.ID); err != nil {
+			if _, err := s.App.Identity.People.Disable(ctx, operator, alice.ID); err != nil {
 				return err
 			}
-			_, err := s.App.Identity.EnableUser(ctx, operator, alice.ID)
+			_, err := s.App.Identity.People.Enable(ctx, operator, alice.ID)
 			return err
 		},
 	} {

@@ -278,7 +278,7 @@ func TestEveryWayInEndsAtThePolicy(t *testing.T) {
 		}
 		dora := harness.Person{Email: "dora@wonderland.example", Password: "a quiet river bends north"}
 		for _, email := range []string{dora.Email, harness.Admin.Email} {
-			if _, err := s.App.Identity.Invite(t.Context(), identity.Operator(), o.ID, email, storage.RoleMember); err != nil {
+			if _, err := s.App.Identity.Invitations.Create(t.Context(), identity.Operator(), o.ID, email, storage.RoleMember); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -308,22 +308,22 @@ func TestAStricterPolicyLeavesNoGap(t *testing.T) {
 	signIn(t, b, harness.Bob)
 	const scope = "openid offline_access org"
 	tokens := quietTokens(t, s, b, scope)
-	pat, _, err := s.App.Identity.CreateToken(ctx, identity.Actor{UserID: s.User(t, harness.Bob).ID}, identity.NewToken{OrganizationID: acme, Name: "CI", Scopes: []string{identity.ScopeRead}})
+	pat, _, err := s.App.Identity.Tokens.Create(ctx, identity.Actor{UserID: s.User(t, harness.Bob).ID}, identity.NewToken{OrganizationID: acme, Name: "CI", Scopes: []string{identity.ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []storage.MFAPolicy{{Require: storage.RequireAny}, {Require: storage.RequirePasskey, GraceDays: 30}} {
-		if _, err := s.App.Identity.SetMFAPolicy(ctx, identity.Operator(), acme, p); err != nil {
+		if _, err := s.App.Identity.Policies.SetMFA(ctx, identity.Operator(), acme, p); err != nil {
 			t.Fatal(err)
 		}
 		due(t, b.Get(t, "/account"))
 		if again := quiet(s, scope).Refresh(t, tokens.RefreshToken); again.Error != "invalid_grant" {
 			t.Errorf("%s: a refresh gets %d %s", p.Require, again.Status, again.Error)
 		}
-		if got, err := s.App.Identity.TokenByHash(ctx, secret.HashOf(pat)); err != nil || !got.Overdue {
+		if got, err := s.App.Identity.Tokens.ByHash(ctx, secret.HashOf(pat)); err != nil || !got.Overdue {
 			t.Errorf("%s: a personal access token is good: %v", p.Require, err)
 		}
-		list, err := s.App.Identity.Compliance(ctx, identity.Operator(), acme, uuid.Nil, 10)
+		list, err := s.App.Identity.Policies.Compliance(ctx, identity.Operator(), acme, uuid.Nil, 10)
 		if err != nil || len(list) != 2 || !list[0].Overdue || !list[1].Overdue {
 			t.Errorf("%s: compliance %+v, %v", p.Require, list, err)
 		}

@@ -24,7 +24,7 @@ func TestANewPasswordIsNewToEveryDevice(t *testing.T) {
 		}
 		s.Clock.Advance(time.Second)
 		const next = "a phrase nobody has used 7"
-		if err := s.App.Identity.SetPassword(t.Context(), identity.Operator(), s.User(t, who).ID, next, uuid.Nil); err != nil {
+		if err := s.App.Identity.People.SetPassword(t.Context(), identity.Operator(), s.User(t, who).ID, next, uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 		compared := 0

@@ -34,17 +34,17 @@ func (s *Server) jobs() []jobs.Job {
 			AtStop: func(context.Context) error { s.outbox.Wait(); return nil }},
 		{Name: "logos", Every: 2 * time.Second, AtStart: true, Run: a.Logos.FetchDue,
 			Failed: "logos of clients cannot be looked through"},
-		{Name: "client tests", Every: time.Minute, AtStart: true, Run: a.Identity.EndOverdueClientTests,
+		{Name: "client tests", Every: time.Minute, AtStart: true, Run: a.Identity.Clients.EndOverdueTests,
 			Failed: "tests of clients cannot be ended"},
 		// Every node does it: while nodes with and without CONFIRM_EMAIL run side by side, access comes back.
-		{Name: "unverified access", Every: time.Minute, AtStart: true, Run: counted(a.Identity.RevokeUnverified),
+		{Name: "unverified access", Every: time.Minute, AtStart: true, Run: counted(a.Identity.Registrations.RevokeUnverified),
 			Failed: "the access of people with unverified addresses cannot be ended"},
 
 		// What one node does for all, and by the clock.
 		{Name: "sweep", Every: 5 * time.Minute, Leased: true,
 			Run:    (&storage.Sweeper{Store: a.Store, Swept: s.metrics.RowsSwept}).Run,
 			Failed: "expired rows cannot be swept"},
-		{Name: "lapse", Every: time.Hour, AtStart: true, Leased: true, Run: counted(a.Identity.DeleteUnverified),
+		{Name: "lapse", Every: time.Hour, AtStart: true, Leased: true, Run: counted(a.Identity.Registrations.DeleteUnverified),
 			Failed: "accounts with unverified addresses cannot be deleted"},
 		{Name: "mfa-notices", Every: time.Hour, AtStart: true, Leased: true, Wake: more,
 			Run:    func(ctx context.Context) error { return s.writeNotices(ctx, more) },
@@ -67,7 +67,7 @@ func counted(f func(ctx context.Context) (int, error)) func(ctx context.Context)
 // writeNotices writes the notices of deadlines. One round is bounded; if there is more to read, the next comes a minute
 // later.
 func (s *Server) writeNotices(ctx context.Context, more chan<- struct{}) error {
-	again, err := s.app.Identity.DeadlineNotices(ctx)
+	again, err := s.app.Identity.Policies.DeadlineNotices(ctx)
 	if again {
 		time.AfterFunc(time.Minute, func() {
 			select {

@@ -192,7 +192,7 @@ func testLogosThatGo(t *testing.T, s *harness.Server, site *logoSite, shown stri
 		t.Errorf("without its logo_uri: got %d, and %d for another", status(shown), status(other.LogoPath()))
 	}
 	s.Apply(t, without) // a client of the file is deleted after it has left that
-	if err := s.App.Identity.DeleteClient(t.Context(), identity.Operator(), "photo.jpg"); err != nil {
+	if err := s.App.Identity.Clients.Delete(t.Context(), identity.Operator(), "photo.jpg"); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(other.LogoPath()); got != http.StatusNotFound {

@@ -120,12 +120,12 @@ func accounts(t *testing.T, s *harness.Server) map[string]string {
 		case "passwordless":
 			n.Password = ""
 		}
-		u, err := people.CreateUser(t.Context(), identity.Operator(), n)
+		u, err := people.People.Create(t.Context(), identity.Operator(), n)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if kind == "disabled" {
-			if _, err := people.DisableUser(t.Context(), identity.Operator(), u.ID); err != nil {
+			if _, err := people.People.Disable(t.Context(), identity.Operator(), u.ID); err != nil {
 				t.Fatal(err)
 			}
 		}

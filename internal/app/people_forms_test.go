@@ -19,7 +19,7 @@ func peopleForms(t *testing.T, s *harness.Server) map[string]func(b *harness.Bro
 		t.Helper()
 		n++
 		who := harness.Person{Email: fmt.Sprintf("anybody%d@example.com", n), Password: newPassword}
-		if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
+		if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
 			t.Fatal(err)
 		}
 		return who

@@ -19,7 +19,7 @@ func invite(t *testing.T, s *harness.Server, email, role string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.App.Identity.Invite(t.Context(), identity.Actor{UserID: s.User(t, harness.Alice).ID}, acme.ID, email, role); err != nil {
+	if _, err := s.App.Identity.Invitations.Create(t.Context(), identity.Actor{UserID: s.User(t, harness.Alice).ID}, acme.ID, email, role); err != nil {
 		t.Fatal(err)
 	}
 	return s.LastMail(t, email).Link
@@ -108,7 +108,7 @@ func testJoiningWithoutAnAccount(t *testing.T, s *harness.Server) {
 
 	// Who has an account is told only now, having shown that the address is theirs.
 	dora := harness.Person{Email: "dora@example.com", Password: "nine quiet badgers dig"}
-	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: dora.Email, Password: dora.Password}); err != nil {
+	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: dora.Email, Password: dora.Password}); err != nil {
 		t.Fatal(err)
 	}
 	registered := s.Browser(t)
@@ -126,7 +126,7 @@ func testJoiningTakesTheSecondStep(t *testing.T, s *harness.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.App.Identity.RemoveMember(t.Context(), identity.Actor{UserID: s.User(t, harness.Alice).ID}, acme.ID, s.User(t, who).ID); err != nil {
+	if err := s.App.Identity.Organizations.RemoveMember(t.Context(), identity.Actor{UserID: s.User(t, harness.Alice).ID}, acme.ID, s.User(t, who).ID); err != nil {
 		t.Fatal(err)
 	}
 	phone := s.Phone(t, who)
@@ -170,13 +170,13 @@ func testInvitationsThatEnd(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
 	form := b.Get(t, revoked).Form(t, "register")
 	alice := identity.Actor{UserID: s.User(t, harness.Alice).ID}
-	open, err := s.App.Identity.Invitations(t.Context(), alice, acme.ID, uuid.Nil, 200)
+	open, err := s.App.Identity.Invitations.List(t.Context(), alice, acme.ID, uuid.Nil, 200)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range open {
 		if i.Email == "gina@example.com" {
-			if err := s.App.Identity.RevokeInvitation(t.Context(), alice, acme.ID, i.ID); err != nil {
+			if err := s.App.Identity.Invitations.Revoke(t.Context(), alice, acme.ID, i.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,14 +213,14 @@ func href(t *testing.T, p *harness.Page, id string) string {
 // MF-07: whoever must set up a second step first does not join before.
 func testJoiningWhileOverdue(t *testing.T, s *harness.Server) {
 	who := harness.Person{Email: "gina@example.com", Password: newPassword}
-	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
+	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
 		t.Fatal(err)
 	}
 	link := invite(t, s, who.Email, storage.RoleMember)
 	b := s.Browser(t)
 	signIn(t, b, who)
 	form := b.Get(t, link).FormWith(t, "act")
-	if _, err := s.App.Identity.SetPlatformMFAPolicy(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequireAny}); err != nil {
+	if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequireAny}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.App.Registry.Refresh(t.Context()); err != nil {

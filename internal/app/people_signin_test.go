@@ -156,7 +156,7 @@ func testNewDevicesAreAnnounced(t *testing.T, s *harness.Server) {
 func newcomer(t *testing.T, s *harness.Server, email string) harness.Person {
 	t.Helper()
 	who := harness.Person{Email: email, Password: newPassword}
-	if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
+	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: who.Email, Password: who.Password}); err != nil {
 		t.Fatal(err)
 	}
 	return who
@@ -223,7 +223,7 @@ func testPasskeysThatSignNobodyIn(t *testing.T, s *harness.Server) {
 	key := s.SecurityKey(t, who)
 	disabled := newcomer(t, s, "gone@example.com")
 	goneKey := s.SecurityKey(t, disabled)
-	if _, err := s.App.Identity.DisableUser(t.Context(), identity.Operator(), s.User(t, disabled).ID); err != nil {
+	if _, err := s.App.Identity.People.Disable(t.Context(), identity.Operator(), s.User(t, disabled).ID); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := s.Browser(t)

@@ -63,7 +63,7 @@ func TestNoDeadEndWithoutRecovery(t *testing.T) {
 		link := registerAnew(t, s, first, who)
 		registerAnew(t, s, s.Browser(t), harness.Bob)
 		bob := s.User(t, harness.Bob)
-		if err := s.App.Identity.SetPassword(t.Context(), identity.Operator(), bob.ID, newPassword, uuid.Nil); err != nil {
+		if err := s.App.Identity.People.SetPassword(t.Context(), identity.Operator(), bob.ID, newPassword, uuid.Nil); err != nil {
 			t.Fatal(err)
 		}
 		mails := s.AllMail(t)

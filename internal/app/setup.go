@@ -23,10 +23,10 @@ func (a *App) greet(ctx context.Context, out io.Writer) {
 	default:
 		a.tell(out, "Development mode: keys and data are in %s.", a.Config.DataDir)
 	}
-	token, _, err := a.Identity.NewSetupToken(ctx, identity.Operator())
+	token, _, err := a.Identity.Installation.NewSetupToken(ctx, identity.Operator())
 	switch {
 	case err == nil:
-		fmt.Fprintf(out, "\nNobody administers it yet. Open this address within an hour to set it up:\n  %s\nLater: sallyport admin bootstrap prints a new one.\n\n", a.Identity.SetupLink(token))
+		fmt.Fprintf(out, "\nNobody administers it yet. Open this address within an hour to set it up:\n  %s\nLater: sallyport admin bootstrap prints a new one.\n\n", a.Identity.Installation.SetupLink(token))
 	case !errors.Is(err, identity.ErrSetUp):
 		a.Log.Error("no setup token was made; sallyport admin bootstrap makes one", "error", err)
 	}
@@ -38,11 +38,11 @@ func (s *Server) internalHandler(w http.ResponseWriter, r *http.Request) { s.rou
 // Unlock lets the person with that address try passwords and codes again at once,
 // on every node. The record comes first: nobody is let in without one.
 func (a *App) Unlock(ctx context.Context, email string) error {
-	u, err := a.Identity.UserByEmail(ctx, identity.Operator(), email)
+	u, err := a.Identity.People.ByEmail(ctx, identity.Operator(), email)
 	if err != nil {
 		return err
 	}
-	if err := a.Identity.NoteUnlock(ctx, identity.Operator(), u.ID); err != nil {
+	if err := a.Identity.People.NoteUnlock(ctx, identity.Operator(), u.ID); err != nil {
 		return err
 	}
 	return a.Limits.Unlock(ctx, u.EmailKey)

@@ -18,7 +18,7 @@ func setupForms(t *testing.T, s *harness.Server) map[string]forged {
 		t.Helper()
 		n++
 		who := person(t, s, fmt.Sprintf("superadmin%d@example.com", n))
-		if _, err := s.App.Identity.AddPlatformRole(t.Context(), identity.Operator(), s.User(t, who).ID, storage.RoleSuperadmin); err != nil {
+		if _, err := s.App.Identity.People.AddPlatformRole(t.Context(), identity.Operator(), s.User(t, who).ID, storage.RoleSuperadmin); err != nil {
 			t.Fatal(err)
 		}
 		signIn(t, b, who)

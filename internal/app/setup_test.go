@@ -25,7 +25,7 @@ var ada = harness.Person{Email: "ada@example.com", Password: "a quiet river bend
 // setupToken is a new token of the first run.
 func setupToken(t *testing.T, s *harness.Server) string {
 	t.Helper()
-	token, _, err := s.App.Identity.NewSetupToken(t.Context(), identity.Operator())
+	token, _, err := s.App.Identity.Installation.NewSetupToken(t.Context(), identity.Operator())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func wantText(t *testing.T, p *harness.Page, want ...string) {
 // clientOf is the client with that name as the database has it.
 func clientOf(t *testing.T, s *harness.Server, name string) *storage.Client {
 	t.Helper()
-	all, err := s.App.Identity.Clients(t.Context(), identity.Operator(), "", 100)
+	all, err := s.App.Identity.Clients.List(t.Context(), identity.Operator(), "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestATestOfAClientLeavesNothingBehind(t *testing.T) {
 		}
 		b.Submit(t, ready.Form(t, "test"))
 		s.Clock.Advance(identity.ClientTestFor)
-		if err := s.App.Identity.EndOverdueClientTests(t.Context()); err != nil {
+		if err := s.App.Identity.Clients.EndOverdueTests(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		clean("abandoned")
@@ -223,7 +223,7 @@ func TestEachTypeOfClientSignsIn(t *testing.T) {
 func registerAtSetup(t *testing.T, s *harness.Server, b *harness.Browser) {
 	t.Helper()
 	api := storage.Resource{Identifier: "https://api.example", Name: "API", Scopes: map[string]string{"api:read": "Read your data"}}
-	if err := s.App.Identity.CreateResource(t.Context(), identity.Operator(), api); err != nil {
+	if err := s.App.Identity.Resources.Create(t.Context(), identity.Operator(), api); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.App.Registry.Refresh(t.Context()); err != nil {
@@ -325,7 +325,7 @@ func TestRacingCallersMakeOneAdministrator(t *testing.T) {
 				t.Errorf("POST /setup afterwards: %d, want 404", p.Status)
 			}
 		}
-		if _, _, err := s.App.Identity.NewSetupToken(t.Context(), identity.Operator()); err == nil {
+		if _, _, err := s.App.Identity.Installation.NewSetupToken(t.Context(), identity.Operator()); err == nil {
 			t.Error("a restart makes a new token")
 		}
 	})

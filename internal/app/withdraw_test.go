@@ -51,7 +51,7 @@ func jsonAPI(t *testing.T, s *harness.Server, token, method, path string, body a
 func TestAWithdrawalIsNotOvertakenBySilentAuthorizations(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		ctx, person := context.WithoutCancel(t.Context()), s.User(t, harness.Bob)
-		org, err := s.App.Identity.OrganizationBySlug(ctx, identity.Operator(), "acme-corp")
+		org, err := s.App.Identity.Organizations.BySlug(ctx, identity.Operator(), "acme-corp")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,17 +81,17 @@ func TestAWithdrawalIsNotOvertakenBySilentAuthorizations(t *testing.T) {
 				}
 			}},
 			{"leaving the organization", "access_denied", func(*harness.Browser) {
-				if err := s.App.Identity.RemoveMember(ctx, identity.Operator(), org.ID, person.ID); err != nil {
+				if err := s.App.Identity.Organizations.RemoveMember(ctx, identity.Operator(), org.ID, person.ID); err != nil {
 					t.Error(err)
 				}
 			}},
 			{"being disabled", "login_required", func(*harness.Browser) {
-				if _, err := s.App.Identity.DisableUser(ctx, identity.Operator(), person.ID); err != nil {
+				if _, err := s.App.Identity.People.Disable(ctx, identity.Operator(), person.ID); err != nil {
 					t.Error(err)
 				}
 			}},
 		} {
-			if err := s.App.Identity.AddMember(ctx, identity.Operator(), org.ID, person.ID, storage.RoleMember); err != nil && !errors.Is(err, storage.ErrExists) {
+			if err := s.App.Identity.Organizations.AddMember(ctx, identity.Operator(), org.ID, person.ID, storage.RoleMember); err != nil && !errors.Is(err, storage.ErrExists) {
 				t.Fatal(err)
 			}
 			b := s.Browser(t)

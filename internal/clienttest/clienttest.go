@@ -37,7 +37,7 @@ import (
 type Config struct {
 	Store    *storage.Store
 	Registry *storage.Registry
-	Identity *identity.Identity
+	Identity *identity.Domain
 	States   *session.States
 	// Server answers the requests of a test, as it does those from outside.
 	Server http.Handler
@@ -93,7 +93,7 @@ type test struct {
 func (t *Tester) Start(w http.ResponseWriter, r *http.Request, a identity.Actor, sid uuid.UUID, clientID string) (next string, result *Result, err error) {
 	ctx := r.Context()
 	run := &test{clientID: clientID, session: sid.String(), secret: secret.NewToken(""), verifier: secret.NewToken(""), nonce: secret.NewToken(""), begun: t.Now().Truncate(time.Second)}
-	c, err := t.Identity.StartClientTest(ctx, a, clientID, run.secret)
+	c, err := t.Identity.Clients.StartTest(ctx, a, clientID, run.secret)
 	if err != nil {
 		return "", nil, err
 	}
@@ -110,7 +110,7 @@ func (t *Tester) Start(w http.ResponseWriter, r *http.Request, a identity.Actor,
 		return "", nil, err
 	}
 	challenge := sha256.Sum256([]byte(run.verifier))
-	query := url.Values{"client_id": {c.ID}, "redirect_uri": {t.Identity.TestRedirectURI()}, "response_type": {"code"}, "scope": {testScope(c)}, "state": {state},
+	query := url.Values{"client_id": {c.ID}, "redirect_uri": {t.Identity.Clients.TestRedirectURI()}, "response_type": {"code"}, "scope": {testScope(c)}, "state": {state},
 		"nonce": {run.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"}}
 	return "/oauth2/authorize?" + query.Encode(), nil, nil
 }
@@ -135,7 +135,7 @@ func (t *Tester) Finish(r *http.Request, a identity.Actor, sid uuid.UUID) (*Resu
 	if _, ok := running[run.clientID]; !ok { // the page was loaded again
 		return &Result{ClientID: run.clientID, Problem: "This test has ended.", Advice: "You can begin another one."}, nil
 	}
-	c, err := t.Identity.Client(ctx, a, run.clientID)
+	c, err := t.Identity.Clients.Get(ctx, a, run.clientID)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func testScope(c *storage.Client) string {
 // end takes away what the test had given, whatever came of it.
 func (t *Tester) end(ctx context.Context, a identity.Actor, run *test, result *Result) error {
 	ctx = context.WithoutCancel(ctx) // a browser that hangs up must not leave it behind
-	if err := t.Identity.EndClientTest(ctx, a, run.clientID, result.Passed); err != nil {
+	if err := t.Identity.Clients.EndTest(ctx, a, run.clientID, result.Passed); err != nil {
 		return err
 	}
 	if err := t.revoke(ctx, a, run); err != nil {
@@ -195,7 +195,7 @@ const maxGrants = 100
 // revoke ends what the person granted in the course of the test, with its tokens.
 // What was remembered of it is for the app as it was for the test.
 func (t *Tester) revoke(ctx context.Context, a identity.Actor, run *test) error {
-	grants, err := t.Identity.Grants(ctx, a, uuid.Max, maxGrants)
+	grants, err := t.Identity.Accounts.Grants(ctx, a, uuid.Max, maxGrants)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (t *Tester) revoke(ctx context.Context, a identity.Actor, run *test) error 
 		if g.ClientID != run.clientID || g.SessionID.String() != run.session || g.CreatedAt.Before(run.begun) {
 			continue
 		}
-		if err := t.Identity.RevokeGrant(ctx, a, g.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		if err := t.Identity.Accounts.RevokeGrant(ctx, a, g.ID); err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
 	}

@@ -42,5 +42,6 @@ func People() []Person {
 
 // IsCredential reports whether s is a password or a secret of the sample data.
 func IsCredential(s string) bool {
-	return slices.Contains([]string{Password, AdminPassword, "acme_secret_portal_2024", "data_secret_api_2024", ClientSecret}, s)
+	return slices.Contains([]string{Password, AdminPassword, "acme_secret_portal_2024", "data_secret_api_2024",
+		ClientSecret}, s)
 }

@@ -14,7 +14,7 @@ import (
 // is wrong with them, *limit.Blocked, secret.ErrBusy.
 func (s *Service) Password(ctx context.Context, from session.Source, email, password string) (out *Result, err error) {
 	mark, err := s.guess(ctx, from, identity.AccountOf(email), func(account *storage.LoginRecord, known bool) (bool, error) {
-		hash, err := s.identity.CheckCredentials(ctx, account, password)
+		hash, err := s.identity.Accounts.CheckCredentials(ctx, account, password)
 		if err != nil {
 			return false, err
 		}
@@ -39,7 +39,7 @@ func (s *Service) ChangePassword(ctx context.Context, from session.Source, c *se
 	mark string, err error) {
 	return s.guess(ctx, from, c.User.EmailKey, func(account *storage.LoginRecord, _ bool) (bool, error) {
 		actor := identity.Actor{UserID: c.User.ID, RequestID: from.RequestID}
-		err := s.identity.ChangePassword(ctx, actor, present, next, c.Session.ID, s.Origin(from))
+		err := s.identity.Accounts.ChangePassword(ctx, actor, present, next, c.Session.ID, s.Origin(from))
 		return account.PasswordHash != "", err // a user without a password has shown nothing
 	})
 }
@@ -50,20 +50,20 @@ func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token st
 	p *identity.Proven, mark string, err error) {
 	by.From, by.RequestID = s.Origin(from), from.RequestID
 	if by.Password == "" {
-		p, err = s.identity.Verify(ctx, token, by)
+		p, err = s.identity.Registrations.Verify(ctx, token, by)
 		return p, "", err
 	}
-	about, err := s.identity.OpenVerification(ctx, token)
+	about, err := s.identity.Registrations.OpenVerification(ctx, token)
 	if err != nil {
 		return nil, "", err
 	}
 	if about.Keeps(by.Browser, by.SignedInAs) {
 		by.Password = "" // it is not compared
-		p, err = s.identity.Verify(ctx, token, by)
+		p, err = s.identity.Registrations.Verify(ctx, token, by)
 		return p, "", err
 	}
 	mark, err = s.guess(ctx, from, identity.AccountOf(about.Email), func(*storage.LoginRecord, bool) (bool, error) {
-		p, err = s.identity.Verify(ctx, token, by)
+		p, err = s.identity.Registrations.Verify(ctx, token, by)
 		return true, err
 	})
 	return p, mark, err

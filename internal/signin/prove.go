@@ -108,7 +108,7 @@ func (s *Service) proveKey(ctx context.Context, from session.Source, p Proof, wh
 func (s *Service) spend(ctx context.Context, from session.Source, c *session.Current, v *factor.Verified, known bool) (
 	*Result, error) {
 	if !known && NeedsSecondFactor(c.SessionContext) {
-		notice, err := s.identity.NoticeOfSignIn(ctx, &c.User, s.Origin(from))
+		notice, err := s.identity.Sessions.NoticeOfSignIn(ctx, &c.User, s.Origin(from))
 		if err != nil {
 			return nil, err
 		}

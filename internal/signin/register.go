@@ -17,10 +17,10 @@ func (s *Service) Register(ctx context.Context, from session.Source, r identity.
 	if err := s.limits.Take(ctx, limit.Registration, identity.AccountOf(r.Email), source(from)); err != nil {
 		return nil, err
 	}
-	if r.Invitation == "" && s.identity.ConfirmsEmail() {
-		return nil, s.identity.RequestRegistration(ctx, r)
+	if r.Invitation == "" && s.identity.Registrations.ConfirmsEmail() {
+		return nil, s.identity.Registrations.Request(ctx, r)
 	}
-	u, hash, err := s.identity.Register(ctx, r)
+	u, hash, err := s.identity.Registrations.Register(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -33,5 +33,5 @@ func (s *Service) RequestRecovery(ctx context.Context, from session.Source, emai
 	if err := s.limits.Take(ctx, limit.Recovery, identity.AccountOf(email), source(from)); err != nil {
 		return err
 	}
-	return s.identity.RequestRecovery(ctx, email, way, s.Origin(from), from.RequestID)
+	return s.identity.Registrations.RequestRecovery(ctx, email, way, s.Origin(from), from.RequestID)
 }

@@ -43,7 +43,7 @@ func (s *Service) Required(ctx context.Context, c *session.Current) (r Required,
 	if err != nil {
 		return r, err
 	}
-	r.Decision, err = s.identity.RequiredSteps(ctx, c.SessionContext, settings)
+	r.Decision, err = s.identity.Sessions.RequiredSteps(ctx, c.SessionContext, settings)
 	return r, err
 }
 
@@ -57,5 +57,5 @@ func NeedsSecondFactor(v *storage.SessionContext) bool {
 // where it was made: an attacker who only found a browser signed in must not change what protects
 // the account.
 func (s *Service) IsFresh(c *session.Current) bool {
-	return c.Standing == session.Good && s.identity.Fresh(c.SessionContext)
+	return c.Standing == session.Good && s.identity.Sessions.Fresh(c.SessionContext)
 }

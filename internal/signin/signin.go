@@ -32,7 +32,7 @@ type Config struct {
 	Registry *storage.Registry
 	Sessions *session.Manager
 	Limits   *limit.Guard
-	Identity *identity.Identity
+	Identity *identity.Domain
 	Factors  *factor.Factors
 	// Annotate notes what went wrong beside a sign-in that succeeded in the record of its request.
 	Annotate func(ctx context.Context, args ...any)
@@ -46,7 +46,7 @@ type Service struct {
 	sessions *session.Manager
 	limits   *limit.Guard
 	devices  *device.Devices
-	identity *identity.Identity
+	identity *identity.Domain
 	factors  *factor.Factors
 	annotate func(ctx context.Context, args ...any)
 	now      func() time.Time
@@ -114,9 +114,9 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 	in.User, in.Half = u.ID, assurance.NeedsSecondFactor(u.Factors, in.ACR)
 	switch {
 	case in.Half && s.devices.KnownSince(from.Device, u.EmailKey, device.ByFactor).IsZero():
-		in.Owed, err = s.identity.WatchSecondStep()
+		in.Owed, err = s.identity.Sessions.WatchSecondStep()
 	case !in.Half && !known: // a session that needs a second factor is told of when that is shown
-		in.Notice, err = s.identity.NoticeOfSignIn(ctx, u, s.Origin(from))
+		in.Notice, err = s.identity.Sessions.NoticeOfSignIn(ctx, u, s.Origin(from))
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 	}
 	if u.FirstSignInAt.IsZero() {
 		// The user is signed in. What is left undone is done at the next sign-in.
-		if err := s.identity.Welcome(ctx, u); err != nil {
+		if err := s.identity.Accounts.Welcome(ctx, u); err != nil {
 			s.annotate(ctx, "welcome", err.Error())
 		}
 	}

@@ -39,7 +39,7 @@ type site struct {
 	now      time.Time
 	store    *storage.Store
 	sessions *session.Manager
-	identity *identity.Identity
+	identity *identity.Domain
 	factors  *factor.Factors
 	bob      *storage.User
 }
@@ -72,14 +72,14 @@ func newSite(t *testing.T) *site {
 		Tally: tally.New(s.store, clock), Logger: log, Now: clock}))
 	passwords := must(secret.NewPasswords(secret.PasswordConfig{BcryptCost: 4,
 		Argon2: secret.Argon2Params{MemoryKiB: 64, Time: 1, Threads: 1}}))
-	s.identity = identity.New(identity.Config{Store: s.store, Passwords: passwords, Mail: letters, Sealer: sealer,
-		Issuer: issuer, Now: clock})
+	s.identity = identity.New(identity.Config{Store: s.store, Issuer: issuer, Now: clock,
+		Passwords: identity.PasswordConfig{Hasher: passwords}, Mail: identity.MailConfig{Writer: letters, Sealer: sealer}})
 	s.factors = must(factor.New(factor.Config{Store: s.store, Sealer: sealer, Keys: keys, Mail: letters,
 		Identity: s.identity, Issuer: issuer, Now: clock}))
 	s.Service = must(signin.New(signin.Config{Store: s.store, Registry: storage.NewRegistry(s.store),
 		Sessions: s.sessions, Limits: limits, Identity: s.identity, Factors: s.factors,
 		Annotate: func(context.Context, ...any) {}, Now: clock}))
-	s.bob = must(s.identity.CreateUser(t.Context(), identity.Operator(),
+	s.bob = must(s.identity.People.Create(t.Context(), identity.Operator(),
 		identity.NewUser{Email: "bob@example.com", Password: password}))
 	return s
 }

@@ -45,7 +45,7 @@ func TestLostTransactionsAreRunAgain(t *testing.T) {
 		}
 		if i%10 == 0 {
 			name := "lost" + uuid.NewString()[:8] + "@acme-corp.com"
-			if _, err := s.App.Identity.CreateUser(t.Context(), identity.Operator(), identity.NewUser{Email: name, Password: "correct-horse-battery"}); err != nil {
+			if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: name, Password: "correct-horse-battery"}); err != nil {
 				t.Fatal(err)
 			}
 			rp.SignIn(t, s.Browser(t), harness.Alice, nil) // with the pages' own writes

@@ -71,13 +71,13 @@ func obey(ctx context.Context, words []string, cfg *app.Config, o app.Options, c
 			}
 			*operator = a
 		}
-		u, err := (*operator).Identity.CreateUser(ctx, identity.Operator(), identity.NewUser{Email: words[1], Password: words[2]})
+		u, err := (*operator).Identity.People.Create(ctx, identity.Operator(), identity.NewUser{Email: words[1], Password: words[2]})
 		if err != nil {
 			return err.Error()
 		}
-		o, err := (*operator).Identity.OrganizationBySlug(ctx, identity.Operator(), "acme-corp")
+		o, err := (*operator).Identity.Organizations.BySlug(ctx, identity.Operator(), "acme-corp")
 		if err == nil {
-			err = (*operator).Identity.AddMember(ctx, identity.Operator(), o.ID, u.ID, "member")
+			err = (*operator).Identity.Organizations.AddMember(ctx, identity.Operator(), o.ID, u.ID, "member")
 		}
 		if err != nil {
 			return err.Error()

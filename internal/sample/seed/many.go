@@ -13,7 +13,8 @@ import (
 )
 
 // batches calls make for 0 ≤ from < to ≤ n and tells how far it has come.
-func (s *run) batches(ctx context.Context, what string, n int, make func(ctx context.Context, from, to int) error) error {
+func (s *run) batches(ctx context.Context, what string, n int, make func(ctx context.Context, from,
+	to int) error) error {
 	for from := 0; from < n; from += seedBatch {
 		to := min(from+seedBatch, n)
 		err := make(ctx, from, to)
@@ -50,10 +51,12 @@ func (s *run) manyUsers(ctx context.Context) error {
 		var people []*storage.NewUser
 		for n := from; n < to; n++ {
 			email := numberedEmail(n)
-			p := identity.PrepareUser(s.a, identity.NewUser{Email: email, Profile: storage.Profile{Name: fmt.Sprintf("User %d", n)}}, email, s.clock())
+			p := identity.PrepareUser(s.a, identity.NewUser{Email: email,
+				Profile: storage.Profile{Name: fmt.Sprintf("User %d", n)}}, email, s.clock())
 			p.PasswordHash = s.userHash
 			p.Roles = map[uuid.UUID]string{s.acme: storage.RoleMember}
-			p.Events = append(p.Events, identity.MembershipEvent(s.a, storage.EventMembershipCreated, s.acme, p.User.ID, storage.RoleMember))
+			p.Events = append(p.Events, identity.MembershipEvent(s.a, storage.EventMembershipCreated, s.acme, p.User.ID,
+				storage.RoleMember))
 			people = append(people, p)
 		}
 		return s.store.CreateUsers(ctx, people...)
@@ -75,7 +78,8 @@ func (s *run) manyOrganizations(ctx context.Context) error {
 				}
 				owner = u.ID
 			}
-			all = append(all, identity.PrepareOrganization(s.a, fmt.Sprintf("org%d", n), fmt.Sprintf("Organization %d", n), owner, s.clock()))
+			all = append(all, identity.PrepareOrganization(s.a, fmt.Sprintf("org%d", n), fmt.Sprintf("Organization %d",
+				n), owner, s.clock()))
 		}
 		return s.store.CreateOrganizations(ctx, all...)
 	})
@@ -93,7 +97,7 @@ func (s *run) manyClients(ctx context.Context) error {
 					Scope:        "openid profile email offline_access org api:read",
 				}}
 				identity.SetDefaults(&c.Metadata)
-				c.Secrets = []storage.ClientSecret{s.identity.StoredSecret(id, id+"_secret_2024")}
+				c.Secrets = []storage.ClientSecret{s.identity.Clients.StoredSecret(id, id+"_secret_2024")}
 				if err := r.CreateClient(ctx, c, identity.ClientEvent(s.a, storage.EventClientCreated, c)); err != nil {
 					return err
 				}

@@ -25,7 +25,7 @@ const seedBatch = 500
 // Config is what a Seeder is made of.
 type Config struct {
 	Store      *storage.Store
-	Identity   *identity.Identity
+	Identity   *identity.Domain
 	Passwords  *secret.Passwords
 	Production bool
 	Now        func() time.Time
@@ -34,7 +34,7 @@ type Config struct {
 // Seeder creates the sample data.
 type Seeder struct {
 	store      *storage.Store
-	identity   *identity.Identity
+	identity   *identity.Domain
 	passwords  *secret.Passwords
 	production bool
 	now        func() time.Time
@@ -75,7 +75,8 @@ func (p *Seeder) Seed(ctx context.Context, a identity.Actor, o Options) error {
 		o.Progress = func(string, int, int) {}
 	}
 	s := &run{Seeder: p, a: a, o: o}
-	for _, step := range []func(context.Context) error{s.people, s.organizations, s.clients, s.manyUsers, s.manyOrganizations, s.manyClients} {
+	for _, step := range []func(context.Context) error{s.people, s.organizations, s.clients, s.manyUsers,
+		s.manyOrganizations, s.manyClients} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("seed: %w", err)
 		}
@@ -99,10 +100,12 @@ func (s *run) people(ctx context.Context) error {
 		identity.NewUser
 	}{
 		{&s.bob, identity.NewUser{Email: "bob@acme-corp.com", Password: sample.Password, Profile: bobsProfile()}},
-		{&s.alice, identity.NewUser{Email: "alice@acme-corp.com", Password: sample.Password, Profile: storage.Profile{Name: "Alice Anders", GivenName: "Alice", FamilyName: "Anders"}}},
-		{&s.admin, identity.NewUser{Email: "admin@sallyport.test", Password: sample.AdminPassword, Profile: storage.Profile{Name: "Ada Admin"}, Superadmin: true}},
+		{&s.alice, identity.NewUser{Email: "alice@acme-corp.com", Password: sample.Password,
+			Profile: storage.Profile{Name: "Alice Anders", GivenName: "Alice", FamilyName: "Anders"}}},
+		{&s.admin, identity.NewUser{Email: "admin@sallyport.test", Password: sample.AdminPassword,
+			Profile: storage.Profile{Name: "Ada Admin"}, Superadmin: true}},
 	} {
-		u, err := s.identity.CreateUser(ctx, s.a, p.NewUser)
+		u, err := s.identity.People.Create(ctx, s.a, p.NewUser)
 		if errors.Is(err, storage.ErrExists) {
 			u, err = s.store.UserByEmail(ctx, p.Email)
 		}
@@ -122,7 +125,7 @@ func (s *run) organizations(ctx context.Context) error {
 		{"acme-corp", "Acme Corp", map[uuid.UUID]string{s.alice: storage.RoleOwner, s.bob: storage.RoleMember}},
 		{"tech-startup", "Tech Startup", map[uuid.UUID]string{s.alice: storage.RoleAdmin}},
 	} {
-		o, err := s.identity.CreateOrganization(ctx, s.a, n.slug, n.name, uuid.Nil)
+		o, err := s.identity.Organizations.Create(ctx, s.a, n.slug, n.name, uuid.Nil)
 		if errors.Is(err, storage.ErrExists) {
 			o, err = s.store.OrganizationBySlug(ctx, n.slug)
 		}
@@ -133,7 +136,8 @@ func (s *run) organizations(ctx context.Context) error {
 			s.acme = o.ID
 		}
 		for user, role := range n.roles {
-			if err := s.identity.AddMember(ctx, s.a, o.ID, user, role); err != nil && !errors.Is(err, storage.ErrExists) {
+			if err := s.identity.Organizations.AddMember(ctx, s.a, o.ID, user, role); err != nil && !errors.Is(err,
+				storage.ErrExists) {
 				return err
 			}
 		}
@@ -164,7 +168,8 @@ func (s *run) clients(ctx context.Context) error {
 				continue
 			}
 			res.ManagedBy = ""
-			if err := r.PutResource(ctx, &res, identity.WithFact(s.a.Event(storage.EventResourceCreated), "resource", res.Identifier)); err != nil {
+			if err := r.PutResource(ctx, &res, identity.WithFact(s.a.Event(storage.EventResourceCreated), "resource",
+				res.Identifier)); err != nil {
 				return err
 			}
 		}
@@ -186,15 +191,17 @@ func (s *run) client(ctx context.Context, r *storage.RegistryEdit, want *manifes
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		if want.Secret != "" {
-			c.Secrets = []storage.ClientSecret{s.identity.StoredSecret(c.ID, want.Secret)}
+			c.Secrets = []storage.ClientSecret{s.identity.Clients.StoredSecret(c.ID, want.Secret)}
 		}
 		return r.CreateClient(ctx, &c, identity.ClientEvent(s.a, storage.EventClientCreated, &c))
 	case err != nil:
 		return err
-	case c.ID == sample.ClientID && have.DeletedAt.IsZero() && !slices.Contains(have.Metadata.RedirectURIs, s.o.RelyingParty+"/callback"):
+	case c.ID == sample.ClientID && have.DeletedAt.IsZero() && !slices.Contains(have.Metadata.RedirectURIs,
+		s.o.RelyingParty+"/callback"):
 		have.Metadata.RedirectURIs = c.Metadata.RedirectURIs
 		have.Metadata.PostLogoutRedirectURIs = c.Metadata.PostLogoutRedirectURIs
-		return r.UpdateClient(ctx, have, identity.WithFact(identity.ClientEvent(s.a, storage.EventClientUpdated, have), "changed", []string{"redirect_uris", "post_logout_redirect_uris"}))
+		return r.UpdateClient(ctx, have, identity.WithFact(identity.ClientEvent(s.a, storage.EventClientUpdated, have),
+			"changed", []string{"redirect_uris", "post_logout_redirect_uris"}))
 	}
 	return nil
 }
@@ -203,10 +210,12 @@ func (s *run) client(ctx context.Context, r *storage.RegistryEdit, want *manifes
 func bobsProfile() storage.Profile {
 	return storage.Profile{
 		Name: "Bob Baker", GivenName: "Bob", FamilyName: "Baker", MiddleName: "Benjamin", Nickname: "Bobby",
-		ProfileURL: "https://acme-corp.example/people/bob", Picture: "https://acme-corp.example/people/bob.png", Website: "https://bob.example",
-		Gender: "male", Birthdate: "1985-04-12", Zoneinfo: "Europe/Berlin", Locale: "en-GB",
+		ProfileURL: "https://acme-corp.example/people/bob", Picture: "https://acme-corp.example/people/bob.png",
+		Website: "https://bob.example",
+		Gender:  "male", Birthdate: "1985-04-12", Zoneinfo: "Europe/Berlin", Locale: "en-GB",
 		PhoneNumber: "+49 30 5550100", PhoneNumberVerified: true,
-		Address: &storage.Address{Formatted: "1 Road Runner Lane\n10115 Berlin\nGermany", StreetAddress: "1 Road Runner Lane",
-			Locality: "Berlin", Region: "Berlin", PostalCode: "10115", Country: "Germany"},
+		Address: &storage.Address{Formatted: "1 Road Runner Lane\n10115 Berlin\nGermany",
+			StreetAddress: "1 Road Runner Lane",
+			Locality:      "Berlin", Region: "Berlin", PostalCode: "10115", Country: "Germany"},
 	}
 }

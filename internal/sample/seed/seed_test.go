@@ -40,7 +40,7 @@ func (in *installation) read(t *testing.T, clientID string) *storage.Client {
 
 func (in *installation) wantSecret(t *testing.T, clientID, text string, want bool) {
 	t.Helper()
-	if ok, err := in.Identity.VerifyClientSecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
+	if ok, err := in.Identity.Clients.VerifySecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
 		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
 	}
 }
@@ -168,7 +168,7 @@ func TestManyPeopleAreSeeded(t *testing.T) {
 	const many = 2*seed.Batch + 7
 	last := 0
 	in.seed(t, seed.Options{Users: many, Progress: func(_ string, done, of int) { last = done }})
-	if _, err := in.Identity.UserByEmail(t.Context(), identity.Operator(), "user1006@acme-corp.com"); err != nil || last != many {
+	if _, err := in.Identity.People.ByEmail(t.Context(), identity.Operator(), "user1006@acme-corp.com"); err != nil || last != many {
 		t.Errorf("the last one: %v, progress to %d", err, last)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestWhatASessionOwes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		bob := in.user(t, "bob@example.com", false)
-		acme, err := in.CreateOrganization(t.Context(), Operator(), "acme", "Acme", bob.ID)
+		acme, err := in.Organizations.Create(t.Context(), Operator(), "acme", "Acme", bob.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +24,7 @@ func TestWhatASessionOwes(t *testing.T) {
 			return &storage.SessionContext{User: u, Session: storage.Session{ID: uuid.New(), UserID: u.ID, ACR: acr}}
 		}
 		owed := func(v *storage.SessionContext, platform storage.MFAPolicy) assurance.Decision {
-			a, err := in.RequiredSteps(t.Context(), v, storage.PlatformSettings{MFA: platform})
+			a, err := in.Sessions.RequiredSteps(t.Context(), v, storage.PlatformSettings{MFA: platform})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestFreshSignIns(t *testing.T) {
 		{0, []string{storage.FactorTOTP}, assurance.ACRMFA, true},
 	} {
 		v := &storage.SessionContext{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
-		if got := in.Fresh(v); got != tc.want {
+		if got := in.Sessions.Fresh(v); got != tc.want {
 			t.Errorf("%+v: got %v", tc, got)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 
 // installation is an Identity over an empty database.
 type installation struct {
-	*Identity
+	*Domain
 	store *storage.Store
 	now   time.Time
 	ahead time.Duration                    // of the database's clock
@@ -64,12 +64,14 @@ func install(t testing.TB, databaseURL string, how ...configured) *installation 
 	if err := in.store.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Store: in.store, GrantTypes: oauth.Names(oauth.GrantTypes()), Passwords: cheapPasswords(t), ClientSecrets: subkeys(t, 1), ContextWords: []string{"Sallyport", issuer},
-		Mail: mail.NewWriter(sealer(t), issuer), Sealer: sealer(t), Issuer: issuer, Recovery: true, Now: clock}
+	c := Config{Store: in.store, ClientSecrets: subkeys(t, 1), Issuer: issuer, Now: clock,
+		GrantTypes: oauth.Names(oauth.GrantTypes()),
+		Passwords:  PasswordConfig{Hasher: cheapPasswords(t), ContextWords: []string{"Sallyport", issuer}},
+		Mail:       MailConfig{Writer: mail.NewWriter(sealer(t), issuer), Sealer: sealer(t)}, Accounts: AccountConfig{Recovery: true}}
 	for _, h := range how {
 		h(&c)
 	}
-	in.Identity, in.made = New(c), c
+	in.Domain, in.made = New(c), c
 	in.again = func(t testing.TB) *installation {
 		other := install(t, databaseURL, how...)
 		other.now = in.now
@@ -127,7 +129,7 @@ func (in *installation) letters(t testing.TB) []letter {
 			Mail  json.RawMessage
 		}
 		var links struct{ Link string }
-		if err := errors.Join(json.Unmarshal(m.Payload, &outer), in.unseal(m.Payload, "outbox.payload "+m.ID.String(), &inner), json.Unmarshal(inner.Mail, &links)); err != nil {
+		if err := errors.Join(json.Unmarshal(m.Payload, &outer), in.People.unseal(m.Payload, "outbox.payload "+m.ID.String(), &inner), json.Unmarshal(inner.Mail, &links)); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, letter{To: inner.Email, Kind: outer.Mail, Text: string(inner.Mail), Link: links.Link})
@@ -227,7 +229,7 @@ func postgresURL(t *testing.T) string {
 
 func (in *installation) user(t *testing.T, email string, superadmin bool) *storage.User {
 	t.Helper()
-	u, err := in.CreateUser(t.Context(), Operator(), NewUser{Email: email, Password: "a quiet river bends north", Superadmin: superadmin})
+	u, err := in.People.Create(t.Context(), Operator(), NewUser{Email: email, Password: "a quiet river bends north", Superadmin: superadmin})
 	if err != nil {
 		t.Fatal(err)
 	}
