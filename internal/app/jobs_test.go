@@ -3,6 +3,7 @@ package app
 import (
 	"testing"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/metrics"
 	"github.com/sallyport-id/sallyport/internal/outbox"
 )
@@ -10,7 +11,7 @@ import (
 // A job that deletes, or tells people, by the time runs on one node and by a right clock; a job that only this node can do
 // runs on each.
 func TestJobsThatGoByTheClockAreLeased(t *testing.T) {
-	s := &Server{app: &App{}, metrics: metrics.New(), outbox: outbox.NewWorker(outbox.Config{})}
+	s := &Server{app: &App{Identity: &identity.Domain{}}, metrics: metrics.New(), outbox: outbox.NewWorker(outbox.Config{})}
 	leased := map[string]bool{"sweep": true, "lapse": true, "mfa-notices": true}
 	seen := map[string]bool{}
 	for _, job := range s.jobs() {

@@ -58,12 +58,6 @@ func (p *provider) Send(_ context.Context, m *mail.Message) error {
 	return nil
 }
 
-func (p *provider) failing(f func(m *mail.Message) error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fail = f
-}
-
 func (p *provider) got() []*mail.Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
