@@ -173,7 +173,7 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, storage.ErrNotFound) { // the user has no key
 		err = factor.ErrNotAllowed
 	}
-	return login.SendChallenge(w, options, err)
+	return login.SendChallenge(w, options, http.StatusForbidden, err)
 }
 
 // problem is what passkey.js shows.

@@ -17,13 +17,13 @@ func SignOutForm(sessions *session.Manager, browser secret.Hash) (action, csrf s
 }
 
 // SendChallenge answers the script of a page that sets a passkey up: {"publicKey": …}, or
-// {"error": sentence} for what package factor refuses.
-func SendChallenge(w http.ResponseWriter, options json.RawMessage, err error) error {
+// {"error": sentence} with the status refused for what package factor refuses.
+func SendChallenge(w http.ResponseWriter, options json.RawMessage, refused int, err error) error {
 	if err == nil {
 		return web.JSON(w, http.StatusOK, options)
 	}
 	if why := factor.EnrolmentText(err); why != "" {
-		return web.JSON(w, http.StatusUnprocessableEntity, map[string]string{"error": why})
+		return web.JSON(w, refused, map[string]string{"error": why})
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Subject)
-	return login.SendChallenge(w, options, err)
+	return login.SendChallenge(w, options, http.StatusUnprocessableEntity, err)
 }
 
 // addPasskey stores what the authenticator answered, and gives out the recovery codes that come with it.

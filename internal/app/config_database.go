@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/sallyport-id/sallyport/internal/redis"
 )
 
 // parseDatabaseURL checks the kind of database and, for PostgreSQL, brings the
@@ -149,5 +151,5 @@ func parseRedisURL(text string) (string, error) {
 	if u.Host == "" {
 		return "", errors.New("has no host")
 	}
-	return text, nil
+	return text, redis.CheckURL(text)
 }

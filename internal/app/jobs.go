@@ -21,11 +21,11 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "brand", Every: 200 * time.Millisecond, Run: s.rebrand, Failed: "the brand that was set cannot be shown"},
 
 		// What was collected in memory, for requests not to wait for it.
-		{Name: "uses", Every: 30 * time.Second, Run: s.provider.WriteUses, AtStop: s.provider.WriteUses,
+		{Name: "uses", Every: 30 * time.Second, Run: finishing(s.provider.WriteUses), AtStop: s.provider.WriteUses,
 			Failed: "last uses of clients and grants were not written"},
-		{Name: "refusals", Every: 3 * time.Second, Run: s.provider.WriteRefusals, AtStop: s.provider.WriteRefusals,
+		{Name: "refusals", Every: 3 * time.Second, Run: finishing(s.provider.WriteRefusals), AtStop: s.provider.WriteRefusals,
 			Failed: "refusals of clients were not written"},
-		{Name: "failures", Every: time.Minute, Run: a.failures.Flush, AtStop: a.failures.Flush,
+		{Name: "failures", Every: time.Minute, Run: finishing(a.failures.Flush), AtStop: a.failures.Flush,
 			Failed: "failed sign-ins wait to be written to the audit log"},
 
 		// What is left to do after a request was answered.
@@ -62,6 +62,17 @@ func (s *Server) jobs() []jobs.Job {
 // counted is f without the number that it returns.
 func counted(f func(ctx context.Context) (int, error)) func(ctx context.Context) error {
 	return func(ctx context.Context) error { _, err := f(ctx); return err }
+}
+
+// finishing is f, which goes on for up to five seconds after a shutdown has begun: a write that was cut short may have
+// happened, and AtStop would write the same again.
+func finishing(f func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(5*time.Second, cancel) })()
+		return f(longer)
+	}
 }
 
 // writeNotices writes the notices of deadlines. One round is bounded; if there is more to read, the next comes a minute

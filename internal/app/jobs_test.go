@@ -1,7 +1,10 @@
 package app
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/metrics"
@@ -37,4 +40,27 @@ func TestJobsThatGoByTheClockAreLeased(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A flush that SIGTERM cuts short may have been written already; the one at the end would write the same failures again.
+func TestAFlushIsNotCutShortByAShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		err := finishing(func(ctx context.Context) error {
+			stop()
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(4 * time.Second):
+				return nil
+			}
+		})(ctx)
+		if err != nil {
+			t.Errorf("a flush of four seconds: %v", err)
+		}
+		err = finishing(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })(ctx)
+		if err == nil {
+			t.Error("a flush that never ends was not ended")
+		}
+	})
 }

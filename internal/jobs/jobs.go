@@ -111,14 +111,14 @@ func (r *runner) loop(ctx context.Context) {
 
 // stop ends the job.
 func (r *runner) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(storage.WithoutPauses(ctx), stopTime)
+	limited, cancel := context.WithTimeout(storage.WithoutPauses(ctx), stopTime)
 	defer cancel()
 	if r.job.AtStop != nil {
-		outcome, err := r.protect(ctx, r.job.AtStop)
-		r.note(ctx, outcome, err)
+		outcome, err := r.protect(limited, r.job.AtStop)
+		r.note(ctx, outcome, err) // also that the time was over: what was in memory is lost
 	}
 	if r.job.Leased {
-		_ = r.Store.Release(ctx, r.job.Name, r.holder) // a lease that is not given back ends by itself
+		_ = r.Store.Release(limited, r.job.Name, r.holder) // a lease that is not given back ends by itself
 	}
 }
 

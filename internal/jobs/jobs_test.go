@@ -178,3 +178,17 @@ func TestAStoppingNodeWritesWhatItHas(t *testing.T) {
 		t.Errorf("the stop ended as %s, want %s within its time", got, jobs.OK)
 	}
 }
+
+// What a job had in memory and could not write in time is lost: the log must tell.
+func TestALossAtTheEndIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, nil, jobs.Job{
+			Run:    func(context.Context) error { return nil },
+			AtStop: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		})
+		n.stop()
+		if !strings.Contains(n.logged.String(), "it did not work") {
+			t.Errorf("logged %q, want the sentence of the job", n.logged.String())
+		}
+	})
+}

@@ -50,6 +50,9 @@ type Client struct {
 	slots   chan struct{} // holds one value for each running use
 }
 
+// ErrOpened: another use found Redis failing while this one waited for its place.
+var ErrOpened = errors.New("the circuit to Redis has opened")
+
 // New returns a Client over connections that are open already. It takes them over: Close closes them.
 func New(connections goredis.UniversalClient, log *slog.Logger, now func() time.Time) *Client {
 	return &Client{UniversalClient: connections, log: log, now: now, slots: make(chan struct{}, slots)}
@@ -61,14 +64,19 @@ func (c *Client) Available() bool { return c != nil && c.now().UnixMicro() >= c.
 // Do runs use with at most Timeout. An error of use opens the circuit, a success closes it; the log tells of each
 // change once. The time begins to run when use does: a burst of our own requests must not pass for a slow Redis.
 //
-// Do does not look at the circuit, so that what holds something in Redis can try to give it back. All others ask
-// Available first.
+// Do does not look at the circuit as it is when it begins, so that what holds something in Redis can try to give it
+// back; all others ask Available first. A circuit that opens while Do waits for its place ends it with ErrOpened:
+// behind a Redis that hangs, each of a thousand requests would wait for its own time limit otherwise.
 func (c *Client) Do(ctx context.Context, use func(ctx context.Context) error) error {
+	before := c.retryAt.Load()
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if c.retryAt.Load() != before && !c.Available() {
+		return ErrOpened
 	}
 	limited, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -107,6 +115,15 @@ func Open(raw string, log *slog.Logger, now func() time.Time) (*Client, error) {
 		return nil, err
 	}
 	return New(goredis.NewUniversalClient(o), log, now), nil
+}
+
+// CheckURL tells what is wrong with a REDIS_URL that Open would refuse.
+func CheckURL(raw string) error {
+	if raw == "" {
+		return nil
+	}
+	_, err := parse(raw)
+	return err
 }
 
 // parse reads REDIS_URL. Its errors do not repeat the URL, which may hold a password.

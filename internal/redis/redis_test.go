@@ -6,7 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -84,6 +87,37 @@ func TestCallersThatGiveUpDoNotOpenTheCircuit(t *testing.T) {
 	if err := s.set(gone); !errors.Is(err, context.Canceled) || !s.Available() {
 		t.Errorf("no slot: got %v, available %v; want canceled, true", err, s.Available())
 	}
+}
+
+// Behind a Redis that hangs, each of many requests would wait for its own time limit otherwise, and one that counts
+// passwords would have no time left for the database.
+func TestUsesThatWaitEndWhenTheCircuitOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(nil, slog.New(slog.DiscardHandler), time.Now)
+		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		var asked atomic.Int64
+		var uses sync.WaitGroup
+		for range cap(c.slots) {
+			uses.Go(func() { _ = c.Do(t.Context(), hang) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		for range 100 {
+			uses.Go(func() {
+				if err := c.Do(t.Context(), func(ctx context.Context) error { asked.Add(1); return hang(ctx) }); !errors.Is(err, ErrOpened) {
+					t.Errorf("one that waited: got %v, want ErrOpened", err)
+				}
+			})
+		}
+		uses.Wait()
+		if took := time.Since(began); asked.Load() != 0 || took > Timeout {
+			t.Errorf("%d of those that waited asked Redis, all were over after %s", asked.Load(), took)
+		}
+		// What holds something in Redis may try to give it back while the circuit is open.
+		if err := c.Do(t.Context(), func(context.Context) error { return nil }); err != nil || !c.Available() {
+			t.Errorf("one that began later: %v, available %v", err, c.Available())
+		}
+	})
 }
 
 // An installation without Redis needs no other code.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,14 +108,20 @@ func (m *Manager) endIdle(ctx context.Context, token secret.Hash) (bool, error) 
 }
 
 // refreshRows writes the last requests that Redis knows of to the rows of a user with as
-// many sessions as most: the sign-in that follows ends the longest idle one by its row.
-func (m *Manager) refreshRows(ctx context.Context, user uuid.UUID, most int) error {
-	if most == 0 || !m.redis.available() {
+// many sessions as the bound allows: the sign-in that follows ends the longest idle one by its row.
+func (m *Manager) refreshRows(ctx context.Context, user uuid.UUID, bound storage.SessionBound) error {
+	if bound.Most == 0 || !m.redis.available() {
 		return nil
 	}
 	all, err := m.store.Sessions(ctx, user)
-	if err != nil || len(all) < most {
+	if err != nil {
 		return err
+	}
+	if bound.Half { // only sessions that also need their second factor are in its way
+		all = slices.DeleteFunc(all, func(s storage.Session) bool { return s.ACR != bound.HalfACR })
+	}
+	if len(all) < bound.Most {
+		return nil
 	}
 	for i := range all {
 		values, _ := m.redis.load(ctx, volatileName, all[i].TokenHash)

@@ -159,7 +159,7 @@ func (m *Manager) Start(ctx context.Context, from Source, in SignIn) (token stri
 	if _, err := m.endIdle(ctx, from.Token); err != nil {
 		return "", err
 	}
-	if err := m.refreshRows(ctx, in.User, start.Bound.Most); err != nil {
+	if err := m.refreshRows(ctx, in.User, start.Bound); err != nil {
 		return "", err
 	}
 	if _, err := m.store.SignIn(ctx, start); err != nil {

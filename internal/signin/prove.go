@@ -180,8 +180,8 @@ type Enrolment struct {
 
 // Enrol sets the factor up and steps the session up to it, for the user has just shown it.
 // The factor counts from then on, and recovery codes are shown once only: where the session cannot
-// be stepped up, mostly because it has ended, the Result has no Token. The errors are those of
-// factor.ConfirmTOTP and factor.ConfirmWebAuthn.
+// be stepped up because it has ended, or there are codes to show, the Result has no Token. The errors
+// are those of factor.ConfirmTOTP and factor.ConfirmWebAuthn, and those of storage.
 func (s *Service) Enrol(ctx context.Context, from session.Source, e Enrolment) (*Result, error) {
 	who := s.Subject(from, e.Session, e.Allowed)
 	var added *factor.Enrolment
@@ -195,11 +195,14 @@ func (s *Service) Enrol(ctx context.Context, from session.Source, e Enrolment) (
 		return nil, err
 	}
 	out, err := s.stepUp(ctx, from, e.Session, added.Proof, nil)
-	if err != nil {
+	switch {
+	case err == nil:
+		out.Device = s.devices.Mark(from.Device, e.Session.User.EmailKey, device.ByFactor)
+	case errors.Is(err, ErrSessionEnded) || len(added.RecoveryCodes) > 0:
 		s.annotate(ctx, "session", err.Error())
 		out = &Result{User: &e.Session.User}
-	} else {
-		out.Device = s.devices.Mark(from.Device, e.Session.User.EmailKey, device.ByFactor)
+	default:
+		return nil, err
 	}
 	out.Factor, out.RecoveryCodes = &added.Factor, added.RecoveryCodes
 	return out, nil
