@@ -57,10 +57,10 @@ func (i *Clients) NoteUnprotected(clientID string) {
 
 // writeUses stores what was noted since the last call, in batches.
 func (i *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
+	now := i.clock() // before the lock: a panic between Lock and Unlock would hold it for ever
 	i.uses.mu.Lock()
 	seen, unprotected := i.uses.seen, i.uses.unprotected
 	i.uses.seen, i.uses.unprotected = map[use]time.Time{}, map[string]storage.UnprotectedUse{}
-	now := i.clock()
 	maps.DeleteFunc(i.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
 	i.uses.mu.Unlock()
 

@@ -127,10 +127,11 @@ type writeCheck struct {
 // longer than a look goes on by itself.
 func (s *Server) tryWrite(ctx context.Context) string {
 	t := &s.written
+	now := s.app.now() // before the lock: a panic between Lock and Unlock would hold it for ever
 	t.mu.Lock()
-	if age := s.app.now().Sub(t.at); t.running == nil && (age < 0 || age >= tryEvery) {
+	if age := now.Sub(t.at); t.running == nil && (age < 0 || age >= tryEvery) {
 		ended := make(chan struct{})
-		t.running, t.at = ended, s.app.now()
+		t.running, t.at = ended, now
 		go func() {
 			sentence := "ok"
 			if err := s.app.Store.TryWrite(context.WithoutCancel(ctx)); err != nil {
