@@ -103,21 +103,21 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 			if broken == 0 {
 				t.Error("no request met the panic")
 			}
-			// Nobody asks anything: the next to look at the clock is a worker.
-			for end := time.Now().Add(time.Minute); !strings.Contains(s.Log.String(), "worker panicked"); <-time.After(20 * time.Millisecond) {
+			// Nobody asks anything: the next to look at the clock is a background job.
+			for end := time.Now().Add(time.Minute); !strings.Contains(s.Log.String(), "a background job panicked"); <-time.After(20 * time.Millisecond) {
 				armed.CompareAndSwap(0, 1)
 				if time.Now().After(end) {
-					t.Fatal("no worker looked at the clock within a minute")
+					t.Fatal("no job looked at the clock within a minute")
 				}
 			}
 			armed.Store(0)
 			if after := rp.SignIn(t, b, harness.Bob, nil); after.Status != http.StatusOK {
-				t.Fatalf("after a worker's panic a sign-in gets %v", refused(after))
+				t.Fatalf("after a job's panic a sign-in gets %v", refused(after))
 			}
 			metrics := httptest.NewRecorder()
 			s.Server.Admin().ServeHTTP(metrics, httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil))
 			if !strings.Contains(metrics.Body.String(), "sallyport_worker_panics_total{") {
-				t.Error("no metric tells of the worker's panic")
+				t.Error("no metric tells of the job's panic")
 			}
 		})
 	}
