@@ -39,12 +39,12 @@ type API struct {
 
 // New returns an API, or an error if c is not whole.
 func New(c Config) (*API, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil ||
-		c.Keys == nil {
+	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil ||
+		c.Identity == nil || c.Factors == nil || c.Keys == nil {
 		return nil, errors.New("api: something of the configuration is missing")
 	}
-	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity,
-		factors: c.Factors, cursors: c.Keys.Subkeys("API cursor")}, nil
+	return &API{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, signIn: c.SignIn,
+		identity: c.Identity, factors: c.Factors, cursors: c.Keys.Subkeys("API cursor")}, nil
 }
 
 // prefix begins every path.

@@ -27,7 +27,8 @@ func (a *API) register(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	r := identity.Registration{Email: in.Email, Name: in.Name, Password: in.Password, Browser: c.browser(), Invitation: in.Invitation}
+	r := identity.Registration{Email: in.Email, Name: in.Name, Password: in.Password, Browser: c.browser(),
+		Invitation: in.Invitation}
 	c.token = c.token || in.Token
 	out, err := a.signIn.Register(c.r.Context(), a.source(c), r)
 	if err != nil {

@@ -167,9 +167,12 @@ func (a *API) admit(c *call, want access) error {
 	}
 	switch {
 	case len(c.required.Prove) > 0:
-		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA, Message: "Prove your second step first: " + strings.Join(c.required.Prove, ", ") + "."}
+		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA,
+			Message: "Prove your second step first: " + strings.Join(c.required.Prove, ", ") + "."}
 	case want > enrolling && len(c.required.Enrol) > 0:
-		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Set up a second step first: " + strings.Join(c.required.Enrol, " or ") + ". Until then nothing else is possible."}
+		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance,
+			Message: "Set up a second step first: " + strings.Join(c.required.Enrol, " or ") +
+				". Until then nothing else is possible."}
 	case want != userOrToken && want != listing && c.personal != nil:
 		return c.notPersonal()
 	case (want == recentSignIn || want == enrolling) && !a.signIn.IsFresh(c.current):

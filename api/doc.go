@@ -19,9 +19,10 @@
 //
 // # States of a session
 //
-//	none ──auth/login──▶ pendingSecondFactor (MFA_REQUIRED) ──totp/verify, webauthn/login, recovery-codes/verify──▶ authenticated
-//	                └──▶ authenticated                                                                           │
-//	authenticated, but a requirement is overdue: COMPLIANCE_REQUIRED for all but enrolling ◀─────────────────────┘
+//	none ──auth/login──▶ authenticated
+//	              └────▶ pendingSecondFactor (MFA_REQUIRED) ──totp/verify, webauthn/login or
+//	                                                          recovery-codes/verify──▶ authenticated
+//	authenticated, a requirement is overdue: COMPLIANCE_REQUIRED for all but enrolling
 //
 // What weakens an account wants a session that signed in within five minutes, as
 // the pages do. The token of a session is another one after each step.

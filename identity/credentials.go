@@ -64,7 +64,7 @@ func (i *Accounts) rehash(ctx context.Context, c *storage.LoginRecord, password 
 	if err != nil || changed {
 		return better, err
 	}
-	// Somebody was faster: mostly the same person, who signs in twice at once.
+	// Another request was faster: mostly one of the same person, who signs in twice at once.
 	_, now, err := i.store.UserWithPassword(ctx, c.User.EmailKey)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && now == "" {
 		return "", ErrCredentials

@@ -31,10 +31,10 @@
 // A method that changes something takes the Actor first: authorization, change and audit event are one call, so that
 // no caller can forget one of them. An Actor is a person, a personal access token (one organization, some scopes) or
 // the operator at the command line. Authorize compares it with the table of permissions (authority.go) and notes in it
-// what the act was allowed for; the transaction that writes the event checks that again. What is a person's own needs
-// no permission but an active account.
+// what the act was allowed for; the transaction that writes the event checks that again. People need no permission for
+// what is their own, only an active account.
 //
-// What a person may not see is storage.ErrNotFound to them, as if it were not there; what they may see and not do is
-// ErrForbidden. Input that breaks a rule is answered with Faults, which names every field that is wrong at once, what
+// An actor who may not see something gets storage.ErrNotFound, as if it were not there; one who may see it and not
+// change it gets ErrForbidden. Input that breaks a rule is answered with Faults, which names every field that is wrong at once, what
 // is wrong with it and what to do.
 package identity

@@ -92,7 +92,7 @@ func (i *Organizations) Create(ctx context.Context, a Actor, slug, name string, 
 		return nil, faults
 	}
 	if owner != uuid.Nil {
-		// What is proven stays so: nobody needs to be held for this.
+		// A verified address stays verified, so that this read needs no lock.
 		if u, err := i.store.User(ctx, owner); err != nil {
 			return nil, err
 		} else if !u.EmailVerified() {

@@ -11,7 +11,7 @@ import (
 // there is no Redis to keep it.
 type BrowserState struct {
 	// ID is the hash of the browser's token, or of a state that an answer brings back.
-	// What is under a browser's token moves to its next one at a sign-in.
+	// A state under a browser's token moves to the token that its next sign-in gives it.
 	ID secret.Hash
 	// Name tells what the state is for.
 	Name string

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// What a policy asks for as second step.
+// Second factors that a policy can require.
 const (
 	RequireAny     = "any"     // any second step, or a passkey
 	RequireTOTP    = "totp"    // a code of an authenticator app

@@ -116,7 +116,7 @@ type FactorCodes struct {
 
 func (p FactorCodes) page() (string, string) { return "factorcodes", "Save your recovery codes" }
 
-// What is what was set up.
+// What names the factor that was set up.
 func (p FactorCodes) What() string { return cmp.Or(p.Added, "Your second step") }
 
 // Text is one code a line.

@@ -15,13 +15,13 @@
 //	/account/data             fresh all that is held about them, as a file
 //	/account/delete           fresh the end of it
 //
-// Nobody comes in without having proven all that their sign-in owes (gate.go): a
-// session that waits for its second step sees nothing here. The organizations alone
+// The gate (gate.go) admits a session only when its sign-in is complete: one that still
+// needs its second factor sees nothing here. The organizations alone
 // are shown to a person who has yet to set up what one of them requires. What is marked fresh
 // weakens the account or tells all about it, and asks for a sign-in within the last
 // five minutes first, when the page is opened and again when it acts.
 //
-// What is lost by an act is said on a page of its own before. A GET changes
+// A page of its own says what an act will lose before it is done. A GET changes
 // nothing, but for the key of an authenticator app that waits to be confirmed.
 package account
 

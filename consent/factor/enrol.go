@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// What the forms of an enrolment ask for, in their field enrol.
+// Values of the field enrol: the step that a form of an enrolment sends.
 const (
 	enrolTOTP     = "totp"      // a new key for an authenticator app
 	enrolTOTPCode = "totp-code" // its first code

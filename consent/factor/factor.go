@@ -10,16 +10,16 @@
 //
 // # What is asked
 //
-// What a session still needs is decided in one place, signin.Required, anew with every
-// request; see there. Only kinds that it names are offered, and only those are
-// accepted: a user who must show a key cannot choose a code instead. What is shown goes to
+// signin.Required decides what a session still needs, anew with every request; see
+// there. Only kinds that it names are offered, and only those are
+// accepted: a user who must show a key cannot choose a code instead. The answer goes to
 // signin.Prove or signin.Enrol.
 //
 //	half session ──proof──▶ signed in ──policy, acr──▶ proof of another kind ──▶ on
 //	                           └──deadline over──▶ enrolment ──▶ on
 //
 // Each proof and each enrolment gives the browser a new token; the old one is
-// nobody's any more.
+// no longer valid.
 //
 // # Enrolment
 //

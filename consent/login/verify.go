@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// What a page says that comes after another one, by its code in ?notice=.
+// Codes in ?notice=: each chooses a sentence that a page shows after the page before it redirected there.
 const (
 	noticeVerified   = "verified"
 	noticeReset      = "reset"

@@ -21,7 +21,7 @@ const (
 	Batch     = importBatch
 )
 
-// Whoever registers while a batch is written is left as they are, and the rest of it arrives.
+// A person who registers while a batch is written keeps their account unchanged, and the rest of the batch is imported.
 func TestARegistrationDuringAnImport(t *testing.T) {
 	store, err := storage.Open(t.Context(), storage.Config{URL: "sqlite://" + filepath.Join(t.TempDir(), "test.db")})
 	if err != nil {

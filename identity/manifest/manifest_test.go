@@ -209,7 +209,7 @@ func TestTheFileIsTheTruthAboutWhatItOwns(t *testing.T) {
 				t.Errorf("%s: got %q, then %q, want %q", step.text, planned, applied, step.want)
 			}
 		}
-		if c := in.read(t, "other"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
+		if c := in.Client(t, "other"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
 			t.Errorf("let go of: got %+v", c)
 		}
 	})
@@ -254,8 +254,8 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	}
 	for _, text := range []string{text, "version: 1\n", text, text} {
 		p := in.apply(t, text)
-		if slices.ContainsFunc(p.Changes, func(c manifest.Change) bool { return c.Action != "take over" && c.Action != "release" }) || in.read(t, "app").Active() {
-			t.Errorf("after %q: got %v, active %v", text, p, in.read(t, "app").Active())
+		if slices.ContainsFunc(p.Changes, func(c manifest.Change) bool { return c.Action != "take over" && c.Action != "release" }) || in.Client(t, "app").Active() {
+			t.Errorf("after %q: got %v, active %v", text, p, in.Client(t, "app").Active())
 		}
 	}
 	if p := in.plan(t, text); len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "stays so") {
@@ -297,13 +297,13 @@ func TestSecretsOfTheFile(t *testing.T) {
 	if p := apply(with("secret", "first one")); !p.Empty() {
 		t.Errorf("the same again: got %v", p)
 	}
-	in.wantSecret(t, "app", "first one", true)
+	in.WantSecret(t, "app", "first one", true)
 	apply(with("secret_env", "APP_SECRET"))
-	in.wantSecret(t, "app", "from the environment", true)
-	in.wantSecret(t, "app", "first one", true)
+	in.WantSecret(t, "app", "from the environment", true)
+	in.WantSecret(t, "app", "first one", true)
 	apply(with("secret_file", "secrets/app"))
-	in.wantSecret(t, "app", "from /etc/sallyport/secrets/app", true)
-	in.wantSecret(t, "app", "first one", false)
+	in.WantSecret(t, "app", "from /etc/sallyport/secrets/app", true)
+	in.WantSecret(t, "app", "first one", false)
 	if p := apply(header + someApp); !p.Empty() {
 		t.Errorf("no secret key means keep: got %v", p)
 	}
@@ -313,7 +313,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(header + someApp)
-	in.wantSecret(t, "app", rotated, true)
+	in.WantSecret(t, "app", rotated, true)
 
 	cheap, err := secret.NewPasswords(secret.PasswordConfig{Argon2: secret.Argon2Params{MemoryKiB: 8, Time: 1, Threads: 1}})
 	if err != nil {
@@ -324,12 +324,12 @@ func TestSecretsOfTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(with("secret_hash", `"`+phc+`"`))
-	in.wantSecret(t, "app", "legacy", true)
+	in.WantSecret(t, "app", "legacy", true)
 	if p := apply(with("secret_hash", `"`+phc+`"`)); !p.Empty() {
 		t.Errorf("a hash that was replaced at its first use: got %v", p)
 	}
-	if p := apply(with("token_endpoint_auth_method", "none")); changes(p) != "update app" || len(in.read(t, "app").Secrets) != 0 {
-		t.Errorf("a client made public: got %v, secrets %v", p, in.read(t, "app").Secrets)
+	if p := apply(with("token_endpoint_auth_method", "none")); changes(p) != "update app" || len(in.Client(t, "app").Secrets) != 0 {
+		t.Errorf("a client made public: got %v, secrets %v", p, in.Client(t, "app").Secrets)
 	}
 }
 
@@ -360,7 +360,7 @@ func TestExportReadsBackAsNoDifference(t *testing.T) {
 			Scope: "openid api:read", WebOrigins: []string{"https://a.example"}, SkipConsent: true, UserinfoSignedResponseAlg: "ES256"}})
 		for id, policy := range map[string]storage.PKCE{"pkce-auto": storage.PKCEAuto, "pkce-true": storage.PKCERequired, "pkce-false": storage.PKCEOptional} {
 			in.client(t, identity.NewClient{ID: id, Metadata: storage.Metadata{RedirectURIs: []string{"https://a.example/cb"}, RequirePKCE: policy}})
-			if got := in.read(t, id).Metadata.RequirePKCE; got != policy {
+			if got := in.Client(t, id).Metadata.RequirePKCE; got != policy {
 				t.Errorf("%s is stored as %s", id, got)
 			}
 		}
@@ -373,7 +373,7 @@ func TestExportReadsBackAsNoDifference(t *testing.T) {
 			t.Errorf("a plan of the export: got %v, %v\n%s", p, err, first)
 		}
 		in.apply(t, string(first))
-		if c := in.read(t, "7"); c.ManagedBy != storage.ManagedByFile {
+		if c := in.Client(t, "7"); c.ManagedBy != storage.ManagedByFile {
 			t.Errorf("an exported client, applied: got owner %q", c.ManagedBy)
 		}
 		again, err := in.Manifest.Export(t.Context(), identity.Operator())

@@ -50,11 +50,11 @@ type Plan struct {
 
 // Change is one client or resource that would be another afterwards.
 type Change struct {
-	// Action is create, update, enable, disable, delete, take over (what is registered becomes the file's: from then on
-	// it
-	// is disabled or deleted when the file names it no more) or release (it is the file's no more).
+	// Action is create, update, enable, disable, delete, take over or release. A client that is taken over belongs to
+	// the file from then on, and is disabled when the file no longer names it; one that is released no longer belongs
+	// to the file. The same holds for resources, which are deleted instead.
 	Action string
-	// What is "client" or "resource", Name its client_id or identifier.
+	// Name is the client_id or the identifier of the resource; What says which: "client" or "resource".
 	What, Name string
 	// Details are one line each: a field with its old and new value. Secrets are
 	// named, never shown.

@@ -128,7 +128,7 @@ func (pl *comparison) removed() {
 			continue
 		}
 		if !c.DisabledAt.IsZero() {
-			// Somebody disabled it: the file lets go of it, and cannot enable it later.
+			// An operator disabled it: the file releases it, so that the file cannot enable it later.
 			c.ManagedBy = ""
 			pl.plan.Changes = append(pl.plan.Changes, Change{Action: "release", What: "client", Name: id,
 				Details: []string{"the file names it no more; it is disabled already"},

@@ -31,34 +31,18 @@ func (in *installation) client(t *testing.T, n identity.NewClient) {
 	}
 }
 
-func (in *installation) read(t *testing.T, clientID string) *storage.Client {
-	t.Helper()
-	c, err := in.Store.Client(t.Context(), clientID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func (in *installation) wantSecret(t *testing.T, clientID, text string, want bool) {
-	t.Helper()
-	if ok, err := in.Identity.Clients.VerifySecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
-		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
-	}
-}
-
 // A file lets go of a client by naming it no more. A person who decides about that client afterwards owns it.
 func TestAClientThatTheFileNamesNoMoreBelongsToWhoEnablesIt(t *testing.T) {
 	in := onSQLite(t)
 	in.apply(t, header+someApp)
 	in.apply(t, "version: 1\n")
-	if c := in.read(t, "app"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
+	if c := in.Client(t, "app"); c.Active() || c.ManagedBy != storage.ManagedByFileOnce {
 		t.Fatalf("got %+v", c)
 	}
 	if err := in.Identity.Clients.Enable(t.Context(), identity.Operator(), "app"); err != nil {
 		t.Fatal(err)
 	}
-	if c := in.read(t, "app"); !c.Active() || c.ManagedBy != "" {
+	if c := in.Client(t, "app"); !c.Active() || c.ManagedBy != "" {
 		t.Errorf("enabled: active %v, managed by %q", c.Active(), c.ManagedBy)
 	}
 	if text, err := in.Manifest.Export(t.Context(), identity.Operator()); err != nil || !strings.Contains(string(text), "client_id: app") {

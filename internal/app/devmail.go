@@ -66,8 +66,8 @@ func issuerAuthority(issuer string) string {
 var errNotHere = &web.Error{Status: http.StatusNotFound}
 
 // onThisMachine answers a peer on loopback that asks for the issuer's host itself.
-// What a proxy passes on came from elsewhere; a name that somebody made resolve to
-// 127.0.0.1 (DNS rebinding) is another host.
+// A request that a proxy passes on came from elsewhere, and a name that an attacker lets
+// resolve to 127.0.0.1 (DNS rebinding) is another host: both are refused.
 func (d *devMail) onThisMachine(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)

@@ -14,21 +14,24 @@ func (s *Server) jobs() []jobs.Job {
 	a := s.app
 	more := make(chan struct{}, 1)
 	all := []jobs.Job{
-		// What another node has changed. Together with the registry's time, a change of the brand shows within a second.
+		// These jobs read what another node has changed. Together with the registry's time, a change of the brand shows
+		// within a second.
 		{Name: "registry", Every: storage.RegistryPoll, Run: a.Registry.Refresh, Failed: "the registry cannot see changes"},
 		{Name: "keys", Every: keys.PollInterval, Run: a.Keys.Maintain,
 			Failed: "signing keys cannot be kept up to date; the last known ones stay in use"},
-		{Name: "brand", Every: 200 * time.Millisecond, Run: s.rebrand, Failed: "the brand that was set cannot be shown"},
+		{Name: "brand", Every: 200 * time.Millisecond, Run: s.rebrand,
+			Failed: "the brand that was set cannot be shown"},
 
-		// What was collected in memory, for requests not to wait for it.
+		// These jobs write what requests left in memory, so that no request waits for that write.
 		{Name: "uses", Every: 30 * time.Second, Run: finishing(s.provider.WriteUses), AtStop: s.provider.WriteUses,
 			Failed: "last uses of clients and grants were not written"},
-		{Name: "refusals", Every: 3 * time.Second, Run: finishing(s.provider.WriteRefusals), AtStop: s.provider.WriteRefusals,
+		{Name: "refusals", Every: 3 * time.Second,
+			Run: finishing(s.provider.WriteRefusals), AtStop: s.provider.WriteRefusals,
 			Failed: "refusals of clients were not written"},
 		{Name: "failures", Every: time.Minute, Run: finishing(a.failures.Flush), AtStop: a.failures.Flush,
 			Failed: "failed sign-ins wait to be written to the audit log"},
 
-		// What is left to do after a request was answered.
+		// These jobs do the work that remains after a request was answered.
 		{Name: "outbox", Every: time.Second, AtStart: true, Wake: a.wakeup, Run: s.outbox.Poll,
 			Failed: "waiting messages cannot be read",
 			AtStop: func(context.Context) error { s.outbox.Wait(); return nil }},
@@ -37,20 +40,23 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "client tests", Every: time.Minute, AtStart: true, Run: a.Identity.Clients.EndOverdueTests,
 			Failed: "tests of clients cannot be ended"},
 		// Every node does it: while nodes with and without CONFIRM_EMAIL run side by side, access comes back.
-		{Name: "unverified access", Every: time.Minute, AtStart: true, Run: counted(a.Identity.Registrations.RevokeUnverified),
+		{Name: "unverified access", Every: time.Minute, AtStart: true,
+			Run:    counted(a.Identity.Registrations.RevokeUnverified),
 			Failed: "the access of people with unverified addresses cannot be ended"},
 
-		// What one node does for all, and by the clock.
+		// These jobs go by the clock, and one node does them for all.
 		{Name: "sweep", Every: 5 * time.Minute, Leased: true,
 			Run:    (&storage.Sweeper{Store: a.Store, Swept: s.metrics.RowsSwept}).Run,
 			Failed: "expired rows cannot be swept"},
-		{Name: "lapse", Every: time.Hour, AtStart: true, Leased: true, Run: counted(a.Identity.Registrations.DeleteUnverified),
+		{Name: "lapse", Every: time.Hour, AtStart: true, Leased: true,
+			Run:    counted(a.Identity.Registrations.DeleteUnverified),
 			Failed: "accounts with unverified addresses cannot be deleted"},
 		{Name: "mfa-notices", Every: time.Hour, AtStart: true, Leased: true, Wake: more,
 			Run:    func(ctx context.Context) error { return s.writeNotices(ctx, more) },
 			Failed: "notices of deadlines cannot be written"},
 
-		{Name: "health", Every: 15 * time.Second, AtStart: true, Run: s.measureChecks, Failed: "health cannot be measured"},
+		{Name: "health", Every: 15 * time.Second, AtStart: true, Run: s.measureChecks,
+			Failed: "health cannot be measured"},
 	}
 	if s.certificate != nil {
 		all = append(all, jobs.Job{Name: "certificate", Every: certificatePoll,

@@ -31,7 +31,7 @@ func TestJobsThatGoByTheClockAreLeased(t *testing.T) {
 			t.Errorf("there is no job %s", name)
 		}
 	}
-	// What is only in memory would be lost with each update of the program.
+	// A job that writes what is in memory must write once more at the end, or each update of the program loses it.
 	for _, job := range s.jobs() {
 		switch job.Name {
 		case "uses", "refusals", "failures", "outbox":

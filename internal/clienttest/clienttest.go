@@ -192,8 +192,8 @@ func (t *Tester) end(ctx context.Context, a identity.Actor, run *test, result *R
 // maxGrants is more than a person makes while a test lasts.
 const maxGrants = 100
 
-// revoke ends what the person granted in the course of the test, with its tokens.
-// What was remembered of it is for the app as it was for the test.
+// revoke ends the grants that the person made during the test, with their tokens.
+// The remembered consent stays: the person allowed the app the same.
 func (t *Tester) revoke(ctx context.Context, a identity.Actor, run *test) error {
 	grants, err := t.Identity.Accounts.Grants(ctx, a, uuid.Max, maxGrants)
 	if err != nil {

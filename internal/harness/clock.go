@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,3 +15,29 @@ func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.L
 
 // Advance moves the clock; a negative d moves it back.
 func (c *Clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+// StoppedClock stands still until Advance moves it, for tests that compare times exactly. It may be used by several
+// goroutines. NewStoppedClock makes one.
+type StoppedClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewStoppedClock returns a clock that shows the present time, in UTC and whole microseconds as databases keep it.
+func NewStoppedClock() *StoppedClock {
+	return &StoppedClock{now: time.Now().UTC().Truncate(time.Microsecond)}
+}
+
+// Now is the time that the clock shows.
+func (c *StoppedClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the clock; a negative d moves it back.
+func (c *StoppedClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}

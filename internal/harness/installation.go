@@ -43,3 +43,21 @@ func Open(t testing.TB, engine storage.Engine) *Installation {
 	})
 	return &Installation{App: a, Clock: clock}
 }
+
+// Client reads a client.
+func (in *Installation) Client(t testing.TB, clientID string) *storage.Client {
+	t.Helper()
+	c, err := in.Store.Client(t.Context(), clientID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// WantSecret checks whether a secret is accepted for a client.
+func (in *Installation) WantSecret(t testing.TB, clientID, text string, want bool) {
+	t.Helper()
+	if ok, err := in.Identity.Clients.VerifySecret(t.Context(), in.Client(t, clientID), text); err != nil || ok != want {
+		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
+	}
+}

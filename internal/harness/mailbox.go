@@ -21,7 +21,7 @@ type Mail struct {
 }
 
 // Mail returns the mails to an address, however it is written, the oldest first.
-// What was asked for before has been decided when it returns.
+// It waits until every request for a mail that came before it is decided.
 func (s *Server) Mail(t testing.TB, to string) []Mail {
 	t.Helper()
 	key, err := identity.EmailKey(to)

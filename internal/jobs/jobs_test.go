@@ -152,7 +152,7 @@ func TestALeasedJobWaitsForTheRightClock(t *testing.T) {
 	}
 }
 
-// What a node has only in memory is written when it stops, after the last round and without pauses.
+// A stopping node writes what it has only in memory, after the last round and without pauses.
 func TestAStoppingNodeWritesWhatItHas(t *testing.T) {
 	var order []string
 	begun := make(chan struct{})
@@ -179,7 +179,7 @@ func TestAStoppingNodeWritesWhatItHas(t *testing.T) {
 	}
 }
 
-// What a job had in memory and could not write in time is lost: the log must tell.
+// The log must tell when a job could not write in time what it had in memory, because that is lost.
 func TestALossAtTheEndIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, nil, jobs.Job{

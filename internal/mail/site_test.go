@@ -21,24 +21,6 @@ import (
 
 const issuer = "https://id.acme.example"
 
-// clock is moved by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // provider is a Sender that keeps what it is given, or fails.
 type provider struct {
 	mu   sync.Mutex
@@ -67,7 +49,7 @@ func (p *provider) got() []*mail.Message {
 // installation is a database that nodes deliver from.
 type installation struct {
 	url      string
-	clock    *clock
+	clock    *harness.StoppedClock
 	store    *storage.Store
 	sealer   *secret.Sealer
 	provider *provider
@@ -77,7 +59,7 @@ type installation struct {
 func eachEngine(t *testing.T, f func(t *testing.T, in *installation)) {
 	for _, engine := range []storage.Engine{storage.SQLite, storage.Postgres} {
 		t.Run(string(engine), func(t *testing.T) {
-			in := &installation{url: harness.NewDatabase(t, engine), clock: &clock{now: time.Now()}, provider: &provider{}}
+			in := &installation{url: harness.NewDatabase(t, engine), clock: harness.NewStoppedClock(), provider: &provider{}}
 			in.store = in.open(t)
 			in.sealer, in.mails = newDeliverer(t, in.provider)
 			f(t, in)

@@ -134,7 +134,7 @@ func (w *Worker) timeout(kind string) time.Duration {
 // deliver makes one try and writes down how it went.
 func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	failed := w.try(ctx, m)
-	// What was done is written down even if the server is stopping.
+	// The outcome is written even if the server is stopping: else the message would be sent again.
 	ctx = context.WithoutCancel(ctx)
 	failure, failing := classify(failed)
 	var outcome, reason string

@@ -18,24 +18,6 @@ import (
 // kind is the kind of the messages that an installation writes.
 const kind = "mail"
 
-// clock is moved by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // receiver keeps the messages that it is given, or fails.
 type receiver struct {
 	mu   sync.Mutex
@@ -67,7 +49,7 @@ func (r *receiver) received() []uuid.UUID {
 // installation is a database that nodes deliver from.
 type installation struct {
 	url      string
-	clock    *clock
+	clock    *harness.StoppedClock
 	store    *storage.Store
 	receiver *receiver
 }
@@ -75,7 +57,7 @@ type installation struct {
 func eachEngine(t *testing.T, f func(t *testing.T, in *installation)) {
 	for _, engine := range []storage.Engine{storage.SQLite, storage.Postgres} {
 		t.Run(string(engine), func(t *testing.T) {
-			in := &installation{url: harness.NewDatabase(t, engine), clock: &clock{now: time.Now()}, receiver: &receiver{}}
+			in := &installation{url: harness.NewDatabase(t, engine), clock: harness.NewStoppedClock(), receiver: &receiver{}}
 			in.store = in.open(t)
 			f(t, in)
 		})
@@ -238,7 +220,6 @@ func TestAnOutageDelaysMessagesAndShows(t *testing.T) {
 // is asked. One full mailbox is none.
 func TestAnOutageShowsOnEveryNode(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		in.clock.now = in.clock.now.UTC().Truncate(time.Microsecond)
 		in.receiver.failing(errors.New("connection refused"))
 		busy, idle := in.start(t, in.store, nil), in.start(t, in.open(t), map[string]outbox.Handler{})
 		in.write(t, kind, 1)

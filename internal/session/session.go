@@ -22,8 +22,8 @@ const (
 	Off    = "off"
 )
 
-// What a session has that still needs its second factor: whoever has a password
-// alone shall not fill the table, nor have long to guess.
+// Limits of sessions that still need their second factor: an attacker who knows only the
+// password must neither fill the table nor have long to guess codes.
 const (
 	halfLifetime = 30 * time.Minute
 	halfPerUser  = 5

@@ -108,7 +108,7 @@ func (web *Web) fail(w http.ResponseWriter, r *http.Request, err error, answer f
 		}
 	}
 	e := web.classify(r, err)
-	// What the handler prepared for its success does not describe the error.
+	// These headers describe the answer that the handler had prepared, not the error.
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Location"} {
 		h.Del(name)

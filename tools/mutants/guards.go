@@ -2,7 +2,7 @@ package main
 
 // guards are all mutants, by package. Numbers in outputs are positions in this list.
 var guards = []guard{
-	// What is used once.
+	// Single use.
 	{"an authorization code is spent once", "storage/code.go",
 		`AND client_id = ? AND spent_at IS NULL AND expires_at > ?`, `AND client_id = ? AND expires_at > ?`,
 		"./storage", "TestACodeAndARefreshTokenAreSpentOnce/sqlite"},
@@ -34,7 +34,7 @@ var guards = []guard{
 		"expires_at > ? AND consent = ?`", "expires_at > ? AND (consent = ? OR 1 = 1)`",
 		"./storage", "TestAnAnswerCountsOnce/sqlite"},
 
-	// What a write rests on is looked at again by the statement that writes.
+	// The statement that writes checks again the consent, session or role that it relies on.
 	{"a code rests on a consent that was not withdrawn", "storage/code.go",
 		"AND k.withdrawn_at IS NULL AND k.expires_at > ?", "AND k.expires_at > ?",
 		"./storage", "TestNoCodeRestsOnWhatWasWithdrawn/sqlite"},

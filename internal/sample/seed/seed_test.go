@@ -29,22 +29,6 @@ func onSQLite(t *testing.T) *installation {
 	return &installation{harness.Open(t, storage.SQLite)}
 }
 
-func (in *installation) read(t *testing.T, clientID string) *storage.Client {
-	t.Helper()
-	c, err := in.Store.Client(t.Context(), clientID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func (in *installation) wantSecret(t *testing.T, clientID, text string, want bool) {
-	t.Helper()
-	if ok, err := in.Identity.Clients.VerifySecret(t.Context(), in.read(t, clientID), text); err != nil || ok != want {
-		t.Errorf("secret of %s: got %v, %v, want %v", clientID, ok, err, want)
-	}
-}
-
 func (in *installation) seed(t *testing.T, o seed.Options) {
 	t.Helper()
 	if err := in.Seeder.Seed(t.Context(), identity.Operator(), o); err != nil {
@@ -97,9 +81,9 @@ func TestTheSampleDataIsAllThere(t *testing.T) {
 			}
 		}
 		for id, text := range map[string]string{"acme-portal-001": "acme_secret_portal_2024", "data-api-001": "data_secret_api_2024", sample.ClientID: sample.ClientSecret, "client1": "client1_secret_2024"} {
-			in.wantSecret(t, id, text, true)
+			in.WantSecret(t, id, text, true)
 		}
-		if c := in.read(t, "acme-mobile-001"); !c.Public() || !c.Native() {
+		if c := in.Client(t, "acme-mobile-001"); !c.Public() || !c.Native() {
 			t.Errorf("acme-mobile-001: got %+v", c.Metadata)
 		}
 		resources, err := in.Store.Resources(t.Context())
@@ -130,7 +114,7 @@ func TestTheSampleFileIsTheOneAtTheRoot(t *testing.T) {
 	}
 }
 
-// What was seeded is nobody's: a clients.yaml of somebody's own does not stop it.
+// Sample data belongs to no file, so that an operator's own clients.yaml neither stops seeding nor removes it.
 func TestAFileOfOnesOwnLeavesTheSampleDataAlone(t *testing.T) {
 	in := onSQLite(t)
 	in.seed(t, seed.Options{})
@@ -146,7 +130,7 @@ func TestTheSampleRelyingPartyMayMove(t *testing.T) {
 	in.seed(t, seed.Options{})
 	in.seed(t, seed.Options{RelyingParty: "http://localhost:5003"})
 	want := []string{"http://localhost:5001/callback", "http://localhost:5003/callback"}
-	if got := in.read(t, sample.ClientID).Metadata.RedirectURIs; !slices.Equal(got, want) {
+	if got := in.Client(t, sample.ClientID).Metadata.RedirectURIs; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
