@@ -131,7 +131,7 @@ func (a *API) forgotPassword(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	if err := a.signIn.RequestRecovery(c.r.Context(), a.source(c), in.Email, identity.Way{}); err != nil {
+	if err := a.signIn.RequestRecovery(c.r.Context(), a.source(c), in.Email, identity.ReturnTo{}); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusAccepted, message: "If the address has an account, a mail with a link is on its way."}, nil
@@ -161,7 +161,7 @@ func (a *API) verifyEmail(c *call) (answer, error) {
 	if err := decode(c, &in); err != nil {
 		return answer{}, err
 	}
-	by := identity.VerifyBy{Browser: c.browser(), Password: in.Password, NewPassword: in.NewPassword}
+	by := identity.VerifyInput{Browser: c.browser(), Password: in.Password, NewPassword: in.NewPassword}
 	if c.current != nil && c.personal == nil {
 		by.SignedInAs = c.current.User.ID
 	}

@@ -166,9 +166,9 @@ func (a *API) admit(c *call, want access) error {
 		return err
 	}
 	switch {
-	case len(c.required.Prove) > 0:
+	case len(c.required.Verify) > 0:
 		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA,
-			Message: "Prove your second step first: " + strings.Join(c.required.Prove, ", ") + "."}
+			Message: "Prove your second step first: " + strings.Join(c.required.Verify, ", ") + "."}
 	case want > enrolling && len(c.required.Enrol) > 0:
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance,
 			Message: "Set up a second step first: " + strings.Join(c.required.Enrol, " or ") +

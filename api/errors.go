@@ -36,10 +36,10 @@ func meanings() []meaning {
 		{identity.ErrTooManyMails, http.StatusTooManyRequests, "",
 			"There were several mails to this address just now. Look in the mailbox."},
 		{identity.ErrTooManyTokens, http.StatusConflict, "", "There are as many tokens as one may have. Revoke one first."},
-		{factor.ErrWrong, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
+		{factor.ErrVerification, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
 		{storage.ErrSpent, http.StatusBadRequest, web.CodeValidation, "The code or the answer is not right, or was used before."},
 		{factor.ErrChallenge, http.StatusBadRequest, "", "The challenge is too old, was answered before, or was given to somebody else. Begin again."},
-		{factor.ErrUnproven, http.StatusForbidden, "", "Confirm the email address first."},
+		{factor.ErrEmailUnverified, http.StatusForbidden, "", "Confirm the email address first."},
 		{factor.ErrTooMany, http.StatusConflict, "", "There are as many of these as one may have. Remove one first."},
 		{factor.ErrNotAllowed, http.StatusForbidden, "", "This kind of second step is not accepted here."},
 		{factor.ErrRequired, http.StatusConflict, "", "A policy asks for this second step, and there is no other that meets it."},
@@ -60,7 +60,7 @@ func (a *API) refusal(err error) error {
 	if b, ok := errors.AsType[*limit.Blocked](err); ok {
 		return &web.Error{Status: http.StatusTooManyRequests, RetryAfter: b.RetryAfter, Err: err}
 	}
-	if faults, ok := errors.AsType[identity.Faults](err); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		return validation(faults)
 	}
 	for _, m := range meanings() {
@@ -78,7 +78,7 @@ func (a *API) refusal(err error) error {
 }
 
 // validation names each field with all that is wrong with it.
-func validation(faults identity.Faults) error {
+func validation(faults identity.FieldErrors) error {
 	details := map[string][]string{}
 	for _, f := range faults {
 		text := f.Problem
@@ -92,7 +92,7 @@ func validation(faults identity.Faults) error {
 
 // renamed puts the caller's names in the place of identity's, where err is of fields.
 func renamed(err error, names map[string]string) error {
-	faults, ok := errors.AsType[identity.Faults](err)
+	faults, ok := errors.AsType[identity.FieldErrors](err)
 	if !ok {
 		return err
 	}

@@ -82,7 +82,7 @@ func (a *API) confirmTOTP(c *call) (answer, error) {
 	// Wrong codes are not counted: whoever enrols an app has its key, there is nothing
 	// to guess.
 	out, err := a.enrol(c, signin.Enrolment{Kind: storage.FactorTOTP, Name: in.Name, Answer: in.Code})
-	if errors.Is(err, factor.ErrWrong) {
+	if errors.Is(err, factor.ErrVerification) {
 		err = wrongCode()
 	}
 	return out, err
@@ -136,7 +136,7 @@ func (a *API) verifyCode(c *call, kind string) (answer, error) {
 		return answer{}, err
 	}
 	out, err := a.prove(c, kind, in.Code)
-	if errors.Is(err, factor.ErrWrong) {
+	if errors.Is(err, factor.ErrVerification) {
 		err = wrongCode()
 	}
 	return out, err

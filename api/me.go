@@ -48,7 +48,7 @@ func (a *API) deleteMe(c *call) (answer, error) {
 }
 
 func (a *API) blocked(c *call, cause error) error {
-	d, err := a.identity.Accounts.DeletionOf(c.r.Context(), c.actor())
+	d, err := a.identity.Accounts.PreviewDeletion(c.r.Context(), c.actor())
 	if err != nil {
 		return err
 	}

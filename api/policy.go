@@ -118,7 +118,7 @@ type memberView struct {
 }
 
 func viewMember(m *identity.MemberCompliance) memberView {
-	v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Meets, Overdue: m.Overdue}
+	v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Compliant, Overdue: m.Overdue}
 	if !m.Deadline.IsZero() {
 		v.Deadline = &m.Deadline
 	}

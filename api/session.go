@@ -66,11 +66,11 @@ type sessionView struct {
 func (v *sessionView) describe(c *call) {
 	s := &c.current.Session
 	v.User = viewUser(&c.current.User)
-	if len(c.required.Prove) > 0 {
+	if len(c.required.Verify) > 0 {
 		v.User = claimedView{Email: c.current.User.Email}
 	}
 	v.SessionID, v.ExpiresAt, v.AuthTime, v.ACR, v.AMR = s.ID, s.ExpiresAt, s.AuthTime, s.ACR, s.AMR
-	v.MFARequired, v.Methods = len(c.required.Prove) > 0, append([]string{}, c.required.Prove...)
+	v.MFARequired, v.Methods = len(c.required.Verify) > 0, append([]string{}, c.required.Verify...)
 	v.EnrollmentRequired, v.Enroll = len(c.required.Enrol) > 0, append([]string{}, c.required.Enrol...)
 	if !c.required.Deadline.IsZero() {
 		v.EnrollBy = &c.required.Deadline

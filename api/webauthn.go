@@ -50,7 +50,7 @@ func (a *API) beginAssertion(c *call) (answer, error) {
 		if err := a.assess(c); err != nil {
 			return answer{}, err
 		}
-		raw, err := a.factors.ChallengeWebAuthn(ctx, a.subject(c, c.required.Prove))
+		raw, err := a.factors.ChallengeWebAuthn(ctx, a.subject(c, c.required.Verify))
 		if err != nil {
 			return answer{}, err
 		}

@@ -33,7 +33,7 @@ type ProfilePatch struct {
 }
 
 // UpdateProfile changes the acting person's standard claims. A new phone number
-// counts as unverified. The error is Faults.
+// counts as unverified. The error is FieldErrors.
 func (i *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
@@ -51,7 +51,7 @@ func (i *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 // installation do. They vouch for it, so it counts as proven; the person's sessions
 // and grants end, links that were mailed to the old address die, and a notice goes
 // there. An account that was never proven loses its password too: whoever made it
-// need not be whom the new address belongs to. Errors: ErrForbidden, Faults,
+// need not be whom the new address belongs to. Errors: ErrForbidden, FieldErrors,
 // storage.ErrNotFound, storage.ErrExists if the address is taken.
 func (i *People) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -84,8 +84,8 @@ func masked(email string) string {
 	return string(first) + "•••@" + domain
 }
 
-// Deletion is what deleting an account would take along.
-type Deletion struct {
+// DeletionEffects is what deleting an account would take along.
+type DeletionEffects struct {
 	// Blocking are organizations that others would be left in without an owner:
 	// while there are any, the account cannot be deleted.
 	Blocking []storage.Organization
@@ -95,13 +95,13 @@ type Deletion struct {
 	LastSuperadmin bool
 }
 
-// DeletionOf tells what deleting the acting person's account would take along.
-func (i *Accounts) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
+// PreviewDeletion tells what deleting the acting person's account would take along.
+func (i *Accounts) PreviewDeletion(ctx context.Context, a Actor) (*DeletionEffects, error) {
 	u, err := i.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	var d Deletion
+	var d DeletionEffects
 	if d.Blocking, d.Ending, err = i.store.SoleOwnerships(ctx, u.ID); err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (i *Accounts) DeletionOf(ctx context.Context, a Actor) (*Deletion, error) {
 
 // Delete makes the acting person a tombstone and mails the address a last
 // time; nothing brings the account back. session is the one they ask in. Errors:
-// storage.ErrConflict while DeletionOf names what blocks it, also
+// storage.ErrConflict while PreviewDeletion names what blocks it, also
 // storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
 func (i *Accounts) Delete(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
 	u, err := i.actingUser(ctx, a)

@@ -97,7 +97,7 @@ func TestAnAddressIsChangedByThePlatformAlone(t *testing.T) {
 		if err := in.People.SetEmail(t.Context(), Actor{UserID: bob.ID}, bob.ID, "eve@evil.example"); !errors.Is(err, ErrForbidden) {
 			t.Errorf("their own: got %v, want ErrForbidden", err)
 		}
-		var faults Faults
+		var faults FieldErrors
 		if err := in.People.SetEmail(t.Context(), Operator(), bob.ID, "bob@@b"); !errors.As(err, &faults) {
 			t.Errorf("no address: got %v", err)
 		}
@@ -150,7 +150,7 @@ func TestDeletingAnAccountIsBlockedWhileOthersNeedIt(t *testing.T) {
 		if err := in.Organizations.AddMember(t.Context(), Operator(), shared.ID, bob.ID, storage.RoleMember); err != nil {
 			t.Fatal(err)
 		}
-		d, err := in.Accounts.DeletionOf(t.Context(), me)
+		d, err := in.Accounts.PreviewDeletion(t.Context(), me)
 		if err != nil || len(d.Blocking) != 1 || d.Blocking[0].Slug != "shared" || len(d.Ending) != 1 || d.Ending[0].Slug != "own" {
 			t.Fatalf("got %+v, %v", d, err)
 		}
@@ -197,7 +197,7 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
 	me := Actor{UserID: u.ID}
-	notice, err := in.Sessions.NoticeOfSignIn(t.Context(), u, request.Info{})
+	notice, err := in.Sessions.NewDeviceMail(t.Context(), u, request.Info{})
 	if err != nil || notice != nil {
 		t.Errorf("a new device: got %v, %v", notice, err)
 	}
@@ -207,7 +207,7 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if notice, err := in.Sessions.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice == nil {
+	if notice, err := in.Sessions.NewDeviceMail(t.Context(), bob, request.Info{}); err != nil || notice == nil {
 		t.Errorf("a proven one: got %v, %v", notice, err)
 	}
 	// MF-10: a mailbox that has had enough gets no more of them.
@@ -217,7 +217,7 @@ func TestNoticesGoToProvenAddressesAlone(t *testing.T) {
 		}
 		return time.Hour, nil
 	}
-	if notice, err := in.Sessions.NoticeOfSignIn(t.Context(), bob, request.Info{}); err != nil || notice != nil {
+	if notice, err := in.Sessions.NewDeviceMail(t.Context(), bob, request.Info{}); err != nil || notice != nil {
 		t.Errorf("one too many: got %v, %v", notice, err)
 	}
 }

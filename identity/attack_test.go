@@ -26,7 +26,7 @@ func TestAnUnprovenAccountInvitesNobody(t *testing.T) {
 		if all := in.letters(t); len(all) != 0 {
 			t.Errorf("mails: %+v", all)
 		}
-		if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID}); err != nil {
+		if _, err := in.Registrations.Verify(t.Context(), link, VerifyInput{SignedInAs: u.ID}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := in.Invitations.Create(t.Context(), me, own, "friend@acme.example", storage.RoleAdmin); err != nil {

@@ -23,9 +23,9 @@ var (
 // OrganizationQuestion is all that decides which organization a token names
 // ("Which organization" of the product's contract). It is a pure rule:
 //
-//	needed := q.Needed()              // false: no organization, no picker
+//	needed := q.IsNeeded()              // false: no organization, no picker
 //	id, slug, err := q.Named()        // what to look up, if the request says which
-//	err = q.Accept(organization)      // after looking it up; nil if the person is not in it
+//	err = q.Check(organization)      // after looking it up; nil if the person is not in it
 //	choice, err := q.Choose(choices)  // if it does not; a nil choice is the picker
 type OrganizationQuestion struct {
 	// Parameter is the organization parameter, an id or a slug; "" if absent.
@@ -42,8 +42,8 @@ type OrganizationQuestion struct {
 	Hint       uuid.UUID
 }
 
-// Needed reports whether the token will name an organization at all.
-func (q OrganizationQuestion) Needed() bool {
+// IsNeeded reports whether the token will name an organization at all.
+func (q OrganizationQuestion) IsNeeded() bool {
 	return q.Parameter != "" || q.Client != uuid.Nil || slices.ContainsFunc(q.Scopes, func(s string) bool {
 		return s == oauth.ScopeOrg || s == oauth.ScopeGroups || strings.HasPrefix(s, oauth.ScopeOrgPrefix)
 	})
@@ -93,9 +93,9 @@ func (q OrganizationQuestion) slugs() []string {
 	return slices.Compact(all)
 }
 
-// Accept judges what was found for Named: nil if nothing was, or the person is not
+// Check judges what was found for Named: nil if nothing was, or the person is not
 // in it. An organization found by id must also be the one that a slug names.
-func (q OrganizationQuestion) Accept(found *storage.Organization) error {
+func (q OrganizationQuestion) Check(found *storage.Organization) error {
 	if found == nil {
 		return ErrOrganizationDenied
 	}

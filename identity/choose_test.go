@@ -27,7 +27,7 @@ func TestWhichOrganizationIsNamed(t *testing.T) {
 		id      uuid.UUID
 		slug    string
 		named   error
-		inAcme  error // Accept's answer where the person is in the one looked up, Acme
+		inAcme  error // Check's answer where the person is in the one looked up, Acme
 		checked bool
 	}{
 		"nothing":                   {q: question{Scopes: []string{"openid", "orgs", "organization"}}},
@@ -60,7 +60,7 @@ func TestWhichOrganizationIsNamed(t *testing.T) {
 		"a hint names nothing":      {q: question{Scopes: []string{"org"}, Hint: acmeID}, needed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := tc.q.Needed(); got != tc.needed {
+			if got := tc.q.IsNeeded(); got != tc.needed {
 				t.Errorf("Needed: got %v, want %v", got, tc.needed)
 			}
 			id, slug, err := tc.q.Named()
@@ -70,11 +70,11 @@ func TestWhichOrganizationIsNamed(t *testing.T) {
 			if !tc.checked {
 				return
 			}
-			if err := tc.q.Accept(acme); !errors.Is(err, tc.inAcme) {
+			if err := tc.q.Check(acme); !errors.Is(err, tc.inAcme) {
 				t.Errorf("Accept: got %v, want %v", err, tc.inAcme)
 			}
 			// Unknown, or not a member: the same.
-			if err := tc.q.Accept(nil); !errors.Is(err, ErrOrganizationDenied) {
+			if err := tc.q.Check(nil); !errors.Is(err, ErrOrganizationDenied) {
 				t.Errorf("Accept(nil): got %v, want ErrOrganizationDenied", err)
 			}
 		})

@@ -25,7 +25,7 @@ type NewClient struct {
 // Create registers a client and returns it with its secret, which nobody
 // can read again; "" for a client without one. Only those who administer the
 // installation register clients, which makes all of them first-party: that is
-// what skip_consent rests on. Errors: Faults, storage.ErrExists.
+// what skip_consent rests on. Errors: FieldErrors, storage.ErrExists.
 func (i *Clients) Create(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string,
 	err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -117,7 +117,7 @@ func (i *Clients) RotateSecret(ctx context.Context, a Actor, clientID string, ov
 		return "", err
 	}
 	if !oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
-		return "", Faults{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret",
+		return "", FieldErrors{{Field: "client_id", Problem: fmt.Sprintf("%q authenticates by %s, not by a secret",
 			Clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
 	}
 	text := NewClientSecret()

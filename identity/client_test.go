@@ -196,7 +196,7 @@ func TestAClientIsStoppedAndDeleted(t *testing.T) {
 	if _, _, err := in.Clients.Create(t.Context(), Operator(), NewClient{ID: "app", Metadata: web()}); !errors.Is(err, storage.ErrExists) {
 		t.Errorf("its client_id again: got %v, want ErrExists", err)
 	}
-	var faults Faults
+	var faults FieldErrors
 	_, _, err := in.Clients.Create(t.Context(), Operator(), NewClient{ID: "x y", Metadata: storage.Metadata{Scope: "openid nope", RedirectURIs: []string{"http://evil"}}})
 	if !errors.As(err, &faults) || len(faults) != 3 {
 		t.Errorf("three faults: got %v", err)

@@ -65,7 +65,7 @@ func (i *Clients) Organization(ctx context.Context, a Actor, c *storage.Client) 
 
 // Update changes the registration of a client by edit, which may be called more than once and replaces lists
 // rather than changing them. It returns a line for each field that is different now. How a client authenticates stays.
-// Errors: Faults, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
+// Errors: FieldErrors, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
 func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 	edit func(*storage.Metadata) error) (changes []string, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -87,7 +87,7 @@ func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 			return nil, err
 		}
 		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
-			var faults Faults
+			var faults FieldErrors
 			faults.Add("token_endpoint_auth_method", "cannot change", "register another client")
 			return nil, faults
 		}
@@ -108,7 +108,7 @@ func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 
 // ownedByFile refuses to change what clients.yaml says: the next apply would take the change back.
 func ownedByFile(field, name, remedy string) error {
-	return Faults{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", Clip(name)), Remedy: remedy}}
+	return FieldErrors{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", Clip(name)), Remedy: remedy}}
 }
 
 // Disable stops a client within a second, everywhere; Enable takes it back. Both work on a client that
@@ -144,7 +144,7 @@ func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *stor
 }
 
 // Delete makes a client a tombstone. One that clients.yaml owns is refused
-// with Faults: the file would name a client that can never be again.
+// with FieldErrors: the file would name a client that can never be again.
 func (i *Clients) Delete(ctx context.Context, a Actor, clientID string) error {
 	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if c.ManagedBy == storage.ManagedByFile {

@@ -56,8 +56,8 @@ func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 		"token_endpoint_auth_method": func(m *storage.Metadata) { m.TokenEndpointAuthMethod = "none" },
 	} {
 		_, err := in.Clients.Update(t.Context(), Operator(), "app", func(m *storage.Metadata) error { edit(m); return nil })
-		faults, _ := errors.AsType[Faults](err)
-		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Field == field }) {
+		faults, _ := errors.AsType[FieldErrors](err)
+		if !slices.ContainsFunc(faults, func(f FieldError) bool { return f.Field == field }) {
 			t.Errorf("%s: got %v", field, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestAChangeOfAClientFollowsTheRulesOfItsRegistration(t *testing.T) {
 		t.Errorf("a refused change left %+v", after)
 	}
 	_, err := in.Clients.Update(t.Context(), Operator(), "filed", func(m *storage.Metadata) error { m.ClientName = "Mine"; return nil })
-	if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "clients.yaml") {
+	if faults, _ := errors.AsType[FieldErrors](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "clients.yaml") {
 		t.Errorf("one of the file: got %v", err)
 	}
 	for _, id := range []string{"nobody", ""} {
@@ -100,13 +100,13 @@ func TestResourcesCannotClashOrLeaveClientsBehind(t *testing.T) {
 			"name":              {Identifier: "https://b.example"},
 		} {
 			err := in.Resources.Create(ctx, Operator(), r)
-			if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || faults[0].Field != field {
+			if faults, _ := errors.AsType[FieldErrors](err); len(faults) != 1 || faults[0].Field != field {
 				t.Errorf("%s: got %v", field, err)
 			}
 		}
 		in.client(t, NewClient{ID: "reader", Metadata: storage.Metadata{GrantTypes: []string{"client_credentials"}, Scope: "api:read"}})
 		err := in.Resources.Delete(ctx, Operator(), "https://api.example")
-		if faults, _ := errors.AsType[Faults](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "reader") {
+		if faults, _ := errors.AsType[FieldErrors](err); len(faults) != 1 || !strings.Contains(faults[0].Problem, "reader") {
 			t.Errorf("with a client that has its scope: got %v", err)
 		}
 		if _, err := in.Clients.Update(ctx, Operator(), "reader", func(m *storage.Metadata) error { m.Scope = ""; return nil }); err != nil {

@@ -19,7 +19,7 @@ func (i *Clients) TestRedirectURI() string { return i.issuer + "/setup/test" }
 
 // StartTest lets this server act as a client for ClientTestFor, until
 // EndTest: by one more redirect URI, and for one with secrets by clientSecret
-// beside its own. Errors: Faults for a client that a server without its keys cannot
+// beside its own. Errors: FieldErrors for a client that a server without its keys cannot
 // stand in for, ErrForbidden, storage.ErrNotFound.
 func (i *Clients) StartTest(ctx context.Context, a Actor, clientID, clientSecret string) (*storage.Client, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -32,9 +32,9 @@ func (i *Clients) StartTest(ctx context.Context, a Actor, clientID, clientSecret
 	m := &c.Metadata
 	switch {
 	case !c.Active():
-		return nil, Faults{{Field: "client_id", Problem: "is disabled", Remedy: "enable it first"}}
+		return nil, FieldErrors{{Field: "client_id", Problem: "is disabled", Remedy: "enable it first"}}
 	case m.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT, m.RequireSignedRequestObject, m.RequirePushedRequests:
-		return nil, Faults{{Field: "client_id", Problem: "signs with a key of its own, or pushes its requests",
+		return nil, FieldErrors{{Field: "client_id", Problem: "signs with a key of its own, or pushes its requests",
 			Remedy: "try it out from the application itself"}}
 	}
 	until := i.clock().Add(ClientTestFor)

@@ -13,8 +13,8 @@ import (
 type MemberCompliance struct {
 	User storage.User // Factors are what they have
 	Role string
-	// Meets: they have what the policy asks for, or it asks for nothing.
-	Meets bool
+	// Compliant: they have what the policy asks for, or it asks for nothing.
+	Compliant bool
 	// Deadline is until when they have to enrol; zero if they meet the policy.
 	Deadline time.Time
 	// Overdue: it is over, or that of the policy before, which goes on until this one's
@@ -36,9 +36,9 @@ func (i *Policies) Compliance(ctx context.Context, a Actor, organizationID, afte
 	now := i.clock()
 	all := make([]MemberCompliance, 0, len(members))
 	for _, m := range members {
-		c := MemberCompliance{User: m.User, Role: m.Role, Meets: m.Requirement == nil ||
+		c := MemberCompliance{User: m.User, Role: m.Role, Compliant: m.Requirement == nil ||
 			assurance.HasEnrolled(m.User.Factors, m.Requirement.Policy.Require)}
-		if !c.Meets {
+		if !c.Compliant {
 			c.Deadline = m.Requirement.Deadline()
 			c.Overdue = assurance.IsOverdue(m.User.Factors, []storage.Requirement{*m.Requirement}, now)
 		}

@@ -48,7 +48,7 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 				}
 			}
 		}
-		want := map[string]MemberCompliance{"owner": {Role: storage.RoleOwner, Meets: true}, "app": {Role: storage.RoleMember, Meets: true}}
+		want := map[string]MemberCompliance{"owner": {Role: storage.RoleOwner, Compliant: true}, "app": {Role: storage.RoleMember, Compliant: true}}
 		if diff := cmp.Diff(want, standing()); diff != "" {
 			t.Errorf("without a policy: %s", diff)
 		}
@@ -59,7 +59,7 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 		in.now = set.Add(assurance.Days(10))
 		late := in.member(t, acme, "late@acme.example", storage.RoleGuest) // has their time from when they came
 		in.now = set.Add(assurance.Days(14))
-		want = map[string]MemberCompliance{"app": {Role: storage.RoleMember, Meets: true},
+		want = map[string]MemberCompliance{"app": {Role: storage.RoleMember, Compliant: true},
 			"owner": {Role: storage.RoleOwner, Deadline: set.Add(assurance.Days(14)), Overdue: true}, "late": {Role: storage.RoleGuest, Deadline: set.Add(assurance.Days(24))}}
 		if diff := cmp.Diff(want, standing()); diff != "" {
 			t.Errorf("an app will do: %s", diff)
@@ -67,7 +67,7 @@ func TestHowMembersStandToThePolicy(t *testing.T) {
 		if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 0}); err != nil {
 			t.Fatal(err)
 		}
-		if got := standing()["app"]; got.Meets || !got.Overdue {
+		if got := standing()["app"]; got.Compliant || !got.Overdue {
 			t.Errorf("an app where a passkey is required: got %+v", got)
 		}
 		if _, err := in.Policies.Compliance(t.Context(), late, acme.ID, uuid.Nil, 2); !errors.Is(err, ErrForbidden) {

@@ -81,7 +81,7 @@ func (i *Accounts) rehash(ctx context.Context, c *storage.LoginRecord, password 
 // ChangePassword gives the acting person a new password, ends their sessions but
 // keep, revokes all their grants and mails a notice. current is the present
 // password, "" for a person who has none; ErrWrongPassword if it is not, which the
-// caller counts. Errors: Faults, secret.ErrBusy, storage.ErrConflict if another
+// caller counts. Errors: FieldErrors, secret.ErrBusy, storage.ErrConflict if another
 // change was faster.
 func (i *Accounts) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID,
 	from request.Info) error {
@@ -101,7 +101,7 @@ func (i *Accounts) ChangePassword(ctx context.Context, a Actor, current, next st
 			return err
 		}
 		if next == current {
-			return Faults{{Field: "password", Problem: "is the one you have", Remedy: "choose another"}}
+			return FieldErrors{{Field: "password", Problem: "is the one you have", Remedy: "choose another"}}
 		}
 	}
 	hash, err := i.passwords.Hash(ctx, next)
@@ -120,9 +120,9 @@ func (i *Accounts) ChangePassword(ctx context.Context, a Actor, current, next st
 	return nil
 }
 
-// AccountOf is what guesses are counted for, and whom a password is compared with:
+// AttemptKey is what guesses are counted for, and whom a password is compared with:
 // the folded address. What is no address belongs to nobody, and is counted too.
-func AccountOf(typed string) string {
+func AttemptKey(typed string) string {
 	key, err := EmailKey(typed)
 	if err != nil {
 		return "not an address: " + strings.ToLower(strings.TrimSpace(cut(typed, maxTyped)))

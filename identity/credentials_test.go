@@ -21,7 +21,7 @@ const (
 
 // check reads the account of a typed address and compares the password, as a sign-in does.
 func (in *installation) check(ctx context.Context, email, password string) (c *storage.LoginRecord, hash string, err error) {
-	if c, err = in.store.LoginRecord(ctx, AccountOf(email), nil); err != nil {
+	if c, err = in.store.LoginRecord(ctx, AttemptKey(email), nil); err != nil {
 		return nil, "", err
 	}
 	hash, err = in.Accounts.CheckCredentials(ctx, c, password)
@@ -41,14 +41,14 @@ func (in *installation) signsIn(t testing.TB, email, password string) bool {
 // LG-03: spellings of one address are one account; what is none is counted too, and bounded.
 func TestAccounts(t *testing.T) {
 	for _, same := range []string{"bob@example.com", " Bob@Example.COM\t", "BOB@EXAMPLE.com"} {
-		if got := AccountOf(same); got != "bob@example.com" {
+		if got := AttemptKey(same); got != "bob@example.com" {
 			t.Errorf("%q: got %q", same, got)
 		}
 	}
-	if AccountOf("no address") != AccountOf(" NO ADDRESS ") || AccountOf("no address") == AccountOf("another") {
+	if AttemptKey("no address") != AttemptKey(" NO ADDRESS ") || AttemptKey("no address") == AttemptKey("another") {
 		t.Error("what is no address is not counted for itself")
 	}
-	if got := AccountOf(strings.Repeat("é", 10_000)); len(got) > maxTyped+40 || strings.ContainsRune(got, '\uFFFD') {
+	if got := AttemptKey(strings.Repeat("é", 10_000)); len(got) > maxTyped+40 || strings.ContainsRune(got, '\uFFFD') {
 		t.Errorf("got %d bytes", len(got))
 	}
 }
@@ -141,7 +141,7 @@ func TestChangingAPasswordNeedsThePresentOne(t *testing.T) {
 		bob := in.user(t, "bob@acme-corp.com", false)
 		me := Actor{UserID: bob.ID, RequestID: "req"}
 		here, there := in.session(t, bob), in.session(t, bob)
-		var faults Faults
+		var faults FieldErrors
 		for name, tc := range map[string]struct{ current, next string }{
 			"common": {oldPassword, "password1"}, "the same": {oldPassword, oldPassword}, "the address": {oldPassword, bob.Email},
 		} {
@@ -255,7 +255,7 @@ func TestEveryAnswerCostsOneHash(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			hashes := (after.TotalAlloc - before.TotalAlloc) / (kib << 10)
 			want := uint64(1)
-			if faults, ok := errors.AsType[Faults](err); ok && faults[0].Field == "email" {
+			if faults, ok := errors.AsType[FieldErrors](err); ok && faults[0].Field == "email" {
 				want = 0 // what is no address is told at once, to everybody
 			}
 			if hashes != want {

@@ -35,6 +35,6 @@
 // what is their own, only an active account.
 //
 // An actor who may not see something gets storage.ErrNotFound, as if it were not there; one who may see it and not
-// change it gets ErrForbidden. Input that breaks a rule is answered with Faults, which names every field that is wrong at once, what
+// change it gets ErrForbidden. Input that breaks a rule is answered with FieldErrors, which names every field that is wrong at once, what
 // is wrong with it and what to do.
 package identity

@@ -14,13 +14,13 @@ const maxEmailBytes = 254 // RFC 5321, section 4.5.3.1, less the angle brackets
 // EmailKey returns the form of an address under which it is unique: trimmed, in
 // normal form C, the local part in lower case, the domain in lower-case ASCII
 // (IDNA). Dots and plus signs are kept: they mean different boxes at many
-// providers. The error is Faults.
+// providers. The error is FieldErrors.
 //
 // What cannot be one plain address is refused, above all what a mail program
 // would read as several: commas, angle brackets, a second at sign.
 func EmailKey(email string) (string, error) {
 	refuse := func(problem string) (string, error) {
-		return "", Faults{{Field: "email", Problem: problem, Remedy: "write it like name@example.com"}}
+		return "", FieldErrors{{Field: "email", Problem: problem, Remedy: "write it like name@example.com"}}
 	}
 	// What composes to so few bytes is typed with no more than this. The rest must not cost
 	// the work: a megabyte of combining marks takes 65 ms.

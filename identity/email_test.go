@@ -84,7 +84,7 @@ func TestLongTextIsRefusedBeforeAnyWork(t *testing.T) {
 	} {
 		work := map[string]func(){
 			"EmailKey":      func() { _, _ = EmailKey(long) },
-			"AccountOf":     func() { AccountOf(long) },
+			"AttemptKey":    func() { AttemptKey(long) },
 			"CheckPassword": func() { _ = (&Passwords{}).Check(long, "bob@example.com") },
 		}
 		for what, do := range work {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong with what somebody entered. It never holds a secret.
-type Fault struct {
+// FieldError is one thing wrong with what somebody entered. It never holds a secret.
+type FieldError struct {
 	// Field is the name the input has in its own standard: redirect_uris, email, slug.
 	Field string
 	// Item is the place in a list, from 1; 0 is the field as a whole.
@@ -16,7 +16,7 @@ type Fault struct {
 	Remedy  string
 }
 
-func (f Fault) String() string {
+func (f FieldError) String() string {
 	s := f.Field
 	if f.Item > 0 {
 		s += fmt.Sprintf("[%d]", f.Item)
@@ -28,10 +28,10 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is everything wrong with one input, as an error.
-type Faults []Fault
+// FieldErrors is everything wrong with one input, as an error.
+type FieldErrors []FieldError
 
-func (f Faults) Error() string {
+func (f FieldErrors) Error() string {
 	lines := make([]string, len(f))
 	for i, x := range f {
 		lines[i] = x.String()
@@ -40,25 +40,25 @@ func (f Faults) Error() string {
 }
 
 // Add adds what is wrong with a field.
-func (f *Faults) Add(field, problem, remedy string) {
-	*f = append(*f, Fault{Field: field, Problem: problem, Remedy: remedy})
+func (f *FieldErrors) Add(field, problem, remedy string) {
+	*f = append(*f, FieldError{Field: field, Problem: problem, Remedy: remedy})
 }
 
 // AddItem adds what is wrong with one entry of a list, from 1.
-func (f *Faults) AddItem(field string, item int, problem, remedy string) {
-	*f = append(*f, Fault{Field: field, Item: item, Problem: problem, Remedy: remedy})
+func (f *FieldErrors) AddItem(field string, item int, problem, remedy string) {
+	*f = append(*f, FieldError{Field: field, Item: item, Problem: problem, Remedy: remedy})
 }
 
 // AddAll adds the faults that err holds; nil holds none.
-func (f *Faults) AddAll(err error) {
-	var more Faults
+func (f *FieldErrors) AddAll(err error) {
+	var more FieldErrors
 	if errors.As(err, &more) {
 		*f = append(*f, more...)
 	}
 }
 
-// err is nil without faults: a nil Faults in an error would not be.
-func (f Faults) err() error {
+// err is nil without faults: a nil FieldErrors in an error would not be.
+func (f FieldErrors) err() error {
 	if len(f) == 0 {
 		return nil
 	}

@@ -25,16 +25,16 @@ const maxInvitations = 100
 // made as many within a day.
 var ErrTooManyInvitations = errors.New("too many open invitations")
 
-// Invited is what the holder of an invitation's token is told. Whether the address
+// InvitationView is what the holder of an invitation's token is told. Whether the address
 // has an account is not part of it.
-type Invited struct {
+type InvitationView struct {
 	Invitation   storage.Invitation
 	Organization storage.Organization
 }
 
 // Create mails an address the offer of a role. Owners invite to any role, admins to
 // any but owner, and those who administer the installation to any. An invitation
-// that the address has already to this organization is replaced. Errors: Faults,
+// that the address has already to this organization is replaced. Errors: FieldErrors,
 // ErrForbidden, storage.ErrNotFound, storage.ErrExists if they are a member,
 // ErrTooManyInvitations, ErrTooManyMails.
 func (i *Invitations) Create(ctx context.Context, a Actor, organizationID uuid.UUID, email,
@@ -92,7 +92,7 @@ func (i *Invitations) mayInvite(ctx context.Context, a *Actor, organizationID uu
 	if err := i.Authorize(ctx, a, action, organizationID); err != nil {
 		return "", err
 	}
-	var faults Faults
+	var faults FieldErrors
 	faults.AddAll(CheckRole(role))
 	key, err := EmailKey(email)
 	faults.AddAll(err)
@@ -167,7 +167,7 @@ func (i *Invitations) Confirm(ctx context.Context, a Actor, organizationID, invi
 // Open tells what a token of /invite stands for, without using it.
 // ErrLink if it stands for nothing (any more), storage.ErrSuspended if an owner must
 // confirm it before it does.
-func (i *Invitations) Open(ctx context.Context, token string) (*Invited, error) {
+func (i *Invitations) Open(ctx context.Context, token string) (*InvitationView, error) {
 	n, o, err := i.store.Invitation(ctx, secret.HashOf(token))
 	if err != nil {
 		return nil, linkError(err)
@@ -175,7 +175,7 @@ func (i *Invitations) Open(ctx context.Context, token string) (*Invited, error) 
 	if n.Suspended {
 		return nil, storage.ErrSuspended
 	}
-	return &Invited{Invitation: *n, Organization: *o}, nil
+	return &InvitationView{Invitation: *n, Organization: *o}, nil
 }
 
 // Accept uses an invitation for the acting person, whose address must be

@@ -142,7 +142,7 @@ func TestWhoInvitesWhomAsWhat(t *testing.T) {
 				t.Errorf("%s lists: got %v, want allowed %v", name, err, want)
 			}
 		}
-		var faults Faults
+		var faults FieldErrors
 		if _, err := in.Invitations.Create(t.Context(), owner, acme.ID, "nobody", "king"); !errors.As(err, &faults) || len(faults) != 2 {
 			t.Errorf("neither address nor role: got %v, want two faults", err)
 		}
@@ -185,7 +185,7 @@ func TestAnInvitationDoesNotTellWhetherTheAddressHasAnAccount(t *testing.T) {
 	in := onSQLite(t)
 	acme, owner := in.organization(t, "acme")
 	in.user(t, "known@acme.example", false)
-	var told [2]Invited
+	var told [2]InvitationView
 	for n, email := range []string{"known@acme.example", "unknown@acme.example"} {
 		token, _ := in.invited(t, owner, acme, email, storage.RoleMember)
 		opened, err := in.Invitations.Open(t.Context(), token)

@@ -24,9 +24,9 @@ const (
 // CheckLogo returns a picture as a data: URL whose type is what the content is, not
 // what somebody says. PNG, JPEG and SVG will do; the last without whatever could run
 // or be fetched, though pages show it as a picture only, where neither happens.
-// The error is Faults.
+// The error is FieldErrors.
 func CheckLogo(picture []byte) (dataURL string, err error) {
-	var faults Faults
+	var faults FieldErrors
 	kind, problem := logoKind(picture)
 	switch {
 	case len(picture) > MaxLogoBytes:
@@ -45,7 +45,7 @@ func ParseLogo(dataURL string) (string, error) {
 	_, text, found := strings.Cut(dataURL, ";base64,")
 	picture, err := base64.StdEncoding.DecodeString(text)
 	if !found || err != nil || !strings.HasPrefix(dataURL, "data:") {
-		return "", Faults{{Field: "logo", Problem: "did not arrive whole", Remedy: "choose it again"}}
+		return "", FieldErrors{{Field: "logo", Problem: "did not arrive whole", Remedy: "choose it again"}}
 	}
 	return CheckLogo(picture)
 }

@@ -59,7 +59,7 @@ func TestWhatIsNoLogo(t *testing.T) {
 		"a GIF":             []byte("GIF89a" + strings.Repeat("\x00", 40)),
 	} {
 		_, err := CheckLogo(content)
-		var faults Faults
+		var faults FieldErrors
 		if !errors.As(err, &faults) || faults[0].Field != "logo" {
 			t.Errorf("%s: got %v, want a fault of the logo", name, err)
 		}

@@ -26,7 +26,7 @@ var megabytes = map[string]string{
 // Half a million scopes are refused for their length, with one fault and none for each.
 func TestALongScopeIsOneFault(t *testing.T) {
 	for _, scopes := range []string{strings.Repeat("a ", 500_000), "openid " + strings.Repeat("api:read ", 100_000), strings.Repeat("\u00e9 ", 2000), strings.Repeat("a", maxScopeBytes+1)} {
-		m, faults := storage.Metadata{Scope: scopes, RedirectURIs: []string{"https://a.example/cb"}}, Faults{}
+		m, faults := storage.Metadata{Scope: scopes, RedirectURIs: []string{"https://a.example/cb"}}, FieldErrors{}
 		check := func() {
 			faults = CheckMetadata("app", &m, true)
 			CheckScopes(&faults, &m, func(string) bool { return true })
@@ -60,7 +60,7 @@ func TestEveryTypedValueIsMeasuredFirst(t *testing.T) {
 			"phone":     patch(func(p *ProfilePatch) { p.PhoneNumber = &long }),
 			"street":    patch(func(p *ProfilePatch) { p.Address = &storage.Address{StreetAddress: long} }),
 			"client_id": func() error { f := CheckMetadata(long, &storage.Metadata{}, false); return f.err() },
-			"column":    func() error { f := Faults{}; f.Add("x", Clip(long), ""); return f.err() },
+			"column":    func() error { f := FieldErrors{}; f.Add("x", Clip(long), ""); return f.err() },
 		} {
 			var err error
 			limit := uint64(64 << 10)

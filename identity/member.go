@@ -75,10 +75,10 @@ func (i *Organizations) authorizeMember(ctx context.Context, a *Actor, organizat
 	return i.Authorize(ctx, a, action, organizationID)
 }
 
-// CheckRole refuses what is no role in an organization. The error is Faults.
+// CheckRole refuses what is no role in an organization. The error is FieldErrors.
 func CheckRole(role string) error {
 	if !slices.Contains([]string{storage.RoleOwner, storage.RoleAdmin, storage.RoleMember, storage.RoleGuest}, role) {
-		return Faults{{Field: "role", Problem: fmt.Sprintf("%q is no role in an organization", Clip(role)),
+		return FieldErrors{{Field: "role", Problem: fmt.Sprintf("%q is no role in an organization", Clip(role)),
 			Remedy: "choose owner, admin, member or guest"}}
 	}
 	return nil

@@ -53,9 +53,9 @@ func SetDefaults(m *storage.Metadata) {
 
 // CheckMetadata fills in the defaults and then applies every rule that needs
 // nothing but the registration itself; CheckScopes has the rest.
-func CheckMetadata(clientID string, m *storage.Metadata, production bool) Faults {
+func CheckMetadata(clientID string, m *storage.Metadata, production bool) FieldErrors {
 	SetDefaults(m)
-	var faults Faults
+	var faults FieldErrors
 	if len(clientID) > 128 || !clientIDGrammar.MatchString(clientID) {
 		faults.Add("client_id", fmt.Sprintf("%q is not a client_id", Clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
 	}
@@ -74,7 +74,7 @@ func CheckMetadata(clientID string, m *storage.Metadata, production bool) Faults
 	return faults
 }
 
-func checkChoices(faults *Faults, m *storage.Metadata) {
+func checkChoices(faults *FieldErrors, m *storage.Metadata) {
 	for _, c := range []struct {
 		field, value string
 		allowed      []string
@@ -96,7 +96,7 @@ func checkChoices(faults *Faults, m *storage.Metadata) {
 	checkSet(faults, "response_types", m.ResponseTypes, oauth.ResponseTypes())
 }
 
-func checkSet(faults *Faults, field string, values, allowed []string) {
+func checkSet(faults *FieldErrors, field string, values, allowed []string) {
 	for n, v := range values {
 		if !slices.Contains(allowed, v) {
 			faults.AddItem(field, n+1, fmt.Sprintf("%q is not supported", Clip(v)), "choose from "+strings.Join(allowed, ", "))
@@ -106,7 +106,7 @@ func checkSet(faults *Faults, field string, values, allowed []string) {
 	}
 }
 
-func checkGrants(faults *Faults, m *storage.Metadata) {
+func checkGrants(faults *FieldErrors, m *storage.Metadata) {
 	code := slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode)
 	if len(m.GrantTypes) == 0 {
 		faults.Add("grant_types", "is empty", "name at least one")
@@ -135,7 +135,7 @@ func checkGrants(faults *Faults, m *storage.Metadata) {
 
 // CheckOffered judges what the token endpoint would refuse: grant types that oauth
 // knows and the table in provider does not offer.
-func CheckOffered(faults *Faults, m *storage.Metadata, offered []string) {
+func CheckOffered(faults *FieldErrors, m *storage.Metadata, offered []string) {
 	for n, g := range m.GrantTypes {
 		if slices.Contains(oauth.Names(oauth.GrantTypes()), g) && !slices.Contains(offered, g) {
 			faults.AddItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g), "choose from "+strings.Join(offered, ", "))
@@ -143,7 +143,7 @@ func CheckOffered(faults *Faults, m *storage.Metadata, offered []string) {
 	}
 }
 
-func checkPlaces(faults *Faults, m *storage.Metadata, production bool) {
+func checkPlaces(faults *FieldErrors, m *storage.Metadata, production bool) {
 	redirect, page := redirectKind(m.ApplicationType == "native", production), pageKind(production)
 	checkURIs(faults, "redirect_uris", m.RedirectURIs, checkURI, redirect)
 	checkURIs(faults, "post_logout_redirect_uris", m.PostLogoutRedirectURIs, checkURI, redirect)
@@ -161,7 +161,7 @@ func checkPlaces(faults *Faults, m *storage.Metadata, production bool) {
 	}
 }
 
-func checkKeys(faults *Faults, m *storage.Metadata) {
+func checkKeys(faults *FieldErrors, m *storage.Metadata) {
 	if len(m.JWKS) > 0 {
 		canonical, err := checkJWKS(m.JWKS)
 		if err != nil {
@@ -186,7 +186,7 @@ func checkKeys(faults *Faults, m *storage.Metadata) {
 	}
 }
 
-func checkPresentation(faults *Faults, m *storage.Metadata) {
+func checkPresentation(faults *FieldErrors, m *storage.Metadata) {
 	if m.ClientName != "" {
 		checkName(faults, "client_name", m.ClientName, 100)
 	}

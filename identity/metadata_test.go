@@ -114,7 +114,7 @@ func TestARegistrationThatBreaksARule(t *testing.T) {
 			tc.wreck(&m)
 			faults := CheckMetadata("app", &m, true)
 			CheckScopes(&faults, &m, func(s string) bool { return s == "api:read" })
-			if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Field == tc.field }) {
+			if !slices.ContainsFunc(faults, func(f FieldError) bool { return f.Field == tc.field }) {
 				t.Errorf("got %v, want a fault of %s", faults, tc.field)
 			}
 		})

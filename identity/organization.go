@@ -32,10 +32,10 @@ var reservedSlugs = []string{
 }
 
 // CheckSlug applies the rules for the name of an organization in URLs, scopes and
-// tokens. The error is Faults.
+// tokens. The error is FieldErrors.
 func CheckSlug(slug string) error {
 	const remedy = "use 2 to 39 of a-z, 0-9 and -, beginning with a letter, such as acme-corp"
-	var faults Faults
+	var faults FieldErrors
 	switch _, err := uuid.Parse(slug); {
 	case len(slug) > maxSlug || !slugGrammar.MatchString(slug):
 		faults.Add("slug", fmt.Sprintf("%q is not a slug", Clip(slug)), remedy)
@@ -50,7 +50,7 @@ func CheckSlug(slug string) error {
 
 // checkName is for what people are shown: one line without anything invisible,
 // which could make it look like another name.
-func checkName(faults *Faults, field, name string, max int) {
+func checkName(faults *FieldErrors, field, name string, max int) {
 	switch {
 	case len(name) > utf8.UTFMax*max: // before the work of looking at each character
 		faults.Add(field, fmt.Sprintf("has more than %d characters", max), "choose a shorter one")
@@ -85,7 +85,7 @@ func (i *Organizations) Create(ctx context.Context, a Actor, slug, name string, 
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	var faults Faults
+	var faults FieldErrors
 	faults.AddAll(CheckSlug(slug))
 	checkName(&faults, "name", name, 100)
 	if len(faults) > 0 {
@@ -141,7 +141,7 @@ func (i *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid
 	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return err
 	}
-	var faults Faults
+	var faults FieldErrors
 	if checkName(&faults, "name", name, 100); len(faults) > 0 {
 		return faults
 	}

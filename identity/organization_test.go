@@ -34,7 +34,7 @@ func TestNamesAreOneVisibleLine(t *testing.T) {
 		"": false, " Acme": false, "Acme ": false, "Ac\nme": false, "Ac\x00me": false, "Ac\u202eme": false, "Ac\u200bme": false, "Ac\u2028me": false,
 		strings.Repeat("a", 101): false, "\xff": false, "\t": false,
 	} {
-		var faults Faults
+		var faults FieldErrors
 		if checkName(&faults, "name", name, 100); (len(faults) == 0) != want {
 			t.Errorf("%q: got %v, want allowed %v", name, faults, want)
 		}
@@ -117,7 +117,7 @@ func TestWhoMayDoWhatInAnOrganization(t *testing.T) {
 		if err := in.Organizations.RemoveMember(t.Context(), Actor{UserID: people["guest"]}, acme.ID, people["guest"]); err != nil {
 			t.Errorf("leaving: %v", err)
 		}
-		var faults Faults
+		var faults FieldErrors
 		if err := in.Organizations.SetRole(t.Context(), Operator(), acme.ID, other, "king"); !errors.As(err, &faults) {
 			t.Errorf("a role that is none: got %v, want a fault", err)
 		}

@@ -27,9 +27,9 @@ const (
 
 // Check applies the rules for a new password of the person with that
 // address: long enough, at most 256 characters, not the address, not common. No
-// composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is Faults.
+// composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is FieldErrors.
 func (i *Passwords) Check(password, email string, words ...string) error {
-	var faults Faults
+	var faults FieldErrors
 	if len(password) > 16*secret.MaxPasswordChars { // before the work of normalizing it
 		faults.Add("password", fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars),
 			"choose a shorter one")
@@ -124,7 +124,7 @@ func (i *Passwords) confirm(ctx context.Context, hash, password string) error {
 // checkPerson names everything that is wrong with what a person who wants an account has typed, and returns the key of
 // the address. The name may be empty. words are others that the password must not build on.
 func (i *Passwords) checkPerson(email, name, password string, words ...string) (emailKey string, err error) {
-	var faults Faults
+	var faults FieldErrors
 	emailKey, err = EmailKey(email)
 	faults.AddAll(err)
 	if name != "" {

@@ -93,7 +93,7 @@ func TestPasswordsAreNotTakenFromTheBrandOrTheOrganization(t *testing.T) {
 	}
 	acme, owner := in.organization(t, "wobbleton")
 	invitation, _ := in.invited(t, owner, acme, "new@elsewhere.example", storage.RoleMember)
-	var faults Faults
+	var faults FieldErrors
 	if _, _, err := in.Registrations.Register(t.Context(), Registration{Password: password, Invitation: invitation}); !errors.As(err, &faults) {
 		t.Errorf("the organization and a year: got %v, want faults", err)
 	}

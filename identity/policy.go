@@ -26,7 +26,7 @@ func (i *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (
 // stands then. Since is not the caller's: the grace begins anew when people who met
 // the requirement may meet it no longer, and stays when it becomes easier. Nor is
 // Earlier: until the grace is over, what was in force stays so. Errors:
-// Faults, ErrForbidden, storage.ErrNotFound.
+// FieldErrors, ErrForbidden, storage.ErrNotFound.
 func (i *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUID,
 	p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
@@ -69,7 +69,7 @@ func (i *Policies) SetPlatformMFA(ctx context.Context, a Actor, p storage.MFAPol
 }
 
 func checkPolicy(p *storage.MFAPolicy) error {
-	var faults Faults
+	var faults FieldErrors
 	if !slices.Contains([]string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}, p.Require) {
 		faults.Add("require", fmt.Sprintf("%q is nothing to require", Clip(p.Require)),
 			"choose any, totp or passkey, or leave it empty")
@@ -85,7 +85,7 @@ func checkPolicy(p *storage.MFAPolicy) error {
 
 // change puts next in the place of present and tells of it; nil if they are the same.
 func (i *Policies) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
-	*next = assurance.Begin(*present, *next, i.clock())
+	*next = assurance.BeginGrace(*present, *next, i.clock())
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil
 	}

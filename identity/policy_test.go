@@ -45,7 +45,7 @@ func TestWhoSetsPolicies(t *testing.T) {
 			}
 		}
 		for _, p := range []storage.MFAPolicy{{Require: "sms"}, {Require: storage.RequireAny, GraceDays: -1}, {Require: storage.RequireAny, GraceDays: MaxGraceDays + 1}} {
-			var faults Faults
+			var faults FieldErrors
 			if _, err := in.Policies.SetMFA(t.Context(), owner, acme.ID, p); !errors.As(err, &faults) {
 				t.Errorf("%+v: got %v, want a fault", p, err)
 			}

@@ -29,7 +29,7 @@ type claim struct {
 	name  string
 	value *string
 	to    func(*storage.Profile) *string
-	check func(faults *Faults, name, value string)
+	check func(faults *FieldErrors, name, value string)
 }
 
 func (p *ProfilePatch) claims() []claim {
@@ -53,9 +53,9 @@ func (p *ProfilePatch) claims() []claim {
 	}
 }
 
-// Check returns the names of the claims that the patch changes. The error is Faults.
+// Check returns the names of the claims that the patch changes. The error is FieldErrors.
 func (p *ProfilePatch) Check() (changed []string, err error) {
-	var faults Faults
+	var faults FieldErrors
 	for _, c := range p.claims() {
 		if c.value == nil {
 			continue
@@ -92,9 +92,9 @@ func (p *ProfilePatch) Apply(to *storage.Profile) {
 	}
 }
 
-func checkLine(faults *Faults, name, value string) { checkName(faults, name, value, maxClaim) }
+func checkLine(faults *FieldErrors, name, value string) { checkName(faults, name, value, maxClaim) }
 
-func checkClaimURL(faults *Faults, name, value string) {
+func checkClaimURL(faults *FieldErrors, name, value string) {
 	u := &url.URL{}
 	var err error
 	if len(value) <= maxClaimURL {
@@ -107,7 +107,7 @@ func checkClaimURL(faults *Faults, name, value string) {
 
 // checkBirthdate: YYYY-MM-DD, YYYY, or 0000-MM-DD without the year (OpenID Connect
 // Core 1.0, section 5.1).
-func checkBirthdate(faults *Faults, name, value string) {
+func checkBirthdate(faults *FieldErrors, name, value string) {
 	full := value[:min(len(value), len(time.DateOnly)+1)] // what is cut off is no date either
 	if len(value) == 4 {
 		full += "-01-01"
@@ -120,8 +120,8 @@ func checkBirthdate(faults *Faults, name, value string) {
 	}
 }
 
-func matching(grammar *regexp.Regexp, problem, remedy string) func(*Faults, string, string) {
-	return func(faults *Faults, name, value string) {
+func matching(grammar *regexp.Regexp, problem, remedy string) func(*FieldErrors, string, string) {
+	return func(faults *FieldErrors, name, value string) {
 		if len(value) > maxClaim || !grammar.MatchString(value) {
 			faults.Add(name, problem, remedy)
 		}
@@ -129,7 +129,7 @@ func matching(grammar *regexp.Regexp, problem, remedy string) func(*Faults, stri
 }
 
 // checkAddress allows line breaks in formatted and street_address (section 5.1.1).
-func checkAddress(faults *Faults, a *storage.Address) {
+func checkAddress(faults *FieldErrors, a *storage.Address) {
 	total := 0
 	for _, part := range []struct {
 		name  string

@@ -18,8 +18,8 @@ const resetLife = 30 * time.Minute
 // ErrRecoveryClosed: this installation sends no links to reset a password.
 var ErrRecoveryClosed = errors.New("recovery is closed")
 
-// RecoveryOpen reports whether links to reset a password are sent.
-func (i *Registrations) RecoveryOpen() bool { return i.recovery }
+// IsRecoveryOpen reports whether links to reset a password are sent.
+func (i *Registrations) IsRecoveryOpen() bool { return i.recovery }
 
 // recoveryRequested is the kind of message that decides a recovery.
 const recoveryRequested = "recovery.requested"
@@ -27,15 +27,15 @@ const recoveryRequested = "recovery.requested"
 // requestedRecovery is its payload, sealed.
 type requestedRecovery struct {
 	EmailKey  string
-	Way       Way
+	Way       ReturnTo
 	From      request.Info
 	RequestID string
 }
 
 // RequestRecovery asks for a link to choose a new password. It does the same work
 // and gives the same answer whether anybody has the address: a worker decides.
-// Errors: Faults for what is no address, ErrRecoveryClosed.
-func (i *Registrations) RequestRecovery(ctx context.Context, email string, way Way, from request.Info,
+// Errors: FieldErrors for what is no address, ErrRecoveryClosed.
+func (i *Registrations) RequestRecovery(ctx context.Context, email string, way ReturnTo, from request.Info,
 	requestID string) error {
 	if !i.recovery {
 		return ErrRecoveryClosed
@@ -80,15 +80,15 @@ func (i *Registrations) processRecovery(ctx context.Context, m *storage.Message)
 		RequestID: r.RequestID}, r.From), note)
 }
 
-// Resetting is the person whose password a link sets.
-type Resetting struct {
+// ResetTarget is the person whose password a link sets.
+type ResetTarget struct {
 	*storage.User
-	way Way
+	way ReturnTo
 }
 
-// Way is where they go on afterwards: nowhere in another browser than the one that
+// ReturnTo is where they go on afterwards: nowhere in another browser than the one that
 // asked for the link.
-func (r *Resetting) Way(browser secret.Hash) (flow, to string) {
+func (r *ResetTarget) ReturnTo(browser secret.Hash) (flow, to string) {
 	if !sameBrowser(browser, r.way.Browser) {
 		return "", ""
 	}
@@ -99,18 +99,18 @@ func sameBrowser(a, b secret.Hash) bool { return !a.IsZero() && a == b }
 
 // OpenReset returns whose password a token of /recover/reset sets, without using
 // it. ErrLink if nobody's (any more).
-func (i *Registrations) OpenReset(ctx context.Context, token string) (*Resetting, error) {
+func (i *Registrations) OpenReset(ctx context.Context, token string) (*ResetTarget, error) {
 	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
 		return nil, err
 	}
-	return &Resetting{User: u, way: Way{Browser: l.Browser, Flow: to.Flow, To: to.To}}, nil
+	return &ResetTarget{User: u, way: ReturnTo{Browser: l.Browser, Flow: to.Flow, To: to.To}}, nil
 }
 
 // Reset uses the link: it sets the password, which proves the address too, ends
 // all sessions and grants, and mails a notice. Second factors stay and are asked
-// for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, Faults,
-// secret.ErrBusy; after Faults the link can still be used.
+// for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, FieldErrors,
+// secret.ErrBusy; after FieldErrors the link can still be used.
 func (i *Registrations) Reset(ctx context.Context, token, password string, from request.Info, requestID string) error {
 	l, to, u, err := i.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {

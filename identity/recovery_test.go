@@ -27,7 +27,7 @@ func otherSealer(t testing.TB) *secret.Sealer {
 func (in *installation) resetLink(t testing.TB, u *storage.User) string {
 	t.Helper()
 	in.letters(t)
-	if err := in.Registrations.RequestRecovery(t.Context(), strings.ToUpper(u.Email), Way{}, request.Info{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
+	if err := in.Registrations.RequestRecovery(t.Context(), strings.ToUpper(u.Email), ReturnTo{}, request.Info{Device: "Safari on macOS", Network: "203.0.113.0/24"}, "req"); err != nil {
 		t.Fatal(err)
 	}
 	return token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")
@@ -46,7 +46,7 @@ func TestAResetChangesThePasswordAndNotTheSecondFactor(t *testing.T) {
 				t.Fatalf("the page: got %+v, %v", u, err)
 			}
 		}
-		var faults Faults
+		var faults FieldErrors
 		if err := in.Registrations.Reset(t.Context(), link, "password1", request.Info{}, "req"); !errors.As(err, &faults) {
 			t.Errorf("a common password: got %v, want faults", err)
 		}
@@ -122,12 +122,12 @@ func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 func TestRecoveryCanBeClosed(t *testing.T) {
 	in := onSQLite(t, func(c *Config) { c.Accounts.Recovery = false })
 	bob := in.user(t, "bob@acme-corp.com", false)
-	if err := in.Registrations.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, ""); err != ErrRecoveryClosed || in.Registrations.RecoveryOpen() {
+	if err := in.Registrations.RequestRecovery(t.Context(), bob.Email, ReturnTo{}, request.Info{}, ""); err != ErrRecoveryClosed || in.Registrations.IsRecoveryOpen() {
 		t.Errorf("got %v", err)
 	}
-	var faults Faults
+	var faults FieldErrors
 	in.People.recovery = true
-	if err := in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", Way{}, request.Info{}, ""); !errors.As(err, &faults) {
+	if err := in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com,eve@evil.example", ReturnTo{}, request.Info{}, ""); !errors.As(err, &faults) {
 		t.Errorf("RS-02: got %v, want a fault", err)
 	}
 }
@@ -162,7 +162,7 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 		bob := in.user(t, "bob@acme-corp.com", false)
 		for kind, ask := range map[string]func() error{
 			recoveryRequested: func() error {
-				return in.Registrations.RequestRecovery(t.Context(), bob.Email, Way{}, request.Info{}, "")
+				return in.Registrations.RequestRecovery(t.Context(), bob.Email, ReturnTo{}, request.Info{}, "")
 			},
 			registrationRequested: func() error {
 				return in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: oldPassword})

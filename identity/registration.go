@@ -46,7 +46,7 @@ type Registration struct {
 	// Browser is the hash of the browser's token: the same browser may finish
 	// without the password. Zero if there is none, as for the JSON API.
 	Browser secret.Hash
-	// Flow and To are as in Way.
+	// Flow and To are as in ReturnTo.
 	Flow, To string
 	// Invitation is the token of an invitation, "" for none. It proves the address
 	// it was sent to, which Email must be; an empty Email stands for it.
@@ -55,9 +55,9 @@ type Registration struct {
 	RequestID  string
 }
 
-// Way is where somebody goes on after a mailed link, if they follow it in the
+// ReturnTo is where somebody goes on after a mailed link, if they follow it in the
 // browser that asked for it. Flow and To are opaque here, "" for none.
-type Way struct {
+type ReturnTo struct {
 	Browser  secret.Hash // of the browser's token; zero for none, as for the JSON API
 	Flow, To string
 }
@@ -83,7 +83,7 @@ type requestedRegistration struct {
 // made before the address is proven. It does the same work for every address (one
 // password hash, one row for a worker, which then decides) and has the same answer:
 // nil. Who has an invitation may Register instead, which proves the address.
-// Errors: Faults, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
+// Errors: FieldErrors, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
 func (i *Registrations) Request(ctx context.Context, r Registration) error {
 	words, err := i.admit(ctx, &r)
 	if err != nil {
@@ -115,7 +115,7 @@ func (i *mailer) ask(ctx context.Context, kind string, question any) error {
 // Register makes an account at once: by invitation, proven and with its place in
 // the organization; else, only where CONFIRM_EMAIL is off, with an address that is
 // yet to be proven from the mail that goes out. passwordHash is the stored hash, to
-// sign in with. Errors: Faults, ErrRegistrationClosed, ErrRegistered, ErrLink for
+// sign in with. Errors: FieldErrors, ErrRegistrationClosed, ErrRegistered, ErrLink for
 // the invitation, ErrForbidden without one where CONFIRM_EMAIL is on, secret.ErrBusy.
 func (i *Registrations) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string,
 	err error) {
@@ -172,7 +172,7 @@ func (i *Registrations) admit(ctx context.Context, r *Registration) (words []str
 		r.Email = invited.Invitation.Email
 	}
 	if key, err := EmailKey(r.Email); err == nil && key != invited.Invitation.EmailKey {
-		return nil, Faults{{Field: "email", Problem: "is not the address that was invited",
+		return nil, FieldErrors{{Field: "email", Problem: "is not the address that was invited",
 			Remedy: "use that one, or ask for an invitation of this one"}}
 	}
 	return []string{invited.Organization.Name, invited.Organization.Slug}, nil

@@ -140,7 +140,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 				t.Fatalf("the page: got %+v, %v", v, err)
 			}
 		}
-		done, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
+		done, err := in.Registrations.Verify(t.Context(), link, VerifyInput{Browser: victims})
 		if err != nil || !done.User.EmailVerified() || done.PasswordToken != "" || done.Flow != "flow" || done.User.Profile.Name != "Bob Baker" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
@@ -149,7 +149,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 		}
 		for _, dead := range []string{link, "", "x", secret.NewToken("")} {
 			_, opened := in.Registrations.OpenVerification(t.Context(), dead)
-			_, used := in.Registrations.Verify(t.Context(), dead, VerifyBy{Browser: victims})
+			_, used := in.Registrations.Verify(t.Context(), dead, VerifyInput{Browser: victims})
 			if opened != ErrLink || used != ErrLink {
 				t.Errorf("%.3q: got %v, %v, want ErrLink and nothing that tells why", dead, opened, used)
 			}
@@ -183,7 +183,7 @@ func TestARequestDoesTheSameForEveryAddress(t *testing.T) {
 				return in.Registrations.Request(t.Context(), Registration{Email: email, Password: newPassword})
 			},
 			recoveryRequested: func() error {
-				return in.Registrations.RequestRecovery(t.Context(), email, Way{}, request.Info{}, "req")
+				return in.Registrations.RequestRecovery(t.Context(), email, ReturnTo{}, request.Info{}, "req")
 			},
 		} {
 			before, err := in.store.EventsAbout(t.Context(), bob.ID, 100)
@@ -228,7 +228,7 @@ func TestAFullMailboxGetsNothing(t *testing.T) {
 	for range 5 {
 		err := errors.Join(in.Registrations.Request(t.Context(), Registration{Email: "bob@ACME-corp.com", Password: newPassword}),
 			in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.Registrations.RequestRecovery(t.Context(), "Bob@acme-corp.com", Way{}, request.Info{}, ""))
+			in.Registrations.RequestRecovery(t.Context(), "Bob@acme-corp.com", ReturnTo{}, request.Info{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestARequestThatIsDecidedTwiceIsAnsweredOnce(t *testing.T) {
 		in.user(t, "bob@acme-corp.com", false)
 		err := errors.Join(in.Registrations.Request(t.Context(), Registration{Email: "bob@acme-corp.com", Password: newPassword}),
 			in.Registrations.Request(t.Context(), Registration{Email: "new@acme-corp.com", Password: newPassword}),
-			in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com", Way{}, request.Info{}, ""))
+			in.Registrations.RequestRecovery(t.Context(), "bob@acme-corp.com", ReturnTo{}, request.Info{}, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func TestEverythingWrongWithARegistrationIsSaidAtOnce(t *testing.T) {
 		func(r Registration) error { return in.Registrations.Request(t.Context(), r) },
 		func(r Registration) error { _, _, err := in.Registrations.Register(t.Context(), r); return err },
 	} {
-		var faults Faults
+		var faults FieldErrors
 		err := ask(Registration{Email: "bob@acme-corp.com,eve@evil.example", Name: "Bob\r\nBcc: eve@evil.example", Password: "short"})
 		if !errors.As(err, &faults) || len(faults) != 3 {
 			t.Errorf("got %v, want three faults", err)
@@ -330,7 +330,7 @@ func TestEverythingWrongWithARegistrationIsSaidAtOnce(t *testing.T) {
 	}
 	// LG-07: the address and the name are no passwords.
 	for _, password := range []string{"robert@acme-corp.com", "Thistlewood2026", "acmecorp1"} {
-		var faults Faults
+		var faults FieldErrors
 		if err := in.Registrations.Request(t.Context(), Registration{Email: "robert@acme-corp.com", Name: "Robert Thistlewood", Password: password}); !errors.As(err, &faults) {
 			t.Errorf("%s: got %v", password, err)
 		}
@@ -363,7 +363,7 @@ func TestAnInvitedPersonRegistersWithTheirAddressAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		invitation := token(t, in.letters(t), "Bob@acme-corp.com", "invitation", "/invite")
-		var faults Faults
+		var faults FieldErrors
 		for _, ask := range []func(Registration) error{
 			func(r Registration) error { return in.Registrations.Request(t.Context(), r) },
 			func(r Registration) error { _, _, err := in.Registrations.Register(t.Context(), r); return err },
@@ -442,7 +442,7 @@ func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 		}
 		link := token(t, in.work(t), "new@acme-corp.com", "completeregistration", "/verify")
 		results := atOnce(t, in, 16, func(p *installation) error {
-			_, err := p.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
+			_, err := p.Registrations.Verify(t.Context(), link, VerifyInput{Browser: victims})
 			if errors.Is(err, ErrRegistered) { // who comes just after the winner is told the same as who has an account
 				err = ErrLink
 			}
@@ -459,14 +459,14 @@ func TestALinkWorksOnceWhoeverTriesAtOnce(t *testing.T) {
 		}
 		link = token(t, in.letters(t), "old@acme-corp.com", "verifyemail", "/verify")
 		results = atOnce(t, in, 16, func(p *installation) error {
-			_, err := p.Registrations.Verify(t.Context(), link, VerifyBy{})
+			_, err := p.Registrations.Verify(t.Context(), link, VerifyInput{})
 			return err
 		})
 		if won := errs(t, results, ErrLink); won != 1 {
 			t.Errorf("verification link: %d won, want 1", won)
 		}
 
-		if err := in.Registrations.RequestRecovery(t.Context(), u.Email, Way{}, request.Info{}, ""); err != nil {
+		if err := in.Registrations.RequestRecovery(t.Context(), u.Email, ReturnTo{}, request.Info{}, ""); err != nil {
 			t.Fatal(err)
 		}
 		link = token(t, in.work(t), u.Email, "passwordreset", "/recover/reset")

@@ -20,7 +20,7 @@ func (i *Resources) List(ctx context.Context, a Actor) ([]storage.Resource, erro
 	return i.store.Resources(ctx)
 }
 
-// Create registers a resource server. Errors: Faults, ErrForbidden, storage.ErrExists.
+// Create registers a resource server. Errors: FieldErrors, ErrForbidden, storage.ErrExists.
 func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) err
 }
 
 // checkServers judges the clients that are to serve a resource.
-func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults *Faults) error {
+func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults *FieldErrors) error {
 	for n, id := range clientIDs {
 		if slices.Contains(clientIDs[:n], id) {
 			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is listed twice", Clip(id)), "remove one")
@@ -74,8 +74,8 @@ func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults
 	return nil
 }
 
-// Delete removes a resource server with its scopes. One that clients.yaml owns is refused with Faults, and so
-// is one whose scopes a client may still ask for, because nothing would define them any more. Errors: Faults,
+// Delete removes a resource server with its scopes. One that clients.yaml owns is refused with FieldErrors, and so
+// is one whose scopes a client may still ask for, because nothing would define them any more. Errors: FieldErrors,
 // ErrForbidden, storage.ErrNotFound.
 func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -107,7 +107,7 @@ func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) erro
 // checkUnused has a fault for each client that may ask for one of the scopes, up to maxNamed of them.
 func (i *Resources) checkUnused(ctx context.Context, scopes map[string]string) error {
 	const page, maxNamed = 500, 10
-	var faults Faults
+	var faults FieldErrors
 	for after := ""; len(faults) < maxNamed; {
 		clients, err := i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
 		if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Restored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
-// step of which an authenticator app's code may have been used; factor.Factors.Restored knows it.
-func (i *Installation) Restored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
+// EndRestored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
+// step of which an authenticator app's code may have been used; factor.Factors.EndRestored knows it.
+func (i *Installation) EndRestored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
 	error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func scopeToken(s string) bool {
 const maxScopeBytes = 4096
 
 // CheckScopes judges what a client may ask for; known are the scopes of resources.
-func CheckScopes(faults *Faults, m *storage.Metadata, known func(string) bool) {
+func CheckScopes(faults *FieldErrors, m *storage.Metadata, known func(string) bool) {
 	if len(m.Scope) > maxScopeBytes { // CheckMetadata refuses it; comparing each with all before it would take minutes
 		return
 	}
@@ -57,8 +57,8 @@ func portOf(u *url.URL) string {
 }
 
 // CheckResource judges a resource server by itself; IsOwnURI has the rule that needs the ISSUER.
-func CheckResource(r *storage.Resource) Faults {
-	var faults Faults
+func CheckResource(r *storage.Resource) FieldErrors {
+	var faults FieldErrors
 	if err := checkURI(r.Identifier, uriKind{loopback: true, localhost: true, custom: true}); err != nil {
 		faults.Add("identifier", fmt.Sprintf("%q %s", Clip(r.Identifier), err), "use an absolute URI such as https://api.example.com (RFC 8707)")
 	}

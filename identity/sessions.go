@@ -57,11 +57,11 @@ func (i *Sessions) EndOthers(ctx context.Context, a Actor, keep uuid.UUID) error
 		keep))
 }
 
-// NoticeOfSignIn is the mail about a sign-in from a device that was not used before;
+// NewDeviceMail is the mail about a sign-in from a device that was not used before;
 // nil where the address is not known to be the person's, or there were several just
 // now: whoever has the password must not be able to bury the others under it. It
 // goes with the sign-in.
-func (i *Sessions) NoticeOfSignIn(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
+func (i *Sessions) NewDeviceMail(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
@@ -84,10 +84,10 @@ type owedStep struct {
 	Session uuid.UUID `json:"session"`
 }
 
-// WatchSecondStep goes with a sign-in that has yet to pass its second step, on a device
+// NewSecondFactorCheck goes with a sign-in that has yet to pass its second step, on a device
 // on which none was passed before. If it is not passed within 10 minutes, the person is
 // told that somebody has their password.
-func (i *Sessions) WatchSecondStep() (*storage.Message, error) {
+func (i *Sessions) NewSecondFactorCheck() (*storage.Message, error) {
 	payload, err := json.Marshal(owedStep{}) // the store puts the sid in the place of the nil UUID
 	return &storage.Message{Kind: secondStepOwed, Payload: payload, AvailableAt: i.clock().Add(secondStepTime)}, err
 }

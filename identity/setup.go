@@ -22,8 +22,8 @@ const (
 )
 
 var (
-	// ErrSetUp: somebody administers the installation, so nobody can begin it.
-	ErrSetUp = errors.New("there is an administrator already")
+	// ErrAlreadySetUp: somebody administers the installation, so nobody can begin it.
+	ErrAlreadySetUp = errors.New("there is an administrator already")
 	// ErrSetupToken: the token is not the one that was printed last, was used, or is too old.
 	ErrSetupToken = errors.New("the setup token does not count")
 )
@@ -31,9 +31,9 @@ var (
 // administered is until when a process believes that there is an administrator.
 type administered struct{ until atomic.Int64 }
 
-// SetupOpen reports whether the installation waits for its first administrator.
+// NeedsSetup reports whether the installation waits for its first administrator.
 // Once there is one it mostly answers from memory.
-func (i *Installation) SetupOpen(ctx context.Context) (bool, error) {
+func (i *Installation) NeedsSetup(ctx context.Context) (bool, error) {
 	now := i.clock()
 	if now.UnixMicro() < i.administered.until.Load() {
 		return false, nil
@@ -47,7 +47,7 @@ func (i *Installation) SetupOpen(ctx context.Context) (bool, error) {
 
 // NewSetupToken makes the token that lets its bearer become the first
 // administrator, once. Those made before count no more. Only the operator may:
-// whoever reads the server's output owns the machine. ErrSetUp.
+// whoever reads the server's output owns the machine. ErrAlreadySetUp.
 func (i *Installation) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", time.Time{}, err
@@ -58,7 +58,7 @@ func (i *Installation) NewSetupToken(ctx context.Context, a Actor) (token string
 		CreatedAt: now, ExpiresAt: expires},
 		a.Event(storage.EventSetupTokenCreated))
 	if errors.Is(err, storage.ErrConflict) {
-		err = ErrSetUp
+		err = ErrAlreadySetUp
 	}
 	if err != nil {
 		return "", time.Time{}, err
@@ -80,7 +80,7 @@ func (i *Installation) CheckSetupToken(ctx context.Context, token string) error 
 
 // Bootstrap makes the bearer of a setup token the first administrator, with a
 // proven address: whoever has the token could vouch for any. It returns the stored
-// hash of the password for signing in. Errors: Faults, ErrSetupToken, ErrSetUp,
+// hash of the password for signing in. Errors: FieldErrors, ErrSetupToken, ErrAlreadySetUp,
 // ErrRegistered if somebody has the address; the last leaves the token as it was.
 func (i *Installation) Bootstrap(ctx context.Context, token string, n NewUser, requestID string) (u *storage.User,
 	passwordHash string, err error) {
@@ -102,7 +102,7 @@ func (i *Installation) Bootstrap(ctx context.Context, token string, n NewUser, r
 	case errors.Is(err, storage.ErrSpent):
 		return nil, "", ErrSetupToken
 	case errors.Is(err, storage.ErrConflict):
-		return nil, "", ErrSetUp
+		return nil, "", ErrAlreadySetUp
 	case errors.Is(err, storage.ErrExists):
 		return nil, "", ErrRegistered
 	case err != nil:
@@ -115,12 +115,12 @@ var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
 // SetBrand sets how the installation presents itself where its configuration does
 // not say; empty members leave it to the default. Logo is as CheckLogo returns it.
-// Every process shows it within a second. Errors: Faults, ErrForbidden.
+// Every process shows it within a second. Errors: FieldErrors, ErrForbidden.
 func (i *Installation) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	var faults Faults
+	var faults FieldErrors
 	b.Name = strings.TrimSpace(b.Name)
 	if len(b.Color) <= len("#rrggbb") {
 		b.Color = strings.ToLower(b.Color)

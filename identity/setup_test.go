@@ -29,7 +29,7 @@ func TestTheFirstRunIsOpenUntilThereIsAnAdministrator(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		open := func() bool {
 			t.Helper()
-			open, err := in.Installation.SetupOpen(t.Context())
+			open, err := in.Installation.NeedsSetup(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,8 +42,8 @@ func TestTheFirstRunIsOpenUntilThereIsAnAdministrator(t *testing.T) {
 		if open() {
 			t.Error("it is open beside an administrator")
 		}
-		if _, _, err := in.Installation.NewSetupToken(t.Context(), Operator()); !errors.Is(err, ErrSetUp) {
-			t.Errorf("another token: got %v, want ErrSetUp", err)
+		if _, _, err := in.Installation.NewSetupToken(t.Context(), Operator()); !errors.Is(err, ErrAlreadySetUp) {
+			t.Errorf("another token: got %v, want ErrAlreadySetUp", err)
 		}
 		if _, err := in.People.Disable(t.Context(), Operator(), u.ID); err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestWhoBeginsAnInstallationFollowsTheRules(t *testing.T) {
 		"name":     {Email: "ada@example.com", Password: founding, Profile: storage.Profile{Name: "A\u202eda"}},
 	} {
 		_, _, err := in.Installation.Bootstrap(t.Context(), token, n, "")
-		var faults Faults
+		var faults FieldErrors
 		if !errors.As(err, &faults) || faults[0].Field != field {
 			t.Errorf("%s: got %v", field, err)
 		}
@@ -130,7 +130,7 @@ func TestAppsThatCannotBeTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"pushed", "disabled"} {
-		var faults Faults
+		var faults FieldErrors
 		if _, err := in.Clients.StartTest(t.Context(), Operator(), id, "secret"); !errors.As(err, &faults) || faults[0].Remedy == "" {
 			t.Errorf("%s: got %v, want a fault with a remedy", id, err)
 		}

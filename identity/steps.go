@@ -40,8 +40,8 @@ func (i *Sessions) OverdueSince(v *storage.SessionContext, m *storage.Membership
 	return s.OverdueSince()
 }
 
-// Fresh reports whether the person signed in within FreshFor, and has shown their
+// IsFresh reports whether the person signed in within FreshFor, and has shown their
 // second step if they have one. The caller looks at where the session is used from.
-func (i *Sessions) Fresh(v *storage.SessionContext) bool {
+func (i *Sessions) IsFresh(v *storage.SessionContext) bool {
 	return !assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
 }

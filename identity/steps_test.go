@@ -31,23 +31,23 @@ func TestWhatASessionOwes(t *testing.T) {
 			return a
 		}
 		none := storage.MFAPolicy{}
-		if a := owed(visit(assurance.ACRPassword), none); a.Incomplete() || a.Requirement != nil {
+		if a := owed(visit(assurance.ACRPassword), none); a.Incomplete() || a.Upcoming != nil {
 			t.Errorf("nobody asks for anything, and it owes %+v", a)
 		}
-		if a := owed(visit(assurance.ACRPassword, storage.FactorTOTP), none); len(a.Prove) == 0 {
+		if a := owed(visit(assurance.ACRPassword, storage.FactorTOTP), none); len(a.Verify) == 0 {
 			t.Error("a half session owes nothing")
 		}
 		if a := owed(visit(assurance.ACRPassword), storage.MFAPolicy{Require: storage.RequireAny}); len(a.Enrol) != 2 {
 			t.Errorf("the installation asks, and it owes %+v", a)
 		}
-		if a := owed(visit(assurance.ACRPassword), storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); a.Incomplete() || a.Requirement == nil || a.Requirement.Organization != nil {
+		if a := owed(visit(assurance.ACRPassword), storage.MFAPolicy{Require: storage.RequireAny, GraceDays: 7}); a.Incomplete() || a.Upcoming == nil || a.Upcoming.Organization != nil {
 			t.Errorf("before the installation's deadline: %+v", a)
 		}
 		settings := storage.OrganizationSettings{MFA: storage.MFAPolicy{Require: storage.RequirePasskey}}
 		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, settings, &storage.Event{Type: "organization.changed", Organization: acme.ID}); err != nil {
 			t.Fatal(err)
 		}
-		if a := owed(visit(assurance.ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.Overdue.Organization.ID != acme.ID {
+		if a := owed(visit(assurance.ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.EnrolFor.Organization.ID != acme.ID {
 			t.Errorf("the organization asks, and it owes %+v", a)
 		}
 		if a := owed(visit(assurance.ACRPhishingResistant, storage.FactorWebAuthn), none); a.Incomplete() {
@@ -73,7 +73,7 @@ func TestFreshSignIns(t *testing.T) {
 		{0, []string{storage.FactorTOTP}, assurance.ACRMFA, true},
 	} {
 		v := &storage.SessionContext{User: storage.User{Factors: tc.factors}, Session: storage.Session{ACR: tc.acr, AuthTime: now.Add(-tc.ago)}}
-		if got := in.Sessions.Fresh(v); got != tc.want {
+		if got := in.Sessions.IsFresh(v); got != tc.want {
 			t.Errorf("%+v: got %v", tc, got)
 		}
 	}

@@ -49,7 +49,7 @@ type NewToken struct {
 }
 
 // Create creates a personal access token of the acting person. The token
-// itself is returned this once. Errors: Faults, storage.ErrNotFound if they are not
+// itself is returned this once. Errors: FieldErrors, storage.ErrNotFound if they are not
 // a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
 func (i *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
 	u, err := i.actingUser(ctx, a)
@@ -94,7 +94,7 @@ func (i *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string,
 // check puts the scopes in order and finds what is wrong with the token for
 // somebody of that role.
 func (n *NewToken) check(role string) error {
-	var faults Faults
+	var faults FieldErrors
 	checkName(&faults, "name", n.Name, 100)
 	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
 	if len(n.Scopes) == 0 {

@@ -84,7 +84,7 @@ func TestWhatATokenCanBeAskedFor(t *testing.T) {
 	} {
 		c.n.OrganizationID = acme.ID
 		_, _, err := in.Tokens.Create(t.Context(), c.a, c.n)
-		var faults Faults
+		var faults FieldErrors
 		if (err == nil) != c.want || err != nil && !errors.As(err, &faults) {
 			t.Errorf("%s: got %v, want allowed %v", name, err, c.want)
 		}

@@ -48,7 +48,7 @@ func TestRoundTripsOfWelcomesAndTokens(t *testing.T) {
 		_, err := in.Tokens.ByHash(t.Context(), secret.HashOf(token))
 		return err
 	}
-	if err := in.Accounts.Welcome(t.Context(), warm); err != nil {
+	if err := in.Accounts.OnFirstSignIn(t.Context(), warm); err != nil {
 		t.Fatal(err)
 	}
 	if err := use(); err != nil {
@@ -59,12 +59,12 @@ func TestRoundTripsOfWelcomesAndTokens(t *testing.T) {
 		act  func() error
 		want int64
 	}{
-		{"a newcomer who belongs somewhere", func() error { return in.Accounts.Welcome(t.Context(), bob) }, 1},
+		{"a newcomer who belongs somewhere", func() error { return in.Accounts.OnFirstSignIn(t.Context(), bob) }, 1},
 		{"a personal access token", use, 1},
 		{"whoever has signed in before", func() error {
 			u := *bob
 			u.FirstSignInAt = u.CreatedAt
-			return in.Accounts.Welcome(t.Context(), &u)
+			return in.Accounts.OnFirstSignIn(t.Context(), &u)
 		}, 0},
 	} {
 		count.Reset()

@@ -192,7 +192,7 @@ func checkOrigin(raw string, kind uriKind) error {
 }
 
 // checkURIs judges a whole list.
-func checkURIs(faults *Faults, field string, uris []string, check func(string, uriKind) error, kind uriKind) {
+func checkURIs(faults *FieldErrors, field string, uris []string, check func(string, uriKind) error, kind uriKind) {
 	if len(uris) > maxURIs {
 		faults.Add(field, fmt.Sprintf("has more than %d entries", maxURIs), "register another client")
 		return

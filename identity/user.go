@@ -22,13 +22,13 @@ type NewUser struct {
 }
 
 // Create creates a person. The address counts as proven: whoever administers
-// the installation vouches for it. Errors: Faults, ErrForbidden, and
+// the installation vouches for it. Errors: FieldErrors, ErrForbidden, and
 // storage.ErrExists if the address is taken.
 func (i *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	var faults Faults
+	var faults FieldErrors
 	key, err := EmailKey(n.Email)
 	faults.AddAll(err)
 	if n.Password != "" {
@@ -144,7 +144,7 @@ func (i *People) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID,
 		return false, err
 	}
 	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
-		return false, Faults{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role),
+		return false, FieldErrors{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role),
 			Remedy: "choose superadmin or admin"}}
 	}
 	return i.store.SetPlatformRole(ctx, userID, role, has, WithFact(about(a, kind, userID), "role", role))

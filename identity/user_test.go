@@ -22,7 +22,7 @@ func TestAPersonIsCreatedByWhoeverAdministersTheInstallation(t *testing.T) {
 		if !errors.Is(err, storage.ErrExists) {
 			t.Errorf("the same address: got %v, want ErrExists", err)
 		}
-		var faults Faults
+		var faults FieldErrors
 		_, err = in.People.Create(t.Context(), Operator(), NewUser{Email: "bob@@acme", Password: "short"})
 		if !errors.As(err, &faults) || len(faults) != 2 {
 			t.Errorf("both fields wrong: got %v, want two faults", err)
@@ -94,7 +94,7 @@ func TestOnlyThePlatformAndThePersonActOnAPerson(t *testing.T) {
 	if err := acts["list"](Actor{UserID: root.ID}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("a disabled superadmin: got %v, want ErrForbidden", err)
 	}
-	var faults Faults
+	var faults FieldErrors
 	if _, err := in.People.AddPlatformRole(t.Context(), Operator(), bob.ID, "owner"); !errors.As(err, &faults) {
 		t.Errorf("a role that is none: got %v, want a fault", err)
 	}
@@ -125,7 +125,7 @@ func TestANewPasswordIsTheOneThatVerifies(t *testing.T) {
 				t.Errorf("%q: got %v, %v, want %v", password, ok, err, want)
 			}
 		}
-		var faults Faults
+		var faults FieldErrors
 		if err := in.People.SetPassword(t.Context(), Operator(), bob.ID, "bob@acme-corp.com", uuid.Nil); !errors.As(err, &faults) {
 			t.Errorf("the address as a password: got %v, want a fault", err)
 		}

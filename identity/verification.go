@@ -23,10 +23,10 @@ type Verification struct {
 	proven  bool
 }
 
-// Keeps reports whether somebody with this browser and this sign-in (nil for nobody's)
+// KeepsPassword reports whether somebody with this browser and this sign-in (nil for nobody's)
 // keeps the password without typing it: they are known to be who chose it, or the
 // address is proven already.
-func (v *Verification) Keeps(browser secret.Hash, signedInAs uuid.UUID) bool {
+func (v *Verification) KeepsPassword(browser secret.Hash, signedInAs uuid.UUID) bool {
 	if v.Registration {
 		return sameBrowser(browser, v.browser)
 	}
@@ -40,8 +40,8 @@ func verification(l *storage.Link, to linked, u *storage.User) *Verification {
 	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, proven: u.EmailVerified()}
 }
 
-// VerifyBy is who follows a link that proves an address.
-type VerifyBy struct {
+// VerifyInput is who follows a link that proves an address.
+type VerifyInput struct {
 	Browser secret.Hash // as in Registration
 	// SignedInAs is whose live session the browser has; nil for nobody's.
 	SignedInAs uuid.UUID
@@ -54,8 +54,8 @@ type VerifyBy struct {
 	RequestID   string
 }
 
-// Proven is an address that now belongs to somebody.
-type Proven struct {
+// VerifiedEmail is an address that now belongs to somebody.
+type VerifiedEmail struct {
 	User *storage.User
 	// PasswordToken is the token of a reset link when the person has to choose a
 	// password; "" if the one they registered with counts.
@@ -151,15 +151,15 @@ func linkError(err error) error {
 // somebody could register the address of another, wait, and be in. Where recovery is
 // closed NewPassword is needed then: an answer that is lost must not lock anybody out.
 //
-// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, Faults
+// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, FieldErrors
 // of the new one, then the link stays; ErrRegistered if
 // the address has a proven account by now, which leads to signing in; secret.ErrBusy.
-func (i *Registrations) Verify(ctx context.Context, token string, by VerifyBy) (*Proven, error) {
+func (i *Registrations) Verify(ctx context.Context, token string, by VerifyInput) (*VerifiedEmail, error) {
 	l, to, u, err := i.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	keeps := verification(l, to, u).Keeps(by.Browser, by.SignedInAs)
+	keeps := verification(l, to, u).KeepsPassword(by.Browser, by.SignedInAs)
 	if l.Purpose == storage.LinkRegister {
 		return i.finishRegistration(ctx, l, to, by, keeps)
 	}
@@ -167,12 +167,12 @@ func (i *Registrations) Verify(ctx context.Context, token string, by VerifyBy) (
 }
 
 // chosen is the hash of a new password, "" if there is yet to be one.
-func (i *Registrations) chosen(ctx context.Context, by VerifyBy, email, name string) (hash string, err error) {
+func (i *Registrations) chosen(ctx context.Context, by VerifyInput, email, name string) (hash string, err error) {
 	if by.NewPassword == "" && i.recovery {
 		return "", nil
 	}
 	if by.NewPassword == "" {
-		return "", Faults{{Field: "password", Problem: "is missing",
+		return "", FieldErrors{{Field: "password", Problem: "is missing",
 			Remedy: "choose one now: the first was typed elsewhere, and does not count"}}
 	}
 	if err := i.passwords.Check(by.NewPassword, email, name); err != nil {
@@ -182,8 +182,8 @@ func (i *Registrations) chosen(ctx context.Context, by VerifyBy, email, name str
 }
 
 // verifyAccount proves the address of an account that was made without.
-func (i *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyBy,
-	keeps bool) (*Proven, error) {
+func (i *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyInput,
+	keeps bool) (*VerifiedEmail, error) {
 	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
 	var err error
 	switch {
@@ -207,8 +207,8 @@ func (i *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to l
 
 // finishRegistration makes the account that was asked for. One that was made
 // meanwhile without a proof of the address gives way to it.
-func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyBy,
-	keeps bool) (*Proven, error) {
+func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyInput,
+	keeps bool) (*VerifiedEmail, error) {
 	var err error
 	switch {
 	case keeps:
@@ -232,7 +232,7 @@ func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link,
 	}
 }
 
-func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyInput) (*VerifiedEmail, error) {
 	u, err := i.store.UserByEmail(ctx, to.EmailKey)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -248,11 +248,11 @@ func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to link
 }
 
 // createProven makes an account whose address the link has proven.
-func (i *Registrations) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyBy) (*Proven, error) {
+func (i *Registrations) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyInput) (*VerifiedEmail, error) {
 	p := i.registrant(to, by.From, by.RequestID)
 	p.User.EmailVerifiedAt = p.User.CreatedAt
 	made := &storage.Registration{Person: *p, Link: l.Hash}
-	done := &Proven{User: &p.User, Flow: to.Flow, To: to.To}
+	done := &VerifiedEmail{User: &p.User, Flow: to.Flow, To: to.To}
 	var err error
 	if to.PasswordHash == "" {
 		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife,
@@ -266,12 +266,12 @@ func (i *Registrations) createProven(ctx context.Context, l *storage.Link, to li
 // prove carries a proof out. Whoever loses the password with it gets a link to
 // choose one at once: following the first was proof enough.
 func (i *Registrations) prove(ctx context.Context, u *storage.User, to linked, proof *storage.EmailVerification,
-	by VerifyBy) (*Proven, error) {
+	by VerifyInput) (*VerifiedEmail, error) {
 	proof.EmailKey = to.EmailKey
 	e := &storage.Event{Type: storage.EventUserEmailProven, User: u.ID, Actor: u.ID, RequestID: by.RequestID,
 		Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
 	proof.Event = origin(e, by.From)
-	done := &Proven{User: u, Flow: to.Flow, To: to.To}
+	done := &VerifiedEmail{User: u, Flow: to.Flow, To: to.To}
 	var err error
 	if proof.Claim && proof.PasswordHash == "" {
 		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife,

@@ -32,7 +32,7 @@ func (in *installation) verifyLink(t testing.TB, u *storage.User) string {
 }
 
 // chooses the password that a proof left to be chosen.
-func (in *installation) choose(t testing.TB, done *Proven, password string) {
+func (in *installation) choose(t testing.TB, done *VerifiedEmail, password string) {
 	t.Helper()
 	if done.PasswordToken == "" {
 		t.Fatal("there is no link to choose a password")
@@ -52,14 +52,14 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		const email = "victim@acme-corp.com"
 		for name, tc := range map[string]struct {
-			by   VerifyBy
+			by   VerifyInput
 			want bool
 		}{
-			"the same browser":                      {VerifyBy{Browser: attackers}, true},
-			"another browser":                       {VerifyBy{Browser: victims}, false},
-			"no browser":                            {VerifyBy{}, false},
-			"another browser, the password again":   {VerifyBy{Browser: victims, Password: oldPassword}, true},
-			"signed in as somebody else, elsewhere": {VerifyBy{Browser: victims, SignedInAs: uuid.New()}, false},
+			"the same browser":                      {VerifyInput{Browser: attackers}, true},
+			"another browser":                       {VerifyInput{Browser: victims}, false},
+			"no browser":                            {VerifyInput{}, false},
+			"another browser, the password again":   {VerifyInput{Browser: victims, Password: oldPassword}, true},
+			"signed in as somebody else, elsewhere": {VerifyInput{Browser: victims, SignedInAs: uuid.New()}, false},
 		} {
 			link := in.confirmLink(t, Registration{Email: email, Browser: attackers, Flow: "flow"})
 			done, err := in.Registrations.Verify(t.Context(), link, tc.by)
@@ -81,10 +81,10 @@ func TestThePasswordOfARegistrationCountsForWhoeverChoseIt(t *testing.T) {
 			in.letters(t)
 		}
 		link := in.confirmLink(t, Registration{Email: email}) // by the API: no browser
-		if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
+		if _, err := in.Registrations.Verify(t.Context(), link, VerifyInput{Password: newPassword}); err != ErrWrongPassword {
 			t.Errorf("another password: got %v, want ErrWrongPassword", err)
 		}
-		if done, err := in.Registrations.Verify(t.Context(), link, VerifyBy{}); err != nil || done.PasswordToken == "" {
+		if done, err := in.Registrations.Verify(t.Context(), link, VerifyInput{}); err != nil || done.PasswordToken == "" {
 			t.Errorf("the link did not stay, or two that have no browser are one: %+v, %v", done, err)
 		}
 	}, confirming)
@@ -94,11 +94,11 @@ func TestOfTwoRegistrationsOfOneAddressTheFirstProvenCounts(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		theirs := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Name: "Mallory", Browser: attackers})
 		mine := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Name: "Bob", Browser: victims})
-		done, err := in.Registrations.Verify(t.Context(), mine, VerifyBy{Browser: victims})
+		done, err := in.Registrations.Verify(t.Context(), mine, VerifyInput{Browser: victims})
 		if err != nil || done.User.Profile.Name != "Bob" {
 			t.Fatalf("got %+v, %v", done, err)
 		}
-		for _, by := range []VerifyBy{{Browser: attackers}, {Browser: victims}, {SignedInAs: done.User.ID}, {Password: oldPassword}} {
+		for _, by := range []VerifyInput{{Browser: attackers}, {Browser: victims}, {SignedInAs: done.User.ID}, {Password: oldPassword}} {
 			if _, err := in.Registrations.Verify(t.Context(), theirs, by); err != ErrRegistered {
 				t.Errorf("the other link: got %v, want ErrRegistered", err)
 			}
@@ -118,7 +118,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 		}
 		for name, prove := range map[string]func(t testing.TB, u *storage.User) (password string){
 			"by the link, in another browser": func(t testing.TB, u *storage.User) string {
-				done, err := in.Registrations.Verify(t.Context(), in.verifyLink(t, u), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), in.verifyLink(t, u), VerifyInput{Browser: victims})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -132,7 +132,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				if _, _, err := in.Registrations.Register(t.Context(), Registration{Email: email, Password: newPassword}); err != ErrRegistered {
 					t.Fatalf("registering a taken address: got %v, want ErrRegistered", err)
 				}
-				if err := in.Registrations.RequestRecovery(t.Context(), email, Way{}, request.Info{}, ""); err != nil {
+				if err := in.Registrations.RequestRecovery(t.Context(), email, ReturnTo{}, request.Info{}, ""); err != nil {
 					t.Fatal(err)
 				}
 				in.letters(t)
@@ -145,7 +145,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				if err := in.Registrations.Request(t.Context(), Registration{Email: email, Name: "Victoria", Password: newPassword, Browser: victims}); err != nil {
 					t.Fatal(err)
 				}
-				done, err := in.Registrations.Verify(t.Context(), token(t, in.work(t), email, "completeregistration", "/verify"), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), token(t, in.work(t), email, "completeregistration", "/verify"), VerifyInput{Browser: victims})
 				if err != nil || done.PasswordToken != "" || done.User.Profile.Name != "Victoria" {
 					t.Fatalf("got %+v, %v", done, err)
 				}
@@ -159,7 +159,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 				return newPassword
 			},
 			"by registering, followed elsewhere": func(t testing.TB, _ *storage.User) string {
-				done, err := in.Registrations.Verify(t.Context(), in.confirmLink(t, Registration{Email: email, Browser: attackers}), VerifyBy{Browser: victims})
+				done, err := in.Registrations.Verify(t.Context(), in.confirmLink(t, Registration{Email: email, Browser: attackers}), VerifyInput{Browser: victims})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -197,7 +197,7 @@ func TestTheFirstProofTakesAnAccountFromWhoeverMadeIt(t *testing.T) {
 			if _, err := in.store.Organization(t.Context(), theirs); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%s: the organization of whoever made the account: got %v, want it gone", name, err)
 			}
-			if err := in.Accounts.Welcome(t.Context(), now); err != nil {
+			if err := in.Accounts.OnFirstSignIn(t.Context(), now); err != nil {
 				t.Fatal(err)
 			}
 			if own, err := in.store.Memberships(t.Context(), u.ID, "", 0); err != nil || len(own) == 0 || own[len(own)-1].Organization.ID == theirs {
@@ -221,7 +221,7 @@ func (in *installation) settled(t testing.TB, u *storage.User) uuid.UUID {
 	if err := in.Accounts.UpdateProfile(t.Context(), Actor{UserID: u.ID}, ProfilePatch{PhoneNumber: &phone, Picture: &picture}); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Accounts.Welcome(t.Context(), u); err != nil {
+	if err := in.Accounts.OnFirstSignIn(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 	own, err := in.store.Memberships(t.Context(), u.ID, "", 0)
@@ -233,17 +233,17 @@ func (in *installation) settled(t testing.TB, u *storage.User) uuid.UUID {
 
 func TestWhoeverIsSignedInToTheAccountLosesNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
-		for name, by := range map[string]func(u *storage.User) VerifyBy{
-			"signed in": func(u *storage.User) VerifyBy { return VerifyBy{Browser: victims, SignedInAs: u.ID} },
-			"the password again": func(*storage.User) VerifyBy {
-				return VerifyBy{Browser: victims, Password: oldPassword}
+		for name, by := range map[string]func(u *storage.User) VerifyInput{
+			"signed in": func(u *storage.User) VerifyInput { return VerifyInput{Browser: victims, SignedInAs: u.ID} },
+			"the password again": func(*storage.User) VerifyInput {
+				return VerifyInput{Browser: victims, Password: oldPassword}
 			},
 		} {
 			u := in.unproven(t, "bob@acme-corp.com")
 			live := in.session(t, u)
 			in.grant(t, u, live)
 			link := in.verifyLink(t, u)
-			if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Password: newPassword}); err != ErrWrongPassword {
+			if _, err := in.Registrations.Verify(t.Context(), link, VerifyInput{Password: newPassword}); err != ErrWrongPassword {
 				t.Errorf("%s: another password: got %v", name, err)
 			}
 			done, err := in.Registrations.Verify(t.Context(), link, by(u))
@@ -265,11 +265,11 @@ func TestALinkForAProvenAddressTakesNothing(t *testing.T) {
 	in := onSQLite(t)
 	u := in.unproven(t, "bob@acme-corp.com")
 	first, second := in.verifyLink(t, u), in.verifyLink(t, u)
-	if _, err := in.Registrations.Verify(t.Context(), first, VerifyBy{SignedInAs: u.ID}); err != nil {
+	if _, err := in.Registrations.Verify(t.Context(), first, VerifyInput{SignedInAs: u.ID}); err != nil {
 		t.Fatal(err)
 	}
 	live := in.session(t, u)
-	done, err := in.Registrations.Verify(t.Context(), second, VerifyBy{Browser: attackers})
+	done, err := in.Registrations.Verify(t.Context(), second, VerifyInput{Browser: attackers})
 	if err != nil || done.PasswordToken != "" || !in.lives(t, live) || !in.signsIn(t, u.Email, oldPassword) {
 		t.Errorf("got %+v, %v", done, err)
 	}
@@ -300,7 +300,7 @@ func TestWhenALinkToVerifyIsWorthNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, opened := in.Registrations.OpenVerification(t.Context(), link)
-			_, used := in.Registrations.Verify(t.Context(), link, VerifyBy{SignedInAs: u.ID})
+			_, used := in.Registrations.Verify(t.Context(), link, VerifyInput{SignedInAs: u.ID})
 			_, reset := in.Registrations.OpenReset(t.Context(), link)
 			if opened != ErrLink || used != ErrLink || reset != ErrLink {
 				t.Errorf("%s: got %v, %v, %v, want ErrLink", name, opened, used, reset)
@@ -318,7 +318,7 @@ func TestADisabledAccountIsNotRegisteredOver(t *testing.T) {
 	if _, err := in.People.Disable(t.Context(), Operator(), u.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims}); err != ErrLink {
+	if _, err := in.Registrations.Verify(t.Context(), link, VerifyInput{Browser: victims}); err != ErrLink {
 		t.Errorf("got %v, want ErrLink", err)
 	}
 	if now, err := in.store.User(t.Context(), u.ID); err != nil || now.EmailVerified() || now.Active() {
@@ -332,7 +332,7 @@ func TestALinkUnderAForgottenKeyIsDead(t *testing.T) {
 	link := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Browser: victims})
 	in.People.sealer = otherSealer(t)
 	_, opened := in.Registrations.OpenVerification(t.Context(), link)
-	_, used := in.Registrations.Verify(t.Context(), link, VerifyBy{Browser: victims})
+	_, used := in.Registrations.Verify(t.Context(), link, VerifyInput{Browser: victims})
 	if !errors.Is(opened, ErrLink) || !errors.Is(used, ErrLink) {
 		t.Errorf("got %v, %v, want ErrLink", opened, used)
 	}

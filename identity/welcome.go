@@ -18,10 +18,10 @@ const (
 	PersonalNever     = "never"
 )
 
-// Welcome notes that a person has signed in and, at the first time, gives them an
+// OnFirstSignIn notes that a person has signed in and, at the first time, gives them an
 // organization of their own if PERSONAL_ORG says so. For everybody but newcomers
 // it does nothing. u is not changed.
-func (i *Accounts) Welcome(ctx context.Context, u *storage.User) error {
+func (i *Accounts) OnFirstSignIn(ctx context.Context, u *storage.User) error {
 	if !u.FirstSignInAt.IsZero() {
 		return nil
 	}

@@ -27,7 +27,7 @@ func TestWhoGetsAnOrganizationOfTheirOwn(t *testing.T) {
 						}
 						// Stale, as two sign-ins at once read it; and as it is.
 						for _, seen := range []*storage.User{u, {ID: u.ID, Email: u.Email}} {
-							if err := in.Accounts.Welcome(t.Context(), seen); err != nil {
+							if err := in.Accounts.OnFirstSignIn(t.Context(), seen); err != nil {
 								t.Fatal(err)
 							}
 						}
@@ -67,7 +67,7 @@ func TestWhatAnOwnOrganizationIsCalled(t *testing.T) {
 		if want[0] = strings.ReplaceAll(want[0], "long ’", "long’"); name != want[0] || slug != want[1] {
 			t.Errorf("%q: got %q, %q, want %q", from, name, slug, want)
 		}
-		var faults Faults
+		var faults FieldErrors
 		checkName(&faults, "name", name, 100)
 		if err := CheckSlug(slug); err != nil || len(faults) > 0 {
 			t.Errorf("%q: %q, %q: %v %v", from, name, slug, err, faults)
@@ -79,7 +79,7 @@ func TestPeopleOfOneNameGetOrganizationsOfTheirOwn(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		for _, email := range []string{"bob@a.example", "bob@b.example", "bob@c.example"} {
 			u := in.user(t, email, false)
-			if err := in.Accounts.Welcome(t.Context(), u); err != nil {
+			if err := in.Accounts.OnFirstSignIn(t.Context(), u); err != nil {
 				t.Fatal(err)
 			}
 			all, err := in.store.Memberships(t.Context(), u.ID, "", 0)
@@ -102,7 +102,7 @@ func TestPeopleOfOneNameGetOrganizationsOfTheirOwn(t *testing.T) {
 func TestAFirstSignInMakesOneOrganization(t *testing.T) {
 	eachTwo(t, func(t *testing.T, nodes [2]*installation) {
 		u := nodes[0].user(t, "bob@a.example", false)
-		allOf16(t, nodes, func(in *installation) error { return in.Accounts.Welcome(t.Context(), u) })
+		allOf16(t, nodes, func(in *installation) error { return in.Accounts.OnFirstSignIn(t.Context(), u) })
 		if all, err := nodes[0].store.Memberships(t.Context(), u.ID, "", 0); err != nil || len(all) != 1 {
 			t.Errorf("got %+v, %v, want one organization", all, err)
 		}

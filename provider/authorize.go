@@ -156,7 +156,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 	}
 	step := p.nextStep(j)
 	unreachable := q.acrEssential && j.SignedIn() && !assurance.Satisfies(j.Session.Session.ACR, q.acr) &&
-		!assurance.Reaches(j.Session.User.Factors, q.acr)
+		!assurance.CanSatisfy(j.Session.User.Factors, q.acr)
 	if step == nil && !unreachable {
 		return p.issueCode(w, r, q, j)
 	}
@@ -297,5 +297,5 @@ func (q *request) grantedACR(acr string) string {
 	if !q.acrEssential || slices.Contains(q.acr, acr) {
 		return acr
 	}
-	return assurance.Reached(acr, q.acr)
+	return assurance.StrongestSatisfied(acr, q.acr)
 }

@@ -52,7 +52,7 @@ func (p *Provider) nextStep(j *storage.FlowState) Step {
 func (p *Provider) flowState(r *http.Request, q *request, f *storage.Flow, browser secret.Hash) (*storage.FlowState, error) {
 	ctx := r.Context()
 	j := &storage.FlowState{Flow: f, Client: q.client.Client, Scopes: q.consentScopes, Prompt: q.prompt, LoginHint: q.params.Get("login_hint"),
-		RedirectURI: q.target.uri, NeedsOrganization: q.org.Needed(), Now: p.now()}
+		RedirectURI: q.target.uri, NeedsOrganization: q.org.IsNeeded(), Now: p.now()}
 	question := q.org
 	question.Picked = f.OrganizationID
 	id, slug, err := question.Named()

@@ -38,7 +38,7 @@ func (p *Provider) resolveOrganization(ctx context.Context, q *request, j *stora
 		return organizationError(err)
 	}
 	if id != uuid.Nil || slug != "" {
-		if err := question.Accept(v.Organization); err != nil {
+		if err := question.Check(v.Organization); err != nil {
 			return organizationError(err)
 		}
 		if isHidden(j, v.Requirement) {

@@ -150,6 +150,6 @@ func TestAGrantTypeIsItsRow(t *testing.T) {
 }
 
 func isFaultOf(err error, field string) bool {
-	faults, ok := errors.AsType[identity.Faults](err)
-	return ok && slices.ContainsFunc(faults, func(f identity.Fault) bool { return f.Field == field })
+	faults, ok := errors.AsType[identity.FieldErrors](err)
+	return ok && slices.ContainsFunc(faults, func(f identity.FieldError) bool { return f.Field == field })
 }

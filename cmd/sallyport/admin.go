@@ -29,7 +29,7 @@ func (p *program) adminBootstrap() *cobra.Command {
 		Example: examples("sallyport admin bootstrap", "sallyport admin bootstrap --json"), Args: cobra.NoArgs,
 		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			token, expires, err := a.Identity.Installation.NewSetupToken(ctx, identity.Operator())
-			if errors.Is(err, identity.ErrSetUp) {
+			if errors.Is(err, identity.ErrAlreadySetUp) {
 				return &failure{what: "somebody administers this installation already", cause: err,
 					next: "See who: sallyport users list; another one: sallyport users create --super-admin; their way back in: sallyport admin reset-mfa, sallyport users reset-password"}
 			} else if err != nil {

@@ -44,7 +44,7 @@ func (p *program) manifest(a *app.App, file string) (*manifest.File, error) {
 
 // faults says how many there are, above them.
 func faults(err error) error {
-	var all manifest.Faults
+	var all manifest.FileErrors
 	if !errors.As(err, &all) {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *program) clientsPlan() *cobra.Command {
 				return faults(err)
 			}
 			fmt.Fprint(p.out, plan)
-			if plan.Empty() {
+			if plan.IsEmpty() {
 				fmt.Fprintln(p.out, "No difference.")
 				return nil
 			}

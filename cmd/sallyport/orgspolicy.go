@@ -151,7 +151,7 @@ func (p *program) orgsCompliance() *cobra.Command {
 			return stream(p.listing("email", "role", "has", "policy", "deadline"), limit, func(after uuid.UUID, n int) ([]identity.MemberCompliance, error) {
 				return a.Identity.Policies.Compliance(ctx, identity.Operator(), o.ID, after, n)
 			}, func(m identity.MemberCompliance) (any, []string, uuid.UUID) {
-				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Meets, m.Overdue, m.Deadline, m.User.Sub.String()},
+				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Compliant, m.Overdue, m.Deadline, m.User.Sub.String()},
 					[]string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)}, m.User.ID
 			})
 		}),
@@ -163,7 +163,7 @@ func (p *program) orgsCompliance() *cobra.Command {
 // standing is in a word how somebody stands to the policy.
 func standing(m identity.MemberCompliance) string {
 	switch {
-	case m.Meets:
+	case m.Compliant:
 		return "met"
 	case m.Overdue:
 		return "overdue"

@@ -75,7 +75,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 // explain turns the errors that any command can meet into words.
 func (p *program) explain(cmd *cobra.Command, err error) *failure {
 	var config *app.ConfigError
-	var faults identity.Faults
+	var faults identity.FieldErrors
 	var listen *app.ListenError
 	var database *app.DatabaseError
 	switch {

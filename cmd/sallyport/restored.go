@@ -36,7 +36,7 @@ func (p *program) restored() *cobra.Command {
 			if err := p.confirm("Everybody has to sign in again, and every app needs new tokens. Go on?"); err != nil {
 				return err
 			}
-			all, err := a.Factors.Restored(storage.WithLongCalls(ctx, time.Hour), identity.Operator(), at)
+			all, err := a.Factors.EndRestored(storage.WithLongCalls(ctx, time.Hour), identity.Operator(), at)
 			if err != nil {
 				return err
 			}

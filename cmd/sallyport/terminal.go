@@ -129,7 +129,7 @@ func (p *program) askPassword(ctx context.Context, check func(string) error) (st
 			return "", err
 		}
 		err = check(first)
-		if faults, refused := errors.AsType[identity.Faults](err); refused {
+		if faults, refused := errors.AsType[identity.FieldErrors](err); refused {
 			for _, f := range faults {
 				fmt.Fprintf(p.err, "That %s; %s.\n", f.Problem, cmp.Or(f.Remedy, "choose another"))
 			}

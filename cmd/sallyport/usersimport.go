@@ -78,10 +78,10 @@ func (p *program) importFile(name string) (file io.ReadSeeker, done func(), err 
 
 // importFailure says what is wrong in the file, or how far an import came.
 func importFailure(result *importer.Result, err error) error {
-	var faults *importer.FileFaults
+	var faults *importer.FileErrors
 	switch {
 	case errors.As(err, &faults) && (result == nil || result.Created == 0):
-		what := fmt.Sprintf("the file has %d faults; nothing was imported\n%s", len(faults.Faults)+faults.More, printableLines(faults.Error()))
+		what := fmt.Sprintf("the file has %d faults; nothing was imported\n%s", len(faults.Errors)+faults.More, printableLines(faults.Error()))
 		return &failure{what: strings.Replace(what, "has 1 faults", "has a fault", 1), cause: err}
 	case result != nil && result.Created > 0:
 		return &failure{what: fmt.Sprintf("the import ended after %d people: %v", result.Created, err), next: "Run it again: those are left alone and the rest is imported.", cause: err}

@@ -36,7 +36,7 @@ func (p *Pages) download(w http.ResponseWriter, r *http.Request, v *person) erro
 
 // deletion is the page with what goes with the account, or what is in the way.
 func (p *Pages) deletion(r *http.Request, v *person) (templates.AccountDelete, error) {
-	d, err := p.Identity.Accounts.DeletionOf(r.Context(), v.Actor)
+	d, err := p.Identity.Accounts.PreviewDeletion(r.Context(), v.Actor)
 	if err != nil {
 		return templates.AccountDelete{}, err
 	}

@@ -35,7 +35,7 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 	in, err := p.SignIn.Enrol(r.Context(), v.Source, signin.Enrolment{Session: v.Current, Kind: storage.FactorTOTP,
 		Name: form.Get("name"), Answer: form.Get("code")})
 	switch {
-	case errors.Is(err, factor.ErrWrong):
+	case errors.Is(err, factor.ErrVerification):
 		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountTOTP{AccountPart: p.part(r), Name: form.Get("name"),
 			Errors: map[string]string{"code": "This code is not right. Enter the one that your app shows now."}})
 	case errors.Is(err, factor.ErrChallenge) && !p.SignIn.IsFresh(v.Current):
@@ -48,7 +48,7 @@ func (p *Pages) addApp(w http.ResponseWriter, r *http.Request, v *person) error 
 
 // showPasskey explains what the browser is about to ask.
 func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
-	if !v.User.EmailVerified() || !p.Factors.WebAuthn() {
+	if !v.User.EmailVerified() || !p.Factors.HasWebAuthn() {
 		return web.SeeOther(w, r, "/account/security")
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountPasskey{AccountPart: p.part(r), Name: v.From.Device})
@@ -117,7 +117,7 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, r *http.Request, err erro
 	if why == "" {
 		return err
 	}
-	if errors.Is(err, factor.ErrUnproven) {
+	if errors.Is(err, factor.ErrEmailUnverified) {
 		return web.SeeOther(w, r, "/account/email")
 	}
 	part := p.part(r)

@@ -61,7 +61,7 @@ func (p *Pages) refusePassword(w http.ResponseWriter, r *http.Request, v *person
 		page.Error = "There were too many wrong passwords for this account. Try again in " + web.Wait(blocked.RetryAfter) + "."
 		return p.Web.Page(w, http.StatusTooManyRequests, page)
 	}
-	faults, isFault := errors.AsType[identity.Faults](cause)
+	faults, isFault := errors.AsType[identity.FieldErrors](cause)
 	switch {
 	case isFault:
 		page.Password.Error = faulty(faults)["password"]

@@ -74,7 +74,7 @@ func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, v *person) e
 	err = p.Identity.Accounts.UpdateProfile(r.Context(), v.Actor, identity.ProfilePatch{
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
-	if faults, ok := errors.AsType[identity.Faults](err); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified(),
 			Name: form.Get("name"), GivenName: form.Get("given_name"), FamilyName: form.Get("family_name"), Nickname: form.Get("nickname"),
 			PhoneNumber: form.Get("phone_number"), Locale: form.Get("locale"), Zoneinfo: form.Get("zoneinfo"), Errors: faulty(faults)})

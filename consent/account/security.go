@@ -18,7 +18,7 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request, v *person) erro
 	if err != nil {
 		return err
 	}
-	page := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !v.User.EmailVerified(), Due: due(&v.Owed, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.WebAuthn()}
+	page := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !v.User.EmailVerified(), Due: due(&v.Owed, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.HasWebAuthn()}
 	for i := range list.Factors {
 		page.Factors = append(page.Factors, factorOf(&list.Factors[i]))
 	}
@@ -91,7 +91,7 @@ func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, v *person) 
 		return err
 	}
 	err = p.Factors.Rename(r.Context(), v.Subject, f.ID, form.Get("name"))
-	if faults, ok := errors.AsType[identity.Faults](err); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		page := templates.AccountFactorPage{AccountPart: p.part(r), Factor: factorOf(f), Errors: faulty(faults)}
 		page.Factor.Name = form.Get("name")
 		return p.Web.Page(w, http.StatusUnprocessableEntity, page)

@@ -47,18 +47,18 @@ func wants(require string) string {
 
 // due is what will be required of the person; the zero value if nothing.
 func due(a *assurance.Decision, link string) (d templates.AccountDue) {
-	if a.Requirement == nil {
+	if a.Upcoming == nil {
 		return d
 	}
-	d = templates.AccountDue{Wants: wants(a.Requirement.Policy.Require), Deadline: a.Deadline, Link: link}
-	if o := a.Requirement.Organization; o != nil {
+	d = templates.AccountDue{Wants: wants(a.Upcoming.Policy.Require), Deadline: a.Deadline, Link: link}
+	if o := a.Upcoming.Organization; o != nil {
 		d.Organization = o.Name
 	}
 	return d
 }
 
 // faulty says what is wrong with what fields, each in a sentence.
-func faulty(faults identity.Faults) map[string]string {
+func faulty(faults identity.FieldErrors) map[string]string {
 	all := make(map[string]string, len(faults))
 	for _, f := range faults {
 		if all[f.Field] == "" {
@@ -69,7 +69,7 @@ func faulty(faults identity.Faults) map[string]string {
 }
 
 // sentence is a fault as a person reads it below the field.
-func sentence(f identity.Fault) string {
+func sentence(f identity.FieldError) string {
 	s := "This " + f.Problem + "."
 	if f.Remedy != "" {
 		first, size := utf8.DecodeRuneInString(f.Remedy)

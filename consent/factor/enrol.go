@@ -40,7 +40,7 @@ func (p *Pages) sendEnrolment(w http.ResponseWriter, v *pageRequest, status int,
 		return v.Render(w, p.web, status, page)
 	}
 	offers := func(kind string) bool { return slices.Contains(v.owed.Enrol, kind) }
-	page := templates.FactorEnrol{Step: step, Requirer: v.requirer(), TOTP: offers(storage.FactorTOTP), Passkey: offers(storage.FactorWebAuthn) && p.factors.WebAuthn()}
+	page := templates.FactorEnrol{Step: step, Requirer: v.requirer(), TOTP: offers(storage.FactorTOTP), Passkey: offers(storage.FactorWebAuthn) && p.factors.HasWebAuthn()}
 	if page.Passkey {
 		page.Begin = v.Path("/login/factor/begin")
 	}
@@ -52,7 +52,7 @@ func (p *Pages) sendEnrolment(w http.ResponseWriter, v *pageRequest, status int,
 
 // requirer is the organization whose deadline is over; "" for the installation.
 func (v *pageRequest) requirer() string {
-	if q := v.owed.Overdue; q != nil && q.Organization != nil {
+	if q := v.owed.EnrolFor; q != nil && q.Organization != nil {
 		return q.Organization.Name
 	}
 	return ""
@@ -80,7 +80,7 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *pageRequest, fo
 		return web.SeeOther(w, r, v.Path("/login/factor"))
 	}
 	in, err := p.signIn.Enrol(r.Context(), v.from, e)
-	if what == enrolTOTPCode && errors.Is(err, factor.ErrWrong) {
+	if what == enrolTOTPCode && errors.Is(err, factor.ErrVerification) {
 		page := templates.FactorTOTP{Step: p.step(v), Back: v.Path("/login/factor")}
 		page.Error = wrongCode
 		return v.Render(w, p.web, http.StatusUnprocessableEntity, page)
@@ -130,7 +130,7 @@ func (p *Pages) refuseEnrolment(w http.ResponseWriter, v *pageRequest, err error
 	switch {
 	case sentence == "":
 		return err
-	case errors.Is(err, factor.ErrUnproven):
+	case errors.Is(err, factor.ErrEmailUnverified):
 		sentence = ""
 	}
 	return p.sendEnrolment(w, v, http.StatusUnprocessableEntity, sentence)
@@ -163,8 +163,8 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.seen == nil:
 		return web.JSON(w, http.StatusForbidden, problem{"You are signed out. Load the page again."})
-	case len(v.owed.Prove) > 0:
-		options, err = p.factors.ChallengeWebAuthn(r.Context(), p.signIn.Subject(v.from, v.seen, v.owed.Prove))
+	case len(v.owed.Verify) > 0:
+		options, err = p.factors.ChallengeWebAuthn(r.Context(), p.signIn.Subject(v.from, v.seen, v.owed.Verify))
 	case len(v.owed.Enrol) > 0 && p.signIn.IsFresh(v.seen):
 		options, err = p.factors.BeginWebAuthn(r.Context(), p.signIn.Subject(v.from, v.seen, v.owed.Enrol))
 	default:

@@ -36,7 +36,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case v.seen == nil:
 		return web.SeeOther(w, r, v.signIn())
-	case len(v.owed.Prove) > 0:
+	case len(v.owed.Verify) > 0:
 		return v.Render(w, p.web, http.StatusOK, p.provePage(v, v.Query.Get("method")))
 	case len(v.owed.Enrol) > 0:
 		return p.sendEnrolment(w, v, http.StatusOK, "")
@@ -59,7 +59,7 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case v.seen == nil:
 		return web.SeeOther(w, r, v.signIn())
-	case len(v.owed.Prove) > 0:
+	case len(v.owed.Verify) > 0:
 		return p.prove(w, r, v, form)
 	case len(v.owed.Enrol) > 0:
 		return p.enrol(w, r, v, form)
@@ -70,7 +70,7 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 // provePage asks for one of the kinds that are owed. The person may prefer a
 // method; one that is not accepted is not shown.
 func (p *Pages) provePage(v *pageRequest, method string) templates.Factor {
-	offers := func(kind string) bool { return slices.Contains(v.owed.Prove, kind) }
+	offers := func(kind string) bool { return slices.Contains(v.owed.Verify, kind) }
 	page := templates.Factor{Step: p.step(v), Why: v.why()}
 	recovery := offers(assurance.FactorRecovery)
 	switch {
@@ -95,9 +95,9 @@ func (p *Pages) provePage(v *pageRequest, method string) templates.Factor {
 // keyOnly is who takes nothing but a passkey or security key.
 func (v *pageRequest) keyOnly() string {
 	switch {
-	case v.owed.By != nil && v.owed.By.Organization != nil:
-		return v.owed.By.Organization.Name
-	case v.owed.By == nil && v.Journey != nil:
+	case v.owed.VerifyFor != nil && v.owed.VerifyFor.Organization != nil:
+		return v.owed.VerifyFor.Organization.Name
+	case v.owed.VerifyFor == nil && v.Journey != nil:
 		return v.Journey.Client.Name()
 	}
 	return "This service"
@@ -149,7 +149,7 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, v *pageRequest, fo
 		return p.refuse(w, v, kind, http.StatusUnprocessableEntity, wrongTime)
 	case errors.Is(err, factor.ErrNotAllowed), errors.Is(err, factor.ErrUnavailable):
 		return p.refuse(w, v, "", http.StatusUnprocessableEntity, wrongKind)
-	case errors.Is(err, factor.ErrWrong):
+	case errors.Is(err, factor.ErrVerification):
 		return p.refuse(w, v, kind, http.StatusUnprocessableEntity, cmp.Or(wrongOf[kind], wrongCode))
 	}
 	return err

@@ -58,7 +58,7 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	if err != nil {
 		return nil, "", err
 	}
-	if len(required.Prove) > 0 || n > Enrolling && len(required.Enrol) > 0 {
+	if len(required.Verify) > 0 || n > Enrolling && len(required.Enrol) > 0 {
 		return nil, "/login/factor?to=" + here, nil
 	}
 	if n >= Good && c.Standing != session.Good || n == Fresh && !d.SignIn.IsFresh(c) {

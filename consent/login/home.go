@@ -13,7 +13,7 @@ import (
 // home says what this server is and who is signed in. While nobody administers it
 // the first run is here.
 func (p *Pages) home(w http.ResponseWriter, r *http.Request) error {
-	if open, err := p.identity.Installation.SetupOpen(r.Context()); err != nil {
+	if open, err := p.identity.Installation.NeedsSetup(r.Context()); err != nil {
 		return err
 	} else if open {
 		return web.SeeOther(w, r, "/setup")

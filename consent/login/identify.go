@@ -74,10 +74,10 @@ func (p *Pages) whySignedOut(r *http.Request) (string, error) {
 func (p *Pages) loginPage(v PageRequest) templates.Login {
 	page := templates.Login{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actLogin)),
 		RegisterURL: p.registerURL(v), CancelURL: v.CancelURL()}
-	if p.factors.WebAuthn() {
+	if p.factors.HasWebAuthn() {
 		page.PasskeyCSRF = p.sessions.CSRFToken(v.Browser, v.Purpose(actPasskey))
 	}
-	if p.identity.Registrations.RecoveryOpen() {
+	if p.identity.Registrations.IsRecoveryOpen() {
 		page.ForgotURL = v.Path("/recover")
 	}
 	if j := v.Journey; j != nil {

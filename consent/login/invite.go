@@ -22,7 +22,7 @@ var invitedAs = map[string]string{storage.RoleOwner: "an owner", storage.RoleAdm
 type guest struct {
 	PageRequest
 	token   string
-	invited *identity.Invited
+	invited *identity.InvitationView
 	here    *session.Current // nil if nobody is signed in
 	owes    bool             // they have a second step to prove or to set up first
 }
@@ -140,7 +140,7 @@ func (p *Pages) refuseInvited(w http.ResponseWriter, g guest, form url.Values, c
 	page, status := p.invitePage(g), http.StatusUnprocessableEntity
 	page.Name = cut(form.Get("name"))
 	sentence, blocked := tooMany(w, cause)
-	faults, faulty := errors.AsType[identity.Faults](cause)
+	faults, faulty := errors.AsType[identity.FieldErrors](cause)
 	switch {
 	case blocked:
 		status, page.Error = http.StatusTooManyRequests, sentence

@@ -13,7 +13,7 @@ import (
 // openRecover is open where links to reset a password are mailed.
 func (p *Pages) openRecover(r *http.Request) (PageRequest, error) {
 	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err == nil && !p.identity.Registrations.RecoveryOpen() {
+	if err == nil && !p.identity.Registrations.IsRecoveryOpen() {
 		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
 	}
 	return v, err
@@ -55,7 +55,7 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 	page.Email = cut(email)
 	if sentence, blocked := tooMany(w, err); blocked {
 		page.Error, status = sentence, http.StatusTooManyRequests
-	} else if faults, ok := errors.AsType[identity.Faults](err); ok {
+	} else if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		page.EmailError = sentences(faults)["email"]
 	} else {
 		return err
@@ -64,7 +64,7 @@ func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) resetGone(err error) error {
-	if !p.identity.Registrations.RecoveryOpen() {
+	if !p.identity.Registrations.IsRecoveryOpen() {
 		return linkGone(err, "reset_link", "/login", "Go to sign in")
 	}
 	return linkGone(err, "reset_link", "/recover", "Ask for a new link")
@@ -106,7 +106,7 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 		return p.resetGone(err)
 	}
 	err = p.identity.Registrations.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
-	if faults, ok := errors.AsType[identity.Faults](err); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		page := p.resetPage(v, u.User)
 		page.Password.Error = sentences(faults)["password"]
 		return p.sendLinkPage(w, http.StatusUnprocessableEntity, page)
@@ -114,6 +114,6 @@ func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.resetGone(err)
 	}
-	flow, to := u.Way(v.Browser)
+	flow, to := u.ReturnTo(v.Browser)
 	return web.SeeOther(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
 }

@@ -113,7 +113,7 @@ func (p *Pages) refuseRegister(w http.ResponseWriter, v PageRequest, form url.Va
 	page.Name, page.Email = cut(form.Get("name")), cut(form.Get("email"))
 	status := http.StatusUnprocessableEntity
 	sentence, blocked := tooMany(w, cause)
-	faults, faulty := errors.AsType[identity.Faults](cause)
+	faults, faulty := errors.AsType[identity.FieldErrors](cause)
 	switch {
 	case blocked:
 		status, page.Error = http.StatusTooManyRequests, sentence
@@ -130,7 +130,7 @@ func (p *Pages) refuseRegister(w http.ResponseWriter, v PageRequest, form url.Va
 
 // sentences says what is wrong with a form, by the name of its field; "" for what
 // is none of them.
-func sentences(faults identity.Faults) map[string]string {
+func sentences(faults identity.FieldErrors) map[string]string {
 	nouns := map[string]string{"name": "This name ", "email": "This address ", "password": "This password "}
 	said := map[string]string{}
 	for _, f := range faults {

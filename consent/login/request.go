@@ -108,8 +108,8 @@ func (v *PageRequest) SwitchForm(sessions *session.Manager) (action, csrf string
 }
 
 // mailed is where a user who is mailed a link goes on after it, in this browser.
-func (v *PageRequest) mailed() identity.Way {
-	return identity.Way{Browser: v.Browser, Flow: v.Flow, To: v.local()}
+func (v *PageRequest) mailed() identity.ReturnTo {
+	return identity.ReturnTo{Browser: v.Browser, Flow: v.Flow, To: v.local()}
 }
 
 // local is the parameter to of a page, "" if there is nothing to say.

@@ -83,7 +83,7 @@ func (p *Pages) showVerify(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) verifyPage(v PageRequest, token string, about *identity.Verification, signedInAs uuid.UUID) templates.Verify {
 	return templates.Verify{Token: token, CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(tokenPurpose(actVerify, token))),
 		Account: templates.Account{Name: about.Name, Email: about.Email}, Registration: about.Registration,
-		Choose: !p.identity.Registrations.RecoveryOpen() && !about.Keeps(v.Browser, signedInAs), Password: templates.NewPassword{MinLength: p.minLength}}
+		Choose: !p.identity.Registrations.IsRecoveryOpen() && !about.KeepsPassword(v.Browser, signedInAs), Password: templates.NewPassword{MinLength: p.minLength}}
 }
 
 // verify uses the link. It signs nobody in: whoever knows the password does that
@@ -102,9 +102,9 @@ func (p *Pages) verify(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx, token := r.Context(), v.Query.Get("token")
-	proven, err := p.identity.Registrations.Verify(ctx, token, identity.VerifyBy{Browser: v.Browser, SignedInAs: currentUser(here), NewPassword: form.Get("password"),
+	proven, err := p.identity.Registrations.Verify(ctx, token, identity.VerifyInput{Browser: v.Browser, SignedInAs: currentUser(here), NewPassword: form.Get("password"),
 		From: p.origin(r), RequestID: web.RequestID(ctx)})
-	faults, faulty := errors.AsType[identity.Faults](err)
+	faults, faulty := errors.AsType[identity.FieldErrors](err)
 	switch {
 	case faulty:
 		about, err := p.identity.Registrations.OpenVerification(ctx, token)

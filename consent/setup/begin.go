@@ -33,7 +33,7 @@ const (
 // show is the beginning while nobody administers the server, and afterwards the
 // list of steps for who does.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.Installation.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.NeedsSetup(r.Context())
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 
 // RedirectWhileOpen leads to the setup for as long as there is no administrator, and is absent afterwards.
 func (p *Pages) RedirectWhileOpen(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.Installation.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.NeedsSetup(r.Context())
 	if err == nil && !open {
 		err = errAbsent
 	}
@@ -88,7 +88,7 @@ func (p *Pages) administrator(r *http.Request, token string) templates.SetupAdmi
 
 // begin takes the token, or with it the administrator.
 func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.Installation.SetupOpen(r.Context())
+	open, err := p.Identity.Installation.NeedsSetup(r.Context())
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,11 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, form url.Values, cause error) error {
 	page := p.administrator(r, form.Get("token"))
 	page.Name, page.Email = cut(form.Get("name")), cut(form.Get("email"))
-	faults, isFault := errors.AsType[identity.Faults](cause)
+	faults, isFault := errors.AsType[identity.FieldErrors](cause)
 	switch {
 	case errors.Is(cause, identity.ErrSetupToken):
 		return p.askToken(w, r, http.StatusForbidden, badToken)
-	case errors.Is(cause, identity.ErrSetUp):
+	case errors.Is(cause, identity.ErrAlreadySetUp):
 		return errAbsent
 	case errors.Is(cause, identity.ErrRegistered):
 		page.EmailError = taken
@@ -138,7 +138,7 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, form url.Values, 
 }
 
 // said is what is wrong with a field, as a person reads it below.
-func said(faults identity.Faults, field string) string {
+func said(faults identity.FieldErrors, field string) string {
 	var all []string
 	for _, f := range faults {
 		if f.Field == field {
@@ -148,7 +148,7 @@ func said(faults identity.Faults, field string) string {
 	return strings.Join(all, " ")
 }
 
-func sentence(f identity.Fault) string {
+func sentence(f identity.FieldError) string {
 	s := "This " + f.Problem + "."
 	if f.Remedy != "" {
 		s += " " + capital(f.Remedy) + "."

@@ -98,16 +98,16 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) 
 	m, ok := registrationOf(form)
 	switch {
 	case !ok:
-		err = identity.Faults{{Field: "kind", Problem: "is no type", Remedy: "choose one of these"}}
+		err = identity.FieldErrors{{Field: "kind", Problem: "is no type", Remedy: "choose one of these"}}
 	case m.ClientName == "":
-		err = identity.Faults{{Field: "client_name", Problem: "is empty", Remedy: "people see it when they sign in"}}
+		err = identity.FieldErrors{{Field: "client_name", Problem: "is empty", Remedy: "people see it when they sign in"}}
 	}
 	var c *storage.Client
 	var clientSecret string
 	if err == nil {
 		c, clientSecret, err = p.Identity.Clients.Create(r.Context(), v.Actor, identity.NewClient{Metadata: m})
 	}
-	if faults, isFault := errors.AsType[identity.Faults](err); isFault {
+	if faults, isFault := errors.AsType[identity.FieldErrors](err); isFault {
 		return p.refuseClient(w, r, v, form, faults)
 	} else if err != nil {
 		return err
@@ -140,7 +140,7 @@ func lines(text string) []string {
 	return all
 }
 
-func (p *Pages) refuseClient(w http.ResponseWriter, r *http.Request, v *person, form url.Values, faults identity.Faults) error {
+func (p *Pages) refuseClient(w http.ResponseWriter, r *http.Request, v *person, form url.Values, faults identity.FieldErrors) error {
 	page, err := p.clientPage(r, v, form["scope"])
 	if err != nil {
 		return err

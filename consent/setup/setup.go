@@ -110,7 +110,7 @@ var errAbsent = &web.Error{Status: http.StatusNotFound}
 // gate is the one door to every page behind the first.
 func (p *Pages) gate(n login.Need, h handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		open, err := p.Identity.Installation.SetupOpen(r.Context())
+		open, err := p.Identity.Installation.NeedsSetup(r.Context())
 		if err != nil {
 			return err
 		}

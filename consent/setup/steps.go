@@ -74,7 +74,7 @@ func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) e
 }
 
 func (p *Pages) passkeyPage(r *http.Request, v *person) templates.SetupPasskey {
-	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.From.Device, Available: p.Factors.WebAuthn(),
+	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.From.Device, Available: p.Factors.HasWebAuthn(),
 		Enrolled: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
 }
 
@@ -165,7 +165,7 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 	if fault == nil {
 		fault = p.Identity.Installation.SetBrand(r.Context(), v.Actor, b)
 	}
-	if faults, ok := errors.AsType[identity.Faults](fault); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](fault); ok {
 		page := p.brandPage(r, settings.Brand)
 		page.Name, page.Errors = cut(b.Name), map[string]string{"name": said(faults, "name"), "color": said(faults, "color"), "logo": said(faults, "logo")}
 		return p.Web.Page(w, http.StatusUnprocessableEntity, page)

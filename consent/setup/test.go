@@ -18,7 +18,7 @@ func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, v *person) err
 		return err
 	}
 	next, result, err := p.Tester.Start(w, r, v.Actor, v.Session.ID, form.Get("client_id"))
-	if faults, ok := errors.AsType[identity.Faults](err); ok {
+	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		result, err = &clienttest.Result{Problem: "This app " + faults[0].Problem + ".", Advice: capital(faults[0].Remedy) + "."}, nil
 	}
 	if next != "" {

@@ -36,9 +36,9 @@ func Satisfies(have string, wanted []string) bool {
 	return slices.ContainsFunc(wanted, func(w string) bool { return acrRank[w] > 0 && acrRank[have] >= acrRank[w] })
 }
 
-// Reached is the strongest of the contexts wanted that a sign-in with acr have answers;
+// StrongestSatisfied is the strongest of the contexts wanted that a sign-in with acr have answers;
 // "" if it answers none.
-func Reached(have string, wanted []string) string {
+func StrongestSatisfied(have string, wanted []string) string {
 	best := ""
 	for _, w := range wanted {
 		if Satisfies(have, []string{w}) && acrRank[w] > acrRank[best] {
@@ -68,24 +68,24 @@ type Input struct {
 
 // Decision is what a sign-in still needs. The zero value is a complete one.
 type Decision struct {
-	// Prove are the kinds of second factors of which one is to be shown, in the
+	// Verify are the kinds of second factors of which one is to be shown, in the
 	// order they should be offered.
-	Prove []string
-	// By is the requirement that a kind of Prove is to meet, and nothing else does; nil
+	Verify []string
+	// VerifyFor is the requirement that a kind of Verify is to meet, and nothing else does; nil
 	// if it is the person's own factors, or a wanted context, that ask.
-	By *storage.Requirement
+	VerifyFor *storage.Requirement
 	// Enrol are the kinds of which one is to be enrolled before anything else: the
-	// time for it is over. Overdue is the requirement that asks for it.
-	Enrol   []string
-	Overdue *storage.Requirement
+	// time for it is over. EnrolFor is the requirement that asks for it.
+	Enrol    []string
+	EnrolFor *storage.Requirement
 	// Deadline is when the earliest requirement will be enforced that the person has
-	// nothing for yet, and Requirement that one. Zero if there is none.
-	Deadline    time.Time
-	Requirement *storage.Requirement
+	// nothing for yet, and Upcoming that one. Zero if there is none.
+	Deadline time.Time
+	Upcoming *storage.Requirement
 }
 
 // Incomplete reports whether anything must happen before the person may go on.
-func (a *Decision) Incomplete() bool { return len(a.Prove) > 0 || len(a.Enrol) > 0 }
+func (a *Decision) Incomplete() bool { return len(a.Verify) > 0 || len(a.Enrol) > 0 }
 
 // accepted are the kinds that meet a requirement, in the order to offer them. A
 // recovery code stands in for an authenticator app that was lost, never where
@@ -141,14 +141,14 @@ func Evaluate(s Input) Decision {
 			continue
 		}
 		if deadline := d.Deadline(); s.Now.Before(deadline) {
-			if !d.enrolled(s.Factors) && (a.Requirement == nil || deadline.Before(a.Deadline)) {
-				a.Deadline, a.Requirement = deadline, d.Requirement
+			if !d.enrolled(s.Factors) && (a.Upcoming == nil || deadline.Before(a.Deadline)) {
+				a.Deadline, a.Upcoming = deadline, d.Requirement
 			}
 			continue
 		}
 		if kinds := s.availableFor(d); len(kinds) > 0 {
 			a.ask(kinds)
-			a.By = d.Requirement
+			a.VerifyFor = d.Requirement
 			continue
 		}
 		if enrol == nil {
@@ -158,14 +158,14 @@ func Evaluate(s Input) Decision {
 	if kinds := s.stepUpKinds(); len(s.Wanted) > 0 && !Satisfies(s.ACR, s.Wanted) && len(kinds) > 0 {
 		a.ask(kinds)
 	}
-	if len(a.Prove) == 0 {
-		a.Enrol, a.Overdue = enrol, overdue
+	if len(a.Verify) == 0 {
+		a.Enrol, a.EnrolFor = enrol, overdue
 	}
 	return a
 }
 
-// Reaches reports whether a person with these factors can satisfy one of the contexts wanted.
-func Reaches(factors, wanted []string) bool {
+// CanSatisfy reports whether a person with these factors can satisfy one of the contexts wanted.
+func CanSatisfy(factors, wanted []string) bool {
 	s := Input{Factors: factors, Wanted: wanted}
 	return Satisfies(ACRPassword, wanted) || len(s.stepUpKinds()) > 0
 }
@@ -190,13 +190,13 @@ func (s *Input) OverdueSince() (since time.Time, overdue bool) {
 // ask narrows what is to be proven down to kinds. What has nothing in common with
 // what was asked before is asked after it.
 func (a *Decision) ask(kinds []string) {
-	if len(a.Prove) == 0 {
-		a.Prove = kinds
+	if len(a.Verify) == 0 {
+		a.Verify = kinds
 		return
 	}
-	both := slices.DeleteFunc(slices.Clone(a.Prove), func(k string) bool { return !slices.Contains(kinds, k) })
+	both := slices.DeleteFunc(slices.Clone(a.Verify), func(k string) bool { return !slices.Contains(kinds, k) })
 	if len(both) > 0 {
-		a.Prove = both
+		a.Verify = both
 	}
 }
 

@@ -66,11 +66,11 @@ func TestWhatASignInNeeds(t *testing.T) {
 		"an unknown context is nothing":                     {acr: ACRPassword, amr: pwd, wanted: list("urn:other")},
 	} {
 		got := Evaluate(Input{Factors: tc.factors, ACR: tc.acr, AMR: tc.amr, Requirements: tc.requirements, Wanted: tc.wanted, Now: now})
-		if diff := cmp.Diff([][]string{tc.prove, tc.enrol}, [][]string{got.Prove, got.Enrol}); diff != "" {
+		if diff := cmp.Diff([][]string{tc.prove, tc.enrol}, [][]string{got.Verify, got.Enrol}); diff != "" {
 			t.Errorf("%s: prove, enrol (-want +got):\n%s", name, diff)
 		}
-		if tc.deadline != (!got.Deadline.IsZero() && got.Requirement != nil && got.Deadline.Equal(now.Add(6*24*time.Hour))) {
-			t.Errorf("%s: deadline %v for %v", name, got.Deadline, got.Requirement)
+		if tc.deadline != (!got.Deadline.IsZero() && got.Upcoming != nil && got.Deadline.Equal(now.Add(6*24*time.Hour))) {
+			t.Errorf("%s: deadline %v for %v", name, got.Deadline, got.Upcoming)
 		}
 		if got.Incomplete() != (tc.prove != nil || tc.enrol != nil) {
 			t.Errorf("%s: incomplete %v", name, got.Incomplete())
@@ -106,7 +106,7 @@ func TestWhatCanBeReached(t *testing.T) {
 		{[]string{storage.FactorWebAuthn}, []string{ACRPhishingResistant}, true},
 		{[]string{storage.FactorWebAuthn}, []string{"gold"}, false},
 	} {
-		if got := Reaches(tc.factors, tc.wanted); got != tc.want {
+		if got := CanSatisfy(tc.factors, tc.wanted); got != tc.want {
 			t.Errorf("%v reach %v: got %v", tc.factors, tc.wanted, got)
 		}
 	}

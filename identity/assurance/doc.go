@@ -5,7 +5,7 @@
 // its time to enrol runs, the policy before it goes on, so a requirement comes down to one or two conditions
 // (condition.go). Evaluate takes what the person has enrolled, what the session has proven and the requirements, and
 // answers with a Decision: what to prove now, else what to enrol, else which deadline comes first (assurance.go). When
-// a policy is replaced, Begin says from when the new one counts and what goes on until then (policy.go).
+// a policy is replaced, BeginGrace says from when the new one counts and what goes on until then (policy.go).
 //
 // Callers: identity for accounts and tokens, provider for authorization requests and grants, the sign-in sequence.
 package assurance

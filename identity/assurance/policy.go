@@ -6,8 +6,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Begin returns next as it stands when it replaces present at now: from when it counts, and what goes on until then.
-func Begin(present, next storage.MFAPolicy, now time.Time) storage.MFAPolicy {
+// BeginGrace returns next as it stands when it replaces present at now: from when it counts, and what goes on until then.
+func BeginGrace(present, next storage.MFAPolicy, now time.Time) storage.MFAPolicy {
 	next.Since = graceStart(present, next, now)
 	next.Earlier = stillInForce(present, next, now)
 	return next

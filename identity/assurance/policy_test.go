@@ -36,7 +36,7 @@ func TestWhenTheGraceBegins(t *testing.T) {
 		"at once":                          {policy(storage.RequireAny, 30), policy(storage.RequireAny, 0), now},
 		"shorter, when it was over anyway": {policy(storage.RequireAny, 5), policy(storage.RequireAny, 3), set.Add(Days(2))},
 	} {
-		if got := Begin(c.present, c.next, now).Since; !got.Equal(c.want) {
+		if got := BeginGrace(c.present, c.next, now).Since; !got.Equal(c.want) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
@@ -71,7 +71,7 @@ func TestWhatGoesOnUnderAStricterPolicy(t *testing.T) {
 		"more time for the one in force":       {before, storage.RequireAny, 90 + 30, nil},
 	} {
 		next := storage.MFAPolicy{Require: c.require, GraceDays: c.grace}
-		if diff := cmp.Diff(c.want, Begin(c.present, next, now).Earlier); diff != "" {
+		if diff := cmp.Diff(c.want, BeginGrace(c.present, next, now).Earlier); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -11,7 +11,7 @@
 // A factor counts from the moment that its holder has shown it, never before. The
 // same transaction (storage.ConfirmFactor) ends the person's other sessions, gives
 // out recovery codes with the first factor, writes the event and mails a notice.
-// Enrolling shows the factor, so the caller steps the session up to the Proof.
+// Enrolling shows the factor, so the caller steps the session up to the Strength.
 //
 // # Showing
 //
@@ -22,7 +22,7 @@
 // Verifying changes nothing. What was verified is spent in the transaction of the
 // sign-in that it serves, where exactly one of several at once succeeds: the TOTP
 // step and the signature counter only grow, a recovery code and a challenge are
-// spent once. A door that gets storage.ErrSpent from a sign-in answers as to ErrWrong.
+// spent once. A door that gets storage.ErrSpent from a sign-in answers as to ErrVerification.
 //
 // # Challenges
 //

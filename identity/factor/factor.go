@@ -19,13 +19,13 @@ import (
 )
 
 var (
-	// ErrWrong: the code or the answer of the authenticator is not right, or was used before.
-	ErrWrong = errors.New("the proof is wrong")
+	// ErrVerification: the code or the answer of the authenticator is not right, or was used before.
+	ErrVerification = errors.New("the proof is wrong")
 	// ErrChallenge: what was answered is no challenge that waits: it is too old, was
 	// answered before, or was given to another browser. Beginning anew helps.
 	ErrChallenge = errors.New("no such challenge")
-	// ErrUnproven: the address is not known to be the person's, so nothing attaches to it yet.
-	ErrUnproven = errors.New("the address is not proven")
+	// ErrEmailUnverified: the address is not known to be the person's, so nothing attaches to it yet.
+	ErrEmailUnverified = errors.New("the address is not proven")
 	// ErrTooMany: the person has as many factors of that kind as anybody may have.
 	ErrTooMany = errors.New("too many factors")
 	// ErrNotAllowed: that kind is not accepted here.
@@ -39,7 +39,7 @@ var (
 // EnrolmentText says to the user why a factor was not set up; "" for faults of this server.
 func EnrolmentText(err error) string {
 	switch {
-	case errors.Is(err, ErrUnproven):
+	case errors.Is(err, ErrEmailUnverified):
 		return "Confirm your email address first."
 	case errors.Is(err, ErrTooMany):
 		return "You have as many of this kind as anybody may have. Remove one on your account page first."
@@ -49,7 +49,7 @@ func EnrolmentText(err error) string {
 		return "This passkey or security key is set up already."
 	case errors.Is(err, ErrChallenge):
 		return "That took too long, or the page was opened twice. Nothing was added. Try again."
-	case errors.Is(err, ErrWrong):
+	case errors.Is(err, ErrVerification):
 		return "What the passkey or security key answered is not right. Nothing was added. Try again."
 	}
 	return ""
@@ -94,7 +94,7 @@ type kind interface {
 	// verify checks what a person shows, and returns the factor and what a sign-in is to spend.
 	verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error)
 	// proves is what showing f proves.
-	proves(f *storage.Factor) Proof
+	proves(f *storage.Factor) Strength
 }
 
 // New returns Factors for c, or an error that says what c lacks.
@@ -163,15 +163,15 @@ func (w *Subject) event(what storage.EventType, facts map[string]any) *storage.E
 	return &storage.Event{Type: what, Actor: w.User.ID, User: w.User.ID, RequestID: w.RequestID, Facts: facts}
 }
 
-// Proof is what a factor that was shown proves of a sign-in.
-type Proof struct {
+// Strength is what a factor that was shown proves of a sign-in.
+type Strength struct {
 	ACR string
 	AMR []string // RFC 8176
 }
 
-// Over is the proof together with what a session had proven before: the stronger
+// Combine is the proof together with what a session had proven before: the stronger
 // context, and the methods of both.
-func (p Proof) Over(acr string, amr []string) (string, []string) {
+func (p Strength) Combine(acr string, amr []string) (string, []string) {
 	if !assurance.Satisfies(p.ACR, []string{acr}) && acr != "" {
 		p.ACR = acr
 	}
@@ -184,20 +184,20 @@ func (p Proof) Over(acr string, amr []string) (string, []string) {
 	return p.ACR, both
 }
 
-// Enrolment is a factor that counts from now on. The caller steps the session up to its Proof.
+// Enrolment is a factor that counts from now on. The caller steps the session up to its Strength.
 type Enrolment struct {
 	Factor storage.Factor
 	// RecoveryCodes are shown once; nil if the person had some.
 	RecoveryCodes []string
-	Proof
+	Strength
 }
 
 // Verified is a factor that was shown. It counts when Use is spent with the
-// sign-in: storage.ErrSpent there is the same as ErrWrong here.
+// sign-in: storage.ErrSpent there is the same as ErrVerification here.
 type Verified struct {
 	User *storage.User
 	Use  *storage.FactorUse
-	Proof
+	Strength
 	renewal []string
 }
 
@@ -210,12 +210,12 @@ func (v *Verified) NewCodes() []string {
 	return v.renewal
 }
 
-// WebAuthn reports whether authenticators can be used on this issuer.
-func (f *Factors) WebAuthn() bool { return f.keys != nil }
+// HasWebAuthn reports whether authenticators can be used on this issuer.
+func (f *Factors) HasWebAuthn() bool { return f.keys != nil }
 
 // BeginTOTP makes a seed that waits half an hour for ConfirmTOTP in the same session,
 // in the place of any other that does; where one waits in this session already, under
-// that name or if none is given, it is shown again. ErrUnproven, ErrTooMany, ErrNotAllowed.
+// that name or if none is given, it is shown again. ErrEmailUnverified, ErrTooMany, ErrNotAllowed.
 func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPEnrolment, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorTOTP)
 	if err != nil {
@@ -230,7 +230,7 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPE
 		return nil, err
 	}
 	if err := f.store.BeginFactor(ctx, row); errors.Is(err, storage.ErrConflict) {
-		return nil, ErrUnproven
+		return nil, ErrEmailUnverified
 	} else if err != nil {
 		return nil, err
 	}
@@ -239,14 +239,14 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPE
 
 // ConfirmTOTP makes the app that waits in this session count, shown by its current
 // code. A name that is not empty replaces the first. That the sign-in was fresh when
-// it began is enough: whoever took their time has the key already. ErrWrong,
+// it began is enough: whoever took their time has the key already. ErrVerification,
 // ErrChallenge if none waits (any more), and those of BeginTOTP.
 func (f *Factors) ConfirmTOTP(ctx context.Context, w Subject, code, name string) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorTOTP, name, []byte(code))
 }
 
 // BeginWebAuthn returns the argument of navigator.credentials.create, as JSON:
-// {"publicKey": …}. ErrUnproven, ErrTooMany, ErrNotAllowed, ErrUnavailable.
+// {"publicKey": …}. ErrEmailUnverified, ErrTooMany, ErrNotAllowed, ErrUnavailable.
 func (f *Factors) BeginWebAuthn(ctx context.Context, w Subject) (json.RawMessage, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorWebAuthn)
 	if err != nil {
@@ -256,7 +256,7 @@ func (f *Factors) BeginWebAuthn(ctx context.Context, w Subject) (json.RawMessage
 }
 
 // ConfirmWebAuthn stores the authenticator that answered, the JSON of the
-// credential. An empty name becomes one that says what it is. ErrWrong,
+// credential. An empty name becomes one that says what it is. ErrVerification,
 // ErrChallenge, storage.ErrExists if it is somebody's already, and those of BeginWebAuthn.
 func (f *Factors) ConfirmWebAuthn(ctx context.Context, w Subject, name string, response json.RawMessage) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorWebAuthn, name, response)
@@ -269,7 +269,7 @@ func (f *Factors) enrolling(ctx context.Context, w *Subject, name string) (kind,
 		return nil, nil, err
 	}
 	if !w.User.EmailVerified() {
-		return nil, nil, ErrUnproven
+		return nil, nil, ErrEmailUnverified
 	}
 	all, err := f.store.Factors(ctx, w.User.ID)
 	if err == nil && len(confirmed(all, name)) >= storage.MaxFactors {
@@ -301,17 +301,17 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	case errors.Is(err, storage.ErrConflict) && w.User.EmailVerified():
 		return nil, ErrTooMany // others were confirmed meanwhile
 	case errors.Is(err, storage.ErrConflict):
-		return nil, ErrUnproven
+		return nil, ErrEmailUnverified
 	case err != nil:
 		return nil, err
 	}
 	if !took {
 		codes = nil
 	}
-	return &Enrolment{Factor: n.Factor, RecoveryCodes: codes, Proof: k.proves(&n.Factor)}, nil
+	return &Enrolment{Factor: n.Factor, RecoveryCodes: codes, Strength: k.proves(&n.Factor)}, nil
 }
 
-// VerifyTOTP checks the code of any of the person's authenticator apps. ErrWrong, ErrNotAllowed.
+// VerifyTOTP checks the code of any of the person's authenticator apps. ErrVerification, ErrNotAllowed.
 func (f *Factors) VerifyTOTP(ctx context.Context, w Subject, code string) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorTOTP, []byte(code))
 }
@@ -329,7 +329,7 @@ func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Subject) (json.RawMes
 	return f.keys.beginGet(&w, all)
 }
 
-// VerifyWebAuthn checks the answer to it. ErrWrong, ErrChallenge, ErrNotAllowed, ErrUnavailable.
+// VerifyWebAuthn checks the answer to it. ErrVerification, ErrChallenge, ErrNotAllowed, ErrUnavailable.
 func (f *Factors) VerifyWebAuthn(ctx context.Context, w Subject, response json.RawMessage) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorWebAuthn, response)
 }
@@ -347,7 +347,7 @@ func (f *Factors) verify(ctx context.Context, w *Subject, name string, answer []
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{User: w.User, Use: use, Proof: k.proves(shown)}, nil
+	return &Verified{User: w.User, Use: use, Strength: k.proves(shown)}, nil
 }
 
 // ChallengePasskey returns the argument of navigator.credentials.get for whoever
@@ -360,7 +360,7 @@ func (f *Factors) ChallengePasskey(_ context.Context, bind secret.Hash) (json.Ra
 	return f.keys.beginPasskey(bind)
 }
 
-// VerifyPasskey checks the answer to it and tells who it is. ErrWrong for
+// VerifyPasskey checks the answer to it and tells who it is. ErrVerification for
 // passkeys that nobody has and for people who may not sign in, ErrChallenge, ErrUnavailable.
 func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response json.RawMessage) (*Verified, error) {
 	if f.keys == nil {
@@ -370,11 +370,11 @@ func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response 
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{User: user, Use: use, Proof: f.keys.proves(shown)}, nil
+	return &Verified{User: user, Use: use, Strength: f.keys.proves(shown)}, nil
 }
 
 // VerifyRecoveryCode checks a recovery code, however it is written. If it is the
-// last one, spending it makes new ones: see NewCodes. ErrWrong, ErrNotAllowed.
+// last one, spending it makes new ones: see NewCodes. ErrVerification, ErrNotAllowed.
 func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string) (*Verified, error) {
 	if w.Allowed != nil && !slices.Contains(w.Allowed, assurance.FactorRecovery) {
 		return nil, ErrNotAllowed
@@ -388,13 +388,13 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string
 		return nil, err
 	}
 	if !there {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	use := &storage.FactorUse{RecoveryCode: hashes, Event: w.event(storage.EventFactorRecoveryCodeUsed, map[string]any{"left": left - 1})}
 	if use.Mails, err = f.notices.codeUsed(&w, left-1); err != nil {
 		return nil, err
 	}
-	v := &Verified{User: w.User, Use: use, Proof: f.apps.proves(nil)}
+	v := &Verified{User: w.User, Use: use, Strength: f.apps.proves(nil)}
 	v.renewal, use.Renewal = f.recovery.make(w.User.ID)
 	use.RenewalEvent = w.event(storage.EventFactorRecoveryCodesRegenerated, map[string]any{"count": len(v.renewal)})
 	return v, nil

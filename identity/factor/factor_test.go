@@ -198,7 +198,7 @@ func (in *installation) once(t *testing.T, try func(f *Factors, s *storage.Store
 			switch err := try(nodes[n%2], stores[n%2]); {
 			case err == nil:
 				succeeded.Add(1)
-			case !errors.Is(err, storage.ErrSpent) && !errors.Is(err, ErrWrong) && !errors.Is(err, ErrChallenge):
+			case !errors.Is(err, storage.ErrSpent) && !errors.Is(err, ErrVerification) && !errors.Is(err, ErrChallenge):
 				t.Errorf("a late one: got %v, want ErrSpent, ErrWrong or ErrChallenge", err)
 			}
 		})
@@ -211,10 +211,10 @@ func (in *installation) once(t *testing.T, try func(f *Factors, s *storage.Store
 
 // A session that has shown more keeps what it had.
 func TestAProofAddsToWhatASessionHasProven(t *testing.T) {
-	otp := Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}
-	phr := Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
+	otp := Strength{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}
+	phr := Strength{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
 	for _, c := range []struct {
-		proof   Proof
+		proof   Strength
 		acr     string
 		amr     []string
 		wantACR string
@@ -225,7 +225,7 @@ func TestAProofAddsToWhatASessionHasProven(t *testing.T) {
 		{otp, assurance.ACRPhishingResistant, []string{"hwk", "user", "mfa"}, assurance.ACRPhishingResistant, []string{"hwk", "user", "mfa", "otp"}},
 		{otp, "", nil, assurance.ACRMFA, []string{"otp", "mfa"}},
 	} {
-		acr, amr := c.proof.Over(c.acr, c.amr)
+		acr, amr := c.proof.Combine(c.acr, c.amr)
 		if diff := cmp.Diff([]any{c.wantACR, c.wantAMR}, []any{acr, amr}); diff != "" {
 			t.Errorf("%v over %s %v (-want +got):\n%s", c.proof, c.acr, c.amr, diff)
 		}

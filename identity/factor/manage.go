@@ -31,11 +31,11 @@ func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
 	return &List{Factors: slices.DeleteFunc(all, func(f storage.Factor) bool { return f.ConfirmedAt.IsZero() }), RecoveryCodesLeft: left}, nil
 }
 
-// Rename gives a factor another name. identity.Faults if it is empty,
+// Rename gives a factor another name. identity.FieldErrors if it is empty,
 // storage.ErrNotFound if the factor is not theirs.
 func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, name string) error {
 	if name = clean(name); name == "" {
-		return identity.Faults{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
+		return identity.FieldErrors{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
 	}
 	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
 }

@@ -17,15 +17,15 @@ func TestNothingAttachesToAnUnprovenAddress(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		eve := in.person(t, "victim@acme-corp.com", unproven)
 		_, err := in.BeginTOTP(t.Context(), eve, "")
-		wantError(t, "an app", err, ErrUnproven)
+		wantError(t, "an app", err, ErrEmailUnverified)
 		_, err = in.ConfirmTOTP(t.Context(), eve, "123456", "")
-		wantError(t, "an app's code", err, ErrUnproven)
+		wantError(t, "an app's code", err, ErrEmailUnverified)
 		// What the session said of the person may be old: storage has the last word.
 		believed := *eve.User
 		believed.EmailVerifiedAt = in.now
 		eve.User = &believed
 		_, err = in.BeginTOTP(t.Context(), eve, "")
-		wantError(t, "an app, by a stale session", err, ErrUnproven)
+		wantError(t, "an app, by a stale session", err, ErrEmailUnverified)
 	})
 }
 
@@ -82,7 +82,7 @@ func TestANameIsOneLineThatPrints(t *testing.T) {
 				t.Errorf("%q: got %v, %v, want %q", given, l, err, want)
 			}
 		}
-		var faults identity.Faults
+		var faults identity.FieldErrors
 		if err := in.Rename(t.Context(), alice, e.Factor.ID, " \x00 "); !errors.As(err, &faults) {
 			t.Errorf("an empty name: got %v, want faults", err)
 		}
@@ -144,9 +144,9 @@ func TestRemovingIsToldAndForTheOwnerAlone(t *testing.T) {
 		wantError(t, "one's own", in.Remove(t.Context(), alice, e.Factor.ID), nil)
 		wantError(t, "it again", in.Remove(t.Context(), alice, e.Factor.ID), storage.ErrNotFound)
 		_, err = in.VerifyTOTP(t.Context(), alice, in.code(t, seed, 0))
-		wantError(t, "its code", err, ErrWrong)
+		wantError(t, "its code", err, ErrVerification)
 		_, err = in.VerifyRecoveryCode(t.Context(), alice, e.RecoveryCodes[0])
-		wantError(t, "a recovery code", err, ErrWrong)
+		wantError(t, "a recovery code", err, ErrVerification)
 		wantMails(t, in, "factoradded", "factorremoved")
 	})
 }

@@ -40,7 +40,7 @@ func TestAPasskeySaysWhoItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"swk", "user", "mfa"}}, v.Proof); diff != "" || v.User.ID != alice.User.ID {
+			if diff := cmp.Diff(Strength{ACR: assurance.ACRPhishingResistant, AMR: []string{"swk", "user", "mfa"}}, v.Strength); diff != "" || v.User.ID != alice.User.ID {
 				t.Errorf("got %s, %s, want alice", v.User.Email, diff)
 			}
 			wantError(t, "signing in", signIn(t, in.store, v), nil)
@@ -64,12 +64,12 @@ func TestAPasskeyThatIsNotEnoughIsRefused(t *testing.T) {
 		return err
 	}
 	wantError(t, "as it should be", try(key), nil)
-	wantError(t, "without verification", try(key, func(c *ceremony) { c.flags &^= flagVerified }), ErrWrong)
-	wantError(t, "without presence", try(key, func(c *ceremony) { c.flags &^= flagPresent }), ErrWrong)
-	wantError(t, "without a handle", try(key, func(c *ceremony) { c.handle = nil }), ErrWrong)
-	wantError(t, "with another person's handle", try(key, func(c *ceremony) { c.handle = bob.User.Sub[:] }), ErrWrong)
-	wantError(t, "with another person's credential", try(key, func(c *ceremony) { c.rawID, c.handle = bobs.id, bob.User.Sub[:] }), ErrWrong)
-	wantError(t, "with nobody's credential", try(nobodys), ErrWrong)
+	wantError(t, "without verification", try(key, func(c *ceremony) { c.flags &^= flagVerified }), ErrVerification)
+	wantError(t, "without presence", try(key, func(c *ceremony) { c.flags &^= flagPresent }), ErrVerification)
+	wantError(t, "without a handle", try(key, func(c *ceremony) { c.handle = nil }), ErrVerification)
+	wantError(t, "with another person's handle", try(key, func(c *ceremony) { c.handle = bob.User.Sub[:] }), ErrVerification)
+	wantError(t, "with another person's credential", try(key, func(c *ceremony) { c.rawID, c.handle = bobs.id, bob.User.Sub[:] }), ErrVerification)
+	wantError(t, "with nobody's credential", try(nobodys), ErrVerification)
 	_, err := in.VerifyPasskey(t.Context(), bob.SessionHash, key.get(t, in.passkeyChallenge(t, alice)))
 	wantError(t, "in another browser", err, ErrChallenge)
 	_, err = in.VerifyPasskey(t.Context(), alice.SessionHash, key.get(t, in.challenge(t, alice)))
@@ -77,5 +77,5 @@ func TestAPasskeyThatIsNotEnoughIsRefused(t *testing.T) {
 	if _, err := in.store.DisableUser(t.Context(), alice.User.ID, &storage.Event{Type: "user.disabled"}); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, "of a disabled person", try(key), ErrWrong)
+	wantError(t, "of a disabled person", try(key), ErrVerification)
 }

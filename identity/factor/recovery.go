@@ -42,11 +42,11 @@ func (r *recovery) make(user uuid.UUID) (codes []string, hashes []secret.Hash) {
 	return codes, hashes
 }
 
-// hashes are what a typed code is kept as under each key; ErrWrong if it cannot be one.
+// hashes are what a typed code is kept as under each key; ErrVerification if it cannot be one.
 func (r *recovery) hashes(user uuid.UUID, typed string) ([]secret.Hash, error) {
 	code, ok := normal(typed)
 	if !ok {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	var all []secret.Hash
 	for _, mac := range r.keys.MACs(user[:], []byte(code)) {

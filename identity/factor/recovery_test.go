@@ -48,14 +48,14 @@ func TestARecoveryCodeCountsHoweverItIsWritten(t *testing.T) {
 	for typed, want := range map[string]error{
 		code: nil, strings.ToUpper(code): nil, strings.ReplaceAll(code, "-", ""): nil, " " + strings.ReplaceAll(code, "-", " ") + "\n": nil,
 		strings.NewReplacer("0", "O", "1", "l").Replace(code): nil,
-		"": ErrWrong, code[:18]: ErrWrong, code + "0": ErrWrong, "uuuu-uuuu-uuuu-uuuu": ErrWrong, "0000-0000-0000-0000": ErrWrong,
-		strings.Repeat("-", 1<<16) + code: ErrWrong, strings.ReplaceAll(code, "-", "–"): ErrWrong,
+		"": ErrVerification, code[:18]: ErrVerification, code + "0": ErrVerification, "uuuu-uuuu-uuuu-uuuu": ErrVerification, "0000-0000-0000-0000": ErrVerification,
+		strings.Repeat("-", 1<<16) + code: ErrVerification, strings.ReplaceAll(code, "-", "–"): ErrVerification,
 	} {
 		_, err := in.VerifyRecoveryCode(t.Context(), alice, typed)
 		wantError(t, "typed "+typed[:min(len(typed), 30)], err, want)
 	}
 	_, err := in.VerifyRecoveryCode(t.Context(), bob, code)
-	wantError(t, "another person's code", err, ErrWrong)
+	wantError(t, "another person's code", err, ErrVerification)
 }
 
 // Spent once, told by mail, and counted down.
@@ -68,13 +68,13 @@ func TestARecoveryCodeSignsInOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
+			if diff := cmp.Diff(Strength{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Strength); diff != "" {
 				t.Error(diff)
 			}
 			wantError(t, "signing in", signIn(t, in.store, v), nil)
 			wantError(t, "the same use again", signIn(t, in.store, v), storage.ErrSpent)
 			_, err = in.VerifyRecoveryCode(t.Context(), alice, code)
-			wantError(t, "the same code again", err, ErrWrong)
+			wantError(t, "the same code again", err, ErrVerification)
 			left := 2 - n
 			if left == 0 { // the last one is answered with new ones
 				left = len(v.NewCodes())
@@ -134,7 +134,7 @@ func TestNewRecoveryCodesReplaceTheOld(t *testing.T) {
 			t.Fatalf("got %d codes, %v, want 3", len(codes), err)
 		}
 		_, err = in.VerifyRecoveryCode(t.Context(), alice, e.RecoveryCodes[0])
-		wantError(t, "an old code", err, ErrWrong)
+		wantError(t, "an old code", err, ErrVerification)
 		_, err = in.VerifyRecoveryCode(t.Context(), alice, codes[2])
 		wantError(t, "a new code", err, nil)
 		wantMails(t, in, "factoradded", "factoradded")

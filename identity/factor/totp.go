@@ -164,7 +164,7 @@ func (a *apps) confirm(w *Subject, all []storage.Factor, name string, answer []b
 		return nil, err
 	}
 	if !ok {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	// The code that enrols it is used: it does not sign in too.
 	row.Counter = step
@@ -175,7 +175,7 @@ func (a *apps) confirm(w *Subject, all []storage.Factor, name string, answer []b
 }
 
 func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
-	refused := ErrWrong
+	refused := ErrVerification
 	for _, row := range confirmed(all, storage.FactorTOTP) {
 		step, ok, err := a.match(&row, string(answer))
 		if err != nil {
@@ -188,8 +188,8 @@ func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answe
 	return nil, nil, refused
 }
 
-func (a *apps) proves(*storage.Factor) Proof {
-	return Proof{ACR: assurance.ACRMFA, AMR: []string{assurance.AMROTP, assurance.AMRMFA}}
+func (a *apps) proves(*storage.Factor) Strength {
+	return Strength{ACR: assurance.ACRMFA, AMR: []string{assurance.AMROTP, assurance.AMRMFA}}
 }
 
 // match tells for which step a code is the right one that is later than the last

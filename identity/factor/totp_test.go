@@ -108,14 +108,14 @@ func TestAnAppCountsWithItsFirstCode(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = in.VerifyTOTP(t.Context(), alice, in.code(t, first.Secret, 0))
-		wantError(t, "signing in with one that waits", err, ErrWrong)
+		wantError(t, "signing in with one that waits", err, ErrVerification)
 		second, err := in.BeginTOTP(t.Context(), alice, "Phone")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, code := range []string{"", in.code(t, first.Secret, 0), in.code(t, second.Secret, 2)} {
 			_, err = in.ConfirmTOTP(t.Context(), alice, code, "")
-			wantError(t, "confirming with a wrong code", err, ErrWrong)
+			wantError(t, "confirming with a wrong code", err, ErrVerification)
 		}
 		if l, err := in.List(t.Context(), alice.User.ID); err != nil || len(l.Factors) != 0 {
 			t.Errorf("got %v, %v, want nothing enrolled", l, err)
@@ -153,7 +153,7 @@ func TestWhichCodesSignIn(t *testing.T) {
 	alice := in.person(t, "alice@acme-corp.com")
 	seed, _ := in.enrolApp(t, alice)
 	in.now = in.now.Add(10 * time.Minute)
-	for steps, want := range map[int]error{-3: ErrWrong, -2: ErrWrong, -1: nil, 0: nil, 1: nil, 2: ErrWrong, 3: ErrWrong} {
+	for steps, want := range map[int]error{-3: ErrVerification, -2: ErrVerification, -1: nil, 0: nil, 1: nil, 2: ErrVerification, 3: ErrVerification} {
 		v, err := in.VerifyTOTP(t.Context(), alice, in.code(t, seed, steps))
 		wantError(t, "a code of another step", err, want)
 		if err == nil && v.Use.Counter != in.now.Unix()/30+int64(steps) {
@@ -165,9 +165,9 @@ func TestWhichCodesSignIn(t *testing.T) {
 	wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
 	for typed, want := range map[string]error{
 		code: nil, " " + code + "\r\n": nil, code[:3] + " " + code[3:]: nil,
-		"": ErrWrong, " ": ErrWrong, "null": ErrWrong, "[" + code + "]": ErrWrong, code[:5]: ErrWrong, code + "0": ErrWrong, "00" + code: ErrWrong, code + "\x00": ErrWrong,
-		arabic: ErrWrong, wide: ErrWrong, code[:2] + " " + code[2:]: ErrWrong, code[:3] + "  " + code[3:]: ErrWrong, code[:3] + "-" + code[3:]: ErrWrong,
-		code[:3] + "\u00a0" + code[3:]: ErrWrong, "+" + code[1:]: ErrWrong, strings.Repeat(" ", 1<<16) + "x": ErrWrong,
+		"": ErrVerification, " ": ErrVerification, "null": ErrVerification, "[" + code + "]": ErrVerification, code[:5]: ErrVerification, code + "0": ErrVerification, "00" + code: ErrVerification, code + "\x00": ErrVerification,
+		arabic: ErrVerification, wide: ErrVerification, code[:2] + " " + code[2:]: ErrVerification, code[:3] + "  " + code[3:]: ErrVerification, code[:3] + "-" + code[3:]: ErrVerification,
+		code[:3] + "\u00a0" + code[3:]: ErrVerification, "+" + code[1:]: ErrVerification, strings.Repeat(" ", 1<<16) + "x": ErrVerification,
 	} {
 		_, err := in.VerifyTOTP(t.Context(), alice, typed)
 		wantError(t, "typed "+typed[:min(len(typed), 20)], err, want)
@@ -181,12 +181,12 @@ func TestACodeSignsInOnce(t *testing.T) {
 		alice := in.person(t, "alice@acme-corp.com")
 		seed, _ := in.enrolApp(t, alice)
 		_, err := in.VerifyTOTP(t.Context(), alice, in.code(t, seed, -1))
-		wantError(t, "the code that enrolled it", err, ErrWrong)
+		wantError(t, "the code that enrolled it", err, ErrVerification)
 		v, err := in.VerifyTOTP(t.Context(), alice, in.code(t, seed, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(Proof{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Proof); diff != "" {
+		if diff := cmp.Diff(Strength{ACR: assurance.ACRMFA, AMR: []string{"otp", "mfa"}}, v.Strength); diff != "" {
 			t.Error(diff)
 		}
 		late, err := in.VerifyTOTP(t.Context(), alice, in.code(t, seed, 0))
@@ -198,7 +198,7 @@ func TestACodeSignsInOnce(t *testing.T) {
 		wantError(t, "an older one that was verified before", signIn(t, in.store, late), storage.ErrSpent)
 		for _, steps := range []int{1, 0} {
 			_, err = in.VerifyTOTP(t.Context(), alice, in.code(t, seed, steps))
-			wantError(t, "the code again, or an older one", err, ErrWrong)
+			wantError(t, "the code again, or an older one", err, ErrVerification)
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestEachOfSeveralAppsWorks(t *testing.T) {
 		}
 	}
 	_, err := in.VerifyTOTP(t.Context(), alice, in.code(t, bobs, 0))
-	wantError(t, "another person's app", err, ErrWrong)
+	wantError(t, "another person's app", err, ErrVerification)
 }
 
 // A seed that somebody with the database puts into another row opens nothing, and
@@ -256,7 +256,7 @@ func TestASeedIsBoundToItsRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, err := in.VerifyTOTP(t.Context(), alice, in.code(t, eves, 0))
-	if v != nil || err == nil || errors.Is(err, ErrWrong) || !strings.Contains(err.Error(), moved.Factor.ID.String()) {
+	if v != nil || err == nil || errors.Is(err, ErrVerification) || !strings.Contains(err.Error(), moved.Factor.ID.String()) {
 		t.Errorf("a moved seed: got %v, %v, want an error that names the row", v, err)
 	}
 	if _, err := in.VerifyTOTP(t.Context(), alice, in.code(t, other, 0)); err != nil {

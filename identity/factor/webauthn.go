@@ -167,7 +167,7 @@ func (a *authenticators) beginPasskey(bind secret.Hash) (json.RawMessage, error)
 
 func (a *authenticators) confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
 	if len(answer) > maxAnswer {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
@@ -239,7 +239,7 @@ func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.F
 	mine := confirmed(all, storage.FactorWebAuthn)
 	n := slices.IndexFunc(mine, func(f storage.Factor) bool { return f.CredentialHash == secret.HashOf(string(parsed.RawID)) })
 	if n < 0 {
-		return nil, nil, ErrWrong
+		return nil, nil, ErrVerification
 	}
 	h, err := newHolder(w.User, mine)
 	if err != nil {
@@ -270,7 +270,7 @@ func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer [
 	}
 	f, u, err := a.store.FactorByCredential(ctx, secret.HashOf(string(parsed.RawID)))
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
-		return nil, nil, nil, ErrWrong
+		return nil, nil, nil, ErrVerification
 	}
 	if err != nil {
 		return nil, nil, nil, err
@@ -292,14 +292,14 @@ func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer [
 // parse reads an assertion that is not too large and from this very origin.
 func (a *authenticators) parse(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
 	if len(answer) > maxAnswer {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
 	if err != nil {
 		return nil, wrong(err)
 	}
 	if len(parsed.RawID) > maxCredentialID || parsed.Response.CollectedClientData.Origin != a.origin {
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	return parsed, nil
 }
@@ -314,7 +314,7 @@ func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn
 		if err := a.store.Record(ctx, e); err != nil {
 			return nil, err
 		}
-		return nil, ErrWrong
+		return nil, ErrVerification
 	}
 	record, err := json.Marshal(c)
 	if err != nil {
@@ -325,19 +325,19 @@ func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn
 
 // proves is phishing-resistant in every case: as the second step after another,
 // or as the only one with the user verified.
-func (a *authenticators) proves(f *storage.Factor) Proof {
+func (a *authenticators) proves(f *storage.Factor) Strength {
 	key := assurance.AMRHardwareKey
 	if c, err := credential(f); err == nil && c.Flags.BackupEligible {
 		key = assurance.AMRSoftwareKey
 	}
-	return Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{key, amrPresence, assurance.AMRMFA}}
+	return Strength{ACR: assurance.ACRPhishingResistant, AMR: []string{key, amrPresence, assurance.AMRMFA}}
 }
 
-// wrong is ErrWrong with the library's short reason, which quotes nothing that was sent.
+// wrong is ErrVerification with the library's short reason, which quotes nothing that was sent.
 func wrong(err error) error {
 	var e *protocol.Error
 	if errors.As(err, &e) {
-		return fmt.Errorf("%w: %s", ErrWrong, e.Type)
+		return fmt.Errorf("%w: %s", ErrVerification, e.Type)
 	}
-	return ErrWrong
+	return ErrVerification
 }

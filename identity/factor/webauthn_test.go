@@ -40,8 +40,8 @@ func TestAnAuthenticatorIsEnrolledAndSignsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Proof{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
-			if diff := cmp.Diff(want, e.Proof); diff != "" || len(e.RecoveryCodes) != 3 || e.Factor.Name != "My key" || e.Factor.Passkey {
+			want := Strength{ACR: assurance.ACRPhishingResistant, AMR: []string{"hwk", "user", "mfa"}}
+			if diff := cmp.Diff(want, e.Strength); diff != "" || len(e.RecoveryCodes) != 3 || e.Factor.Name != "My key" || e.Factor.Passkey {
 				t.Errorf("got %+v", e)
 			}
 			get, err := virtual.ParseAssertionOptions(string(in.challenge(t, alice)))
@@ -53,7 +53,7 @@ func TestAnAuthenticatorIsEnrolledAndSignsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, v.Proof); diff != "" {
+			if diff := cmp.Diff(want, v.Strength); diff != "" {
 				t.Error(diff)
 			}
 			wantError(t, "signing in", signIn(t, in.store, v), nil)
@@ -112,37 +112,37 @@ func TestAnAnswerToAnythingElseIsRefused(t *testing.T) {
 		"as it should be":           {func(*ceremony) {}, nil},
 		"without a handle":          {func(c *ceremony) { c.handle = nil }, nil},
 		"unasked outputs":           {func(c *ceremony) { c.outputs = map[string]any{"appid": false, "of": "a later standard"} }, nil},
-		"another origin":            {client("origin", "https://evil.example"), ErrWrong},
-		"an origin below":           {client("origin", "https://evil.id.wonderland.example"), ErrWrong},
-		"an origin above":           {client("origin", "https://wonderland.example"), ErrWrong},
-		"another scheme":            {client("origin", "http://id.wonderland.example"), ErrWrong},
-		"another port":              {client("origin", "https://id.wonderland.example:8443"), ErrWrong},
-		"an origin with a path":     {client("origin", testIssuer+"/"), ErrWrong},
-		"an origin with a user":     {client("origin", "https://evil@id.wonderland.example"), ErrWrong},
-		"an origin in capitals":     {client("origin", strings.ToUpper(testIssuer)), ErrWrong},
-		"no origin":                 {client("origin", ""), ErrWrong},
-		"another RP ID":             {func(c *ceremony) { c.rpID = "wonderland.example" }, ErrWrong},
-		"an origin as RP ID":        {func(c *ceremony) { c.rpID = testIssuer }, ErrWrong},
-		"an enrolment":              {client("type", "webauthn.create"), ErrWrong},
-		"no type":                   {client("type", ""), ErrWrong},
-		"a frame":                   {client("crossOrigin", true), ErrWrong},
-		"a frame of":                {client("topOrigin", testIssuer), ErrWrong},
-		"a frame and of":            {func(c *ceremony) { c.client["crossOrigin"], c.client["topOrigin"] = true, testIssuer }, ErrWrong},
+		"another origin":            {client("origin", "https://evil.example"), ErrVerification},
+		"an origin below":           {client("origin", "https://evil.id.wonderland.example"), ErrVerification},
+		"an origin above":           {client("origin", "https://wonderland.example"), ErrVerification},
+		"another scheme":            {client("origin", "http://id.wonderland.example"), ErrVerification},
+		"another port":              {client("origin", "https://id.wonderland.example:8443"), ErrVerification},
+		"an origin with a path":     {client("origin", testIssuer+"/"), ErrVerification},
+		"an origin with a user":     {client("origin", "https://evil@id.wonderland.example"), ErrVerification},
+		"an origin in capitals":     {client("origin", strings.ToUpper(testIssuer)), ErrVerification},
+		"no origin":                 {client("origin", ""), ErrVerification},
+		"another RP ID":             {func(c *ceremony) { c.rpID = "wonderland.example" }, ErrVerification},
+		"an origin as RP ID":        {func(c *ceremony) { c.rpID = testIssuer }, ErrVerification},
+		"an enrolment":              {client("type", "webauthn.create"), ErrVerification},
+		"no type":                   {client("type", ""), ErrVerification},
+		"a frame":                   {client("crossOrigin", true), ErrVerification},
+		"a frame of":                {client("topOrigin", testIssuer), ErrVerification},
+		"a frame and of":            {func(c *ceremony) { c.client["crossOrigin"], c.client["topOrigin"] = true, testIssuer }, ErrVerification},
 		"a challenge of its own":    {client("challenge", b64(secret.Random(challengeLength))), ErrChallenge},
 		"no challenge":              {client("challenge", ""), ErrChallenge},
 		"bob's challenge":           {client("challenge", read(t, in.challenge(t, bob)).PublicKey.Challenge), ErrChallenge},
 		"a passkey's challenge":     {client("challenge", read(t, in.passkeyChallenge(t, alice)).PublicKey.Challenge), ErrChallenge},
-		"no presence":               {func(c *ceremony) { c.flags &^= flagPresent }, ErrWrong},
-		"no longer to be backed up": {func(c *ceremony) { c.flags &^= flagEligible | flagBackedUp }, ErrWrong},
-		"backed up, never to be":    {func(c *ceremony) { c.flags &^= flagEligible }, ErrWrong},
-		"another key's signature":   {func(c *ceremony) { c.sign = other.sign }, ErrWrong},
-		"no signature":              {func(c *ceremony) { c.sign = func([]byte) []byte { return nil } }, ErrWrong},
-		"bob's credential":          {func(c *ceremony) { c.rawID, c.sign = bobs.id, bobs.sign }, ErrWrong},
-		"bob's handle":              {func(c *ceremony) { c.handle = bob.User.Sub[:] }, ErrWrong},
-		"a credential of 40 kB":     {func(c *ceremony) { c.rawID = make([]byte, 40<<10) }, ErrWrong},
-		"a credential of 64 kB":     {func(c *ceremony) { c.rawID = make([]byte, 64<<10) }, ErrWrong},
-		"bytes after the data":      {func(c *ceremony) { c.more = []byte{0} }, ErrWrong},
-		"a legacy application id":   {func(c *ceremony) { c.outputs = map[string]any{"appid": true}; c.rpID = "https://evil.example" }, ErrWrong},
+		"no presence":               {func(c *ceremony) { c.flags &^= flagPresent }, ErrVerification},
+		"no longer to be backed up": {func(c *ceremony) { c.flags &^= flagEligible | flagBackedUp }, ErrVerification},
+		"backed up, never to be":    {func(c *ceremony) { c.flags &^= flagEligible }, ErrVerification},
+		"another key's signature":   {func(c *ceremony) { c.sign = other.sign }, ErrVerification},
+		"no signature":              {func(c *ceremony) { c.sign = func([]byte) []byte { return nil } }, ErrVerification},
+		"bob's credential":          {func(c *ceremony) { c.rawID, c.sign = bobs.id, bobs.sign }, ErrVerification},
+		"bob's handle":              {func(c *ceremony) { c.handle = bob.User.Sub[:] }, ErrVerification},
+		"a credential of 40 kB":     {func(c *ceremony) { c.rawID = make([]byte, 40<<10) }, ErrVerification},
+		"a credential of 64 kB":     {func(c *ceremony) { c.rawID = make([]byte, 64<<10) }, ErrVerification},
+		"bytes after the data":      {func(c *ceremony) { c.more = []byte{0} }, ErrVerification},
+		"a legacy application id":   {func(c *ceremony) { c.outputs = map[string]any{"appid": true}; c.rpID = "https://evil.example" }, ErrVerification},
 	} {
 		_, err := in.VerifyWebAuthn(t.Context(), alice, key.get(t, in.challenge(t, alice), c.change))
 		wantError(t, what, err, c.want)
@@ -150,7 +150,7 @@ func TestAnAnswerToAnythingElseIsRefused(t *testing.T) {
 	whole := key.get(t, in.challenge(t, alice))
 	for _, answer := range []string{"", "null", "[]", "{}", string(whole) + "{}", string(whole[:len(whole)-1]), strings.Repeat("[", 1<<20)} {
 		_, err := in.VerifyWebAuthn(t.Context(), alice, json.RawMessage(answer))
-		wantError(t, "the answer "+answer[:min(len(answer), 20)], err, ErrWrong)
+		wantError(t, "the answer "+answer[:min(len(answer), 20)], err, ErrVerification)
 	}
 	if _, err := in.keys.parse(append(key.get(t, in.challenge(t, alice)), bytes.Repeat([]byte(" "), maxAnswer)...)); err == nil {
 		t.Error("an answer without end was read")
@@ -196,36 +196,36 @@ func TestAnEnrolmentOfAnythingElseIsRefused(t *testing.T) {
 		"as it should be":        {func(*ceremony) {}, nil},
 		"without verification":   {func(c *ceremony) { c.flags &^= flagVerified }, nil}, // it is a second step then
 		"the longest id":         {long(maxCredentialID), nil},
-		"an id that is longer":   {long(maxCredentialID + 1), ErrWrong},
-		"an id of 64 kB":         {long(1<<16 - 1), ErrWrong},
-		"an id that is not its":  {func(c *ceremony) { c.rawID = secret.Random(32) }, ErrWrong},
+		"an id that is longer":   {long(maxCredentialID + 1), ErrVerification},
+		"an id of 64 kB":         {long(1<<16 - 1), ErrVerification},
+		"an id that is not its":  {func(c *ceremony) { c.rawID = secret.Random(32) }, ErrVerification},
 		"somebody's credential":  {func(c *ceremony) { c.id, c.rawID = taken.id, taken.id }, storage.ErrExists},
-		"another origin":         {client("origin", "https://evil.id.wonderland.example"), ErrWrong},
-		"an origin with a path":  {client("origin", testIssuer+"/"), ErrWrong},
-		"another RP ID":          {func(c *ceremony) { c.rpID = "evil.example" }, ErrWrong},
-		"an assertion":           {client("type", "webauthn.get"), ErrWrong},
-		"a frame":                {client("crossOrigin", true), ErrWrong},
+		"another origin":         {client("origin", "https://evil.id.wonderland.example"), ErrVerification},
+		"an origin with a path":  {client("origin", testIssuer+"/"), ErrVerification},
+		"another RP ID":          {func(c *ceremony) { c.rpID = "evil.example" }, ErrVerification},
+		"an assertion":           {client("type", "webauthn.get"), ErrVerification},
+		"a frame":                {client("crossOrigin", true), ErrVerification},
 		"a challenge of its own": {client("challenge", b64(secret.Random(challengeLength))), ErrChallenge},
 		"bob's challenge":        {client("challenge", read(t, begin(bob)).PublicKey.Challenge), ErrChallenge},
 		"a sign-in's challenge":  {client("challenge", read(t, in.passkeyChallenge(t, alice)).PublicKey.Challenge), ErrChallenge},
-		"no presence":            {func(c *ceremony) { c.flags &^= flagPresent }, ErrWrong},
-		"backed up, never to be": {func(c *ceremony) { c.flags &^= flagEligible }, ErrWrong},
-		"bytes after the data":   {func(c *ceremony) { c.more = []byte{0} }, ErrWrong},
+		"no presence":            {func(c *ceremony) { c.flags &^= flagPresent }, ErrVerification},
+		"backed up, never to be": {func(c *ceremony) { c.flags &^= flagEligible }, ErrVerification},
+		"bytes after the data":   {func(c *ceremony) { c.more = []byte{0} }, ErrVerification},
 		"an algorithm not offered": {func(c *ceremony) {
 			c.key = cborOf(t, map[int]any{1: 2, 3: -35, -1: 2, -2: make([]byte, 48), -3: make([]byte, 48)})
-		}, ErrWrong},
+		}, ErrVerification},
 		"a point off the curve": {func(c *ceremony) {
 			c.key = cborOf(t, map[int]any{1: 2, 3: -7, -1: 1, -2: make([]byte, 32), -3: make([]byte, 32)})
-		}, ErrWrong},
-		"no key":                 {func(c *ceremony) { c.key = cborOf(t, map[int]any{}) }, ErrWrong},
-		"a key that is a string": {func(c *ceremony) { c.key = cborOf(t, "key") }, ErrWrong},
-		"a TPM's attestation":    {func(c *ceremony) { c.format = "tpm" }, ErrWrong},
-		"a U2F attestation":      {func(c *ceremony) { c.format = "fido-u2f" }, ErrWrong},
+		}, ErrVerification},
+		"no key":                 {func(c *ceremony) { c.key = cborOf(t, map[int]any{}) }, ErrVerification},
+		"a key that is a string": {func(c *ceremony) { c.key = cborOf(t, "key") }, ErrVerification},
+		"a TPM's attestation":    {func(c *ceremony) { c.format = "tpm" }, ErrVerification},
+		"a U2F attestation":      {func(c *ceremony) { c.format = "fido-u2f" }, ErrVerification},
 		"a certificate": {func(c *ceremony) {
 			c.format, c.statement = "packed", map[string]any{"alg": -7, "sig": []byte("s"), "x5c": [][]byte{{1}}}
-		}, ErrWrong},
-		"a wrong own signature": {func(c *ceremony) { c.format, c.statement = "packed", map[string]any{"alg": -7, "sig": []byte("s")} }, ErrWrong},
-		"none with a statement": {func(c *ceremony) { c.statement = map[string]any{"sig": []byte("s")} }, ErrWrong},
+		}, ErrVerification},
+		"a wrong own signature": {func(c *ceremony) { c.format, c.statement = "packed", map[string]any{"alg": -7, "sig": []byte("s")} }, ErrVerification},
+		"none with a statement": {func(c *ceremony) { c.statement = map[string]any{"sig": []byte("s")} }, ErrVerification},
 	} {
 		_, err := in.ConfirmWebAuthn(t.Context(), alice, "", newTestKey(virtual.KeyTypeEC2).create(t, begin(alice), c.change))
 		wantError(t, what, err, c.want)
@@ -235,7 +235,7 @@ func TestAnEnrolmentOfAnythingElseIsRefused(t *testing.T) {
 		t.Errorf("%d are enrolled, %v, want the 3 that should be", len(l.Factors), err)
 	}
 	_, err = in.ConfirmWebAuthn(t.Context(), alice, "", append(newTestKey(virtual.KeyTypeEC2).create(t, begin(alice)), bytes.Repeat([]byte(" "), maxAnswer)...))
-	wantError(t, "more than is read", err, ErrWrong)
+	wantError(t, "more than is read", err, ErrVerification)
 	options := begin(alice)
 	answer := newTestKey(virtual.KeyTypeEC2).create(t, options)
 	_, err = in.ConfirmWebAuthn(t.Context(), alice, "", answer)
@@ -265,12 +265,12 @@ func TestAttestationsOfStrangersAreNotLookedAt(t *testing.T) {
 	}{
 		"none":          {"none", map[string]any{}, nil},
 		"its own":       {"packed", map[string]any{"alg": -7, "sig": []byte("s")}, nil},
-		"a chain":       {"packed", map[string]any{"alg": -7, "sig": []byte("s"), "x5c": [][]byte{{1}}}, ErrWrong},
-		"an empty one":  {"packed", map[string]any{"alg": -7, "sig": []byte("s"), "x5c": [][]byte{}}, ErrWrong},
-		"a TPM's":       {"tpm", map[string]any{}, ErrWrong},
-		"several":       {"compound", nil, ErrWrong},
-		"Android's":     {"android-key", map[string]any{}, ErrWrong},
-		"an older kind": {"fido-u2f", map[string]any{}, ErrWrong},
+		"a chain":       {"packed", map[string]any{"alg": -7, "sig": []byte("s"), "x5c": [][]byte{{1}}}, ErrVerification},
+		"an empty one":  {"packed", map[string]any{"alg": -7, "sig": []byte("s"), "x5c": [][]byte{}}, ErrVerification},
+		"a TPM's":       {"tpm", map[string]any{}, ErrVerification},
+		"several":       {"compound", nil, ErrVerification},
+		"Android's":     {"android-key", map[string]any{}, ErrVerification},
+		"an older kind": {"fido-u2f", map[string]any{}, ErrVerification},
 	} {
 		parsed, err := protocol.ParseCredentialCreationResponseBytes(newTestKey(virtual.KeyTypeEC2).create(t, options, func(k *ceremony) { k.format, k.statement = c.format, c.statement }))
 		if err != nil {
@@ -326,7 +326,7 @@ func TestACounterThatDidNotGrowIsRefused(t *testing.T) {
 		for n, c := range []struct {
 			counter uint32
 			want    error
-		}{{0, nil}, {0, nil}, {7, nil}, {7, ErrWrong}, {6, ErrWrong}, {0, ErrWrong}, {8, nil}} {
+		}{{0, nil}, {0, nil}, {7, nil}, {7, ErrVerification}, {6, ErrVerification}, {0, ErrVerification}, {8, nil}} {
 			key.counter = c.counter
 			v, err := in.VerifyWebAuthn(t.Context(), alice, key.get(t, in.challenge(t, alice)))
 			wantError(t, "a counter", err, c.want)
@@ -354,7 +354,7 @@ func TestACounterThatDidNotGrowIsRefused(t *testing.T) {
 		wantError(t, "a use that leaves the record", signIn(t, in.store, &Verified{User: alice.User, Use: &storage.FactorUse{Factor: e.Factor.ID, Counter: 20}}), nil)
 		key.counter = 15
 		_, err = in.VerifyWebAuthn(t.Context(), alice, key.get(t, in.challenge(t, alice)))
-		wantError(t, "a count below the column's", err, ErrWrong)
+		wantError(t, "a count below the column's", err, ErrVerification)
 	})
 }
 
@@ -415,8 +415,8 @@ func TestAnIssuerThatIsAnAddressHasNoWebAuthn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.WebAuthn() != want {
-			t.Errorf("%s: got %v, want %v", issuer, f.WebAuthn(), want)
+		if f.HasWebAuthn() != want {
+			t.Errorf("%s: got %v, want %v", issuer, f.HasWebAuthn(), want)
 		}
 		if want {
 			continue
@@ -432,13 +432,13 @@ func TestAKeyAttachesToAProvenAddressOnly(t *testing.T) {
 	in := onSQLite(t)
 	alice, eve := in.person(t, "alice@acme-corp.com"), in.person(t, "victim@acme-corp.com", unproven)
 	_, err := in.BeginWebAuthn(t.Context(), eve)
-	wantError(t, "beginning", err, ErrUnproven)
+	wantError(t, "beginning", err, ErrEmailUnverified)
 	options, err := in.BeginWebAuthn(t.Context(), alice)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = in.ConfirmWebAuthn(t.Context(), eve, "", newTestKey(virtual.KeyTypeEC2).create(t, options))
-	wantError(t, "enrolling", err, ErrUnproven)
+	wantError(t, "enrolling", err, ErrEmailUnverified)
 }
 
 // WA-07: foreign bytes may be refused and nothing else.
@@ -461,7 +461,7 @@ func FuzzEnrolment(f *testing.F) {
 			t.Errorf("enrolled a credential of %d bytes", len(id))
 		}
 		if err != nil {
-			wantError(t, "an enrolment", err, ErrWrong)
+			wantError(t, "an enrolment", err, ErrVerification)
 		}
 	})
 }
@@ -479,7 +479,7 @@ func FuzzAssertion(f *testing.F) {
 		if parsed, err := in.keys.parse(answer); err == nil && (len(parsed.RawID) > maxCredentialID || parsed.Response.CollectedClientData.Origin != testIssuer) {
 			t.Errorf("read an answer of %s with a credential of %d bytes", parsed.Response.CollectedClientData.Origin, len(parsed.RawID))
 		} else if err != nil {
-			wantError(t, "an answer", err, ErrWrong)
+			wantError(t, "an answer", err, ErrVerification)
 		}
 	})
 }

@@ -63,8 +63,8 @@ var (
 )
 
 // roles maps the slugs of the line's organizations to the roles in them.
-func (l *importLine) roles() (map[string]string, identity.Faults) {
-	var faults identity.Faults
+func (l *importLine) roles() (map[string]string, identity.FieldErrors) {
+	var faults identity.FieldErrors
 	roles := map[string]string{}
 	for slug, role := range l.Organizations {
 		roles[slug] = role
@@ -84,7 +84,7 @@ func (l *importLine) roles() (map[string]string, identity.Faults) {
 
 // heard is told of each line of a file: its number, what it says or nil, what is
 // wrong with it, and how many bytes were read.
-type heard func(line int, l *importLine, faults identity.Faults, at int64) error
+type heard func(line int, l *importLine, faults identity.FieldErrors, at int64) error
 
 // readImport reads a file from its beginning. Its error is that of each or of the file.
 func readImport(file io.ReadSeeker, each heard) error {
@@ -101,7 +101,7 @@ func readImport(file io.ReadSeeker, each heard) error {
 	case len(head) == 0:
 		return nil
 	case head[0] == '[':
-		return each(1, nil, identity.Faults{{Field: "file", Problem: "is a JSON array",
+		return each(1, nil, identity.FieldErrors{{Field: "file", Problem: "is a JSON array",
 			Remedy: "write one object a line: jq -c '.[]'"}}, 0)
 	case head[0] == '{':
 		return readJSONLines(in, counted, each)
@@ -134,7 +134,7 @@ func readJSONLines(in io.Reader, at *countingReader, each heard) error {
 		}
 	}
 	if errors.Is(s.Err(), bufio.ErrTooLong) {
-		return each(n+1, nil, identity.Faults{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes",
+		return each(n+1, nil, identity.FieldErrors{{Field: "line", Problem: fmt.Sprintf("has more than %d bytes",
 			maxImportLine)}}, at.n)
 	}
 	return s.Err()
@@ -142,9 +142,9 @@ func readJSONLines(in io.Reader, at *countingReader, each heard) error {
 
 // parseLine reads one JSON object. What is wrong is told without its values: they
 // may be hashes.
-func parseLine(text []byte) (*importLine, identity.Faults) {
-	refuse := func(field, problem, remedy string) (*importLine, identity.Faults) {
-		return nil, identity.Faults{{Field: identity.Clip(field), Problem: problem, Remedy: remedy}}
+func parseLine(text []byte) (*importLine, identity.FieldErrors) {
+	refuse := func(field, problem, remedy string) (*importLine, identity.FieldErrors) {
+		return nil, identity.FieldErrors{{Field: identity.Clip(field), Problem: problem, Remedy: remedy}}
 	}
 	if !utf8.Valid(text) {
 		return refuse("line", "is not UTF-8", "")
@@ -186,7 +186,7 @@ func readCSV(in io.Reader, at *countingReader, each heard) error {
 			return nil
 		}
 		if wrong, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrFieldCount) {
-			faults := identity.Faults{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record),
+			faults := identity.FieldErrors{{Field: "line", Problem: fmt.Sprintf("has %d columns instead of %d", len(record),
 				len(header)), Remedy: "put values with commas in quotes"}}
 			if err := each(wrong.StartLine, nil, faults, at.n); err != nil {
 				return err
@@ -210,12 +210,12 @@ func eachCSVFault(err error, line int, at int64, each heard) error {
 	if !ok {
 		return err
 	}
-	return each(max(line, wrong.StartLine), nil, identity.Faults{{Field: "line",
+	return each(max(line, wrong.StartLine), nil, identity.FieldErrors{{Field: "line",
 		Problem: "is not CSV: " + wrong.Err.Error()}}, at)
 }
 
-func checkHeader(header []string) identity.Faults {
-	var faults identity.Faults
+func checkHeader(header []string) identity.FieldErrors {
+	var faults identity.FieldErrors
 	for n, name := range header {
 		header[n] = strings.ToLower(strings.TrimSpace(name))
 		switch name := header[n]; {
@@ -233,8 +233,8 @@ func checkHeader(header []string) identity.Faults {
 }
 
 // parseRecord reads a line of CSV as the JSON object it stands for.
-func parseRecord(header, record []string) (*importLine, identity.Faults) {
-	var faults identity.Faults
+func parseRecord(header, record []string) (*importLine, identity.FieldErrors) {
+	var faults identity.FieldErrors
 	object := map[string]any{}
 	for n, name := range header {
 		switch value := strings.TrimSpace(record[n]); {
@@ -259,7 +259,7 @@ func parseRecord(header, record []string) (*importLine, identity.Faults) {
 	}
 	text, err := json.Marshal(object)
 	if err != nil {
-		return nil, identity.Faults{{Field: "line", Problem: "cannot be read"}}
+		return nil, identity.FieldErrors{{Field: "line", Problem: "cannot be read"}}
 	}
 	return parseLine(text)
 }

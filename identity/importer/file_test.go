@@ -59,7 +59,7 @@ func FuzzReadImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		lines := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r")) + 1
 		last := 0
-		err := readImport(bytes.NewReader(text), func(n int, l *importLine, faults identity.Faults, at int64) error {
+		err := readImport(bytes.NewReader(text), func(n int, l *importLine, faults identity.FieldErrors, at int64) error {
 			if n < last || n > lines || (l == nil) != (len(faults) > 0) || at > int64(len(text)) {
 				t.Errorf("line %d after %d of %d at %d: %+v, %v", n, last, lines, at, l, faults)
 			}

@@ -73,23 +73,23 @@ type Line struct {
 	Email string `json:"email"`
 }
 
-// LineFault is one thing wrong in one line. It never holds a hash.
-type LineFault struct {
+// LineError is one thing wrong in one line. It never holds a hash.
+type LineError struct {
 	Line int
-	identity.Fault
+	identity.FieldError
 }
 
-// FileFaults is everything wrong in a file, as an error; More counts those that
+// FileErrors is everything wrong in a file, as an error; More counts those that
 // are not listed.
-type FileFaults struct {
-	Faults []LineFault
+type FileErrors struct {
+	Errors []LineError
 	More   int
 }
 
-func (f *FileFaults) Error() string {
-	lines := make([]string, len(f.Faults))
-	for n, x := range f.Faults {
-		lines[n] = fmt.Sprintf("line %d: %s", x.Line, x.Fault)
+func (f *FileErrors) Error() string {
+	lines := make([]string, len(f.Errors))
+	for n, x := range f.Errors {
+		lines[n] = fmt.Sprintf("line %d: %s", x.Line, x.FieldError)
 	}
 	if f.More > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", f.More))
@@ -97,10 +97,10 @@ func (f *FileFaults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (f *FileFaults) add(line int, all identity.Faults) {
+func (f *FileErrors) add(line int, all identity.FieldErrors) {
 	for _, x := range all {
-		if len(f.Faults) < maxImportFaults {
-			f.Faults = append(f.Faults, LineFault{line, x})
+		if len(f.Errors) < maxImportFaults {
+			f.Errors = append(f.Errors, LineError{line, x})
 		} else {
 			f.More++
 		}
@@ -108,7 +108,7 @@ func (f *FileFaults) add(line int, all identity.Faults) {
 }
 
 // Import creates the people of a file: JSON Lines or CSV, told by its first
-// character. The whole file is checked first: with *FileFaults nothing has
+// character. The whole file is checked first: with *FileErrors nothing has
 // changed. Then people are created in batches. Whoever has an address of the file
 // already is left as they are, so that an import that was interrupted, which
 // returns what it has done beside the error, is finished by running it again.
@@ -154,9 +154,9 @@ func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err e
 	if err != nil {
 		return 0, err
 	}
-	var wrong FileFaults
+	var wrong FileErrors
 	lines := map[string]int{} // where each address was seen first
-	err = readImport(file, func(n int, l *importLine, faults identity.Faults, at int64) error {
+	err = readImport(file, func(n int, l *importLine, faults identity.FieldErrors, at int64) error {
 		if l != nil {
 			p, more, err := im.person(ctx, l)
 			if err != nil {
@@ -182,7 +182,7 @@ func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err e
 	if people >= importBatch {
 		im.o.Progress("percent checked", 100, 100)
 	}
-	if len(wrong.Faults) > 0 {
+	if len(wrong.Errors) > 0 {
 		return 0, &wrong
 	}
 	return people, nil
@@ -200,10 +200,10 @@ func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 		im.o.Progress("people", im.done.Created+im.done.Skipped, im.done.People)
 		return nil
 	}
-	err := readImport(file, func(n int, l *importLine, faults identity.Faults, _ int64) error {
+	err := readImport(file, func(n int, l *importLine, faults identity.FieldErrors, _ int64) error {
 		var p *storage.NewUser
 		if l != nil {
-			var more identity.Faults
+			var more identity.FieldErrors
 			var err error
 			if p, more, err = im.person(ctx, l); err != nil {
 				return err
@@ -211,7 +211,7 @@ func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 			faults = append(faults, more...)
 		}
 		if len(faults) > 0 {
-			var wrong FileFaults
+			var wrong FileErrors
 			wrong.add(n, faults)
 			return &wrong
 		}
@@ -281,8 +281,8 @@ func (im *run) skip(p imported) {
 }
 
 // person applies the rules to a line.
-func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, identity.Faults, error) {
-	var faults identity.Faults
+func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, identity.FieldErrors, error) {
+	var faults identity.FieldErrors
 	key, err := identity.EmailKey(l.Email)
 	faults.AddAll(err)
 	if l.Nickname == nil {
@@ -309,7 +309,7 @@ func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, ide
 }
 
 // authenticator gives the person the authenticator app that they have set up elsewhere.
-func (im *run) authenticator(faults *identity.Faults, p *storage.NewUser, given string) error {
+func (im *run) authenticator(faults *identity.FieldErrors, p *storage.NewUser, given string) error {
 	if given == "" {
 		return nil
 	}
@@ -331,7 +331,7 @@ func (im *run) authenticator(faults *identity.Faults, p *storage.NewUser, given 
 }
 
 // hash is a password hash as it is stored.
-func (im *run) hash(faults *identity.Faults, given string) string {
+func (im *run) hash(faults *identity.FieldErrors, given string) string {
 	if given == "" {
 		return ""
 	}
@@ -351,7 +351,7 @@ func (im *run) hash(faults *identity.Faults, given string) string {
 }
 
 // join makes the person a member of the organizations that the line names.
-func (im *run) join(ctx context.Context, faults *identity.Faults, p *storage.NewUser, l *importLine) error {
+func (im *run) join(ctx context.Context, faults *identity.FieldErrors, p *storage.NewUser, l *importLine) error {
 	roles, wrong := l.roles()
 	*faults = append(*faults, wrong...)
 	slugs := make([]string, 0, len(roles))

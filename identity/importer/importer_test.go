@@ -143,7 +143,7 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 		"CSV several lines": {"email,name\n\"x@example.com\",\"X\nY\"\nz@,Z\n", []string{"line 2: name: ", "line 4: email: "}},
 	} {
 		done, err := in.importing(t, tc.file, importer.Options{})
-		faults, ok := errors.AsType[*importer.FileFaults](err)
+		faults, ok := errors.AsType[*importer.FileErrors](err)
 		if !ok || done != nil {
 			t.Errorf("%s: got %+v, %v", name, done, err)
 			continue
@@ -163,7 +163,7 @@ func TestAFileWithAFaultChangesNothing(t *testing.T) {
 		t.Errorf("%d people were created, %v", len(all), err)
 	}
 	_, err := in.importing(t, strings.Repeat("{}\n", 1000), importer.Options{})
-	if faults, ok := errors.AsType[*importer.FileFaults](err); !ok || len(faults.Faults) != importer.MaxFaults || faults.More != 900 {
+	if faults, ok := errors.AsType[*importer.FileErrors](err); !ok || len(faults.Errors) != importer.MaxFaults || faults.More != 900 {
 		t.Errorf("a thousand faults: got %v", err)
 	}
 }

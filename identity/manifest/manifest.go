@@ -22,7 +22,7 @@ type File struct {
 	Resources []Resource
 
 	name   string
-	faults Faults
+	faults FileErrors
 }
 
 // Client is one entry under clients.
@@ -41,15 +41,15 @@ type Resource struct {
 	places places
 }
 
-// Fault is one thing wrong in a file. It never holds a secret.
-type Fault struct {
+// FileError is one thing wrong in a file. It never holds a secret.
+type FileError struct {
 	File    string
 	Line    int
 	Problem string
 	Remedy  string
 }
 
-func (f Fault) String() string {
+func (f FileError) String() string {
 	s := fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Problem)
 	if f.Remedy != "" {
 		s += "; " + f.Remedy
@@ -57,10 +57,10 @@ func (f Fault) String() string {
 	return s
 }
 
-// Faults is everything wrong in a file, in the order of its lines.
-type Faults []Fault
+// FileErrors is everything wrong in a file, in the order of its lines.
+type FileErrors []FileError
 
-func (f Faults) Error() string {
+func (f FileErrors) Error() string {
 	lines := make([]string, len(f))
 	for n, x := range f {
 		lines[n] = x.String()
@@ -98,20 +98,20 @@ func Read(file string, text []byte, from Source) *File {
 // the database shows.)
 func (m *File) Err() error { return m.faults.err() }
 
-func (f Faults) err() error {
+func (f FileErrors) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f, func(a, b Fault) int { return a.Line - b.Line })
+	slices.SortStableFunc(f, func(a, b FileError) int { return a.Line - b.Line })
 	return f
 }
 
 func (m *File) fault(line int, problem, remedy string) {
-	m.faults = append(m.faults, Fault{File: m.name, Line: line, Problem: problem, Remedy: remedy})
+	m.faults = append(m.faults, FileError{File: m.name, Line: line, Problem: problem, Remedy: remedy})
 }
 
 // faultsAt reports faults of one entry at the lines of their fields.
-func (m *File) faultsAt(what string, at places, faults identity.Faults) {
+func (m *File) faultsAt(what string, at places, faults identity.FieldErrors) {
 	for _, f := range faults {
 		problem := fmt.Sprintf("%s: %s %s", what, f.Field, f.Problem)
 		m.fault(at.line(f.Field, f.Item), problem, f.Remedy)

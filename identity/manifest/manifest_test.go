@@ -116,7 +116,7 @@ func TestEveryFaultHasItsLineAndRemedy(t *testing.T) {
 			[]string{"1 version", "3 client a b: client_id", "4 client a b: redirect_uris", `5 a client has the key "grants"`, "6 a client has no client_id", `7 the file has the key "extra"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var faults manifest.Faults
+			var faults manifest.FileErrors
 			if err := readText(tc.text).Err(); !errors.As(err, &faults) {
 				t.Fatalf("got %v, want faults", err)
 			}
@@ -149,7 +149,7 @@ func TestFaultsThatTheDatabaseShows(t *testing.T) {
 		"resources:\n  - identifier: https://a.example\n    scopes: {a:read: Read}\n    served_by: [app, nobody]\n" +
 		"  - identifier: https://b.example\n    scopes: {a:read: Read}\n"
 	_, err := in.Manifest.Plan(t.Context(), identity.Operator(), readText(text))
-	var faults manifest.Faults
+	var faults manifest.FileErrors
 	if !errors.As(err, &faults) {
 		t.Fatalf("got %v, want faults", err)
 	}
@@ -179,7 +179,7 @@ func TestNoResourceIsCalledLikeThisServer(t *testing.T) {
 		"com.wonderland.id:/api": false,
 	} {
 		_, err := planner.Plan(t.Context(), identity.Operator(), readText("version: 1\nresources:\n  - identifier: "+identifier+"\n    scopes: {a:read: Read}\n"))
-		var faults manifest.Faults
+		var faults manifest.FileErrors
 		if got := errors.As(err, &faults) && faults[0].Line == 3 && strings.Contains(faults[0].Problem, "ISSUER"); got != own || (err != nil) != own {
 			t.Errorf("%s: got %v, want a fault: %v", identifier, err, own)
 		}
@@ -228,7 +228,7 @@ func TestAPlanNamesWhatTheFileTakesOver(t *testing.T) {
 		p := in.plan(t, string(root))
 		for _, want := range []string{"client acme-portal-001: take over", "client acme-mobile-001: take over", "client data-api-001: take over",
 			"client sample-rp: take over", "resource https://api.acme-corp.example: take over"} {
-			if p.Empty() || !strings.Contains(p.String(), want) {
+			if p.IsEmpty() || !strings.Contains(p.String(), want) {
 				t.Errorf("got %q, want %q in it", p, want)
 			}
 		}
@@ -238,7 +238,7 @@ func TestAPlanNamesWhatTheFileTakesOver(t *testing.T) {
 			t.Errorf("a client that the file does not name: got %q", both)
 		}
 		in.apply(t, string(root))
-		if p := in.plan(t, string(root)); !p.Empty() {
+		if p := in.plan(t, string(root)); !p.IsEmpty() {
 			t.Errorf("applied: got %q, want no difference", p)
 		}
 	})
@@ -261,7 +261,7 @@ func TestAClientThatPeopleStoppedStaysStopped(t *testing.T) {
 	if p := in.plan(t, text); len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "stays so") {
 		t.Errorf("notes: got %v", p.Notes)
 	}
-	var faults identity.Faults
+	var faults identity.FieldErrors
 	if err := in.Identity.Clients.Delete(t.Context(), identity.Operator(), "app"); !errors.As(err, &faults) {
 		t.Errorf("deleting what the file owns: got %v, want a fault", err)
 	}
@@ -294,7 +294,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 	if p := apply(with("secret", "first one")); changes(p) != "update app" || len(p.Notes) != 1 || !strings.Contains(p.Notes[0], "guessable") {
 		t.Errorf("a weak secret: got %v", p)
 	}
-	if p := apply(with("secret", "first one")); !p.Empty() {
+	if p := apply(with("secret", "first one")); !p.IsEmpty() {
 		t.Errorf("the same again: got %v", p)
 	}
 	in.WantSecret(t, "app", "first one", true)
@@ -304,7 +304,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 	apply(with("secret_file", "secrets/app"))
 	in.WantSecret(t, "app", "from /etc/sallyport/secrets/app", true)
 	in.WantSecret(t, "app", "first one", false)
-	if p := apply(header + someApp); !p.Empty() {
+	if p := apply(header + someApp); !p.IsEmpty() {
 		t.Errorf("no secret key means keep: got %v", p)
 	}
 	// A secret that was rotated beside the file is not taken back by a file without one.
@@ -325,7 +325,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 	}
 	apply(with("secret_hash", `"`+phc+`"`))
 	in.WantSecret(t, "app", "legacy", true)
-	if p := apply(with("secret_hash", `"`+phc+`"`)); !p.Empty() {
+	if p := apply(with("secret_hash", `"`+phc+`"`)); !p.IsEmpty() {
 		t.Errorf("a hash that was replaced at its first use: got %v", p)
 	}
 	if p := apply(with("token_endpoint_auth_method", "none")); changes(p) != "update app" || len(in.Client(t, "app").Secrets) != 0 {
@@ -336,7 +336,7 @@ func TestSecretsOfTheFile(t *testing.T) {
 func TestProductionTakesNoSecretFromTheFileAndNoSample(t *testing.T) {
 	from := manifest.Source{Production: true, Getenv: func(string) (string, bool) { return "acme_secret_portal_2024", true }}
 	for _, line := range []string{"secret: x4Jk2", "secret_env: APP_SECRET"} {
-		var faults manifest.Faults
+		var faults manifest.FileErrors
 		err := manifest.Read("clients.yaml", []byte(header+someApp+"    "+line+"\n"), from).Err()
 		if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Line != 5 || strings.Contains(err.Error(), "x4Jk2") || strings.Contains(err.Error(), "portal_2024") {
 			t.Errorf("%s: got %v, want one fault without the secret", line, err)
@@ -404,7 +404,7 @@ func TestNodesApplyTheSameFileTogether(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if p := in.plan(t, header+someApp); !p.Empty() {
+		if p := in.plan(t, header+someApp); !p.IsEmpty() {
 			t.Errorf("afterwards: got %v", p)
 		}
 	})
@@ -433,7 +433,7 @@ func TestManyClientsAreAppliedInOneGo(t *testing.T) {
 	if err != nil || len(p.Changes) != many || last != many {
 		t.Errorf("got %d changes, %v, progress to %d", len(p.Changes), err, last)
 	}
-	if p := in.plan(t, manyClients(many)); !p.Empty() {
+	if p := in.plan(t, manyClients(many)); !p.IsEmpty() {
 		t.Errorf("afterwards: got %d changes", len(p.Changes))
 	}
 }
@@ -461,7 +461,7 @@ func FuzzManifest(f *testing.F) {
 	from := manifest.Source{Getenv: func(string) (string, bool) { return "", false }, ReadFile: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
 	f.Fuzz(func(t *testing.T, text string) {
 		m := manifest.Read("clients.yaml", []byte(text), from)
-		var faults manifest.Faults
+		var faults manifest.FileErrors
 		if err := m.Err(); errors.As(err, &faults) {
 			for _, f := range faults {
 				if f.Line < 1 || f.Problem == "" {

@@ -63,8 +63,8 @@ type Change struct {
 	apply func(context.Context, *storage.RegistryEdit, identity.Actor) error
 }
 
-// Empty reports that file and registry agree.
-func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+// IsEmpty reports that file and registry agree.
+func (p *Plan) IsEmpty() bool { return len(p.Changes) == 0 }
 
 // String is the plan as a diff for people.
 func (p *Plan) String() string {
@@ -83,7 +83,7 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// Plan compares a manifest with the registry. The error is Faults if the
+// Plan compares a manifest with the registry. The error is FileErrors if the
 // file cannot be applied, with all that is wrong with it.
 //
 // A client that the file named once and names no more is disabled, not deleted:
@@ -121,7 +121,7 @@ func (p *Planner) Apply(ctx context.Context, a identity.Actor, m *File, progress
 		if err != nil {
 			return nil, err
 		}
-		if plan.Empty() {
+		if plan.IsEmpty() {
 			return plan, nil
 		}
 		err = p.store.EditRegistry(ctx, plan.version, func(r *storage.RegistryEdit) error {
@@ -184,7 +184,7 @@ func nameOfSlug(slug string) string {
 type comparison struct {
 	planner       *Planner
 	m             *File
-	faults        Faults
+	faults        FileErrors
 	clients       map[string]*storage.Client // tombstones too
 	present       []storage.Resource
 	organizations map[string]uuid.UUID // by slug, of those the file names
@@ -246,7 +246,7 @@ func (pl *comparison) resourcesAfter() []storage.Resource {
 }
 
 func (pl *comparison) fault(line int, problem, remedy string) {
-	pl.faults = append(pl.faults, Fault{File: pl.m.name, Line: line, Problem: problem, Remedy: remedy})
+	pl.faults = append(pl.faults, FileError{File: pl.m.name, Line: line, Problem: problem, Remedy: remedy})
 }
 
 func (pl *comparison) client(want *Client) {
@@ -258,7 +258,7 @@ func (pl *comparison) client(want *Client) {
 				"create it: sallyport orgs create "+identity.Clip(want.OrganizationSlug))
 		}
 	}
-	var scopes identity.Faults
+	var scopes identity.FieldErrors
 	identity.CheckScopes(&scopes, &want.Metadata, pl.known)
 	identity.CheckOffered(&scopes, &want.Metadata, pl.planner.grantTypes)
 	for _, f := range scopes {

@@ -60,7 +60,7 @@ func TestNothingOldWorksAfterARestoredBackup(t *testing.T) {
 			a.Submit(t, half(t, a, harness.Alice).Form(t, "factor"), "code", appCode)
 
 			n := s.Moved(t, databaseURL)
-			ended, err := n.App.Factors.Restored(t.Context(), identity.Operator(), taken)
+			ended, err := n.App.Factors.EndRestored(t.Context(), identity.Operator(), taken)
 			if err != nil {
 				t.Fatal(err)
 			}

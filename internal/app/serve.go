@@ -149,7 +149,7 @@ func (a *App) applyFile(ctx context.Context, out io.Writer) error {
 		a.tell(out, "clients.yaml: create organization %s (in development, where there was none)", slug)
 	}
 	plan, err := a.Manifest.Apply(storage.WithLongCalls(ctx, applyTime), identity.Operator(), m, nil)
-	if faults, ok := errors.AsType[manifest.Faults](err); ok && a.Config.Env != Production {
+	if faults, ok := errors.AsType[manifest.FileErrors](err); ok && a.Config.Env != Production {
 		a.tell(out, "clients.yaml was not applied:\n%v\nFor the organizations and people of the sample file: sallyport seed", faults)
 		return nil
 	}

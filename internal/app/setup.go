@@ -27,7 +27,7 @@ func (a *App) greet(ctx context.Context, out io.Writer) {
 	switch {
 	case err == nil:
 		fmt.Fprintf(out, "\nNobody administers it yet. Open this address within an hour to set it up:\n  %s\nLater: sallyport admin bootstrap prints a new one.\n\n", a.Identity.Installation.SetupLink(token))
-	case !errors.Is(err, identity.ErrSetUp):
+	case !errors.Is(err, identity.ErrAlreadySetUp):
 		a.Log.Error("no setup token was made; sallyport admin bootstrap makes one", "error", err)
 	}
 }

@@ -25,12 +25,12 @@
 //
 //	identity.ErrCredentials  address and password do not belong together, for whatever reason
 //	ErrPasskey               the passkey does not sign its user in; the cause is wrapped
-//	factor.ErrWrong          the code or the answer is not right, or was used before
+//	factor.ErrVerification          the code or the answer is not right, or was used before
 //	ErrTooManyCodes          five wrong codes: another first factor is needed
 //	ErrSessionEnded          the session ended, or was renewed in another tab
 //	*limit.Blocked           guessing has used the budget up; again after RetryAfter
 //
-// Others are faults of the input (identity.Faults, factor.ErrNotAllowed, …) or of this server.
+// Others are faults of the input (identity.FieldErrors, factor.ErrNotAllowed, …) or of this server.
 //
 // # Who may call whom
 //

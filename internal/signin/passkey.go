@@ -33,7 +33,7 @@ func (s *Service) Passkey(ctx context.Context, from session.Source, bind secret.
 
 // passkeyError tells what is wrong with a passkey from faults of this server.
 func passkeyError(err error) error {
-	for _, wrong := range []error{factor.ErrWrong, factor.ErrChallenge, factor.ErrNotAllowed, factor.ErrUnavailable,
+	for _, wrong := range []error{factor.ErrVerification, factor.ErrChallenge, factor.ErrNotAllowed, factor.ErrUnavailable,
 		storage.ErrNotFound, storage.ErrSpent, storage.ErrConflict} {
 		if errors.Is(err, wrong) {
 			return fmt.Errorf("%w: %w", ErrPasskey, err)

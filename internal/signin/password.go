@@ -13,7 +13,7 @@ import (
 // Password signs in the user with that address and password. identity.ErrCredentials for whatever
 // is wrong with them, *limit.Blocked, secret.ErrBusy.
 func (s *Service) Password(ctx context.Context, from session.Source, email, password string) (out *Result, err error) {
-	mark, err := s.guess(ctx, from, identity.AccountOf(email), func(account *storage.LoginRecord, known bool) (bool, error) {
+	mark, err := s.guess(ctx, from, identity.AttemptKey(email), func(account *storage.LoginRecord, known bool) (bool, error) {
 		hash, err := s.identity.Accounts.CheckCredentials(ctx, account, password)
 		if err != nil {
 			return false, err
@@ -46,8 +46,8 @@ func (s *Service) ChangePassword(ctx context.Context, from session.Source, c *se
 
 // VerifyEmail is identity.Verify, and counts a wrong password of the registration as a failed
 // sign-in to its account. mark is the device cookie, "" if it stays as it is.
-func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token string, by identity.VerifyBy) (
-	p *identity.Proven, mark string, err error) {
+func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token string, by identity.VerifyInput) (
+	p *identity.VerifiedEmail, mark string, err error) {
 	by.From, by.RequestID = s.Origin(from), from.RequestID
 	if by.Password == "" {
 		p, err = s.identity.Registrations.Verify(ctx, token, by)
@@ -57,12 +57,12 @@ func (s *Service) VerifyEmail(ctx context.Context, from session.Source, token st
 	if err != nil {
 		return nil, "", err
 	}
-	if about.Keeps(by.Browser, by.SignedInAs) {
+	if about.KeepsPassword(by.Browser, by.SignedInAs) {
 		by.Password = "" // it is not compared
 		p, err = s.identity.Registrations.Verify(ctx, token, by)
 		return p, "", err
 	}
-	mark, err = s.guess(ctx, from, identity.AccountOf(about.Email), func(*storage.LoginRecord, bool) (bool, error) {
+	mark, err = s.guess(ctx, from, identity.AttemptKey(about.Email), func(*storage.LoginRecord, bool) (bool, error) {
 		p, err = s.identity.Registrations.Verify(ctx, token, by)
 		return true, err
 	})

@@ -29,12 +29,12 @@ type Proof struct {
 }
 
 // Prove adds the proof to the session, under a new token. Where required asks for a second factor,
-// only kinds that it names are accepted (factor.ErrNotAllowed). Errors: factor.ErrWrong,
+// only kinds that it names are accepted (factor.ErrNotAllowed). Errors: factor.ErrVerification,
 // factor.ErrChallenge, factor.ErrUnavailable, ErrSessionEnded, ErrTooManyCodes, *limit.Blocked.
 func (s *Service) Prove(ctx context.Context, from session.Source, required Required, p Proof) (*Result, error) {
 	var allowed []string
-	if len(required.Prove) > 0 {
-		allowed = required.Prove
+	if len(required.Verify) > 0 {
+		allowed = required.Verify
 	}
 	who := s.Subject(from, p.Session, allowed)
 	switch {
@@ -56,7 +56,7 @@ func (s *Service) Prove(ctx context.Context, from session.Source, required Requi
 	if err == nil {
 		out, err = s.spend(ctx, from, p.Session, verified, attempt.Known())
 	}
-	if errors.Is(err, factor.ErrWrong) {
+	if errors.Is(err, factor.ErrVerification) {
 		if err := attempt.Failed(ctx, p.Session.User.ID); err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (s *Service) proveKey(ctx context.Context, from session.Source, p Proof, wh
 func (s *Service) spend(ctx context.Context, from session.Source, c *session.Current, v *factor.Verified, known bool) (
 	*Result, error) {
 	if !known && NeedsSecondFactor(c.SessionContext) {
-		notice, err := s.identity.Sessions.NoticeOfSignIn(ctx, &c.User, s.Origin(from))
+		notice, err := s.identity.Sessions.NewDeviceMail(ctx, &c.User, s.Origin(from))
 		if err != nil {
 			return nil, err
 		}
@@ -116,9 +116,9 @@ func (s *Service) spend(ctx context.Context, from session.Source, c *session.Cur
 			v.Use.Mails = append(v.Use.Mails, notice)
 		}
 	}
-	out, err := s.stepUp(ctx, from, c, v.Proof, v.Use)
+	out, err := s.stepUp(ctx, from, c, v.Strength, v.Use)
 	if errors.Is(err, storage.ErrSpent) { // the same was used at the same time
-		return nil, factor.ErrWrong
+		return nil, factor.ErrVerification
 	} else if err != nil {
 		return nil, err
 	}
@@ -127,9 +127,9 @@ func (s *Service) spend(ctx context.Context, from session.Source, c *session.Cur
 }
 
 // stepUp gives the session what was proven beside what it had, under a new token.
-func (s *Service) stepUp(ctx context.Context, from session.Source, c *session.Current, proof factor.Proof,
+func (s *Service) stepUp(ctx context.Context, from session.Source, c *session.Current, proof factor.Strength,
 	use *storage.FactorUse) (*Result, error) {
-	acr, amr := proof.Over(c.Session.ACR, c.Session.AMR)
+	acr, amr := proof.Combine(c.Session.ACR, c.Session.AMR)
 	token, err := s.sessions.Start(ctx, from, session.SignIn{User: c.User.ID, Use: use, StepUp: true, ACR: acr, AMR: amr})
 	if errors.Is(err, storage.ErrConflict) {
 		return nil, fmt.Errorf("%w: %w", ErrSessionEnded, err)
@@ -194,7 +194,7 @@ func (s *Service) Enrol(ctx context.Context, from session.Source, e Enrolment) (
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.stepUp(ctx, from, e.Session, added.Proof, nil)
+	out, err := s.stepUp(ctx, from, e.Session, added.Strength, nil)
 	switch {
 	case err == nil:
 		out.Device = s.devices.Mark(from.Device, e.Session.User.EmailKey, device.ByFactor)

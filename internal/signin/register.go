@@ -14,7 +14,7 @@ import (
 // identity.Register, and *limit.Blocked.
 func (s *Service) Register(ctx context.Context, from session.Source, r identity.Registration) (*Result, error) {
 	r.From, r.RequestID = s.Origin(from), from.RequestID
-	if err := s.limits.Take(ctx, limit.Registration, identity.AccountOf(r.Email), source(from)); err != nil {
+	if err := s.limits.Take(ctx, limit.Registration, identity.AttemptKey(r.Email), source(from)); err != nil {
 		return nil, err
 	}
 	if r.Invitation == "" && s.identity.Registrations.ConfirmsEmail() {
@@ -29,8 +29,8 @@ func (s *Service) Register(ctx context.Context, from session.Source, r identity.
 
 // RequestRecovery mails a link to choose a new password, if anybody has the address, which is not
 // told. The errors are those of identity.RequestRecovery, and *limit.Blocked.
-func (s *Service) RequestRecovery(ctx context.Context, from session.Source, email string, way identity.Way) error {
-	if err := s.limits.Take(ctx, limit.Recovery, identity.AccountOf(email), source(from)); err != nil {
+func (s *Service) RequestRecovery(ctx context.Context, from session.Source, email string, way identity.ReturnTo) error {
+	if err := s.limits.Take(ctx, limit.Recovery, identity.AttemptKey(email), source(from)); err != nil {
 		return err
 	}
 	return s.identity.Registrations.RequestRecovery(ctx, email, way, s.Origin(from), from.RequestID)

@@ -114,9 +114,9 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 	in.User, in.Half = u.ID, assurance.NeedsSecondFactor(u.Factors, in.ACR)
 	switch {
 	case in.Half && s.devices.KnownSince(from.Device, u.EmailKey, device.ByFactor).IsZero():
-		in.Owed, err = s.identity.Sessions.WatchSecondStep()
+		in.Owed, err = s.identity.Sessions.NewSecondFactorCheck()
 	case !in.Half && !known: // a session that needs a second factor is told of when that is shown
-		in.Notice, err = s.identity.Sessions.NoticeOfSignIn(ctx, u, s.Origin(from))
+		in.Notice, err = s.identity.Sessions.NewDeviceMail(ctx, u, s.Origin(from))
 	}
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 	}
 	if u.FirstSignInAt.IsZero() {
 		// The user is signed in. What is left undone is done at the next sign-in.
-		if err := s.identity.Accounts.Welcome(ctx, u); err != nil {
+		if err := s.identity.Accounts.OnFirstSignIn(ctx, u); err != nil {
 			s.annotate(ctx, "welcome", err.Error())
 		}
 	}

@@ -209,7 +209,7 @@ func TestTheStatesOfASession(t *testing.T) {
 	again := s.password()
 	required, err := s.Required(t.Context(), s.current(again.Token))
 	if err != nil || !again.NeedsSecondFactor || !required.Any() || required.SignIn ||
-		strings.Join(required.Prove, " ") != "totp recovery" {
+		strings.Join(required.Verify, " ") != "totp recovery" {
 		t.Fatalf("after the password: %+v, %+v, %v", again, required, err)
 	}
 	if _, err := s.prove(again.Token, storage.FactorWebAuthn, "{}"); !errors.Is(err, factor.ErrNotAllowed) {
@@ -243,7 +243,7 @@ func TestFiveWrongCodes(t *testing.T) {
 	guess := func(token string) {
 		t.Helper()
 		for n := 1; n <= 5; n++ {
-			want := factor.ErrWrong
+			want := factor.ErrVerification
 			if n == 5 {
 				want = signin.ErrTooManyCodes
 			}
@@ -291,7 +291,7 @@ func TestWhatAFlowRequires(t *testing.T) {
 			Organization: &storage.Organization{}}, false, false, false},
 	} {
 		got := signin.RequiredFor(&tc.j)
-		if got.SignIn != tc.signIn || len(got.Prove) > 0 != tc.prove || got.Organization != tc.organization {
+		if got.SignIn != tc.signIn || len(got.Verify) > 0 != tc.prove || got.Organization != tc.organization {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		if got.Any() != (tc.signIn || tc.prove || tc.organization) {

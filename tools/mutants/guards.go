@@ -199,7 +199,7 @@ var guards = []guard{
 		"if c.current != nil && !a.sessions.VerifyCSRF(", "if false && !a.sessions.VerifyCSRF(",
 		"./api", "TestChangesByCookieNeedTheirHeader/sqlite"},
 	{"a session without its second factor gets nothing", "api/caller.go",
-		"case len(c.required.Prove) > 0:", "case len(c.required.Prove) > 0 && false:",
+		"case len(c.required.Verify) > 0:", "case len(c.required.Verify) > 0 && false:",
 		"./api", "TestAHalfSessionTellsNothingOfThePerson/sqlite"},
 	{"another browser ends the session", "internal/session/protect.go",
 		"case otherBrowser:", "case otherBrowser && false:",
