@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -25,7 +26,7 @@ type Config struct {
 	Keys     *secret.Keyring
 }
 
-// API answers /api/v1. It is safe for concurrent use.
+// API serves /api/v1. It is safe for concurrent use.
 type API struct {
 	web      *web.Web
 	store    *storage.Store
@@ -37,7 +38,7 @@ type API struct {
 	cursors  secret.Subkeys
 }
 
-// New returns an API, or an error if c is not whole.
+// New returns an API, or an error if a part of c is missing.
 func New(c Config) (*API, error) {
 	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil ||
 		c.Identity == nil || c.Factors == nil || c.Keys == nil {
@@ -64,31 +65,24 @@ func (a *API) Mount(rt *web.Router) {
 	}
 }
 
-// handler runs one row of the route table.
+// handler returns the http.Handler of one row of the route table.
 func (a *API) handler(e endpoint) http.Handler {
 	return a.web.APIOrigins(a.web.HandleAPI(func(w http.ResponseWriter, r *http.Request) error {
 		c, err := a.call(w, r, e)
 		if err != nil {
 			return err
 		}
-		if e.method == get || e.method == remove {
-			if err := empty(c); err != nil {
-				return err
-			}
-		}
 		out, err := e.handle(a, c)
 		if err != nil {
-			return a.refusal(err)
+			return apiError(err)
 		}
-		if out.status == 0 {
-			out.status = http.StatusOK
-		}
-		return web.JSON(w, out.status, web.NewEnvelope(r.Context(), out.status, out.message, out.data, out.meta))
+		status := cmp.Or(out.status, http.StatusOK)
+		return web.JSON(w, status, web.NewEnvelope(r.Context(), status, out.message, out.data, out.meta))
 	}), e.method)
 }
 
-// answer is the success of a handler.
-type answer struct {
+// response is what a handler answers when it succeeds.
+type response struct {
 	status  int // 0 is 200
 	message string
 	data    any

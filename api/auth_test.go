@@ -122,7 +122,7 @@ func TestChangesByCookieNeedTheirHeader(t *testing.T) {
 	})
 }
 
-// masked takes out of an answer what differs between any two.
+// masked takes out of a response what differs between any two.
 func masked(r *reply) string {
 	text := regexp.MustCompile(`"request_id":"[^"]*"`).ReplaceAllString(r.Body, "")
 	for _, name := range []string{"Date", "X-Request-Id", "Set-Cookie"} {

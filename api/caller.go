@@ -18,37 +18,38 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// access is what an endpoint wants of its caller. Each level has those before it, but
-// for a recent sign-in, which only enrolling and recentSignIn want.
+// access is what an endpoint requires of its caller, from less to more. A recent sign-in is an extra, required by
+// recentAuthenticated and recentSignIn only.
 type access int
 
 const (
-	anybody             access = iota
-	pendingSecondFactor        // a session, though its second factor may be yet to be shown
-	authenticated              // one that needs none, though one may have to be set up
-	listing                    // the same; a personal access token too
-	enrolling                  // authenticated, signed in within identity.FreshFor
-	userOrToken                // one that needs nothing at all; a personal access token too
-	userOnly                   // the same, but no personal access token
-	recentSignIn               // the same, signed in within identity.FreshFor
+	public               access = iota // no session is needed
+	pendingSecondFactor                // a session, whose second factor may not be verified yet
+	authenticated                      // a session without a pending factor; one may have to be set up
+	authenticatedOrToken               // the same; a personal access token too
+	recentAuthenticated                // authenticated, signed in within identity.FreshFor
+	userOrToken                        // a session that needs nothing more, or a personal access token
+	userOnly                           // the same, but no personal access token
+	recentSignIn                       // the same, signed in within identity.FreshFor
 )
 
 // call is one request to an endpoint.
 type call struct {
 	w http.ResponseWriter
 	r *http.Request
-	// bind names the session or the anonymous browser in which challenges are made
-	// and answered; zero for a caller that has neither.
+	// bind identifies the session or the anonymous browser in which challenges are made and answered. It is zero for a
+	// caller that has neither.
 	bind  secret.Hash
-	token bool // the session is one of a bearer token
-	// current is the session and its user; nil for nobody. A personal access token
-	// has a user and no session.
+	token bool // the session came as a bearer token
+	// current is the session and its user, nil for a caller without one. A personal access token has a user and no
+	// session.
 	current  *session.Current
 	personal *identity.Bearer
 	required signin.Required
+	id       uuid.UUID // the {id} of the path
 }
 
-// actor is who does what the call does.
+// actor returns the caller as the actor of what it changes.
 func (c *call) actor() identity.Actor {
 	if c.personal != nil {
 		return c.personal.Actor(web.RequestID(c.r.Context()))
@@ -56,25 +57,32 @@ func (c *call) actor() identity.Actor {
 	return identity.Actor{UserID: c.current.User.ID, RequestID: web.RequestID(c.r.Context())}
 }
 
-// sid is the session's id; nil for a personal access token.
+// sid returns the id of the session; nil for a personal access token.
 func (c *call) sid() uuid.UUID { return c.current.Session.ID }
 
-// call finds out who asks and refuses who may not.
+// call authenticates the caller and checks that it may use the endpoint.
 func (a *API) call(w http.ResponseWriter, r *http.Request, e endpoint) (*call, error) {
 	c := &call{w: w, r: r}
-	if err := a.identify(c, e); err != nil {
+	if err := a.authenticate(c, e); err != nil {
 		return nil, err
 	}
-	if err := a.checkForgery(c, e); err != nil {
+	if err := a.checkCSRF(c, e); err != nil {
 		return nil, err
 	}
-	return c, a.admit(c, e.access)
+	if err := a.checkAccess(c, e.access); err != nil {
+		return nil, err
+	}
+	if text := web.Var(r, "id"); text != "" {
+		if c.id, _ = uuid.Parse(text); c.id.String() != text {
+			return nil, &web.Error{Status: http.StatusNotFound} // text that is not an id names nothing
+		}
+	}
+	return c, nil
 }
 
-// identify reads who bears which token or cookie. An Authorization header speaks
-// for itself: whoever sends a bad one is not taken for their cookie's person. Where
-// anybody may call, the token of a session that has ended is nobody's.
-func (a *API) identify(c *call, e endpoint) (err error) {
+// authenticate reads the caller's cookie or Authorization header. The header wins: a bad one is an error, even if the
+// cookie is good. At a public endpoint the token of an ended session counts as no session.
+func (a *API) authenticate(c *call, e endpoint) (err error) {
 	header := c.r.Header.Values("Authorization")
 	if len(header) == 0 {
 		c.bind = a.sessions.Browser(c.r)
@@ -82,7 +90,7 @@ func (a *API) identify(c *call, e endpoint) (err error) {
 		return err
 	}
 	if _, token, _ := strings.Cut(header[0], " "); len(header) == 1 && strings.HasPrefix(token, identity.TokenPrefix) {
-		return a.identifyPersonal(c, token)
+		return a.authenticatePersonalToken(c, token)
 	}
 	c.bind, c.token = a.sessions.Token(c.r), true
 	if c.bind.IsZero() {
@@ -91,7 +99,7 @@ func (a *API) identify(c *call, e endpoint) (err error) {
 	if c.current, err = a.sessions.CurrentByToken(c.r); err != nil {
 		return err
 	}
-	if c.current == nil && e.access != anybody {
+	if c.current == nil && e.access != public {
 		why, err := a.whyEnded(c)
 		if err != nil {
 			return err
@@ -101,8 +109,8 @@ func (a *API) identify(c *call, e endpoint) (err error) {
 	return nil
 }
 
-// identifyPersonal reads who acts by a personal access token.
-func (a *API) identifyPersonal(c *call, token string) error {
+// authenticatePersonalToken reads the owner of a personal access token.
+func (a *API) authenticatePersonalToken(c *call, token string) error {
 	b, err := a.identity.Tokens.ByHash(c.r.Context(), secret.HashOf(token))
 	if errors.Is(err, storage.ErrNotFound) {
 		return badToken("The personal access token has expired, was revoked, or never was one.")
@@ -114,29 +122,32 @@ func (a *API) identifyPersonal(c *call, token string) error {
 		need = identity.ScopeRead
 	}
 	if !slices.Contains(b.Scopes, need) {
-		return &web.Error{Status: http.StatusForbidden, Message: "The token lacks the scope " + need + ".", Challenge: challenge("insufficient_scope", "scope", need)}
+		return &web.Error{Status: http.StatusForbidden, Message: "The token lacks the scope " + need + ".",
+			Challenge: wwwAuthenticate("insufficient_scope", "scope", need)}
 	}
 	if b.Overdue {
-		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance, Message: "Its person has to set up a second step first, and signs in for that."}
+		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance,
+			Message: "Its person has to set up a second step first, and signs in for that."}
 	}
 	c.personal, c.current = b, &session.Current{SessionContext: &storage.SessionContext{User: b.User}}
 	return nil
 }
 
-// checkForgery: what a browser sends with its cookie must come from a page of this
-// origin that could read the answer of an earlier call.
-func (a *API) checkForgery(c *call, e endpoint) error {
+// checkCSRF refuses a change that another site could have sent with the browser's cookie (cross-site request forgery).
+// Only a page of this origin can read the token of an earlier response.
+func (a *API) checkCSRF(c *call, e endpoint) error {
 	if c.token || c.personal != nil || e.method == http.MethodGet {
 		return nil
 	}
-	if e.access == anybody { // it rests on what is in the body
+	if e.access == public { // nothing depends on the cookie here
 		return a.web.CheckAPIOrigin(c.r)
 	}
 	if err := a.web.CheckOrigin(c.r); err != nil {
 		return err
 	}
 	if c.current != nil && !a.sessions.VerifyCSRF(c.bind, csrfPurpose, c.r.Header.Get("X-CSRF-Token")) {
-		return &web.Error{Status: http.StatusForbidden, Code: "csrf", Message: "The header X-CSRF-Token is missing or stale: take data.csrf_token of GET " + prefix + "/auth/me."}
+		return &web.Error{Status: http.StatusForbidden, Code: "csrf",
+			Message: "The header X-CSRF-Token is missing or stale: take data.csrf_token of GET " + prefix + "/auth/me."}
 	}
 	return nil
 }
@@ -144,9 +155,9 @@ func (a *API) checkForgery(c *call, e endpoint) error {
 // csrfPurpose ties the header's token to this API.
 const csrfPurpose = "api"
 
-// admit refuses a caller who has less than an endpoint wants.
-func (a *API) admit(c *call, want access) error {
-	if want == anybody {
+// checkAccess refuses a caller that has less than the endpoint requires.
+func (a *API) checkAccess(c *call, want access) error {
+	if want == public {
 		return nil
 	}
 	if c.current == nil {
@@ -160,35 +171,35 @@ func (a *API) admit(c *call, want access) error {
 		return unauthorized(why)
 	}
 	if want == pendingSecondFactor {
-		return c.notPersonal()
+		return c.rejectPersonalToken()
 	}
-	if err := a.assess(c); err != nil {
+	if err := a.loadRequired(c); err != nil {
 		return err
 	}
 	switch {
 	case len(c.required.Verify) > 0:
 		return &web.Error{Status: http.StatusUnauthorized, Code: web.CodeMFA,
 			Message: "Prove your second step first: " + strings.Join(c.required.Verify, ", ") + "."}
-	case want > enrolling && len(c.required.Enrol) > 0:
+	case want > recentAuthenticated && len(c.required.Enrol) > 0:
 		return &web.Error{Status: http.StatusForbidden, Code: web.CodeCompliance,
 			Message: "Set up a second step first: " + strings.Join(c.required.Enrol, " or ") +
 				". Until then nothing else is possible."}
-	case want != userOrToken && want != listing && c.personal != nil:
-		return c.notPersonal()
-	case (want == recentSignIn || want == enrolling) && !a.signIn.IsFresh(c.current):
-		return stale()
+	case want != userOrToken && want != authenticatedOrToken && c.personal != nil:
+		return c.rejectPersonalToken()
+	case (want == recentSignIn || want == recentAuthenticated) && !a.signIn.IsFresh(c.current):
+		return signInTooOld()
 	}
 	return nil
 }
 
-// whyEnded says why the caller's session ended, "" for a caller who had none.
+// whyEnded returns the reason why the caller's session ended, "" for a caller that had none.
 func (a *API) whyEnded(c *call) (string, error) {
 	reason, err := a.sessions.WhyEnded(c.r)
 	return templates.SessionEndText(reason), err
 }
 
-// assess finds out what the session still owes.
-func (a *API) assess(c *call) error {
+// loadRequired reads what the session still needs.
+func (a *API) loadRequired(c *call) error {
 	if c.personal != nil {
 		return nil
 	}
@@ -197,7 +208,8 @@ func (a *API) assess(c *call) error {
 	return err
 }
 
-func (c *call) notPersonal() error {
+// rejectPersonalToken is an error for a personal access token and nil for a session.
+func (c *call) rejectPersonalToken() error {
 	if c.personal == nil {
 		return nil
 	}
@@ -208,22 +220,24 @@ func unauthorized(message string) error {
 	return &web.Error{Status: http.StatusUnauthorized, Message: message}
 }
 
-// badToken refuses what the caller has put into Authorization.
+// badToken refuses the Authorization header of a request.
 func badToken(message string) error {
-	return &web.Error{Status: http.StatusUnauthorized, Message: message, Challenge: challenge("invalid_token", "error_description", message)}
+	return &web.Error{Status: http.StatusUnauthorized, Message: message,
+		Challenge: wwwAuthenticate("invalid_token", "error_description", message)}
 }
 
-// stale refuses a session whose sign-in is too long ago (RFC 9470 section 3).
-func stale() error {
+// signInTooOld refuses a session whose sign-in is not recent (RFC 9470 section 3).
+func signInTooOld() error {
 	seconds := strconv.Itoa(int(identity.FreshFor.Seconds()))
 	return &web.Error{
-		Status: http.StatusUnauthorized, Message: "This needs a sign-in within the last 5 minutes. Sign in again, then repeat the request.",
+		Status:    http.StatusUnauthorized,
+		Message:   "This needs a sign-in within the last 5 minutes. Sign in again, then repeat the request.",
 		Details:   map[string][]string{"auth_time": {"is more than " + seconds + " seconds ago"}},
-		Challenge: challenge("insufficient_user_authentication", "max_age", seconds),
+		Challenge: wwwAuthenticate("insufficient_user_authentication", "max_age", seconds),
 	}
 }
 
-// challenge is a WWW-Authenticate (RFC 6750 section 3) of an error and one more parameter.
-func challenge(err, name, value string) string {
+// wwwAuthenticate is the value of that header (RFC 6750 section 3) for an error with one more parameter.
+func wwwAuthenticate(err, name, value string) string {
 	return fmt.Sprintf("Bearer error=%q, %s=%q", err, name, value)
 }

@@ -32,7 +32,7 @@ func newCaller(t *testing.T, s *harness.Server) *caller {
 	return &caller{s: s, http: &http.Client{Jar: jar, Transport: s.Transport()}, headers: map[string]string{"User-Agent": "test program"}}
 }
 
-// reply is an answer in the envelope.
+// reply is a response in the envelope.
 type reply struct {
 	Status  int
 	Header  http.Header
@@ -151,7 +151,7 @@ func (c *caller) signIn(t *testing.T, who harness.Person, token bool) *reply {
 	return r
 }
 
-// take keeps the token that an answer gives out, at its top or in its session.
+// take keeps the token that a response gives out, at its top or in its session.
 func (c *caller) take(r *reply) {
 	var data struct {
 		Token   string `json:"token"`

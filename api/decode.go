@@ -13,10 +13,9 @@ import (
 	"github.com/sallyport-id/sallyport/internal/web"
 )
 
-// decode reads a JSON body into v, a pointer to a struct. Unknown and repeated
-// members, wrong types, null where v has no pointer, broken UTF-8, NUL and anything
-// after the value are refused: what is not understood must not seem to be, and no
-// database keeps a NUL as text.
+// decode reads a JSON body into v, a pointer to a struct. It refuses unknown and repeated members, wrong types, null
+// where v has no pointer, broken UTF-8, NUL and anything after the value. A member that was ignored would look
+// accepted to the caller, and no database stores a NUL as text.
 func decode(c *call, v any) error {
 	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
@@ -32,7 +31,7 @@ func decode(c *call, v any) error {
 	if !utf8.Valid(body) {
 		return malformed("The body is not UTF-8.")
 	}
-	if err := checkShape(body, reflect.TypeOf(v).Elem()); err != nil {
+	if err := checkBody(body, reflect.TypeOf(v).Elem()); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {
@@ -55,21 +54,24 @@ func decodeError(err error) error {
 }
 
 func invalid(field, problem string) error {
-	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.", Details: map[string][]string{field: {problem}}}
+	return notValid(map[string][]string{field: {problem}})
 }
 
-// empty refuses a body where none is wanted, but for an object with nothing in it.
-func empty(c *call) error {
+func notValid(details map[string][]string) error {
+	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.",
+		Details: details}
+}
+
+// requireEmptyBody refuses a body other than an empty JSON object.
+func requireEmptyBody(c *call) error {
 	body, err := io.ReadAll(c.r.Body)
 	if err != nil {
 		return err
 	}
 	const space = " \t\r\n"
 	text := strings.Trim(string(body), space)
-	if inner, ok := strings.CutPrefix(text, "{"); ok {
-		if inner, ok = strings.CutSuffix(inner, "}"); ok {
-			text = strings.Trim(inner, space)
-		}
+	if len(text) > 1 && text[0] == '{' && text[len(text)-1] == '}' {
+		text = strings.Trim(text[1:len(text)-1], space)
 	}
 	if text != "" {
 		return malformed("This request takes no body.")

@@ -14,17 +14,17 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// meaning is what an error of the domain is in the envelope.
-type meaning struct {
+// errorMapping says how an error of the domain appears in the envelope.
+type errorMapping struct {
 	err     error
 	status  int
 	code    string
 	message string
 }
 
-// meanings are looked through in order.
-func meanings() []meaning {
-	return []meaning{
+// errorMappings are in order; the first that matches counts.
+func errorMappings() []errorMapping {
+	return []errorMapping{
 		{identity.ErrCredentials, http.StatusUnauthorized, "", "This email and password do not belong together. A new account must be confirmed from its mail first."},
 		{signin.ErrTooManyCodes, http.StatusUnauthorized, "", "There were too many wrong codes. Sign in again from the start."},
 		{identity.ErrWrongPassword, http.StatusBadRequest, web.CodeValidation, "The password is another one."},
@@ -51,9 +51,8 @@ func meanings() []meaning {
 	}
 }
 
-// refusal says what a handler's error means to the caller. What it does not know
-// is a fault of ours.
-func (a *API) refusal(err error) error {
+// apiError turns a handler's error into a response. An error that is not in the table is a fault of this server.
+func apiError(err error) error {
 	if _, ok := errors.AsType[*web.Error](err); ok {
 		return err
 	}
@@ -63,7 +62,7 @@ func (a *API) refusal(err error) error {
 	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
 		return validation(faults)
 	}
-	for _, m := range meanings() {
+	for _, m := range errorMappings() {
 		if !errors.Is(err, m.err) {
 			continue
 		}
@@ -77,21 +76,17 @@ func (a *API) refusal(err error) error {
 	return err
 }
 
-// validation names each field with all that is wrong with it.
+// validation lists for each field all that is wrong with it.
 func validation(faults identity.FieldErrors) error {
 	details := map[string][]string{}
 	for _, f := range faults {
-		text := f.Problem
-		if f.Remedy != "" {
-			text += "; " + f.Remedy
-		}
-		details[f.Field] = append(details[f.Field], text)
+		details[f.Field] = append(details[f.Field], f.Text())
 	}
-	return &web.Error{Status: http.StatusBadRequest, Code: web.CodeValidation, Message: "The input is not valid.", Details: details}
+	return notValid(details)
 }
 
-// renamed puts the caller's names in the place of identity's, where err is of fields.
-func renamed(err error, names map[string]string) error {
+// renameFields replaces the names that package identity gives to fields by those of the request.
+func renameFields(err error, names map[string]string) error {
 	faults, ok := errors.AsType[identity.FieldErrors](err)
 	if !ok {
 		return err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -15,26 +14,22 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// subject is the caller as package factor wants to know them.
+// subject is the caller as package factor needs it.
 func (a *API) subject(c *call, allowed []string) factor.Subject {
 	return a.signIn.Subject(a.source(c), c.current, allowed)
 }
 
-// enrolling are the kinds that the caller may set up, nil for all, from where the session was made.
-// That it was begun within minutes of a sign-in (the access enrolling) is enough: whoever has
-// only found a session open must not make a second step of their own of it, and
-// whoever takes their time with an app may finish.
-func (c *call) enrolling() (allowed []string, err error) {
+// enrollableKinds are the kinds of factors that the caller may set up; nil is all. Enrolment must begin within minutes
+// of a sign-in (recentAuthenticated), so that a person who finds an open session cannot add a factor of their own. It
+// may finish later, because setting up an app takes time.
+func (c *call) enrollableKinds() (allowed []string, err error) {
 	if c.current.Standing != session.Good {
-		return nil, stale()
+		return nil, signInTooOld()
 	}
-	if len(c.required.Enrol) > 0 {
-		return c.required.Enrol, nil
-	}
-	return nil, nil
+	return c.required.Enrol, nil
 }
 
-// factorView is a second factor in answers.
+// factorView is a second factor in responses.
 type factorView struct {
 	ID         uuid.UUID  `json:"id"`
 	Kind       string     `json:"kind"`
@@ -45,42 +40,36 @@ type factorView struct {
 }
 
 func viewFactor(f *storage.Factor) factorView {
-	v := factorView{ID: f.ID, Kind: f.Kind, Name: f.Name, Passkey: f.Passkey, CreatedAt: f.CreatedAt}
-	if !f.LastUsedAt.IsZero() {
-		v.LastUsedAt = &f.LastUsedAt
-	}
-	return v
+	return factorView{ID: f.ID, Kind: f.Kind, Name: f.Name, Passkey: f.Passkey, CreatedAt: f.CreatedAt,
+		LastUsedAt: timeOrNull(f.LastUsedAt)}
 }
 
-func (a *API) enrollTOTP(c *call) (answer, error) {
-	var in struct {
-		Name string `json:"name"`
-	}
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
-	allowed, err := c.enrolling()
+// nameInput is the body of endpoints that name a factor.
+type nameInput struct {
+	Name string `json:"name"`
+}
+
+func (a *API) enrollTOTP(c *call, in *nameInput) (response, error) {
+	allowed, err := c.enrollableKinds()
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	e, err := a.factors.BeginTOTP(c.r.Context(), a.subject(c, allowed), in.Name)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	data := map[string]any{"id": e.ID, "secret": e.Secret, "uri": e.URI, "qr": e.ImageURL()}
-	return answer{message: "Add the secret to an authenticator app, then confirm with its code.", data: data}, nil
+	return response{message: "Add the secret to an authenticator app, then confirm with its code.", data: data}, nil
 }
 
-func (a *API) confirmTOTP(c *call) (answer, error) {
-	var in struct {
-		Code string `json:"code"`
-		Name string `json:"name"`
-	}
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
-	// Wrong codes are not counted: whoever enrols an app has its key, there is nothing
-	// to guess.
+// totpInput is the body of auth/totp/verify-enrollment.
+type totpInput struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+func (a *API) confirmTOTP(c *call, in *totpInput) (response, error) {
+	// Wrong codes are not counted: the caller has the key, so there is nothing to guess.
 	out, err := a.enrol(c, signin.Enrolment{Kind: storage.FactorTOTP, Name: in.Name, Answer: in.Code})
 	if errors.Is(err, factor.ErrVerification) {
 		err = wrongCode()
@@ -88,26 +77,26 @@ func (a *API) confirmTOTP(c *call) (answer, error) {
 	return out, err
 }
 
-// wrongCode does not say why: a used code, a late one and a wrong one are the same.
+// wrongCode has the same text for a used, a late and a wrong code.
 func wrongCode() error { return invalid("code", "is not right, or was used before") }
 
-// enrol sets a factor up and answers with what is shown once only.
-func (a *API) enrol(c *call, e signin.Enrolment) (answer, error) {
+// enrol confirms a factor. Its response holds what is shown only once.
+func (a *API) enrol(c *call, e signin.Enrolment) (response, error) {
 	var err error
-	if e.Allowed, err = c.enrolling(); err != nil {
-		return answer{}, err
+	if e.Allowed, err = c.enrollableKinds(); err != nil {
+		return response{}, err
 	}
 	e.Session = c.current
 	in, err := a.signIn.Enrol(c.r.Context(), a.source(c), e)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	codes := append([]string{}, in.RecoveryCodes...)
 	data := map[string]any{"factor": viewFactor(in.Factor), "recovery_codes": codes, "session": nil}
-	out := answer{status: http.StatusCreated, data: data,
+	out := response{status: http.StatusCreated, data: data,
 		message: "The second step is set up. Keep the recovery codes: they are shown once."}
 	if in.Token != "" {
-		view, err := a.enter(c, in)
+		view, err := a.adoptSession(c, in)
 		if err == nil {
 			data["session"] = view
 			return out, nil
@@ -118,70 +107,61 @@ func (a *API) enrol(c *call, e signin.Enrolment) (answer, error) {
 	return out, nil
 }
 
-// codeInput is the body of what verifies a code.
+// codeInput is the body of endpoints that verify a code.
 type codeInput struct {
 	Code string `json:"code"`
 }
 
-func (a *API) verifyTOTP(c *call) (answer, error) { return a.verifyCode(c, storage.FactorTOTP) }
-
-func (a *API) verifyRecoveryCode(c *call) (answer, error) {
-	return a.verifyCode(c, assurance.FactorRecovery)
+// verifyCode is the handler that verifies a code of the given kind and steps the session up.
+func verifyCode(kind string) handler {
+	return withBody(func(a *API, c *call, in *codeInput) (response, error) {
+		out, err := a.verifyFactor(c, kind, in.Code)
+		if errors.Is(err, factor.ErrVerification) {
+			err = wrongCode()
+		}
+		return out, err
+	})
 }
 
-// verifyCode steps a session up with a code of the given kind.
-func (a *API) verifyCode(c *call, kind string) (answer, error) {
-	var in codeInput
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
-	out, err := a.prove(c, kind, in.Code)
-	if errors.Is(err, factor.ErrVerification) {
-		err = wrongCode()
-	}
-	return out, err
-}
-
-// prove steps the caller's session up to what they show.
-func (a *API) prove(c *call, kind, typed string) (answer, error) {
-	if err := a.assess(c); err != nil {
-		return answer{}, err
+// verifyFactor steps the caller's session up by a second factor.
+func (a *API) verifyFactor(c *call, kind, typed string) (response, error) {
+	if err := a.loadRequired(c); err != nil {
+		return response{}, err
 	}
 	out, err := a.signIn.Prove(c.r.Context(), a.source(c), c.required,
 		signin.Proof{Session: c.current, Kind: kind, Answer: typed})
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	view, err := a.enter(c, out)
+	view, err := a.adoptSession(c, out)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	done := answer{message: "The second step is done.", data: view}
+	done := response{message: "The second step is done.", data: view}
 	if out.Recovered {
 		done.data = recoveredView{view, out.CodesLeft, out.RecoveryCodes}
 	}
 	return done, nil
 }
 
-// recoveredView is a session that a recovery code has proven.
+// recoveredView is a session that was stepped up with a recovery code.
 type recoveredView struct {
 	sessionView
 	Left int `json:"recovery_codes_left"`
-	// Codes came in the place of the last one, and are shown once.
+	// Codes replace the last one that was used, and are shown once.
 	Codes []string `json:"recovery_codes,omitempty"`
 }
 
-// disableTOTP removes one authenticator app, or all of them.
-func (a *API) disableTOTP(c *call) (answer, error) {
-	var in struct {
-		ID *uuid.UUID `json:"id"`
-	}
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
+// disableInput is the body of auth/totp/disable. Without ID it is about all authenticator apps.
+type disableInput struct {
+	ID *uuid.UUID `json:"id"`
+}
+
+// disableTOTP removes one authenticator app, or all.
+func (a *API) disableTOTP(c *call, in *disableInput) (response, error) {
 	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	var apps []uuid.UUID
 	for _, f := range list.Factors {
@@ -189,33 +169,29 @@ func (a *API) disableTOTP(c *call) (answer, error) {
 			apps = append(apps, f.ID)
 		}
 	}
-	if err := a.factors.Remove(c.r.Context(), a.subject(c, nil), apps...); err != nil {
-		return answer{}, err
-	}
-	return answer{message: "The authenticator app is removed. All other sessions have ended."}, nil
+	return response{message: "The authenticator app is removed. All other sessions have ended."},
+		a.factors.Remove(c.r.Context(), a.subject(c, nil), apps...)
 }
 
-func (a *API) countRecoveryCodes(c *call) (answer, error) {
+func (a *API) countRecoveryCodes(c *call) (response, error) {
 	list, err := a.factors.List(c.r.Context(), c.current.User.ID)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{message: "Your unused recovery codes.", data: map[string]int{"left": list.RecoveryCodesLeft}}, nil
+	return response{message: "Your unused recovery codes.", data: map[string]int{"left": list.RecoveryCodesLeft}}, nil
 }
 
-func (a *API) regenerateRecoveryCodes(c *call) (answer, error) {
-	if err := empty(c); err != nil {
-		return answer{}, err
-	}
+func (a *API) regenerateRecoveryCodes(c *call) (response, error) {
 	codes, err := a.factors.RegenerateRecoveryCodes(c.r.Context(), a.subject(c, nil))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{message: "These are your new recovery codes, shown once. The old ones do not work any more, and all other sessions have ended.", data: map[string][]string{"recovery_codes": codes}}, nil
+	return response{data: map[string][]string{"recovery_codes": codes},
+		message: "These are your new recovery codes, shown once. The old ones do not work any more, and all other sessions have ended."}, nil
 }
 
-// options is a challenge for navigator.credentials, whose argument is in publicKey.
-func options(raw json.RawMessage, ceremony string) (any, error) {
+// ceremonyOptions are the options for navigator.credentials, in publicKey.
+func ceremonyOptions(raw json.RawMessage, ceremony string) (any, error) {
 	var data map[string]any
 	if err := json.Unmarshal(raw, &data); err != nil {
 		return nil, err

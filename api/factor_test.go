@@ -65,7 +65,7 @@ func TestAWrongCodeNamesItsField(t *testing.T) {
 	}
 }
 
-// One answer makes the device known once, and stepping up is no sign-in from a new one.
+// One response makes the device known once, and stepping up is no sign-in from a new one.
 func TestStepUpIsNoNewDevice(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	c := newCaller(t, s)

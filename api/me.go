@@ -12,42 +12,36 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-func (a *API) me(c *call) (answer, error) {
-	return answer{message: "You.", data: viewUser(&c.current.User)}, nil
+func (a *API) me(c *call) (response, error) {
+	return response{message: "You.", data: viewUser(&c.current.User)}, nil
 }
 
-func (a *API) updateMe(c *call) (answer, error) {
-	var in identity.ProfilePatch
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
-	if err := a.identity.Accounts.UpdateProfile(c.r.Context(), c.actor(), in); err != nil {
-		return answer{}, err
+func (a *API) updateMe(c *call, in *identity.ProfilePatch) (response, error) {
+	if err := a.identity.Accounts.UpdateProfile(c.r.Context(), c.actor(), *in); err != nil {
+		return response{}, err
 	}
 	u, err := a.store.User(c.r.Context(), c.current.User.ID)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{message: "The profile is changed.", data: viewUser(u)}, nil
+	return response{message: "The profile is changed.", data: viewUser(u)}, nil
 }
 
-// deleteMe deletes the account; what stands in the way is named.
-func (a *API) deleteMe(c *call) (answer, error) {
+// deleteMe deletes the account, or says what prevents it.
+func (a *API) deleteMe(c *call) (response, error) {
 	ctx := c.r.Context()
 	err := a.identity.Accounts.Delete(ctx, c.actor(), c.sid(), a.origin(c))
 	if errors.Is(err, storage.ErrLastSuperadmin) {
-		return answer{}, &web.Error{Status: http.StatusConflict, Message: "You are the last superadmin: without you nobody could administer this installation. Make somebody else one first.", Err: err}
+		return response{}, &web.Error{Status: http.StatusConflict, Err: err,
+			Message: "You are the last superadmin: without you nobody could administer this installation. Make somebody else one first."}
 	}
 	if errors.Is(err, storage.ErrConflict) {
-		return answer{}, a.blocked(c, err)
+		err = a.explainBlockedDeletion(c, err)
 	}
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{message: "The account is deleted."}, nil
+	return response{message: "The account is deleted."}, err
 }
 
-func (a *API) blocked(c *call, cause error) error {
+func (a *API) explainBlockedDeletion(c *call, cause error) error {
 	d, err := a.identity.Accounts.PreviewDeletion(c.r.Context(), c.actor())
 	if err != nil {
 		return err
@@ -56,24 +50,25 @@ func (a *API) blocked(c *call, cause error) error {
 	for _, o := range d.Blocking {
 		names = append(names, o.Slug+" would be left without an owner: make somebody else owner, or remove its members")
 	}
-	return &web.Error{Status: http.StatusConflict, Message: "You are the only owner of an organization with other members.", Details: map[string][]string{"organizations": names}, Err: cause}
+	return &web.Error{Status: http.StatusConflict, Message: "You are the only owner of an organization with other members.",
+		Details: map[string][]string{"organizations": names}, Err: cause}
+}
+
+// passwordInput is the body of users/me/password.
+type passwordInput struct {
+	Current string `json:"current_password"`
+	New     string `json:"new_password"`
 }
 
 // changePassword counts a wrong present password as a failed sign-in.
-func (a *API) changePassword(c *call) (answer, error) {
-	var in struct {
-		Current string `json:"current_password"`
-		New     string `json:"new_password"`
-	}
-	if err := decode(c, &in); err != nil {
-		return answer{}, err
-	}
+func (a *API) changePassword(c *call, in *passwordInput) (response, error) {
 	mark, err := a.signIn.ChangePassword(c.r.Context(), a.source(c), c.current, in.Current, in.New)
 	if errors.Is(err, identity.ErrWrongPassword) {
-		return answer{}, invalid("current_password", "is not your password")
+		return response{}, invalid("current_password", "is not your password")
 	}
 	a.sessions.SetCookies(c.w, c.r, "", mark)
-	return answer{message: "The password is changed. All other sessions have ended, and what your applications held."}, renamed(err, map[string]string{"password": "new_password"})
+	return response{message: "The password is changed. All other sessions have ended, and what your applications held."},
+		renameFields(err, map[string]string{"password": "new_password"})
 }
 
 // organizationView is an organization as a member sees it.
@@ -96,20 +91,20 @@ func (a *API) viewOrganization(c *call, m *storage.Membership) organizationView 
 	return v
 }
 
-func (a *API) listOrganizations(c *call) (answer, error) {
+func (a *API) listOrganizations(c *call) (response, error) {
 	p, err := a.page(c)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	var all []storage.Membership
-	if b := c.personal; b != nil { // which knows of its own alone
+	if b := c.personal; b != nil { // it may see its own organization only
 		if o := b.Token.Organization; o.Slug > p.after {
 			all = []storage.Membership{{Organization: o, Role: b.Role}}
 		}
-	} else if all, err = a.store.Memberships(c.r.Context(), c.current.User.ID, p.after, p.fetch()); err != nil {
-		return answer{}, err
+	} else if all, err = a.store.Memberships(c.r.Context(), c.current.User.ID, p.after, p.fetchLimit()); err != nil {
+		return response{}, err
 	}
-	return listed(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug },
+	return listResponse(p, "Your organizations.", all, func(m *storage.Membership) string { return m.Organization.Slug },
 		func(m *storage.Membership) organizationView { return a.viewOrganization(c, m) }), nil
 }
 
@@ -117,7 +112,7 @@ func (a *API) listOrganizations(c *call) (answer, error) {
 type grantView struct {
 	ID             uuid.UUID  `json:"id"`
 	ClientID       string     `json:"client_id"`
-	ClientName     string     `json:"client_name"` // empty for a client that is gone
+	ClientName     string     `json:"client_name"` // empty for a client that was deleted
 	OrganizationID *uuid.UUID `json:"organization_id"`
 	Scopes         []string   `json:"scopes"`
 	Offline        bool       `json:"offline"`
@@ -126,7 +121,8 @@ type grantView struct {
 }
 
 func (a *API) viewGrant(ctx context.Context, g *storage.Grant) grantView {
-	v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt}
+	v := grantView{ID: g.ID, ClientID: g.ClientID, Scopes: g.Scopes, Offline: g.Offline, CreatedAt: g.CreatedAt,
+		ExpiresAt: g.ExpiresAt}
 	if g.OrganizationID != uuid.Nil {
 		v.OrganizationID = &g.OrganizationID
 	}
@@ -136,28 +132,25 @@ func (a *API) viewGrant(ctx context.Context, g *storage.Grant) grantView {
 	return v
 }
 
-func (a *API) listGrants(c *call) (answer, error) {
+func (a *API) listGrants(c *call) (response, error) {
 	p, err := a.page(c)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	all, err := a.identity.Accounts.Grants(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetch())
+	all, err := a.identity.Accounts.Grants(c.r.Context(), c.actor(), p.id(uuid.Max), p.fetchLimit())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return listed(p, "What you have allowed applications.", all, func(g *storage.Grant) string { return g.ID.String() },
+	return listResponse(p, "What you have allowed applications.", all, func(g *storage.Grant) string { return g.ID.String() },
 		func(g *storage.Grant) grantView { return a.viewGrant(c.r.Context(), g) }), nil
 }
 
-func (a *API) revokeGrant(c *call) (answer, error) {
-	id, err := c.id()
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{message: "The application's access has ended, and it has to ask again."}, a.identity.Accounts.WithdrawGrant(c.r.Context(), c.actor(), id)
+func (a *API) revokeGrant(c *call) (response, error) {
+	return response{message: "The application's access has ended, and it has to ask again."},
+		a.identity.Accounts.WithdrawGrant(c.r.Context(), c.actor(), c.id)
 }
 
-func (a *API) export(c *call) (answer, error) {
+func (a *API) export(c *call) (response, error) {
 	all, err := a.identity.Accounts.Export(c.r.Context(), c.actor())
-	return answer{message: "Everything that is held about you.", data: all}, err
+	return response{message: "Everything that is held about you.", data: all}, err
 }

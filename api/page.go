@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport-id/sallyport/internal/web"
 )
 
-// How many items a list answers with.
+// The number of items on a page.
 const (
-	usualPage = 50 // if nobody says
-	maxPage   = 200
+	defaultPage = 50 // without the parameter limit
+	maxPage     = 200
 )
 
 // page is the part of a list that a call asks for.
@@ -23,11 +23,10 @@ type page struct {
 	next  func(position string) string // the cursor for what comes after
 }
 
-// page reads limit and after. A cursor is good for the list that gave it out and
-// for its caller alone, so that nobody learns from one, or by making one, what
-// another list holds.
+// page reads limit and after. A cursor works only for the list and the caller that it was made for, so that nothing
+// can be learned about another list from it, or by making one.
 func (a *API) page(c *call) (page, error) {
-	p := page{limit: usualPage}
+	p := page{limit: defaultPage}
 	query, err := web.Query(c.r)
 	if err != nil {
 		return p, err
@@ -55,7 +54,7 @@ func (a *API) page(c *call) (page, error) {
 	return p, nil
 }
 
-// id is after as an id, start at the start.
+// id returns after as an id; start on the first page.
 func (p page) id(start uuid.UUID) uuid.UUID {
 	if id, err := uuid.Parse(p.after); err == nil {
 		return id
@@ -63,17 +62,17 @@ func (p page) id(start uuid.UUID) uuid.UUID {
 	return start
 }
 
-// fetch is how many to look for: one more tells whether there is another page.
-func (p page) fetch() int { return p.limit + 1 }
+// fetchLimit is one more than a page holds: the extra item shows that there is a next page.
+func (p page) fetchLimit() int { return p.limit + 1 }
 
-// pageMeta is meta of a list.
+// pageMeta is meta in the envelope of a list.
 type pageMeta struct {
 	Limit int    `json:"limit"`
-	Next  string `json:"next,omitempty"` // for after; not there on the last page
+	Next  string `json:"next,omitempty"` // the value for after; absent on the last page
 }
 
-// listed answers with a page of found, which are up to p.fetch() of what comes after.
-func listed[T, V any](p page, message string, found []T, position func(*T) string, view func(*T) V) answer {
+// listResponse responds with one page. found are up to p.fetchLimit() items from the page's start.
+func listResponse[T, V any](p page, message string, found []T, position func(*T) string, view func(*T) V) response {
 	meta := pageMeta{Limit: p.limit}
 	if len(found) > p.limit {
 		found = found[:p.limit]
@@ -83,21 +82,20 @@ func listed[T, V any](p page, message string, found []T, position func(*T) strin
 	for i := range found {
 		list = append(list, view(&found[i]))
 	}
-	return answer{message: message, data: list, meta: meta}
+	return response{message: message, data: list, meta: meta}
 }
 
-// inPages pages through what handle answers with whole, a []V: a list that a small
-// limit of the product bounds. The newest are first.
-func inPages[V any](id func(*V) uuid.UUID, handle func(*API, *call) (answer, error)) func(*API, *call) (answer, error) {
+// inPages splits the response of handle, a []V that the product keeps short, into pages, the newest items first.
+func inPages[V any](id func(*V) uuid.UUID, handle handler) handler {
 	position := func(v *V) string { return id(v).String() }
-	return func(a *API, c *call) (answer, error) {
+	return func(a *API, c *call) (response, error) {
 		p, err := a.page(c)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		out, err := handle(a, c)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		last := p.id(uuid.Max).String()
 		rest := slices.DeleteFunc(out.data.([]V), func(v V) bool { return position(&v) >= last })
@@ -105,6 +103,6 @@ func inPages[V any](id func(*V) uuid.UUID, handle func(*API, *call) (answer, err
 			i, j := id(&v), id(&w)
 			return slices.Compare(j[:], i[:])
 		})
-		return listed(p, out.message, rest, position, func(v *V) V { return *v }), nil
+		return listResponse(p, out.message, rest, position, func(v *V) V { return *v }), nil
 	}
 }

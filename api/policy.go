@@ -8,13 +8,12 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// policyView is what is asked of people's sign-ins: nothing, any second step,
-// totp or passkey.
+// policyView is what a policy requires at sign-in: nothing, any second factor, totp or passkey.
 type policyView struct {
-	Require   string     `json:"require"` // "" asks for nothing
+	Require   string     `json:"require"` // "" requires nothing
 	GraceDays int        `json:"grace_days"`
 	Since     *time.Time `json:"since,omitempty"`
-	// Earlier is what goes on being asked until the days of grace are over.
+	// Earlier is the policy that stays in force until the days of grace are over.
 	Earlier *policyView `json:"earlier,omitempty"`
 }
 
@@ -23,18 +22,15 @@ func viewPolicy(p storage.MFAPolicy) map[string]*policyView {
 }
 
 func viewMFA(p *storage.MFAPolicy) *policyView {
-	v := &policyView{Require: p.Require, GraceDays: p.GraceDays}
-	if !p.Since.IsZero() {
-		v.Since = &p.Since
-	}
+	v := &policyView{Require: p.Require, GraceDays: p.GraceDays, Since: timeOrNull(p.Since)}
 	if p.Earlier != nil {
 		v.Earlier = viewMFA(p.Earlier)
 	}
 	return v
 }
 
-// policyInput is the body of what sets one. All of it is required, grace_days where
-// something is asked for: what is left out must not switch anything off.
+// policyInput is the body that sets a policy. All members are required, grace_days only if something is: a missing
+// member must not switch a requirement off.
 type policyInput struct {
 	MFA *struct {
 		Require   *string `json:"require"`
@@ -57,87 +53,68 @@ func (in *policyInput) policy() (p storage.MFAPolicy, err error) {
 	return p, nil
 }
 
-// newPolicy reads a policy and has it set.
-func newPolicy(c *call, set func(storage.MFAPolicy) (storage.MFAPolicy, error)) (map[string]*policyView, error) {
-	var in policyInput
-	if err := decode(c, &in); err != nil {
-		return nil, err
-	}
+// set calls change with the policy of the body and returns the policy that is in force then.
+func (in *policyInput) set(change func(storage.MFAPolicy) (storage.MFAPolicy, error)) (map[string]*policyView, error) {
 	p, err := in.policy()
 	if err != nil {
 		return nil, err
 	}
-	if p, err = set(p); err != nil {
-		return nil, renamed(err, map[string]string{"require": "mfa.require", "grace_days": "mfa.grace_days"})
-	}
-	return viewPolicy(p), nil
+	p, err = change(p)
+	return viewPolicy(p), renameFields(err, map[string]string{"require": "mfa.require", "grace_days": "mfa.grace_days"})
 }
 
-func (a *API) organizationPolicy(c *call) (answer, error) {
-	id, err := c.id()
-	if err != nil {
-		return answer{}, err
-	}
-	p, err := a.identity.Policies.MFA(c.r.Context(), c.actor(), id)
-	return answer{message: "What the organization asks of its members.", data: viewPolicy(p)}, err
+func (a *API) organizationPolicy(c *call) (response, error) {
+	p, err := a.identity.Policies.MFA(c.r.Context(), c.actor(), c.id)
+	return response{message: "What the organization asks of its members.", data: viewPolicy(p)}, err
 }
 
-func (a *API) setOrganizationPolicy(c *call) (answer, error) {
-	id, err := c.id()
-	if err != nil {
-		return answer{}, err
-	}
-	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
-		return a.identity.Policies.SetMFA(c.r.Context(), c.actor(), id, p)
+func (a *API) setOrganizationPolicy(c *call, in *policyInput) (response, error) {
+	data, err := in.set(func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
+		return a.identity.Policies.SetMFA(c.r.Context(), c.actor(), c.id, p)
 	})
-	return answer{message: "The policy is set.", data: data}, err
+	return response{message: "The policy is set.", data: data}, err
 }
 
-func (a *API) settings(c *call) (answer, error) {
+func (a *API) settings(c *call) (response, error) {
 	p, err := a.identity.Policies.PlatformMFA(c.r.Context(), c.actor())
-	return answer{message: "What the installation asks of everybody.", data: viewPolicy(p)}, err
+	return response{message: "What the installation asks of everybody.", data: viewPolicy(p)}, err
 }
 
-func (a *API) setSettings(c *call) (answer, error) {
-	data, err := newPolicy(c, func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
+func (a *API) setSettings(c *call, in *policyInput) (response, error) {
+	data, err := in.set(func(p storage.MFAPolicy) (storage.MFAPolicy, error) {
 		return a.identity.Policies.SetPlatformMFA(c.r.Context(), c.actor(), p)
 	})
-	return answer{message: "The settings are changed.", data: data}, err
+	return response{message: "The settings are changed.", data: data}, err
 }
 
-// memberView is how a member stands to the policy.
+// memberView is a member's state under the policy.
 type memberView struct {
-	ID       uuid.UUID  `json:"id"`
-	Email    string     `json:"email"`
-	Name     string     `json:"name"`
-	Role     string     `json:"role"`
-	Factors  []string   `json:"factors"`
-	Meets    bool       `json:"compliant"`
-	Deadline *time.Time `json:"deadline,omitempty"`
-	Overdue  bool       `json:"overdue"`
+	ID        uuid.UUID  `json:"id"`
+	Email     string     `json:"email"`
+	Name      string     `json:"name"`
+	Role      string     `json:"role"`
+	Factors   []string   `json:"factors"`
+	Compliant bool       `json:"compliant"`
+	Deadline  *time.Time `json:"deadline,omitempty"`
+	Overdue   bool       `json:"overdue"`
 }
 
 func viewMember(m *identity.MemberCompliance) memberView {
-	v := memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role, Factors: append([]string{}, m.User.Factors...), Meets: m.Compliant, Overdue: m.Overdue}
-	if !m.Deadline.IsZero() {
-		v.Deadline = &m.Deadline
-	}
-	return v
+	return memberView{ID: m.User.ID, Email: m.User.Email, Name: m.User.Profile.Name, Role: m.Role,
+		Factors: append([]string{}, m.User.Factors...), Compliant: m.Compliant, Deadline: timeOrNull(m.Deadline),
+		Overdue: m.Overdue}
 }
 
-// compliance pages over the members.
-func (a *API) compliance(c *call) (answer, error) {
-	id, err := c.id()
-	if err != nil {
-		return answer{}, err
-	}
+// compliance lists the members with their state.
+func (a *API) compliance(c *call) (response, error) {
 	p, err := a.page(c)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	all, err := a.identity.Policies.Compliance(c.r.Context(), c.actor(), id, p.id(uuid.Nil), p.fetch())
+	all, err := a.identity.Policies.Compliance(c.r.Context(), c.actor(), c.id, p.id(uuid.Nil), p.fetchLimit())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return listed(p, "How the members stand to the policy.", all, func(m *identity.MemberCompliance) string { return m.User.ID.String() }, viewMember), nil
+	return listResponse(p, "How the members stand to the policy.", all,
+		func(m *identity.MemberCompliance) string { return m.User.ID.String() }, viewMember), nil
 }

@@ -69,7 +69,7 @@ func TestAProofBringsThePasswordAlong(t *testing.T) {
 }
 
 // A personal access token that comes along with a sign-in is not who signs in: the
-// answer about half a session tells no more for it.
+// response about half a session tells no more for it.
 func TestAPersonalTokenAtTheSignInTellsNothing(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		alice := newCaller(t, s)

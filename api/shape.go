@@ -11,28 +11,27 @@ import (
 	"unicode"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/identity"
 )
 
-// The bounds of a body. None of ours nests deeper, or has more in it, than a WebAuthn credential.
+// The bounds of a body. The largest valid one holds a WebAuthn credential.
 const (
 	maxDepth  = 16
 	maxParts  = 1000 // members and elements, all together
 	maxMember = 1024 // bytes of a name, before the work of folding it
-	maxEchoed = 64   // characters of a name that an answer repeats
 )
 
-// shape walks over a body once, before anything is made of it.
-type shape struct {
+// bodyChecker reads a body token by token, before anything is decoded.
+type bodyChecker struct {
 	d     *json.Decoder
 	parts int // members and elements seen
 }
 
-// checkShape: one object, not too deep nor too much in it, no member twice; and
-// where it is read into a struct, only the members of that, spelled as they are:
-// encoding/json would take others for them that differ in case or, by Unicode's
-// folding, in more than that.
-func checkShape(body []byte, t reflect.Type) error {
-	s := &shape{d: json.NewDecoder(bytes.NewReader(body))}
+// checkBody accepts one object of bounded depth and size in which no member occurs twice. Where the object is decoded
+// into a struct, only members of that struct are accepted, spelled exactly: encoding/json would also accept names that
+// differ in case or, by Unicode's folding, in more than case.
+func checkBody(body []byte, t reflect.Type) error {
+	s := &bodyChecker{d: json.NewDecoder(bytes.NewReader(body))}
 	s.d.UseNumber()
 	first, err := s.d.Token()
 	if err != nil || first != json.Delim('{') {
@@ -47,8 +46,8 @@ func checkShape(body []byte, t reflect.Type) error {
 	return nil
 }
 
-// object has read the opening brace of what is at path, for a t.
-func (s *shape) object(path string, t reflect.Type, depth int) error {
+// object checks the rest of an object whose opening brace was read. The object is at path and is decoded into a t.
+func (s *bodyChecker) object(path string, t reflect.Type, depth int) error {
 	known := members(t)
 	seen := map[string]bool{}
 	for s.d.More() {
@@ -60,7 +59,7 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 		if strings.IndexByte(name, 0) >= 0 {
 			return malformed("There is a NUL in the body.")
 		}
-		at := path + clipped(name)
+		at := path + identity.Clip(name)
 		if len(name) > maxMember {
 			return invalid(at, "is too long a name")
 		}
@@ -78,8 +77,8 @@ func (s *shape) object(path string, t reflect.Type, depth int) error {
 	return s.closing()
 }
 
-// value reads what is at path, for a t; nil for anything.
-func (s *shape) value(path string, t reflect.Type, depth int) error {
+// value checks the value at path, which is decoded into a t; nil is any type.
+func (s *bodyChecker) value(path string, t reflect.Type, depth int) error {
 	if s.parts++; s.parts > maxParts {
 		return malformed(fmt.Sprintf("The body has more than %d members and elements.", maxParts))
 	}
@@ -113,7 +112,7 @@ func (s *shape) value(path string, t reflect.Type, depth int) error {
 	return nil
 }
 
-func (s *shape) closing() error {
+func (s *bodyChecker) closing() error {
 	if _, err := s.d.Token(); err != nil {
 		return malformed("The body is not JSON.")
 	}
@@ -125,7 +124,8 @@ var (
 	idType  = reflect.TypeFor[uuid.UUID]()
 )
 
-// checkScalar refuses what encoding/json lets by, null as anything, or does not name the member of.
+// checkScalar refuses what encoding/json accepts, null for any type, and wrong ids, for which it would not name the
+// member.
 func checkScalar(path string, t reflect.Type, token json.Token) error {
 	text, isText := token.(string)
 	switch {
@@ -143,7 +143,7 @@ func checkScalar(path string, t reflect.Type, token json.Token) error {
 	return nil
 }
 
-// members are the types of what may be in an object for a t, by name; nil if anything may.
+// members are the types of an object's members by name, if it is decoded into a t; nil if any member is accepted.
 func members(t reflect.Type) map[string]reflect.Type {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
@@ -156,7 +156,7 @@ func members(t reflect.Type) map[string]reflect.Type {
 	return known
 }
 
-// folded is the same for names that encoding/json could take for each other.
+// folded is equal for names that encoding/json could confuse.
 func folded(name string) string {
 	return strings.Map(func(r rune) rune {
 		for {
@@ -167,15 +167,4 @@ func folded(name string) string {
 			r = next
 		}
 	}, name)
-}
-
-// clipped keeps what an answer repeats of a request short.
-func clipped(name string) string {
-	characters := 0
-	for at := range name {
-		if characters++; characters > maxEchoed {
-			return name[:at] + "…"
-		}
-	}
-	return name
 }

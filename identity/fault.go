@@ -21,11 +21,15 @@ func (f FieldError) String() string {
 	if f.Item > 0 {
 		s += fmt.Sprintf("[%d]", f.Item)
 	}
-	s += ": " + f.Problem
-	if f.Remedy != "" {
-		s += "; " + f.Remedy
+	return s + ": " + f.Text()
+}
+
+// Text is what is wrong and, if it is known, what to do.
+func (f FieldError) Text() string {
+	if f.Remedy == "" {
+		return f.Problem
 	}
-	return s
+	return f.Problem + "; " + f.Remedy
 }
 
 // FieldErrors is everything wrong with one input, as an error.
