@@ -176,7 +176,7 @@ func (i *Policies) remindAll(ctx context.Context, o *storage.Organization, p sto
 	letters := make([]*storage.Message, 0, len(people))
 	for _, who := range people {
 		r := storage.Requirement{Policy: p, Organization: o, From: who.CreatedAt}
-		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: wanted(p.Require), Deadline: r.Deadline(),
+		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: assurance.RequirementText(p.Require), Deadline: r.Deadline(),
 			Link: i.issuer + "/account"}
 		of := "platform"
 		if o != nil {
@@ -197,15 +197,4 @@ func (i *Policies) remindAll(ctx context.Context, o *storage.Organization, p sto
 	}
 	i.wake()
 	return nil
-}
-
-// wanted is what a policy requires, in words.
-func wanted(require string) string {
-	switch require {
-	case storage.RequireTOTP:
-		return "a code from an authenticator app"
-	case storage.RequirePasskey:
-		return "a passkey"
-	}
-	return "a second step"
 }

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/internal/request"
+	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
 )
 
@@ -29,11 +29,9 @@ func (p *program) adminBootstrap() *cobra.Command {
 		Example: examples("sallyport admin bootstrap", "sallyport admin bootstrap --json"), Args: cobra.NoArgs,
 		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			token, expires, err := a.Identity.Installation.NewSetupToken(ctx, identity.Operator())
-			if errors.Is(err, identity.ErrAlreadySetUp) {
-				return &failure{what: "somebody administers this installation already", cause: err,
-					next: "See who: sallyport users list; another one: sallyport users create --super-admin; their way back in: sallyport admin reset-mfa, sallyport users reset-password"}
-			} else if err != nil {
-				return err
+			if err != nil {
+				return explained(err, identity.ErrAlreadySetUp, "somebody administers this installation already",
+					"See who: sallyport users list; another one: sallyport users create --super-admin; their way back in: sallyport admin reset-mfa, sallyport users reset-password")
 			}
 			link := a.Identity.Installation.SetupLink(token)
 			if p.json {
@@ -43,26 +41,23 @@ func (p *program) adminBootstrap() *cobra.Command {
 					ExpiresAt time.Time `json:"expires_at"`
 				}{token, link, expires})
 			}
-			fmt.Fprintf(p.out, "Open this address until %s:\n  %s\nOr paste the token at %s/setup:\n  %s\n", when(expires), link, a.Config.Issuer, token)
-			return nil
+			return p.say("Open this address until %s:\n  %s\nOr paste the token at %s/setup:\n  %s\n", formatTime(expires), link, a.Config.Issuer, token)
 		}),
 	})
 }
 
 func (p *program) adminResetMFA() *cobra.Command {
 	var email string
-	cmd := p.yesFlag(&cobra.Command{
+	return emailFlag(p.yesFlag(&cobra.Command{
 		Use: "reset-mfa", Short: "Take every second step of a person away",
 		Long: "Take a person's authenticator apps, passkeys, security keys and recovery codes away, when they have lost all of them. Their sessions end, and a mail tells them.\n\n" +
 			"Be sure that it is really they who ask: whoever knows their password gets in afterwards.",
-		Example: examples("sallyport admin reset-mfa -e bob@example.com", "sallyport admin reset-mfa -e bob@example.com --yes"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			u, err := p.person(ctx, a, &email)
-			if err != nil {
-				return err
-			}
+		Example: examples("sallyport admin reset-mfa -e bob@example.com", "sallyport admin reset-mfa -e bob@example.com --yes"),
+		Args:    cobra.NoArgs,
+		RunE: p.with(p.onPerson(&email, func(ctx context.Context, a *app.App, u *storage.User) error {
 			if len(u.Factors) == 0 {
-				return &failure{what: printable(u.Email) + " has no second step", next: "If they have forgotten their password: sallyport users reset-password; after too many attempts: sallyport admin unlock"}
+				return &failure{what: printable(u.Email) + " has no second step",
+					next: "If they have forgotten their password: sallyport users reset-password; after too many attempts: sallyport admin unlock"}
 			}
 			if err := p.confirm(fmt.Sprintf("Every second step of %s is taken away, and a password alone signs in. Go on?", printable(u.Email))); err != nil {
 				return err
@@ -70,32 +65,22 @@ func (p *program) adminResetMFA() *cobra.Command {
 			if err := a.Factors.Reset(ctx, identity.Operator(), u.ID, request.Info{Device: "the command line of the server"}); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.out, "%s has no second step any more; their sessions have ended.\n", printable(u.Email))
-			return nil
-		}),
-	})
-	emailFlag(cmd, &email)
-	return cmd
+			return p.say("%s has no second step any more; their sessions have ended.\n", printable(u.Email))
+		})),
+	}), &email)
 }
 
 func (p *program) adminUnlock() *cobra.Command {
 	var email string
-	cmd := &cobra.Command{
+	return emailFlag(&cobra.Command{
 		Use: "unlock", Short: "Let a person try again after too many attempts",
 		Long:    "Forget the wrong passwords and codes that were tried on a person's account, so that they can sign in at once. A running server follows within seconds.",
 		Example: examples("sallyport admin unlock -e bob@example.com"), Args: cobra.NoArgs,
-		RunE: p.with(func(ctx context.Context, a *app.App, _ []string) error {
-			u, err := p.person(ctx, a, &email)
-			if err != nil {
-				return err
-			}
+		RunE: p.with(p.onPerson(&email, func(ctx context.Context, a *app.App, u *storage.User) error {
 			if err := a.Unlock(ctx, u.Email); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.out, "%s can try again.\n", printable(u.Email))
-			return nil
-		}),
-	}
-	emailFlag(cmd, &email)
-	return cmd
+			return p.say("%s can try again.\n", printable(u.Email))
+		})),
+	}, &email)
 }

@@ -26,8 +26,9 @@ func (p *program) clients() *cobra.Command {
 	return cmd
 }
 
-func fileFlag(cmd *cobra.Command, file *string) {
+func fileFlag(cmd *cobra.Command, file *string) *cobra.Command {
 	cmd.Flags().StringVarP(file, "file", "f", "", "read `FILE` (default: clients.yaml)")
+	return cmd
 }
 
 // manifest reads the file that -f names, or clients.yaml.
@@ -37,13 +38,14 @@ func (p *program) manifest(a *app.App, file string) (*manifest.File, error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &failure{what: err.Error(), next: "Name the file with -f, or write one: sallyport clients export >clients.yaml"}
+		return nil, &failure{what: err.Error(),
+			next: "Name the file with -f, or write one: sallyport clients export >clients.yaml"}
 	}
 	return manifest.Read(file, text, manifest.Source{Production: a.Config.Env == app.Production}), nil
 }
 
-// faults says how many there are, above them.
-func faults(err error) error {
+// fileFailure says how many faults a clients.yaml has, before it lists them.
+func fileFailure(err error) error {
 	var all manifest.FileErrors
 	if !errors.As(err, &all) {
 		return err
@@ -54,8 +56,9 @@ func faults(err error) error {
 
 func (p *program) clientsPlan() *cobra.Command {
 	var file string
-	cmd := &cobra.Command{
-		Use: "plan", Short: "Show what applying clients.yaml would change", Long: "Show what applying clients.yaml would change. The exit code is 2 if there is a difference.",
+	return fileFlag(&cobra.Command{
+		Use: "plan", Short: "Show what applying clients.yaml would change",
+		Long:    "Show what applying clients.yaml would change. The exit code is 2 if there is a difference.",
 		Example: examples("sallyport clients plan", "sallyport clients plan -f staging.yaml"), Args: cobra.NoArgs,
 		RunE: p.withPreview(func(ctx context.Context, a *app.App, _ []string) error {
 			m, err := p.manifest(a, file)
@@ -64,23 +67,20 @@ func (p *program) clientsPlan() *cobra.Command {
 			}
 			plan, err := a.Manifest.Plan(ctx, identity.Operator(), m)
 			if err != nil {
-				return faults(err)
+				return fileFailure(err)
 			}
 			fmt.Fprint(p.out, plan)
 			if plan.IsEmpty() {
-				fmt.Fprintln(p.out, "No difference.")
-				return nil
+				return p.say("No difference.\n")
 			}
 			return &failure{code: 2}
 		}),
-	}
-	fileFlag(cmd, &file)
-	return cmd
+	}, &file)
 }
 
 func (p *program) clientsApply() *cobra.Command {
 	var file string
-	cmd := &cobra.Command{
+	return fileFlag(&cobra.Command{
 		Use: "apply", Short: "Make the registry what clients.yaml says",
 		Long: "Make the registry what clients.yaml says, whole or not at all. `sallyport serve` does so when it starts.\n" +
 			"A client that the file names no more is disabled; naming it again enables it.",
@@ -92,25 +92,23 @@ func (p *program) clientsApply() *cobra.Command {
 			}
 			show := p.progress()
 			plan, err := a.Manifest.Apply(ctx, identity.Operator(), m, func(done, of int) {
-				if of >= page {
+				if of >= pageSize {
 					show("changes", done, of)
 				}
 			})
 			if err != nil {
-				return faults(err)
+				return fileFailure(err)
 			}
 			fmt.Fprint(p.out, plan)
-			fmt.Fprintf(p.out, "Applied: %d changes.\n", len(plan.Changes))
-			return nil
+			return p.say("Applied: %d changes.\n", len(plan.Changes))
 		}),
-	}
-	fileFlag(cmd, &file)
-	return cmd
+	}, &file)
 }
 
 func (p *program) clientsExport() *cobra.Command {
 	return &cobra.Command{
-		Use: "export", Short: "Write the registry as a clients.yaml", Long: "Write the registry as a clients.yaml to standard output, without secrets.",
+		Use: "export", Short: "Write the registry as a clients.yaml",
+		Long:    "Write the registry as a clients.yaml to standard output, without secrets.",
 		Example: examples("sallyport clients export >clients.yaml"), Args: cobra.NoArgs,
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
 			text, err := a.Manifest.Export(ctx, identity.Operator())
@@ -125,7 +123,7 @@ func (p *program) clientsExport() *cobra.Command {
 
 func (p *program) clientsList() *cobra.Command {
 	limit := 0
-	cmd := p.jsonFlag(&cobra.Command{
+	return limitFlag(p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List client applications",
 		Long: "List client applications. The state unprotected means that a client may send requests with neither PKCE nor a nonce and has done so:\n" +
 			"a stolen code could be used in a sign-in of another person. Turn PKCE on in the application, then register it with require_pkce: auto or true.",
@@ -140,31 +138,29 @@ func (p *program) clientsList() *cobra.Command {
 				Weak     bool         `json:"weak_secret"`
 				LastUsed time.Time    `json:"last_used_at,omitzero"`
 				PKCE     storage.PKCE `json:"require_pkce"`
-				// Requests that got a code with neither PKCE nor nonce.
+				// Unprotected counts requests that got a code with neither PKCE nor a nonce.
 				Unprotected     int64     `json:"unprotected_requests"`
 				LastUnprotected time.Time `json:"unprotected_at,omitzero"`
 			}
 			columns := []string{"client_id", "name", "type", "state", "managed by", "last used"}
-			return stream(p.listing(columns...), limit, func(after string, n int) ([]*storage.Client, error) {
+			return listAll(p.listing(columns...), limit, func(after string, n int) ([]*storage.Client, error) {
 				return a.Identity.Clients.List(ctx, identity.Operator(), after, n)
 			}, func(c *storage.Client) (any, []string, string) {
-				v := row{c.ID, c.Metadata.ClientName, kind(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
+				v := row{c.ID, c.Metadata.ClientName, clientType(c), c.ManagedBy, !c.Active(), false, c.LastUsedAt,
 					c.Metadata.RequirePKCE, c.UnprotectedRequests, c.UnprotectedAt}
 				for _, k := range c.Secrets {
 					v.Weak = v.Weak || k.Weak
 				}
 				state := map[bool]string{true: "disabled", false: "active"}[v.Disabled] + map[bool]string{true: ", weak secret"}[v.Weak] +
 					map[bool]string{true: ", unprotected"}[c.Unprotected()]
-				return v, []string{v.ID, v.Name, v.Type, state, v.Owner, when(v.LastUsed)}, c.ID
+				return v, []string{v.ID, v.Name, v.Type, state, v.Owner, formatTime(v.LastUsed)}, c.ID
 			})
 		}),
-	})
-	limitFlag(cmd, &limit)
-	return cmd
+	}), &limit)
 }
 
-// kind is what sort of application a client is.
-func kind(c *storage.Client) string {
+// clientType is the type of application that a client is, as --type names it.
+func clientType(c *storage.Client) string {
 	switch {
 	case len(c.Metadata.RedirectURIs) == 0:
 		return "machine"
@@ -206,18 +202,16 @@ func (p *program) clientsCreate() *cobra.Command {
 			}
 			n.Organization = o.ID
 		}
-		if err := presets(&n.Metadata, sort); err != nil {
+		if err := applyPreset(&n.Metadata, sort); err != nil {
 			return err
 		}
 		if err := r.applyTo(&n.Metadata); err != nil {
 			return err
 		}
 		c, secret, err := a.Identity.Clients.Create(ctx, identity.Operator(), n)
-		if errors.Is(err, storage.ErrExists) {
-			return &failure{what: fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)),
-				next: "Choose another; see those in use: sallyport clients list"}
-		} else if err != nil {
-			return err
+		if err != nil {
+			return explained(err, storage.ErrExists, fmt.Sprintf("the client_id %s is or was taken", printable(n.ID)),
+				"Choose another; see those in use: sallyport clients list")
 		}
 		fmt.Fprintf(p.out, "client_id      %s\n", c.ID)
 		if secret != "" {
@@ -229,12 +223,12 @@ func (p *program) clientsCreate() *cobra.Command {
 	return cmd
 }
 
-// presets are the safe settings for a type of application, in the place of what m
-// says of them.
-func presets(m *storage.Metadata, sort string) error {
+// applyPreset replaces in m what the safe settings of a type of application say.
+func applyPreset(m *storage.Metadata, sort string) error {
 	preset, ok := identity.ClientPreset(sort)
 	if !ok {
-		return &failure{what: fmt.Sprintf("there is no type %q", sort), next: "Choose web, spa, native or machine.", code: 2}
+		return &failure{what: fmt.Sprintf("there is no type %q", sort),
+			next: "Choose web, spa, native or machine.", code: 2}
 	}
 	m.GrantTypes, m.RequirePKCE = preset.GrantTypes, preset.RequirePKCE
 	m.TokenEndpointAuthMethod, m.ApplicationType = preset.TokenEndpointAuthMethod, preset.ApplicationType
@@ -246,9 +240,11 @@ func parsePKCE(value string, m *storage.Metadata) (storage.PKCE, error) {
 	policy, ok := map[string]storage.PKCE{"required": storage.PKCERequired, "auto": storage.PKCEAuto, "off": storage.PKCEOptional}[value]
 	switch {
 	case !ok:
-		return "", &failure{what: fmt.Sprintf("--pkce cannot be %q", value), next: "Choose required, auto or off.", code: 2}
+		return "", &failure{what: fmt.Sprintf("--pkce cannot be %q", value),
+			next: "Choose required, auto or off.", code: 2}
 	case policy != storage.PKCERequired && m.TokenEndpointAuthMethod == "none":
-		return "", &failure{what: "a client without a secret must use PKCE (RFC 9700, section 2.1.1)", next: "Leave --pkce out, or register --type web.", code: 2}
+		return "", &failure{what: "a client without a secret must use PKCE (RFC 9700, section 2.1.1)",
+			next: "Leave --pkce out, or register --type web.", code: 2}
 	}
 	return policy, nil
 }
@@ -258,11 +254,12 @@ func (p *program) clientsRotateSecret() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rotate-secret CLIENT_ID", Short: "Give a client a new secret",
 		Long:    "Give a client a new secret and print it, once. The last one works on for a while, so that the application can change over; --overlap 0 ends it now.",
-		Example: examples("sallyport clients rotate-secret portal", "sallyport clients rotate-secret portal --overlap 0"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport clients rotate-secret portal", "sallyport clients rotate-secret portal --overlap 0"),
+		Args:    cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			secret, err := a.Identity.Clients.RotateSecret(ctx, identity.Operator(), args[0], max(overlap, 0))
 			if err != nil {
-				return noClient(err, args[0])
+				return clientFailure(err, args[0])
 			}
 			fmt.Fprintf(p.out, "client_id      %s\nclient_secret  %s\n", args[0], secret)
 			fmt.Fprintln(p.err, "The secret is not shown again.")
@@ -277,24 +274,25 @@ func (p *program) clientsDelete() *cobra.Command {
 	return p.yesFlag(&cobra.Command{
 		Use: "delete CLIENT_ID", Short: "Delete a client application for good",
 		Long:    "Delete a client application. Its tokens stop working, what people had allowed it is revoked, and its client_id is never given out again.",
-		Example: examples("sallyport clients delete portal", "sallyport clients delete portal --yes"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport clients delete portal", "sallyport clients delete portal --yes"),
+		Args:    cobra.ExactArgs(1),
 		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 			c, err := a.Identity.Clients.Get(ctx, identity.Operator(), args[0])
 			if err != nil {
-				return noClient(err, args[0])
+				return clientFailure(err, args[0])
 			}
 			if err := p.confirm(fmt.Sprintf("%s (%s) is deleted for good. Go on?", printable(c.Name()), c.ID)); err != nil {
 				return err
 			}
 			if err := a.Identity.Clients.Delete(ctx, identity.Operator(), c.ID); err != nil {
-				return noClient(err, c.ID)
+				return clientFailure(err, c.ID)
 			}
-			fmt.Fprintf(p.out, "%s is deleted.\n", c.ID)
-			return nil
+			return p.say("%s is deleted.\n", c.ID)
 		}),
 	})
 }
 
-func noClient(err error, clientID string) error {
+// clientFailure says that there is no such client.
+func clientFailure(err error, clientID string) error {
 	return notFound(err, "client "+printable(clientID), "See which there are: sallyport clients list")
 }

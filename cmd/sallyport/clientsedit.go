@@ -18,7 +18,7 @@ type registration struct {
 	pkce  string
 }
 
-// registrationFlags gives a command the flags of a registration.
+// registrationFlags adds the flags of a registration to a command.
 func registrationFlags(cmd *cobra.Command) *registration {
 	r := &registration{cmd: cmd}
 	flags := cmd.Flags()
@@ -35,7 +35,7 @@ func registrationFlags(cmd *cobra.Command) *registration {
 	return r
 }
 
-// setters are what each flag does to m.
+// setters are by flag the functions that change m to the flag's value.
 func (r *registration) setters(m *storage.Metadata) map[string]func() error {
 	set := func(change func()) func() error { return func() error { change(); return nil } }
 	return map[string]func() error{
@@ -60,7 +60,7 @@ func (r *registration) isGiven() bool {
 	return false
 }
 
-// applyTo changes what m says to what the flags say, as far as they were given.
+// applyTo changes m to the values of the flags that were given.
 func (r *registration) applyTo(m *storage.Metadata) error {
 	for flag, set := range r.setters(m) {
 		if !r.cmd.Flags().Changed(flag) {
@@ -73,7 +73,7 @@ func (r *registration) applyTo(m *storage.Metadata) error {
 	return nil
 }
 
-// withoutEmpty is a list of a flag, in which a lone "" stands for no entries.
+// withoutEmpty removes the "" by which a flag empties a list.
 func withoutEmpty(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
@@ -93,11 +93,10 @@ func (p *program) clientsUpdate() *cobra.Command {
 	act := p.with(func(ctx context.Context, a *app.App, args []string) error {
 		changes, err := a.Identity.Clients.Update(ctx, identity.Operator(), args[0], r.applyTo)
 		if err != nil {
-			return noClient(err, args[0])
+			return clientFailure(err, args[0])
 		}
 		if len(changes) == 0 {
-			fmt.Fprintln(p.out, "No difference.")
-			return nil
+			return p.say("No difference.\n")
 		}
 		fmt.Fprintf(p.out, "%s is changed.\n", args[0])
 		for _, line := range changes {
@@ -139,11 +138,10 @@ func (p *program) clientSwitch(name, short, long, state string,
 				err = do(a.Identity.Clients, ctx, identity.Operator(), args[0])
 			}
 			if err != nil {
-				return noClient(err, args[0])
+				return clientFailure(err, args[0])
 			}
-			already := before.Active() == (state == "active")
-			fmt.Fprintf(p.out, "%s is %s %s.\n", before.ID, state, map[bool]string{true: "already", false: "now"}[already])
-			return nil
+			changed := map[bool]string{true: "already", false: "now"}[before.Active() == (state == "active")]
+			return p.say("%s is %s %s.\n", before.ID, state, changed)
 		}),
 	}
 }

@@ -8,14 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
 )
 
-// shownClient is a client as `clients show --json` prints it: the names of RFC 7591, and ours.
+// shownClient is the output of `clients show --json`, under the names of RFC 7591 and our own.
 type shownClient struct {
 	ID           string `json:"client_id"`
 	Organization string `json:"organization,omitempty"`
@@ -34,7 +33,7 @@ type shownClient struct {
 	LastUsed        time.Time      `json:"last_used_at,omitzero"`
 }
 
-// shownLogo is what became of the client's logo_uri.
+// shownLogo is the state of the client's logo_uri.
 type shownLogo struct {
 	Fetched bool      `json:"fetched"`
 	Problem string    `json:"problem,omitempty"`
@@ -52,10 +51,10 @@ func (l *shownLogo) String() string {
 	case l.NextTry.IsZero():
 		return fmt.Sprintf("cannot be shown: %s; tries: %d, the next one when the registration changes", l.Problem, l.Tries)
 	}
-	return fmt.Sprintf("cannot be shown: %s; tries: %d, the next one %s", l.Problem, l.Tries, when(l.NextTry))
+	return fmt.Sprintf("cannot be shown: %s; tries: %d, the next one %s", l.Problem, l.Tries, formatTime(l.NextTry))
 }
 
-// shownSecret is what may be told about a secret.
+// shownSecret is what may be shown of a secret.
 type shownSecret struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
@@ -63,8 +62,8 @@ type shownSecret struct {
 	Weak      bool      `json:"weak"`
 }
 
-// shownRefusal is a request of the client that was refused, or the number of those of a minute that were too many to
-// keep.
+// shownRefusal is a refused request of the client, or with More the number of those in one minute that were not
+// stored.
 type shownRefusal struct {
 	At          time.Time `json:"at"`
 	Endpoint    string    `json:"endpoint,omitempty"`
@@ -77,7 +76,7 @@ type shownRefusal struct {
 	More        int64     `json:"more,omitempty"`
 }
 
-// shownRefusals is how many of the last refusals are shown.
+// shownRefusals is how many refusals are shown, the latest first.
 const shownRefusals = 10
 
 func (p *program) clientsShow() *cobra.Command {
@@ -85,11 +84,12 @@ func (p *program) clientsShow() *cobra.Command {
 		Use: "show CLIENT_ID", Short: "Show a client application",
 		Long: "Show the registration of a client application, what it serves, when it and its secrets were used, and its last requests that were refused, with the cause.\n" +
 			"The secrets themselves cannot be shown.",
-		Example: examples("sallyport clients show portal", "sallyport clients show portal --json"), Args: cobra.ExactArgs(1),
+		Example: examples("sallyport clients show portal", "sallyport clients show portal --json"),
+		Args:    cobra.ExactArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			c, err := a.Identity.Clients.Get(ctx, identity.Operator(), args[0])
 			if err != nil {
-				return noClient(err, args[0])
+				return clientFailure(err, args[0])
 			}
 			v, err := p.describe(ctx, a, c)
 			if err != nil {
@@ -106,18 +106,16 @@ func (p *program) clientsShow() *cobra.Command {
 	})
 }
 
-// describe collects what is told about a client.
+// describe collects what is shown about a client.
 func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (*shownClient, error) {
-	v := &shownClient{ID: c.ID, Metadata: c.Metadata, PKCE: c.Metadata.RequirePKCE, ManagedBy: c.ManagedBy,
+	organization, err := a.Identity.Clients.Organization(ctx, identity.Operator(), c)
+	if err != nil {
+		return nil, err
+	}
+	v := &shownClient{ID: c.ID, Organization: organization, Metadata: c.Metadata, PKCE: c.Metadata.RequirePKCE, ManagedBy: c.ManagedBy,
 		Disabled: !c.Active(), Unprotected: c.UnprotectedRequests, LastUnprotected: c.UnprotectedAt,
 		Serves: []string{}, Secrets: []shownSecret{}, Refusals: []shownRefusal{},
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, LastUsed: c.LastUsedAt}
-	if c.Organization != uuid.Nil {
-		var err error
-		if v.Organization, err = a.Identity.Clients.Organization(ctx, identity.Operator(), c); err != nil {
-			return nil, err
-		}
-	}
 	resources, err := a.Identity.Resources.List(ctx, identity.Operator())
 	if err != nil {
 		return nil, err
@@ -147,14 +145,14 @@ func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (
 	return v, nil
 }
 
-// lines are the client for people.
+// lines are the client as text.
 func (v *shownClient) lines(c *storage.Client) []string {
 	state := map[bool]string{true: "disabled", false: "active"}[v.Disabled]
 	if c.Unprotected() {
 		state += fmt.Sprintf(", unprotected: %d requests with neither PKCE nor a nonce, the last one %s",
-			v.Unprotected, when(v.LastUnprotected))
+			v.Unprotected, formatTime(v.LastUnprotected))
 	}
-	lines := []string{"client_id: " + v.ID, "type: " + kind(c), "state: " + state}
+	lines := []string{"client_id: " + v.ID, "type: " + clientType(c), "state: " + state}
 	switch v.ManagedBy {
 	case storage.ManagedByFile:
 		lines = append(lines, "managed_by: clients.yaml, which is where to change it")
@@ -175,18 +173,18 @@ func (v *shownClient) lines(c *storage.Client) []string {
 		lines = append(lines, "logo: "+v.Logo.String())
 	}
 	for _, k := range v.Secrets {
-		line := "secret: made " + when(k.CreatedAt)
+		line := "secret: made " + formatTime(k.CreatedAt)
 		if !k.ExpiresAt.IsZero() {
-			line += ", ends " + when(k.ExpiresAt)
+			line += ", ends " + formatTime(k.ExpiresAt)
 		}
 		if !k.LastUsed.IsZero() {
-			line += ", last used " + when(k.LastUsed)
+			line += ", last used " + formatTime(k.LastUsed)
 		}
 		lines = append(lines, line+map[bool]string{true: ", weak"}[k.Weak])
 	}
-	lines = append(lines, "created: "+when(v.CreatedAt), "updated: "+when(v.UpdatedAt))
+	lines = append(lines, "created: "+formatTime(v.CreatedAt), "updated: "+formatTime(v.UpdatedAt))
 	if !v.LastUsed.IsZero() {
-		lines = append(lines, "last used: "+when(v.LastUsed))
+		lines = append(lines, "last used: "+formatTime(v.LastUsed))
 	}
 	for _, r := range v.Refusals {
 		lines = append(lines, "refused: "+r.String())
@@ -194,12 +192,12 @@ func (v *shownClient) lines(c *storage.Client) []string {
 	return lines
 }
 
-// String is the refusal in one line, with what its developer looks for.
+// String is the refusal in one line, with what a developer needs to find its cause.
 func (r shownRefusal) String() string {
 	if r.More > 0 {
-		return fmt.Sprintf("%s, and %d more in that minute", when(r.At), r.More)
+		return fmt.Sprintf("%s, and %d more in that minute", formatTime(r.At), r.More)
 	}
-	line := fmt.Sprintf("%s %s %s", when(r.At), r.Endpoint, r.Error)
+	line := fmt.Sprintf("%s %s %s", formatTime(r.At), r.Endpoint, r.Error)
 	if r.Cause != "" {
 		line += ": " + strings.TrimSuffix(r.Cause, ".")
 	}

@@ -55,7 +55,8 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	if used {
-		return &failure{what: "another process has the database open, and what it writes meanwhile would be lost", next: "Stop all nodes, then copy, then start them with the new DATABASE_URL."}
+		return &failure{what: "another process has the database open, and what it writes meanwhile would be lost",
+			next: "Stop all nodes, then copy, then start them with the new DATABASE_URL."}
 	}
 	source, err := storage.Open(ctx, storage.Config{URL: cfg.DatabaseURL})
 	if err != nil {
@@ -64,17 +65,15 @@ func (p *program) copyTo(cmd *cobra.Command, to string) (err error) {
 	defer func() { err = errors.Join(err, source.Close()) }()
 	target, err := storage.Open(ctx, storage.Config{URL: to})
 	if err != nil {
-		return &failure{what: "--to: " + err.Error(), next: "Correct --to, PGPASSWORD or PGPASSFILE. Nothing was changed.",
+		return &failure{what: "--to: " + err.Error(),
+			next:  "Correct --to, PGPASSWORD or PGPASSFILE. Nothing was changed.",
 			cause: err}
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
 	show := p.progress()
 	all, err := source.CopyTo(ctx, target, func(table string, done, of int64) { show(table, int(done), int(of)) })
-	if errors.Is(err, storage.ErrNotEmpty) {
-		return &failure{what: err.Error(), next: "Nothing was changed.", cause: err}
-	}
 	if err != nil {
-		return err
+		return explained(err, storage.ErrNotEmpty, err.Error(), "Nothing was changed.")
 	}
 	rows := [][]string{}
 	for _, c := range all {

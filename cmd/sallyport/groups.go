@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// refuseUnknownCommands makes every command that only holds others refuse a name that it does not hold. cobra alone
-// prints the group's help and exits with 0, which a script takes for success.
+// refuseUnknownCommands makes groups of commands, such as `clients`, refuse a name they do not have. cobra alone prints
+// the group's help and exits with 0, which a script takes for success.
 func (p *program) refuseUnknownCommands(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	explainCompletion(root)
@@ -35,7 +35,7 @@ func (p *program) refuseUnknownCommands(root *cobra.Command) {
 	})
 }
 
-// explainCompletion gives cobra's own commands the examples that they lack.
+// explainCompletion adds examples to cobra's own commands.
 func explainCompletion(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		if c.Name() != "completion" {
@@ -65,20 +65,21 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// unknownCommand is the failure for the first of args, which the group c does not hold; nil without args.
+// unknownCommand returns a failure if args name a command that the group c does not have.
 func unknownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	f := &failure{what: fmt.Sprintf("%s has no command %q", c.CommandPath(), printable(args[0])), next: "See: " + c.CommandPath() + " --help", code: 2}
+	f := &failure{what: fmt.Sprintf("%s has no command %q", c.CommandPath(), printable(args[0])),
+		next: "See: " + c.CommandPath() + " --help", code: 2}
 	if near := nearestCommand(c, args[0]); near != "" {
 		f.next = fmt.Sprintf("Did you mean this?  %s %s", c.CommandPath(), near)
 	}
 	return f
 }
 
-// nearestCommand is the name within c that typed most likely stands for: one that begins with it, or the one with the
-// fewest edits, at most half of what was typed. Empty if none is near.
+// nearestCommand is the name in c that was most likely meant by typed: one that begins with it, or the one with the
+// fewest edits, at most half of its length. It is empty if there is none.
 func nearestCommand(c *cobra.Command, typed string) string {
 	for edits := 1; edits <= max(2, len(typed)/2); edits++ {
 		c.SuggestionsMinimumDistance = edits

@@ -23,7 +23,7 @@ func (p *program) healthcheck() *cobra.Command {
 			if ready {
 				path = "/readyz"
 			}
-			return p.health(cmd.Context(), cfg.AdminListen, path)
+			return p.checkHealth(cmd.Context(), cfg.AdminListen, path)
 		},
 	}
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether it can serve, not only whether it runs")
@@ -31,14 +31,14 @@ func (p *program) healthcheck() *cobra.Command {
 }
 
 // health asks the admin listener.
-func (p *program) health(ctx context.Context, listen, path string) error {
+func (p *program) checkHealth(ctx context.Context, listen, path string) error {
 	res, body, err := app.AskAdmin(ctx, listen, path)
 	if err != nil {
-		return &failure{what: "the server does not answer: " + err.Error(), next: "Is it running, with the same ADMIN_LISTEN?", cause: err}
+		return &failure{what: "the server does not answer: " + err.Error(),
+			next: "Is it running, with the same ADMIN_LISTEN?", cause: err}
 	}
 	if res.StatusCode != http.StatusOK {
 		return &failure{what: fmt.Sprintf("the server answers %s: %s", res.Status, body)}
 	}
-	fmt.Fprintln(p.out, "ok")
-	return nil
+	return p.say("ok\n")
 }

@@ -19,7 +19,8 @@ func (p *program) keys() *cobra.Command {
 		Use: "rotate", Short: "Replace the signing keys",
 		Long: "Publish new signing keys; they take over when every relying party must have seen them.\nKeys also rotate by themselves, on schedule.\n\n" +
 			"What the former key has signed stays valid, with --immediately too. A key that others may know\nis to be revoked: sallyport keys revoke KID.",
-		Example: examples("sallyport keys rotate", "sallyport keys rotate --alg ES256", "sallyport keys rotate --immediately"), Args: cobra.NoArgs,
+		Example: examples("sallyport keys rotate", "sallyport keys rotate --alg ES256", "sallyport keys rotate --immediately"),
+		Args:    cobra.NoArgs,
 		RunE: p.withNew(func(ctx context.Context, a *app.App, _ []string) error {
 			if err := a.Keys.Load(ctx); err != nil {
 				return err
@@ -70,8 +71,7 @@ func (p *program) revokeKey() *cobra.Command {
 			}
 			key := all[n]
 			if key.State == storage.KeyRevoked {
-				fmt.Fprintf(p.out, "The %s key %s was revoked before.\n", key.Alg, key.KID)
-				return nil
+				return p.say("The %s key %s was revoked before.\n", key.Alg, key.KID)
 			}
 			fmt.Fprintln(p.err, revocationEffects(key))
 			if err := p.confirm("Revoke it?"); err != nil {
@@ -85,13 +85,12 @@ func (p *program) revokeKey() *cobra.Command {
 			if successor != "" {
 				fmt.Fprintf(p.out, "%s signs from now on.\n", successor)
 			}
-			fmt.Fprintln(p.out, "What else to do when a key has leaked: docs/operations.md.")
-			return nil
+			return p.say("What else to do when a key has leaked: docs/operations.md.\n")
 		}),
 	})
 }
 
-// revocationEffects says what the revocation of a key breaks.
+// revocationEffects says what stops working when a key is revoked.
 func revocationEffects(k keys.Key) string {
 	about := fmt.Sprintf("%s is the %s key of generation %d (%s).\n", k.KID, k.Alg, k.Generation, k.State)
 	switch k.State {
@@ -110,7 +109,8 @@ func revocationEffects(k keys.Key) string {
 func (p *program) keyTable(all []keys.Key) error {
 	rows := [][]string{}
 	for _, k := range all {
-		rows = append(rows, []string{k.Alg, fmt.Sprint(k.Generation), fmt.Sprint(k.State), when(k.ActivatesAt), when(k.RetiredAt), k.KID})
+		rows = append(rows, []string{k.Alg, fmt.Sprint(k.Generation), fmt.Sprint(k.State), formatTime(k.ActivatesAt),
+			formatTime(k.RetiredAt), k.KID})
 	}
 	return p.list(all, []string{"alg", "generation", "state", "signs from", "retired", "kid"}, rows)
 }

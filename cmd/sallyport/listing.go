@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// page is how much of a list is read, and held, at once.
-const page = 500
+// pageSize is how many items of a list are read and kept at once.
+const pageSize = 500
 
-// listing prints a list of any length page by page: a table for people, or JSON. Columns are as wide as the page needs
-// or, if that is more, the pages before it.
+// listing prints a list of any length page by page, as a table or as JSON. A column is as wide as the widest cell so
+// far.
 type listing struct {
 	p      *program
 	widths []int
@@ -76,15 +76,15 @@ func (l *listing) end() error {
 	return l.flush()
 }
 
-// stream lists up to limit things (0: all). read returns them page by page, and show what of one is listed and where the
-// next page begins; that of the first is the zero value.
-func stream[T, C any](l *listing, limit int, read func(after C, n int) ([]T, error),
+// listAll lists up to limit items, all if it is 0. read returns a page of them; show returns for an item what is
+// listed and the position after it, where read goes on. The zero position is the start.
+func listAll[T, C any](l *listing, limit int, read func(after C, n int) ([]T, error),
 	show func(T) (value any, cells []string, next C)) error {
 	var after C
 	for seen := 0; ; {
-		n := page
+		n := pageSize
 		if limit > 0 {
-			n = min(page, limit-seen)
+			n = min(pageSize, limit-seen)
 		}
 		all, err := read(after, n)
 		if err != nil {

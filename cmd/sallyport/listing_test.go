@@ -137,7 +137,7 @@ func TestListsLookAlikeWhateverTheirLength(t *testing.T) {
 		Note string `json:"note"`
 	}
 	list := func(p *program, n, limit int) error {
-		return stream(p.listing("name", "note"), limit, func(after, size int) ([]int, error) {
+		return listAll(p.listing("name", "note"), limit, func(after, size int) ([]int, error) {
 			var page []int
 			for k := after + 1; k <= n && len(page) < size; k++ {
 				page = append(page, k)
@@ -148,7 +148,7 @@ func TestListsLookAlikeWhateverTheirLength(t *testing.T) {
 			return v, []string{v.Name, v.Note}, k
 		})
 	}
-	for _, n := range []int{0, 1, 3, page - 1, page, page + 1, 2 * page, 2*page + 7} {
+	for _, n := range []int{0, 1, 3, pageSize - 1, pageSize, pageSize + 1, 2 * pageSize, 2*pageSize + 7} {
 		var text, streamed, whole bytes.Buffer
 		if err := list(&program{out: &text}, n, 0); err != nil || strings.Count(text.String(), "\n") != n+1 || strings.Contains(text.String(), "\x1b") {
 			t.Errorf("%d rows: got %v and %q", n, err, text.String())
@@ -166,7 +166,7 @@ func TestListsLookAlikeWhateverTheirLength(t *testing.T) {
 	if err := list(&program{out: &text}, 3, 2); err != nil || text.String() != "NAME  NOTE\né     <1>?\néé    <2>?\n" {
 		t.Errorf("two of three: got %v\n%s", err, text.String())
 	}
-	if err := list(&program{out: fullDisk{}}, 2*page, 0); err == nil {
+	if err := list(&program{out: fullDisk{}}, 2*pageSize, 0); err == nil {
 		t.Error("a full disk is not told of")
 	}
 }

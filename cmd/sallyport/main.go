@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	// A second signal ends the program at once: the first gives the name back.
+	// The first signal stops the program gracefully and restores the default, so that a second one ends it at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	p := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}

@@ -28,10 +28,8 @@ func (p *program) migrate() *cobra.Command {
 				if err := p.confirm("The newest migration is taken back and its data is lost. Go on?"); err != nil {
 					return err
 				}
-				if err := s.MigrateDown(ctx); errors.Is(err, storage.ErrNotFound) {
-					return &failure{what: "no migration is applied"}
-				} else if err != nil {
-					return err
+				if err := s.MigrateDown(ctx); err != nil {
+					return explained(err, storage.ErrNotFound, "no migration is applied", "")
 				}
 				return p.migrations(ctx, s)
 			})}),
@@ -41,10 +39,11 @@ func (p *program) migrate() *cobra.Command {
 	return cmd
 }
 
-// migrateStatus changes nothing: where there is no database yet, every migration is pending.
+// migrateStatus changes nothing. Without a database every migration is pending.
 func (p *program) migrateStatus() *cobra.Command {
-	return p.jsonFlag(&cobra.Command{Use: "status", Short: "List all migrations", Example: examples("sallyport migrate status", "sallyport migrate status --json"),
-		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	return p.jsonFlag(&cobra.Command{Use: "status", Short: "List all migrations",
+		Example: examples("sallyport migrate status", "sallyport migrate status --json"),
+		Args:    cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := p.load()
 			if err != nil {
 				return err
@@ -64,8 +63,8 @@ func (p *program) migrateStatus() *cobra.Command {
 		}})
 }
 
-// onStore runs act on the database as it is, with no migration applied. begins says that it makes one if there is none.
-func (p *program) onStore(begins bool,
+// onStore runs act on the database without applying migrations. create allows it to create a missing database.
+func (p *program) onStore(create bool,
 	act func(context.Context, *storage.Store) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, err := p.load()
@@ -73,7 +72,7 @@ func (p *program) onStore(begins bool,
 			return err
 		}
 		missing := cfg.MissingDatabase()
-		if missing != "" && !begins {
+		if missing != "" && !create {
 			return noInstallation(missing)
 		}
 		s, err := storage.Open(cmd.Context(), storage.Config{URL: cfg.DatabaseURL})

@@ -12,14 +12,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandTime is what one database call of a command may take: a file of clients is
-// applied in one transaction, and a list of people is read as fast as it is printed.
+// commandTime is what one database call of a command may take: a file of clients is applied in one transaction, and a
+// list is read only as fast as it is printed.
 const commandTime = 10 * time.Minute
 
-// action is what a command does with the opened installation.
+// action is the work of a command on the opened installation.
 type action func(ctx context.Context, a *app.App, args []string) error
 
-// opener opens the installation of a configuration in one of the ways below.
+// opener opens the installation of a configuration.
 type opener func(ctx context.Context, cfg *app.Config) (*app.App, error)
 
 // with runs act on an installation that exists.
@@ -27,19 +27,18 @@ func (p *program) with(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(p.openExisting, act)
 }
 
-// withNew runs act on an installation, and makes one if there is none.
+// withNew runs act on the installation, which is created if it does not exist.
 func (p *program) withNew(act action) func(*cobra.Command, []string) error {
-	return p.withOpened(p.openOrBegin, act)
+	return p.withOpened(p.openOrCreate, act)
 }
 
-// withReadOnly runs act, which changes nothing, on an installation that exists. Nothing is made and nothing is
-// migrated.
+// withReadOnly runs act on an existing installation. Nothing is created, migrated or changed.
 func (p *program) withReadOnly(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(p.openToRead, act)
 }
 
-// withPreview is withReadOnly that takes an installation that does not exist for an empty one: act tells what would
-// be made.
+// withPreview is withReadOnly, except that a missing installation counts as an empty one: act says what would be
+// created.
 func (p *program) withPreview(act action) func(*cobra.Command, []string) error {
 	return p.withOpened(func(ctx context.Context, cfg *app.Config) (*app.App, error) {
 		if missing := cfg.MissingDatabase(); missing != "" {
@@ -78,13 +77,13 @@ func (p *program) openToRead(ctx context.Context, cfg *app.Config) (*app.App, er
 	return app.OpenReadOnly(ctx, cfg, p.options(cfg))
 }
 
-// noInstallation says that a command was most likely run in another folder than the installation's.
+// noInstallation says that there is no installation; most likely the command was run in the wrong folder.
 func noInstallation(missing string) error {
 	return &failure{what: fmt.Sprintf("there is no installation here: %s does not exist", missing),
 		next: "Run it in the folder of the installation, or say where that is: --config FILE, DATABASE_URL. To begin one here: sallyport serve"}
 }
 
-func (p *program) openOrBegin(ctx context.Context, cfg *app.Config) (*app.App, error) {
+func (p *program) openOrCreate(ctx context.Context, cfg *app.Config) (*app.App, error) {
 	missing := cfg.Missing()
 	a, err := app.Open(ctx, cfg, p.options(cfg))
 	if err == nil {
@@ -93,7 +92,7 @@ func (p *program) openOrBegin(ctx context.Context, cfg *app.Config) (*app.App, e
 	return a, err
 }
 
-// reportNew says where a new installation was begun, if a file of it was missing before.
+// reportNew says where a new installation was created, if one of its files was missing before.
 func (p *program) reportNew(missing string) {
 	if missing == "" {
 		return

@@ -25,12 +25,24 @@ func (p *program) organization(ctx context.Context, a *app.App, slug string) (*s
 	return o, notFound(err, fmt.Sprintf("organization %s", printable(slug)), "See which there are: sallyport orgs list")
 }
 
+// onOrganization runs act on the organization whose slug is the first argument.
+func (p *program) onOrganization(act func(context.Context, *app.App, *storage.Organization, []string) error) action {
+	return func(ctx context.Context, a *app.App, args []string) error {
+		o, err := p.organization(ctx, a, args[0])
+		if err != nil {
+			return err
+		}
+		return act(ctx, a, o, args)
+	}
+}
+
 func (p *program) orgsCreate() *cobra.Command {
 	var name, owner string
 	cmd := &cobra.Command{
 		Use: "create SLUG", Short: "Create an organization",
 		Long:    "Create an organization. Its slug is in URLs, scopes and tokens and never changes: 2 to 39 of a-z, 0-9 and -, beginning with a letter.",
-		Example: examples(`sallyport orgs create acme-corp --name "Acme Corp" --owner alice@acme-corp.com`), Args: cobra.ExactArgs(1),
+		Example: examples(`sallyport orgs create acme-corp --name "Acme Corp" --owner alice@acme-corp.com`),
+		Args:    cobra.ExactArgs(1),
 		RunE: p.withNew(func(ctx context.Context, a *app.App, args []string) error {
 			if name == "" {
 				name = args[0]
@@ -44,10 +56,9 @@ func (p *program) orgsCreate() *cobra.Command {
 				ownerID = u.ID
 			}
 			o, err := a.Identity.Organizations.Create(ctx, identity.Operator(), args[0], name, ownerID)
-			if errors.Is(err, storage.ErrExists) {
-				return &failure{what: fmt.Sprintf("the slug %s is or was taken", args[0]), next: "Choose another; see those in use: sallyport orgs list"}
-			} else if err != nil {
-				return err
+			if err != nil {
+				return explained(err, storage.ErrExists, fmt.Sprintf("the slug %s is or was taken", args[0]),
+					"Choose another; see those in use: sallyport orgs list")
 			}
 			fmt.Fprintf(p.out, "Created %s (%s).\n", o.Slug, o.ID)
 			if owner == "" {
@@ -63,9 +74,10 @@ func (p *program) orgsCreate() *cobra.Command {
 
 func (p *program) orgsList() *cobra.Command {
 	limit := 0
-	cmd := p.jsonFlag(&cobra.Command{
+	return limitFlag(p.jsonFlag(&cobra.Command{
 		Use: "list [SLUG]", Short: "List organizations, or the members of one",
-		Example: examples("sallyport orgs list", "sallyport orgs list acme-corp", "sallyport orgs list --json"), Args: cobra.MaximumNArgs(1),
+		Example: examples("sallyport orgs list", "sallyport orgs list acme-corp", "sallyport orgs list --json"),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			if len(args) == 1 {
 				return p.members(ctx, a, args[0], limit)
@@ -75,15 +87,13 @@ func (p *program) orgsList() *cobra.Command {
 				Name string `json:"name"`
 				ID   string `json:"id"`
 			}
-			return stream(p.listing("slug", "name", "id"), limit, func(after uuid.UUID, n int) ([]storage.Organization, error) {
+			return listAll(p.listing("slug", "name", "id"), limit, func(after uuid.UUID, n int) ([]storage.Organization, error) {
 				return a.Identity.Organizations.List(ctx, identity.Operator(), after, n)
 			}, func(o storage.Organization) (any, []string, uuid.UUID) {
 				return row{o.Slug, o.Name, o.ID.String()}, []string{o.Slug, o.Name, o.ID.String()}, o.ID
 			})
 		}),
-	})
-	limitFlag(cmd, &limit)
-	return cmd
+	}), &limit)
 }
 
 func (p *program) members(ctx context.Context, a *app.App, slug string, limit int) error {
@@ -96,7 +106,7 @@ func (p *program) members(ctx context.Context, a *app.App, slug string, limit in
 		Role  string `json:"role"`
 		Sub   string `json:"sub"`
 	}
-	return stream(p.listing("email", "role", "sub"), limit, func(after uuid.UUID, n int) ([]storage.Member, error) {
+	return listAll(p.listing("email", "role", "sub"), limit, func(after uuid.UUID, n int) ([]storage.Member, error) {
 		return a.Identity.Organizations.Members(ctx, identity.Operator(), o.ID, after, n)
 	}, func(m storage.Member) (any, []string, uuid.UUID) {
 		return row{m.User.Email, m.Role, m.User.Sub.String()}, []string{m.User.Email, m.Role, m.User.Sub.String()}, m.User.ID
@@ -105,70 +115,57 @@ func (p *program) members(ctx context.Context, a *app.App, slug string, limit in
 
 func (p *program) orgsAddMember() *cobra.Command {
 	var email, role string
-	cmd := &cobra.Command{
-		Use: "add-member SLUG", Short: "Give a person a role in an organization", Long: "Give a person a role in an organization, or another one than they have.",
-		Example: examples("sallyport orgs add-member acme-corp -e bob@acme-corp.com", "sallyport orgs add-member acme-corp -e alice@acme-corp.com --role owner"), Args: cobra.ExactArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			o, err := p.organization(ctx, a, args[0])
-			if err != nil {
-				return err
-			}
+	return memberRoleFlag(emailFlag(&cobra.Command{
+		Use: "add-member SLUG", Short: "Give a person a role in an organization",
+		Long:    "Give a person a role in an organization, or another one than they have.",
+		Example: examples("sallyport orgs add-member acme-corp -e bob@acme-corp.com", "sallyport orgs add-member acme-corp -e alice@acme-corp.com --role owner"),
+		Args:    cobra.ExactArgs(1),
+		RunE: p.with(p.onOrganization(func(ctx context.Context, a *app.App, o *storage.Organization, args []string) error {
 			u, err := p.person(ctx, a, &email)
 			if err != nil {
 				return err
 			}
 			err = a.Identity.Organizations.AddMember(ctx, identity.Operator(), o.ID, u.ID, role)
 			if errors.Is(err, storage.ErrExists) {
-				err = lastOwner(a.Identity.Organizations.SetRole(ctx, identity.Operator(), o.ID, u.ID, role), o)
+				err = lastOwnerFailure(a.Identity.Organizations.SetRole(ctx, identity.Operator(), o.ID, u.ID, role), o)
 			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.out, "%s is %s of %s.\n", printable(u.Email), role, o.Slug)
-			return nil
-		}),
-	}
-	emailFlag(cmd, &email)
-	memberRoleFlag(cmd, &role)
-	return cmd
+			return p.say("%s is %s of %s.\n", printable(u.Email), role, o.Slug)
+		})),
+	}, &email), &role)
 }
 
 func (p *program) orgsRemoveMember() *cobra.Command {
 	var email string
-	cmd := &cobra.Command{
+	return emailFlag(&cobra.Command{
 		Use: "remove-member SLUG", Short: "Take a person out of an organization",
 		Long:    "Take a person out of an organization. What they had allowed applications to do there is revoked.",
 		Example: examples("sallyport orgs remove-member acme-corp -e bob@acme-corp.com"), Args: cobra.ExactArgs(1),
-		RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
-			o, err := p.organization(ctx, a, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: p.with(p.onOrganization(func(ctx context.Context, a *app.App, o *storage.Organization, args []string) error {
 			u, err := p.person(ctx, a, &email)
 			if err != nil {
 				return err
 			}
-			err = lastOwner(a.Identity.Organizations.RemoveMember(ctx, identity.Operator(), o.ID, u.ID), o)
+			err = lastOwnerFailure(a.Identity.Organizations.RemoveMember(ctx, identity.Operator(), o.ID, u.ID), o)
 			if err != nil {
-				return notFound(err, fmt.Sprintf("member %s of %s", printable(u.Email), o.Slug), "See who there is: sallyport orgs list "+o.Slug)
+				return notFound(err, fmt.Sprintf("member %s of %s", printable(u.Email), o.Slug),
+					"See who there is: sallyport orgs list "+o.Slug)
 			}
-			fmt.Fprintf(p.out, "%s is not in %s any more.\n", printable(u.Email), o.Slug)
-			return nil
-		}),
-	}
-	emailFlag(cmd, &email)
+			return p.say("%s is not in %s any more.\n", printable(u.Email), o.Slug)
+		})),
+	}, &email)
+}
+
+// memberRoleFlag adds the flag for a role in an organization.
+func memberRoleFlag(cmd *cobra.Command, role *string) *cobra.Command {
+	cmd.Flags().StringVarP(role, "role", "r", storage.RoleMember, "owner, admin, member or guest")
 	return cmd
 }
 
-// memberRoleFlag gives a command the role that somebody has in an organization.
-func memberRoleFlag(cmd *cobra.Command, role *string) {
-	cmd.Flags().StringVarP(role, "role", "r", storage.RoleMember, "owner, admin, member or guest")
-}
-
-// lastOwner says why an owner cannot go.
-func lastOwner(err error, o *storage.Organization) error {
-	if errors.Is(err, storage.ErrConflict) {
-		return &failure{what: "they are the only owner of " + o.Slug, next: "Make somebody else its owner first: sallyport orgs add-member " + o.Slug + " -e ADDRESS --role owner", cause: err}
-	}
-	return err
+// lastOwnerFailure says why an owner cannot lose the role.
+func lastOwnerFailure(err error, o *storage.Organization) error {
+	return explained(err, storage.ErrConflict, "they are the only owner of "+o.Slug,
+		"Make somebody else its owner first: sallyport orgs add-member "+o.Slug+" -e ADDRESS --role owner")
 }

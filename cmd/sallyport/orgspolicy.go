@@ -8,13 +8,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/app"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/spf13/cobra"
 )
 
-// newGrace is how many days people have to enrol if nobody says.
-const newGrace = 14
+// defaultGrace is in days.
+const defaultGrace = 14
 
 func (p *program) orgsMFAPolicy() *cobra.Command {
 	var require string
@@ -27,7 +28,8 @@ func (p *program) orgsMFAPolicy() *cobra.Command {
 			"Asking for more begins the grace anew.",
 		Example: examples("sallyport orgs mfa-policy acme-corp",
 			"sallyport orgs mfa-policy acme-corp --require any --grace-days 14",
-			"sallyport orgs mfa-policy acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"), Args: cobra.MaximumNArgs(1),
+			"sallyport orgs mfa-policy acme-corp --require none", "sallyport orgs mfa-policy --platform --require passkey"),
+		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		flags := c.Flags()
@@ -50,23 +52,23 @@ func (p *program) orgsMFAPolicy() *cobra.Command {
 				return err
 			}
 			if set {
-				present = changed(present, require, grace, flags.Changed("require"), flags.Changed("grace-days"))
+				present = withFlags(present, require, grace, flags.Changed("require"), flags.Changed("grace-days"))
 				if present, err = of.write(ctx, present); err != nil {
 					return err
 				}
 			}
-			fmt.Fprintln(p.out, of.says(present))
+			fmt.Fprintln(p.out, of.sentence(present))
 			return nil
 		})(c, args)
 	}
 	cmd.Flags().BoolVar(&platform, "platform", false, "that of the whole installation")
 	cmd.Flags().StringVar(&require, "require", "", "any, totp, passkey or none")
-	cmd.Flags().IntVar(&grace, "grace-days", newGrace, "how many `DAYS` people have to set it up, 0 to 90")
+	cmd.Flags().IntVar(&grace, "grace-days", defaultGrace, "how many `DAYS` people have to set it up, 0 to 90")
 	return cmd
 }
 
-// changed is the policy with what the flags say in place of what it said.
-func changed(p storage.MFAPolicy, require string, grace int, requireGiven, graceGiven bool) storage.MFAPolicy {
+// withFlags is p changed by the flags that were given.
+func withFlags(p storage.MFAPolicy, require string, grace int, requireGiven, graceGiven bool) storage.MFAPolicy {
 	if graceGiven || p.Require == "" {
 		p.GraceDays = grace
 	}
@@ -79,14 +81,14 @@ func changed(p storage.MFAPolicy, require string, grace int, requireGiven, grace
 	return p
 }
 
-// policy is where a policy is read and written, and whose it is.
+// policy says how a policy is read and written, and to whom it belongs.
 type policy struct {
-	whose string
+	owner string
 	read  func(context.Context) (storage.MFAPolicy, error)
 	write func(context.Context, storage.MFAPolicy) (storage.MFAPolicy, error)
 }
 
-// policyOf is the policy of the organization that args name, or of the installation if they name none.
+// policyOf is the policy of the organization in args, or of the installation if there is none.
 func (p *program) policyOf(ctx context.Context, a *app.App, args []string) (*policy, error) {
 	if len(args) == 0 {
 		return &policy{"The installation",
@@ -110,10 +112,9 @@ func (p *program) policyOf(ctx context.Context, a *app.App, args []string) (*pol
 		}}, nil
 }
 
-// says is a policy in a sentence.
-func (p *policy) says(m storage.MFAPolicy) string {
-	asked := map[string]string{"": "no second step", storage.RequireAny: "any second step", storage.RequireTOTP: "a code from an authenticator app", storage.RequirePasskey: "a passkey"}
-	s := fmt.Sprintf("%s asks for %s", p.whose, asked[m.Require])
+// sentence describes a policy.
+func (p *policy) sentence(m storage.MFAPolicy) string {
+	s := fmt.Sprintf("%s asks for %s", p.owner, assurance.RequirementText(m.Require))
 	switch {
 	case m.Require == "":
 		return s + "."
@@ -121,24 +122,20 @@ func (p *policy) says(m storage.MFAPolicy) string {
 		return s + ", at once."
 	}
 	s = fmt.Sprintf("%s. People have %d days to set it up: until %s, or from when they came if that was later.", s, m.GraceDays,
-		when(m.Since.Add(time.Duration(m.GraceDays)*24*time.Hour)))
+		formatTime(m.Since.Add(assurance.Days(m.GraceDays))))
 	if m.Earlier != nil {
-		s += fmt.Sprintf(" Until then it goes on asking for %s.", asked[m.Earlier.Require])
+		s += fmt.Sprintf(" Until then it goes on asking for %s.", assurance.RequirementText(m.Earlier.Require))
 	}
 	return s
 }
 
 func (p *program) orgsCompliance() *cobra.Command {
 	limit := 0
-	cmd := p.jsonFlag(&cobra.Command{
+	return limitFlag(p.jsonFlag(&cobra.Command{
 		Use: "compliance SLUG", Short: "List who has the second step that an organization asks for",
 		Example: examples("sallyport orgs compliance acme-corp",
 			"sallyport orgs compliance acme-corp --json"), Args: cobra.ExactArgs(1),
-		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
-			o, err := p.organization(ctx, a, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: p.withReadOnly(p.onOrganization(func(ctx context.Context, a *app.App, o *storage.Organization, args []string) error {
 			type row struct {
 				Email    string    `json:"email"`
 				Role     string    `json:"role"`
@@ -148,20 +145,20 @@ func (p *program) orgsCompliance() *cobra.Command {
 				Deadline time.Time `json:"deadline,omitzero"`
 				Sub      string    `json:"sub"`
 			}
-			return stream(p.listing("email", "role", "has", "policy", "deadline"), limit, func(after uuid.UUID, n int) ([]identity.MemberCompliance, error) {
+			list := p.listing("email", "role", "has", "policy", "deadline")
+			return listAll(list, limit, func(after uuid.UUID, n int) ([]identity.MemberCompliance, error) {
 				return a.Identity.Policies.Compliance(ctx, identity.Operator(), o.ID, after, n)
 			}, func(m identity.MemberCompliance) (any, []string, uuid.UUID) {
-				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Compliant, m.Overdue, m.Deadline, m.User.Sub.String()},
-					[]string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), standing(m), when(m.Deadline)}, m.User.ID
+				return row{m.User.Email, m.Role, append([]string{}, m.User.Factors...), m.Compliant, m.Overdue, m.Deadline,
+						m.User.Sub.String()},
+					[]string{m.User.Email, m.Role, strings.Join(m.User.Factors, ", "), complianceState(m), formatTime(m.Deadline)}, m.User.ID
 			})
-		}),
-	})
-	limitFlag(cmd, &limit)
-	return cmd
+		})),
+	}), &limit)
 }
 
-// standing is in a word how somebody stands to the policy.
-func standing(m identity.MemberCompliance) string {
+// complianceState is a member's state under the policy in a word.
+func complianceState(m identity.MemberCompliance) string {
 	switch {
 	case m.Compliant:
 		return "met"

@@ -46,21 +46,21 @@ func TestPoliciesFromTheCommandLine(t *testing.T) {
 		want string
 	}{
 		{[]string{"acme-corp"}, "acme-corp asks for no second step."},
-		{[]string{"acme-corp", "--require", "passkey"}, "acme-corp asks for a passkey. People have 14 days"},
-		{[]string{"acme-corp", "--grace-days", "30"}, "acme-corp asks for a passkey. People have 30 days"},
-		{[]string{"acme-corp", "--require", "any"}, "acme-corp asks for any second step. People have 30 days"},
-		{[]string{"acme-corp", "--grace-days", "0"}, "acme-corp asks for any second step, at once."},
-		{[]string{"acme-corp"}, "acme-corp asks for any second step, at once."},
-		{[]string{"acme-corp", "--require", "passkey", "--grace-days", "30"}, "acme-corp asks for a passkey. People have 30 days"},
+		{[]string{"acme-corp", "--require", "passkey"}, "acme-corp asks for a passkey or security key. People have 14 days"},
+		{[]string{"acme-corp", "--grace-days", "30"}, "acme-corp asks for a passkey or security key. People have 30 days"},
+		{[]string{"acme-corp", "--require", "any"}, "acme-corp asks for a second step. People have 30 days"},
+		{[]string{"acme-corp", "--grace-days", "0"}, "acme-corp asks for a second step, at once."},
+		{[]string{"acme-corp"}, "acme-corp asks for a second step, at once."},
+		{[]string{"acme-corp", "--require", "passkey", "--grace-days", "30"}, "acme-corp asks for a passkey or security key. People have 30 days"},
 		{[]string{"--platform"}, "The installation asks for no second step."},
-		{[]string{"--platform", "--require", "totp", "--grace-days", "7"}, "The installation asks for a code from an authenticator app. People have 7 days"},
+		{[]string{"--platform", "--require", "totp", "--grace-days", "7"}, "The installation asks for an authenticator app. People have 7 days"},
 		{[]string{"--platform", "--require", "none"}, "The installation asks for no second step."},
 	} {
 		if out, _ := f.want(0, "", append([]string{"orgs", "mfa-policy"}, c.args...)...); !strings.HasPrefix(out, c.want) {
 			t.Errorf("%v: got %q, want %q", c.args, out, c.want)
 		}
 	}
-	if out, _ := f.want(0, "", "orgs", "mfa-policy", "acme-corp"); !strings.HasSuffix(out, "Until then it goes on asking for any second step.\n") {
+	if out, _ := f.want(0, "", "orgs", "mfa-policy", "acme-corp"); !strings.HasSuffix(out, "Until then it goes on asking for a second step.\n") {
 		t.Errorf("what stays in force meanwhile is not told: %q", out)
 	}
 	f.want(1, "", "orgs", "mfa-policy", "acme-corp", "--require", "sms")

@@ -19,22 +19,22 @@ import (
 	"golang.org/x/term"
 )
 
-// program is the binary with what it reads and writes.
+// program is the binary with its inputs and outputs.
 type program struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
 
-	config string   // --config
-	set    []string // --set
-	yes    bool     // --yes
-	json   bool     // --json
-	busy   bool     // a command has begun: what fails now is not its usage
+	config  string   // --config
+	set     []string // --set
+	yes     bool     // --yes
+	json    bool     // --json
+	started bool     // a command has started: an error is not one of usage
 
-	mistyped error // of `GROUP NAME --help`: help itself cannot fail
+	mistyped error // an unknown NAME in `GROUP NAME --help`: cobra's help cannot return an error
 }
 
-// failure is an error for the person at the terminal: what happened and what to do.
+// failure is an error for the user: what happened and what to do next.
 type failure struct {
 	what, next string
 	code       int // 0 is 1
@@ -72,19 +72,17 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return max(f.code, 1)
 }
 
-// explain turns the errors that any command can meet into words.
+// explain describes errors that any command can return.
 func (p *program) explain(cmd *cobra.Command, err error) *failure {
-	var config *app.ConfigError
 	var faults identity.FieldErrors
 	var listen *app.ListenError
 	var database *app.DatabaseError
 	switch {
-	case !p.busy && strings.Contains(err.Error(), "arg(s)"): // cobra's words for a wrong number of arguments
-		return &failure{what: "the arguments are not those of: " + cmd.UseLine(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
-	case !p.busy:
+	case !p.started && strings.Contains(err.Error(), "arg(s)"): // cobra's words for a wrong number of arguments
+		return &failure{what: "the arguments are not those of: " + cmd.UseLine(),
+			next: "See: " + cmd.CommandPath() + " --help", code: 2}
+	case !p.started:
 		return &failure{what: err.Error(), next: "See: " + cmd.CommandPath() + " --help", code: 2}
-	case errors.As(err, &config):
-		return &failure{what: err.Error()}
 	case errors.As(err, &faults):
 		return &failure{what: faults.Error()}
 	case errors.As(err, &listen):
@@ -96,9 +94,11 @@ func (p *program) explain(cmd *cobra.Command, err error) *failure {
 	case errors.Is(err, storage.ErrNewerSchema):
 		return &failure{what: err.Error(), next: "Use the binary that migrated the database, or a newer one."}
 	case errors.Is(err, storage.ErrUnavailable):
-		return &failure{what: err.Error(), next: "Check that the database runs and DATABASE_URL leads to it: sallyport doctor"}
+		return &failure{what: err.Error(),
+			next: "Check that the database runs and DATABASE_URL leads to it: sallyport doctor"}
 	case errors.Is(err, storage.ErrEmailUnverified):
-		return &failure{what: "nobody has proven this address: whoever made the account need not be whom it names", next: vouch}
+		return &failure{what: "nobody has proven this address: whoever made the account need not be whom it names",
+			next: vouchHint}
 	case errors.Is(err, seed.ErrProduction):
 		return &failure{what: err.Error(), next: "Use another installation: sallyport demo makes one."}
 	}
@@ -113,7 +113,7 @@ func (p *program) root() *cobra.Command {
 		Example: examples("sallyport demo                          # a working installation with sample data",
 			"sallyport serve                         # the server", "sallyport users create --super-admin"),
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { p.busy = true },
+		PersistentPreRun: func(*cobra.Command, []string) { p.started = true },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
@@ -133,21 +133,22 @@ func (p *program) load() (*app.Config, error) {
 	return app.Load(sources)
 }
 
-// sources are where the configuration of this call comes from.
+// sources are where the configuration is read from.
 func (p *program) sources() (app.LoadOptions, error) {
 	set := map[string]string{}
 	for _, s := range p.set {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return app.LoadOptions{}, &failure{what: fmt.Sprintf("--set %s has no =", s), next: "Write: --set KEY=VALUE", code: 2}
+			return app.LoadOptions{}, &failure{what: fmt.Sprintf("--set %s has no =", s),
+				next: "Write: --set KEY=VALUE", code: 2}
 		}
 		set[key] = value
 	}
 	return app.LoadOptions{Flags: set, Environ: p.environ, File: p.config}, nil
 }
 
-// options has the logger that the configuration asks for, on standard error. What libraries write to the standard log
-// goes there too.
+// options include the configured logger, which writes to standard error. What libraries write to the standard log goes
+// there too.
 func (p *program) options(cfg *app.Config) app.Options {
 	json := cfg.LogFormat == "json" || cfg.LogFormat == "" && !terminal(p.err)
 	var h slog.Handler = slog.NewJSONHandler(p.err, &slog.HandlerOptions{Level: cfg.LogLevel})
@@ -161,19 +162,24 @@ func (p *program) options(cfg *app.Config) app.Options {
 	return app.Options{Log: log, JSONLog: json}
 }
 
-// terminal reports whether a person is at the other end.
+// terminal reports whether the stream is a terminal, with a person at the other end.
 func terminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// notFound says which thing is not there, and how to find those that are.
+// notFound says that there is no such thing, and how to find those that exist.
 func notFound(err error, what, next string) error {
-	if errors.Is(err, storage.ErrNotFound) {
-		return &failure{what: "there is no " + what, next: next, cause: err}
+	return explained(err, storage.ErrNotFound, "there is no "+what, next)
+}
+
+// explained returns a failure if err is the expected error; any other error it returns as it is.
+func explained(err, expected error, what, next string) error {
+	if errors.Is(err, expected) {
+		return &failure{what: what, next: next, cause: err}
 	}
 	return err
 }
 
-// examples indents the lines of an example as cobra shows them.
+// examples indents lines as cobra shows them.
 func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }

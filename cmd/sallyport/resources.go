@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,14 +74,11 @@ func (p *program) resourcesCreate() *cobra.Command {
 				r.Scopes[scope] = sentence
 			}
 			err := a.Identity.Resources.Create(ctx, identity.Operator(), r)
-			if errors.Is(err, storage.ErrExists) {
-				return &failure{what: fmt.Sprintf("the resource %s exists already", printable(r.Identifier)),
-					next: "See it: sallyport resources list", cause: err}
-			} else if err != nil {
-				return err
+			if err != nil {
+				return explained(err, storage.ErrExists, fmt.Sprintf("the resource %s exists already", printable(r.Identifier)),
+					"See it: sallyport resources list")
 			}
-			fmt.Fprintf(p.out, "Created %s.\n", printable(r.Identifier))
-			return nil
+			return p.say("Created %s.\n", printable(r.Identifier))
 		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the `NAME` that people see (default: the identifier)")
@@ -108,8 +104,7 @@ func (p *program) resourcesDelete() *cobra.Command {
 			if err := a.Identity.Resources.Delete(ctx, identity.Operator(), args[0]); err != nil {
 				return notFound(err, "resource "+printable(args[0]), "See which there are: sallyport resources list")
 			}
-			fmt.Fprintf(p.out, "%s is deleted.\n", printable(args[0]))
-			return nil
+			return p.say("%s is deleted.\n", printable(args[0]))
 		}),
 	})
 }

@@ -20,7 +20,8 @@ func (p *program) secrets() *cobra.Command {
 		p.jsonFlag(&cobra.Command{Use: "status", Short: "Count what is kept under each key",
 			Example: examples("sallyport secrets status", "sallyport secrets status --json"), Args: cobra.NoArgs,
 			RunE: p.withReadOnly(p.secretsStatus)}),
-		&cobra.Command{Use: "rotate", Short: "Seal everything under the first key", Example: examples("sallyport secrets rotate"), Args: cobra.NoArgs,
+		&cobra.Command{Use: "rotate", Short: "Seal everything under the first key",
+			Example: examples("sallyport secrets rotate"), Args: cobra.NoArgs,
 			Long: "Seal signing keys and the seeds of authenticator apps under the first ENCRYPTION_KEY. Client secrets cannot be read, so each moves to the first SECRET_KEY when its client uses it next.",
 			RunE: p.with(func(ctx context.Context, a *app.App, args []string) error {
 				n, err := a.Keys.Reseal(ctx)

@@ -17,8 +17,7 @@ import (
 	"golang.org/x/term"
 )
 
-// list prints rows as a table for people, or values as JSON. header and rows have
-// the same columns.
+// list prints rows as a table, or values as JSON. header and rows have the same columns.
 func (p *program) list(values any, header []string, rows [][]string) error {
 	if p.json {
 		return p.printJSON(values)
@@ -32,8 +31,8 @@ func (p *program) list(values any, header []string, rows [][]string) error {
 	return l.end()
 }
 
-// printJSON prints a value as JSON that moves no cursor: encoding/json leaves DEL and the C1 control characters as they
-// are, and a terminal takes U+009B for the beginning of a command.
+// printJSON escapes DEL and the C1 control characters, which encoding/json leaves as they are: a terminal takes U+009B
+// for the start of a command.
 func (p *program) printJSON(value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
@@ -51,7 +50,7 @@ func (p *program) printJSON(value any) error {
 	return err
 }
 
-// printable keeps what people have entered from moving the cursor.
+// printable replaces control characters, so that text from users cannot control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
@@ -61,26 +60,26 @@ func printable(s string) string {
 	}, s)
 }
 
-// jsonFlag gives a command that lists things its other form.
+// jsonFlag adds --json.
 func (p *program) jsonFlag(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return cmd
 }
 
-// yesFlag gives a command that cannot be undone its flag.
+// yesFlag adds --yes, for commands that confirm calls.
 func (p *program) yesFlag(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().BoolVarP(&p.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-// confirm asks before something that cannot be undone. Where nobody can answer it
-// needs --yes.
+// confirm asks before something that cannot be undone. Without a terminal it requires --yes.
 func (p *program) confirm(question string) error {
 	if p.yes {
 		return nil
 	}
 	if !terminal(p.in) {
-		return &failure{what: "this cannot be undone, and nobody is there to ask", next: "Repeat it with --yes.", code: 2}
+		return &failure{what: "this cannot be undone, and nobody is there to ask",
+			next: "Repeat it with --yes.", code: 2}
 	}
 	answer, err := p.ask(question + " [y/N]")
 	if err != nil {
@@ -98,8 +97,7 @@ func (p *program) ask(question string) (string, error) {
 	return p.line()
 }
 
-// line reads one line of standard input, byte by byte: what comes after it belongs
-// to whoever reads next.
+// line reads one line of standard input, byte by byte, so that the next reader gets what follows.
 func (p *program) line() (string, error) {
 	var b strings.Builder
 	one := make([]byte, 1)
@@ -116,12 +114,13 @@ func (p *program) line() (string, error) {
 	return strings.TrimSuffix(b.String(), "\r"), nil
 }
 
-// askPassword asks for a password twice without showing it. It asks anew for one that check refuses, before that is
-// typed a second time, and for two that differ.
+// askPassword asks for a password twice without echo. It repeats the first question until check accepts the answer,
+// and both if the answers differ.
 func (p *program) askPassword(ctx context.Context, check func(string) error) (string, error) {
 	in, ok := p.in.(*os.File)
 	if !ok || !terminal(in) {
-		return "", &failure{what: "there is no password, and nobody is there to ask", next: "Give it on standard input: -p -", code: 2}
+		return "", &failure{what: "there is no password, and nobody is there to ask",
+			next: "Give it on standard input: -p -", code: 2}
 	}
 	for {
 		first, err := p.askHidden(ctx, in, "Password")
@@ -148,8 +147,7 @@ func (p *program) askPassword(ctx context.Context, check func(string) error) (st
 	}
 }
 
-// askHidden asks for a line without showing it. When ctx ends, as it does at Ctrl+C, the terminal shows again what is
-// typed.
+// askHidden asks for a line without echo. If ctx ends, as at Ctrl+C, echo is restored.
 func (p *program) askHidden(ctx context.Context, in *os.File, question string) (string, error) {
 	fmt.Fprintf(p.err, "%s: ", question)
 	defer fmt.Fprintln(p.err)
@@ -175,7 +173,7 @@ func (p *program) askHidden(ctx context.Context, in *os.File, question string) (
 	}
 }
 
-// progress shows how far long work has come: a bar on a terminal, else a line now and then.
+// progress shows how much of a long task is done: as a bar on a terminal, otherwise as a line every ten seconds.
 func (p *program) progress() func(what string, done, of int) {
 	out := bufio.NewWriter(p.err)
 	bar := terminal(p.err)
@@ -199,14 +197,20 @@ func (p *program) progress() func(what string, done, of int) {
 		} else {
 			fmt.Fprintf(out, "%s: %d of %d\n", what, done, of)
 		}
-		_ = out.Flush() // to a terminal that is gone; the work matters more
+		_ = out.Flush() // an error means that the terminal is gone; the work goes on
 	}
 }
 
-// when is a time for people; empty for never.
-func when(t time.Time) string {
+// formatTime is a local time without seconds; empty for the zero time.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04")
+}
+
+// say prints a message of the command.
+func (p *program) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(p.out, format, args...)
+	return err
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// namedSkips is how many people that were there already are named.
-const namedSkips = 10
+// maxNamedSkips is how many existing people are named.
+const maxNamedSkips = 10
 
 func (p *program) usersImport() *cobra.Command {
 	var o importer.Options
@@ -40,7 +40,7 @@ func (p *program) usersImport() *cobra.Command {
 		defer done()
 		show := p.progress()
 		o.Progress = func(what string, done, of int) {
-			if of >= page || what != "people" {
+			if of >= pageSize || what != "people" {
 				show(what, done, of)
 			}
 		}
@@ -62,8 +62,8 @@ func (p *program) usersImport() *cobra.Command {
 	return cmd
 }
 
-// importFile opens a file to be read twice. Standard input is kept in memory, so
-// that no copy of the hashes stays on a disk.
+// importFile opens a file that is read twice. Standard input is kept in memory, so that no copy of the hashes stays on
+// a disk.
 func (p *program) importFile(name string) (file io.ReadSeeker, done func(), err error) {
 	if name != "-" {
 		f, err := os.Open(name)
@@ -76,26 +76,27 @@ func (p *program) importFile(name string) (file io.ReadSeeker, done func(), err 
 	return bytes.NewReader(text), func() {}, err
 }
 
-// importFailure says what is wrong in the file, or how far an import came.
+// importFailure says what is wrong in the file, or how far the import came.
 func importFailure(result *importer.Result, err error) error {
 	var faults *importer.FileErrors
 	switch {
 	case errors.As(err, &faults) && (result == nil || result.Created == 0):
-		what := fmt.Sprintf("the file has %d faults; nothing was imported\n%s", len(faults.Errors)+faults.More, printableLines(faults.Error()))
+		what := fmt.Sprintf("the file has %d faults; nothing was imported%s", len(faults.Errors)+faults.More, printableLines(faults.Error()))
 		return &failure{what: strings.Replace(what, "has 1 faults", "has a fault", 1), cause: err}
 	case result != nil && result.Created > 0:
-		return &failure{what: fmt.Sprintf("the import ended after %d people: %v", result.Created, err), next: "Run it again: those are left alone and the rest is imported.", cause: err}
+		return &failure{what: fmt.Sprintf("the import ended after %d people: %v", result.Created, err),
+			next: "Run it again: those are left alone and the rest is imported.", cause: err}
 	}
 	return err
 }
 
-// printableLines is printable for a text of several lines.
+// printableLines is printable for each line of s, after a line break.
 func printableLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for n, line := range lines {
-		lines[n] = printable(line)
+	var text strings.Builder
+	for line := range strings.SplitSeq(s, "\n") {
+		text.WriteString("\n" + printable(line))
 	}
-	return strings.Join(lines, "\n")
+	return text.String()
 }
 
 func (p *program) showImport(result *importer.Result, dryRun bool) error {
@@ -105,16 +106,15 @@ func (p *program) showImport(result *importer.Result, dryRun bool) error {
 			*importer.Result
 		}{dryRun, result})
 	}
-	for _, l := range result.Exists[:min(len(result.Exists), namedSkips)] {
+	for _, l := range result.Exists[:min(len(result.Exists), maxNamedSkips)] {
 		fmt.Fprintf(p.out, "line %d: %s is there already\n", l.Line, printable(l.Email))
 	}
-	if more := result.Skipped - namedSkips; more > 0 {
+	if more := result.Skipped - maxNamedSkips; more > 0 {
 		fmt.Fprintf(p.out, "and %d more are there already\n", more)
 	}
 	said := "Imported %d of %d people; %d were there already.\n"
 	if dryRun {
 		said = "%d of %d people would be imported; %d are there already. Nothing was changed.\n"
 	}
-	fmt.Fprintf(p.out, said, result.Created, result.People, result.Skipped)
-	return nil
+	return p.say(said, result.Created, result.People, result.Skipped)
 }

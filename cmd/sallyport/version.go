@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The linker sets what this binary was built from: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
-// The go command notes what is left empty, where it builds in a clone or installs a version.
+// The linker sets these: -ldflags "-X main.version=… -X main.commit=… -X main.date=…". Without it the build information
+// of the go command replaces them, which exists for builds in a clone and for installed versions.
 var version, commit, date string
 
 // build is what `sallyport version` prints.
@@ -24,8 +24,8 @@ type build struct {
 	System  string `json:"system"`
 }
 
-// completed fills in from info, nil if there is none, what the linker did not set.
-func (b build) completed(info *debug.BuildInfo) build {
+// withBuildInfo fills in what the linker did not set; info may be nil.
+func (b build) withBuildInfo(info *debug.BuildInfo) build {
 	if info != nil {
 		if noted := info.Main.Version; noted != "(devel)" {
 			b.Version = cmp.Or(b.Version, noted)
@@ -51,11 +51,12 @@ func (b build) String() string {
 
 func (p *program) version() *cobra.Command {
 	return p.jsonFlag(&cobra.Command{
-		Use: "version", Short: "Print the version", Long: "Print the version, the commit and its date, the version of Go, and the system.",
+		Use: "version", Short: "Print the version",
+		Long:    "Print the version, the commit and its date, the version of Go, and the system.",
 		Example: examples("sallyport version", "sallyport version --json"), Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			info, _ := debug.ReadBuildInfo()
-			b := build{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}.completed(info)
+			b := build{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}.withBuildInfo(info)
 			if p.json {
 				return json.NewEncoder(p.out).Encode(b)
 			}

@@ -26,7 +26,7 @@ func TestABinaryKnowsWhatItWasBuiltFrom(t *testing.T) {
 		"go run":             {build{}, &debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}, "sallyport devel"},
 		"without build info": {build{}, nil, "sallyport devel"},
 	} {
-		if got := c.linked.completed(c.info).String(); got != c.want {
+		if got := c.linked.withBuildInfo(c.info).String(); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}

@@ -34,23 +34,12 @@ var roleWords = map[string]string{
 	storage.RoleOwner: "Owner", storage.RoleAdmin: "Admin", storage.RoleMember: "Member", storage.RoleGuest: "Guest",
 }
 
-// wants is a policy's requirement in words.
-func wants(require string) string {
-	switch require {
-	case storage.RequireTOTP:
-		return "an authenticator app"
-	case storage.RequirePasskey:
-		return "a passkey or security key"
-	}
-	return "a second step"
-}
-
 // due is what will be required of the person; the zero value if nothing.
 func due(a *assurance.Decision, link string) (d templates.AccountDue) {
 	if a.Upcoming == nil {
 		return d
 	}
-	d = templates.AccountDue{Wants: wants(a.Upcoming.Policy.Require), Deadline: a.Deadline, Link: link}
+	d = templates.AccountDue{Wants: assurance.RequirementText(a.Upcoming.Policy.Require), Deadline: a.Deadline, Link: link}
 	if o := a.Upcoming.Organization; o != nil {
 		d.Organization = o.Name
 	}

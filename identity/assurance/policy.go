@@ -50,3 +50,16 @@ func stillInForce(present, next storage.MFAPolicy, now time.Time) *storage.MFAPo
 
 // Days is a duration.
 func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// RequirementText is what a policy requires, as pages, mails and commands say it in a sentence.
+func RequirementText(require string) string {
+	switch require {
+	case "":
+		return "no second step"
+	case storage.RequireTOTP:
+		return "an authenticator app"
+	case storage.RequirePasskey:
+		return "a passkey or security key"
+	}
+	return "a second step"
+}
