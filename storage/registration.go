@@ -14,6 +14,8 @@ type Registration struct {
 	// Next is a link to store with it, or nil.
 	Next  *Link
 	Mails []*Message
+	// External is an external identity that signs the user in; nil for none.
+	External *ExternalIdentity
 }
 
 // Register makes an account. ErrSpent as for Link, ErrExists if an account
@@ -27,6 +29,11 @@ func (s *Store) Register(ctx context.Context, r *Registration) error {
 		}
 		if err := t.createUser(ctx, &r.Person); err != nil {
 			return err
+		}
+		if r.External != nil {
+			if err := t.insertIdentity(ctx, r.External); err != nil {
+				return err
+			}
 		}
 		if r.Next != nil {
 			if err := t.createLink(ctx, r.Next); err != nil {

@@ -27,7 +27,9 @@ type Registry struct {
 	origins  *expirable.LRU[string, bool]
 	scopes   atomic.Pointer[ScopeIndex]
 	settings atomic.Pointer[PlatformSettings]
-	loading  sync.Mutex // one reads the scopes for all
+	// connections are those that belong to no organization; nil before they are read.
+	connections atomic.Pointer[[]Connection]
+	loading     sync.Mutex // one reads the scopes for all
 
 	version atomic.Int64
 	mu      sync.Mutex // of version together with what is cached
@@ -59,6 +61,7 @@ func (r *Registry) Refresh(ctx context.Context) error {
 		r.orgs.Purge()
 		r.origins.Purge()
 		r.settings.Store(nil)
+		r.connections.Store(nil)
 		r.scopes.Store(nil)
 		r.resources, r.changed = nil, nil
 		return nil
@@ -81,6 +84,8 @@ func (r *Registry) forget(c registryChange) {
 		}
 	case changedSettings:
 		r.settings.Store(nil)
+	case changedConnections:
+		r.connections.Store(nil)
 	case changedResource:
 		r.scopes.Store(nil)
 		r.changed = append(r.changed, c.id)
@@ -98,6 +103,21 @@ func (r *Registry) Settings(ctx context.Context) (PlatformSettings, error) {
 		r.remember(version, func() { r.settings.Store(&settings) })
 	}
 	return settings, err
+}
+
+// Connections returns the connections that belong to no organization and are enabled, by name. The slice is shared.
+func (r *Registry) Connections(ctx context.Context) ([]Connection, error) {
+	version := r.version.Load()
+	if known := r.connections.Load(); known != nil {
+		return *known, nil
+	}
+	all, err := r.store.Connections(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(c Connection) bool { return !c.Enabled() })
+	r.remember(version, func() { r.connections.Store(&all) })
+	return all, nil
 }
 
 // ScopeIndex answers what the scopes of all resource servers mean. It is immutable.

@@ -12,6 +12,7 @@ const (
 	changedResource     = "resource"
 	changedOrganization = "organization"
 	changedSettings     = "settings"
+	changedConnections  = "connections"
 	changedAll          = "all"
 )
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ type SignIn struct {
 	// Use is the second factor or passkey that was verified; nil if none was. It is
 	// spent with the sign-in: ErrSpent if it had been already.
 	Use *FactorUse
+	// External is the external identity that was verified upstream; nil if none was. ErrConflict if it is not this user's
+	// any more or its connection is disabled.
+	External *ExternalIdentity
 	// StepUp adds a proof to the session that the browser has, which must be this
 	// person's and live, else ErrConflict. ACR, AMR and the token change, and the
 	// session, which may have been a short one until then, gets its whole lifetime
@@ -128,8 +132,14 @@ func (in *SignIn) args(now time.Time) map[string]any {
 
 // startedEvent tells of the sign-in into a session.
 func (in *SignIn) startedEvent(kind EventType, sid uuid.UUID) *Event {
-	return &Event{Type: kind, Actor: in.Session.UserID, User: in.Session.UserID, RequestID: in.RequestID, Personal: in.Personal,
+	e := &Event{Type: kind, Actor: in.Session.UserID, User: in.Session.UserID, RequestID: in.RequestID, Personal: in.Personal,
 		Facts: map[string]any{"session": sid, "acr": in.Session.ACR, "amr": in.Session.AMR}}
+	if in.External != nil {
+		e.Facts["connection"] = in.External.ConnectionID
+		e.Personal = maps.Clone(in.Personal)
+		e.Personal["subject"] = in.External.Subject
+	}
+	return e
 }
 
 // networkEvent tells that strong protection does not compare a session's networks.
@@ -273,6 +283,11 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, args map[string]
 func (t *tx) signIn(ctx context.Context, in *SignIn, args map[string]any) (out SignedIn, err error) {
 	if err := t.allowSignIn(ctx, in); err != nil {
 		return out, err
+	}
+	if in.External != nil {
+		if err := t.useIdentity(ctx, in.External); err != nil {
+			return out, err
+		}
 	}
 	if in.Use != nil {
 		if err := t.useFactor(ctx, in.Session.UserID, in.Use); err != nil {

@@ -27,9 +27,11 @@ type EmailVerification struct {
 	// PasswordHash is the new password; "" leaves it.
 	PasswordHash string
 	// Next is a link to store with it, or nil.
-	Next  *Link
-	Event *Event
-	Mails []*Message
+	Next *Link
+	// External is the external identity whose upstream verified the address; nil for none. It signs the user in from now on.
+	External *ExternalIdentity
+	Event    *Event
+	Mails    []*Message
 }
 
 // VerifyEmail makes an address verified. A new password ends all sessions and grants.
@@ -53,6 +55,14 @@ func (s *Store) VerifyEmail(ctx context.Context, p *EmailVerification) error {
 		}
 		if p.PasswordHash != "" {
 			if err := t.setPassword(ctx, p.UserID, p.PasswordHash, uuid.Nil); err != nil {
+				return err
+			}
+		}
+		if p.External != nil {
+			if !first { // another way verified it meanwhile, so that its owner must link the identity
+				return ErrConflict
+			}
+			if err := t.insertIdentity(ctx, p.External); err != nil {
 				return err
 			}
 		}

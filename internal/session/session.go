@@ -132,6 +132,8 @@ type SignIn struct {
 	PasswordHash string
 	// Use is the second factor or passkey that was verified, spent with the sign-in; nil if none.
 	Use *storage.FactorUse
+	// External is the external identity that was verified upstream; nil if none was.
+	External *storage.ExternalIdentity
 	// StepUp adds the proof to the session that is there; see storage.SignIn.
 	StepUp bool
 	// Half: the person has yet to prove a second factor. Such a session is a short one.
@@ -194,7 +196,7 @@ func (m *Manager) start(from Source, in SignIn) *storage.SignIn {
 		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, m.redis.available()), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
-		Session: row, Browser: from.Token, Device: deviceHash(from.Device), PasswordHash: in.PasswordHash, Use: in.Use, StepUp: in.StepUp, Bound: bound,
+		Session: row, Browser: from.Token, Device: deviceHash(from.Device), PasswordHash: in.PasswordHash, Use: in.Use, External: in.External, StepUp: in.StepUp, Bound: bound,
 		Notice: in.Notice, Owed: in.Owed, RequestID: from.RequestID,
 		Personal: map[string]string{"address": from.Address.String(), "browser": row.Browser},
 	}
