@@ -11,7 +11,7 @@ type rule struct {
 }
 
 // rules is the import table; the first row that matches a package counts. A package that no row matches is a fault. A
-// row may be there before its package is: internal/upstream, admin.
+// row may be there before its package is: admin.
 func rules() []rule {
 	everything := []string{"provider", "consent/...", "api", "admin", "identity/...", "storage", "migrations", "templates",
 		"internal/..."}
