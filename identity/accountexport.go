@@ -29,6 +29,7 @@ type AccountExport struct {
 	Organizations []ExportedMembership `json:"organizations"`
 	Sessions      []ExportedSession    `json:"sessions"`
 	Factors       []ExportedFactor     `json:"second_factors"`
+	Identities    []ExportedIdentity   `json:"linked_accounts"`
 	Apps          []ExportedApp        `json:"connected_apps"`
 	Tokens        []ExportedToken      `json:"personal_access_tokens"`
 	Events        []ExportedEvent      `json:"events"`
@@ -63,6 +64,15 @@ type ExportedFactor struct {
 	Passkey    bool      `json:"passkey"`
 	AddedAt    time.Time `json:"added_at"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+}
+
+// ExportedIdentity is an identity of another provider that signs the user in.
+type ExportedIdentity struct {
+	ConnectionID uuid.UUID `json:"connection_id"`
+	Subject      string    `json:"subject"`
+	Email        string    `json:"email,omitempty"`
+	LinkedAt     time.Time `json:"linked_at"`
+	LastUsedAt   time.Time `json:"last_used_at,omitzero"`
 }
 
 // ExportedApp is a consent or a grant.
@@ -111,7 +121,7 @@ func (i *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error) 
 		return nil, err
 	}
 	for _, collect := range []func(context.Context, uuid.UUID, *AccountExport) error{
-		i.exportOrganizations, i.exportSessions, i.exportFactors, i.exportApps, i.exportTokens, i.exportEvents,
+		i.exportOrganizations, i.exportSessions, i.exportFactors, i.exportIdentities, i.exportApps, i.exportTokens, i.exportEvents,
 	} {
 		if err := collect(ctx, u.ID, x); err != nil {
 			return nil, err
@@ -141,6 +151,16 @@ func (i *Accounts) exportSessions(ctx context.Context, userID uuid.UUID, x *Acco
 				x.Sessions[n].Networks = append(x.Sessions[n].Networks, network)
 			}
 		}
+	}
+	return err
+}
+
+func (i *Accounts) exportIdentities(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := i.store.ExternalIdentities(ctx, userID)
+	x.Identities = make([]ExportedIdentity, len(all))
+	for n, e := range all {
+		x.Identities[n] = ExportedIdentity{ConnectionID: e.ConnectionID, Subject: e.Subject, Email: e.Email,
+			LinkedAt: e.CreatedAt, LastUsedAt: e.LastUsedAt}
 	}
 	return err
 }

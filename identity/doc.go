@@ -11,6 +11,8 @@
 //	               what people do with their own account: profile, password, connected apps, export, deletion
 //	Registrations  registration.go, verification.go, recovery.go, jobs.go
 //	               how accounts begin and how an address is verified, by mailed links (letter.go)
+//	Connections    connection.go, externalidentity.go
+//	               upstream identity providers, and whom they sign in
 //	Sessions       sessions.go, steps.go   sessions, and what each still needs
 //	Organizations  organization.go, member.go; choose.go decides which one a token names
 //	Invitations    invitation.go

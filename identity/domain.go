@@ -82,6 +82,7 @@ type Domain struct {
 	Passwords     *Passwords
 	Registrations *Registrations
 	Sessions      *Sessions
+	Connections   *Connections
 	Organizations *Organizations
 	Invitations   *Invitations
 	Policies      *Policies
@@ -214,6 +215,7 @@ func New(c Config) *Domain {
 	d.Registrations = &Registrations{mailer: mailer, accounts: d.Accounts, invitations: d.Invitations,
 		passwords:    passwords,
 		registration: cmp.Or(c.Accounts.Registration, RegistrationOpen)}
+	d.Connections = &Connections{mailer: mailer, registrations: d.Registrations}
 	d.Resources = &Resources{access: access, clients: d.Clients, issuer: c.Issuer}
 	return d
 }

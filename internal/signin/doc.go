@@ -15,7 +15,8 @@
 //
 //	none ──Password──▶ needs its second factor ──Prove──▶ signed in ──Prove, Enrol──▶ a stronger context
 //	     ├─ Password of a user without a second factor ──────▲
-//	     └─ Passkey, NewSession, Register ───────────────────┘
+//	     ├─ Passkey, NewSession, Register ───────────────────┤
+//	     └─ Upstream of a user without a second factor ──────┘
 //	needs its second factor ──fifth wrong code──▶ none
 //
 // Each arrow gives the session another token. Required and RequiredFor tell what a session still
@@ -34,6 +35,6 @@
 //
 // # Who may call whom
 //
-// Pages (consent/...), api and later internal/upstream call this package; it calls identity,
+// Pages (consent/...), api and, with what internal/upstream returns, the callback of a connection call this package; it calls identity,
 // identity/factor, internal/limit, internal/session and storage, and none of them calls back.
 package signin
