@@ -67,8 +67,9 @@ type AccountHome struct {
 	Setup         bool   // the person administers this server
 	Due           AccountDue
 	HasPassword   bool
-	Authenticator int // apps
-	Passkeys      int // and security keys
+	Authenticator int  // apps
+	Passkeys      int  // and security keys
+	Linked        bool // there are other providers to sign in with
 	Sessions      int
 	Apps          int
 	Organizations []string // names

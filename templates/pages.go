@@ -30,6 +30,7 @@ type Login struct {
 	CancelURL   string // back to the app with access_denied; "" hides the link
 	PolicyURI   string // the client's policy_uri and tos_uri
 	TosURI      string
+	Connections LoginConnections
 }
 
 func (p Login) page() (string, string) {

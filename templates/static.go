@@ -20,7 +20,7 @@ var staticFiles embed.FS
 // files of the css folder in this order.
 const stylesheet = "sallyport.css"
 
-var sheets = []string{"css/tokens.css", "css/frame.css", "css/controls.css", "css/content.css", "css/people.css", "css/factors.css", "css/account.css", "css/setup.css", "css/mail.css"}
+var sheets = []string{"css/tokens.css", "css/frame.css", "css/controls.css", "css/content.css", "css/people.css", "css/factors.css", "css/account.css", "css/connections.css", "css/setup.css", "css/mail.css"}
 
 // contentTypes are the kinds of file that are served; no guessing by content.
 var contentTypes = map[string]string{

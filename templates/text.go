@@ -78,6 +78,15 @@ var failures = map[string]failure{
 	"invite_suspended":     {"This invitation must be confirmed first.", "The person who sent it can no longer invite people. Ask an owner of the organization to confirm it, then open this link again."},
 	"invite_link":          {"This invitation does not work any more.", "It was accepted or taken back, is more than a week old, or is not complete. Ask whoever invited you for a new one."},
 
+	// Sign-in with another provider.
+	"upstream_lost":        {"This sign-in with another provider cannot go on.", "It took too long, was finished already, or was started in another browser. Nothing is lost: start again."},
+	"upstream_denied":      {"You did not sign in with the other provider.", "Nothing was changed. Try again, or sign in another way."},
+	"upstream_unavailable": {"The other provider does not answer right now.", "Nothing is lost. Sign in another way, or try again in a few minutes."},
+	"upstream_failed":      {"The other provider did not sign you in.", "Its answer could not be accepted. Sign in another way. If it happens again, give us the request id."},
+	"upstream_unverified":  {"The other provider did not confirm an email address for you.", "Create an account with your address first. Then link the other provider on the page of your account."},
+	"upstream_refused":     {"This account cannot sign in here.", "Ask the people who run this service."},
+	"upstream_taken":       {"That account is linked to somebody else here.", "Nothing was changed. Sign in with it to see whose it is, or link another one."},
+
 	// The web's own.
 	"not_found":               {"This page does not exist.", "Check the address, or go back to where you came from."},
 	"method_not_allowed":      {"This address does not work that way.", "Go back and try again from the page before."},

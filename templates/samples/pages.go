@@ -17,7 +17,7 @@ type Page struct {
 
 // Pages returns every page with usual, longest and emptiest data.
 func Pages() []Page {
-	return slices.Concat(journeyPages(), peoplePages(), factorPages(), accountPages(), setupPages(), devMailPages())
+	return slices.Concat(journeyPages(), peoplePages(), factorPages(), accountPages(), upstreamPages(), setupPages(), devMailPages())
 }
 
 // journeyPages are the pages on the way to a code.
