@@ -83,9 +83,9 @@ func TestDoctorChangesNothing(t *testing.T) {
 // A setting without effect is worth a line and no failure: the installation works without it.
 func TestDoctorWarnsOfSettingsWithoutEffect(t *testing.T) {
 	f := emptyFolder(t)
-	write(t, ".env", "SECURITY_PASSWORD_SAL=canary\nGITHUB_AUTH_ENABLED=true\n")
+	write(t, ".env", "SECURITY_PASSWORD_SAL=canary\nSALLYPORT_SENDGRID_API_KEY=canary\n")
 	out, _ := f.want(0, "", "doctor")
-	for _, want := range []string{"WARN", "SECURITY_PASSWORD_SAL (did you mean SECURITY_PASSWORD_SALT?)", "GITHUB_AUTH_ENABLED has no effect"} {
+	for _, want := range []string{"WARN", "SECURITY_PASSWORD_SAL (did you mean SECURITY_PASSWORD_SALT?)", "SENDGRID_API_KEY has no effect"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("doctor does not say %q:\n%s", want, out)
 		}

@@ -195,11 +195,11 @@ func TestServeNamesItsMode(t *testing.T) {
 func TestServeWritesRecordsWhereNoPersonReads(t *testing.T) {
 	f := emptyFolder(t)
 	write(t, "clients.yaml", "version: 1\nclients:\n  - client_id: app\n    redirect_uris: [https://a.example/cb]\n")
-	write(t, ".env", "SECURITY_TRACKABLE=true\nMICROSOFT_AUTH_ENABLED=true\n")
+	write(t, ".env", "SECURITY_TRACKABLE=true\nSALLYPORT_SENDGRID_API_KEY=canary\n")
 	f.want(0, passphrase, "users", "create", "-e", "ada@example.com", "-p", "-", "--super-admin")
 	text := f.serve()
 	for _, want := range []string{"Sallyport is at", "clients.yaml: create client app", "a library says something", "ignored: SECURITY_TRACKABLE",
-		"MICROSOFT_AUTH_ENABLED has no effect"} {
+		"SENDGRID_API_KEY has no effect"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing says %q:\n%s", want, text)
 		}

@@ -10,6 +10,7 @@
 //	/account/security/codes   fresh new recovery codes
 //	/account/security/ID/remove fresh
 //	/account/sessions               where the person is signed in; …/ID/end, …/end-others
+//	/account/linked                 identities of other providers; …/confirm, …/remove fresh
 //	/account/apps                   apps that were let in; …/disconnect
 //	/account/organizations          where the person belongs
 //	/account/data             fresh all that is held about them, as a file
@@ -105,6 +106,7 @@ func (p *Pages) Mount(rt *web.Router) {
 	show("/account/apps", login.SignedIn, p.apps)
 	show("/account/apps/disconnect", login.SignedIn, p.askDisconnect)
 	act("/account/apps/disconnect", login.SignedIn, p.disconnect)
+	p.mountLinked(show, act)
 	show("/account/organizations", login.Enrolling, p.organizations)
 	show("/account/data", login.Fresh, p.showData)
 	act("/account/data", login.Fresh, p.download)

@@ -47,7 +47,11 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) erro
 	if err != nil {
 		return err
 	}
-	page.Sessions, page.Apps = len(sessions), len(apps)
+	connections, err := p.Registry.Connections(ctx)
+	if err != nil {
+		return err
+	}
+	page.Sessions, page.Apps, page.Linked = len(sessions), len(apps), len(connections) > 0
 	for _, m := range memberships {
 		page.Organizations = append(page.Organizations, m.Organization.Name)
 	}

@@ -25,6 +25,8 @@ var doneWords = map[string]string{
 	"ended":        "That device is signed out.",
 	"others":       "You are signed out everywhere else.",
 	"disconnected": "The app is disconnected.",
+	"linked":       "The account is linked. You can sign in with it from now on.",
+	"unlinked":     "The account is unlinked.",
 }
 
 // addedWords are what was added, on the page with the recovery codes.

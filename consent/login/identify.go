@@ -41,7 +41,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	page := p.loginPage(v)
+	page := p.loginPage(r, v)
 	switch page.Done = notices[notice]; {
 	case page.Done != "":
 		page.Notice = ""
@@ -71,9 +71,9 @@ func (p *Pages) whySignedOut(r *http.Request) (string, error) {
 }
 
 // loginPage is the form as it is before anything was typed.
-func (p *Pages) loginPage(v PageRequest) templates.Login {
+func (p *Pages) loginPage(r *http.Request, v PageRequest) templates.Login {
 	page := templates.Login{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actLogin)),
-		RegisterURL: p.registerURL(v), CancelURL: v.CancelURL()}
+		RegisterURL: p.registerURL(v), CancelURL: v.CancelURL(), Connections: p.loginConnections(r, v)}
 	if p.factors.HasWebAuthn() {
 		page.PasskeyCSRF = p.sessions.CSRFToken(v.Browser, v.Purpose(actPasskey))
 	}

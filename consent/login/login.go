@@ -14,6 +14,9 @@
 //	/org                   GET the picker, POST the slug
 //	/                      GET who is signed in
 //	/logout                POST the way out
+//	/login/NAME            GET the way to the provider of a connection (upstream.go)
+//	/login/NAME/callback   GET or POST its answer
+//	/login/link            GET how its identity is linked to an account that there is
 //
 // With ?flow= a page serves a flow of package provider, which finds it for this
 // browser (Journeys) and gets the person back at /oauth2/authorize after each
@@ -47,11 +50,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
+	"github.com/sallyport-id/sallyport/internal/upstream"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -65,7 +71,11 @@ type Config struct {
 	Identity *identity.Domain
 	Factors  *factor.Factors
 	Journeys Journeys
+	Registry *storage.Registry
+	Upstream *upstream.Service
+	Limits   *limit.Guard
 	Issuer   string
+	Now      func() time.Time
 	// PasswordMinLength is told beforehand, in characters; 0 is 8.
 	PasswordMinLength int
 	// Outbox is the page that shows mails in development; "" if they leave.
@@ -81,6 +91,10 @@ type Pages struct {
 	identity  *identity.Domain
 	factors   *factor.Factors
 	journeys  Journeys
+	registry  *storage.Registry
+	upstream  *upstream.Service
+	limits    *limit.Guard
+	now       func() time.Time
 	issuer    string
 	minLength int
 	outbox    string
@@ -89,11 +103,11 @@ type Pages struct {
 // New returns the pages, or an error if c is not whole.
 func New(c Config) (*Pages, error) {
 	if c.Web == nil || c.Store == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil ||
-		c.Journeys == nil || c.Issuer == "" {
+		c.Journeys == nil || c.Registry == nil || c.Upstream == nil || c.Limits == nil || c.Issuer == "" || c.Now == nil {
 		return nil, errors.New("login: something of the configuration is missing")
 	}
 	return &Pages{web: c.Web, store: c.Store, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity,
-		factors: c.Factors, journeys: c.Journeys, issuer: c.Issuer, minLength: c.PasswordMinLength, outbox: c.Outbox}, nil
+		factors: c.Factors, journeys: c.Journeys, registry: c.Registry, upstream: c.Upstream, limits: c.Limits, now: c.Now, issuer: c.Issuer, minLength: c.PasswordMinLength, outbox: c.Outbox}, nil
 }
 
 // Mount adds the pages to the route table.

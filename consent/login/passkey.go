@@ -51,7 +51,7 @@ func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.signIn.Passkey(r.Context(), p.sessions.Source(r), v.Browser, json.RawMessage(form.Get("credential")))
 	if errors.Is(err, signin.ErrPasskey) {
-		page := p.loginPage(v)
+		page := p.loginPage(r, v)
 		page.Error, page.Notice = passkeyFailed, ""
 		return v.Render(w, p.web, http.StatusUnprocessableEntity, page)
 	}

@@ -89,7 +89,7 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageReques
 	if errors.Is(cause, secret.ErrBadHash) {
 		web.Annotate(r.Context(), "password_hash", cause.Error())
 	}
-	page := p.loginPage(v)
+	page := p.loginPage(r, v)
 	page.Email, page.Notice = cut(form.Get("email")), ""
 	if sentence, ok := tooMany(w, cause); ok {
 		page.Error = sentence

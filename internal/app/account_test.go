@@ -21,7 +21,7 @@ var withAccounts = harness.Options{Host: "localhost", Clients: wholeServerClient
 
 // sensitive are the pages that ask for a sign-in within the last five minutes.
 var sensitive = []string{"/account/password", "/account/security/app", "/account/security/passkey", "/account/security/codes",
-	"/account/security/{id}/remove", "/account/data", "/account/delete"}
+	"/account/security/{id}/remove", "/account/linked/confirm", "/account/linked/remove", "/account/data", "/account/delete"}
 
 // accountPaths are all routes of people's own pages, with an id in the place of the variable.
 func accountPaths(s *harness.Server, id uuid.UUID) map[string][]string {
@@ -157,7 +157,8 @@ func TestWhatWeakensAnAccountAsksForAFreshSignIn(t *testing.T) {
 		id := factors.Factors[0].ID
 		csrf := b.Get(t, "/account/profile").Form(t, "profile").Values.Get("csrf")
 		for path, methods := range accountPaths(s, id) {
-			if p := b.Get(t, path); slices.Contains(methods, http.MethodGet) && p.URL.Path != path && path != "/account/apps/disconnect" && !strings.HasPrefix(path, "/account/sessions/") {
+			if p := b.Get(t, path); slices.Contains(methods, http.MethodGet) && p.URL.Path != path &&
+				path != "/account/apps/disconnect" && path != "/account/linked/remove" && !strings.HasPrefix(path, "/account/sessions/") {
 				t.Errorf("a fresh sign-in is led from %s to %s", path, p.URL)
 			}
 		}

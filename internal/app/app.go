@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/sample/seed"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/tally"
+	"github.com/sallyport-id/sallyport/internal/upstream"
 	"github.com/sallyport-id/sallyport/provider"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -65,6 +66,7 @@ type App struct {
 	Sealer   *secret.Sealer
 	Redis    *redis.Client // nil without REDIS_URL
 	Limits   *limit.Guard
+	Upstream *upstream.Service
 	Log      *slog.Logger
 	// KeysMissing says that the keys of development do not exist yet and are random ones here; see OpenReadOnly.
 	KeysMissing bool
@@ -141,6 +143,10 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 	}
 	a.Limits, err = limit.New(limit.Config{Store: store, Keys: keyring, Devices: a.devices, Tally: a.failures, Redis: client,
 		Logger: o.Log, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	a.Upstream, err = upstream.New(upstream.Config{Sealer: sealer, Allow: cfg.OutboundAllow, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}

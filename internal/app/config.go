@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
@@ -79,6 +80,8 @@ type Config struct {
 
 	Mail MailConfig
 
+	Connections []identity.ConnectionConfig // upstream identity providers
+
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or empty: text on a terminal, else json
 
@@ -133,9 +136,11 @@ func readConfig(opts LoadOptions) (*Config, []Fault) {
 
 // loader gathers faults, so that a person mends them all at once.
 type loader struct {
-	dir     string
-	faults  []Fault
-	ignored map[string]bool // names of a replaced system's settings that mean nothing here
+	dir         string
+	faults      []Fault
+	connections []identity.ConnectionConfig // of sallyport.yaml
+	environ     map[string]string
+	ignored     map[string]bool // names of a replaced system's settings that mean nothing here
 }
 
 func newLoader(dir string) *loader {
@@ -161,6 +166,7 @@ func (l *loader) build(values map[string]value) *Config {
 		c.settings = append(c.settings, s.listed(v, given))
 	}
 	l.fillDatabase(c, values)
+	l.addConnections(c, values)
 	l.checkTogether(c, values)
 	if c.Env == Production {
 		l.checkProduction(c)

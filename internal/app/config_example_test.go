@@ -39,7 +39,7 @@ func envExample() string {
 		{"Networks", networkSettings()},
 		{"Appearance", brandSettings()},
 		{"Mail", mailSettings()},
-		{"Sign-in with others", upstreamSettings()},
+		{"Sign-in with others", connectionSettings()},
 	} {
 		fmt.Fprintf(&b, "\n# ---- %s ----\n", section.title)
 		for _, s := range section.rows {
@@ -62,9 +62,6 @@ func exampleRow(s setting) string {
 	}
 	if len(s.aliases) > 0 {
 		fmt.Fprintf(&b, "# Also read as %s.\n", strings.Join(s.aliases, ", "))
-	}
-	if s.notYet {
-		b.WriteString("# Checked now; what it governs comes with a later release.\n")
 	}
 	switch {
 	case strings.HasPrefix(s.example, "$("):

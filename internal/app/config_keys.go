@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,6 @@ type setting struct {
 	holdsURL  bool     // shown without its password
 	example   string   // a right value, for faults and .env.example
 	help      string   // for .env.example; lines end in \n
-	notYet    bool     // checked, but used by features of a later release
 	defInText string   // how .env.example words the default when it is no literal
 	apply     func(c *Config, text string) error
 }
@@ -61,7 +59,7 @@ func settingFor(key string) setting {
 // settings lists every key there is, in the order of .env.example.
 func settings() []setting {
 	return slices.Concat(serverSettings(), storeSettings(), secretSettings(), peopleSettings(),
-		networkSettings(), brandSettings(), mailSettings(), upstreamSettings())
+		networkSettings(), brandSettings(), mailSettings(), connectionSettings())
 }
 
 func serverSettings() []setting {
@@ -236,30 +234,6 @@ func brandSettings() []setting {
 		{key: "SUPPORT_EMAIL", example: "help@example.com", defInText: "none", help: "Shown where a person needs help.",
 			apply: func(c *Config, text string) error { c.SupportEmail = text; return checkAddress(text) }},
 	}
-}
-
-// upstreams are the providers that can be switched on by name, with the prefix of their keys.
-var upstreams = []struct{ prefix, name string }{{"GOOGLE", "Google"}, {"GITHUB", "GitHub"}, {"MICROSOFT", "Microsoft"}}
-
-const upstreamEnabled = "_AUTH_ENABLED"
-
-func upstreamSettings() []setting {
-	var rows []setting
-	for _, p := range upstreams {
-		row := func(suffix, def, example, help string, check func(c *Config, text string) error) {
-			key := p.prefix + suffix
-			rows = append(rows, setting{key: key, aliases: []string{key}, def: def, example: example, help: help,
-				notYet: true, secret: strings.HasSuffix(key, "_SECRET"), apply: check})
-		}
-		row(upstreamEnabled, "false", "true", fmt.Sprintf("Offer sign-in with %s.", p.name),
-			func(_ *Config, text string) error { _, err := parseBool(text); return err })
-		row("_OAUTH_CLIENT_ID", "", "1234567890", "", accept)
-		row("_OAUTH_CLIENT_SECRET", "", "", "", accept)
-		if p.prefix == "MICROSOFT" {
-			row("_TENANT", "", "common", "", accept)
-		}
-	}
-	return rows
 }
 
 // accept takes any text: for keys that another one uses.

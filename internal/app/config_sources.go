@@ -95,6 +95,7 @@ func (l *loader) environValues(environ []string) map[string]value {
 	for n, text := range k.Raw() {
 		given[n] = fmt.Sprint(text)
 	}
+	l.environ = given
 	return l.environment(given, func(n string) string { return "environment " + n })
 }
 
@@ -139,6 +140,8 @@ func (l *loader) fileValues(path string) map[string]value {
 		upper := strings.ToUpper(n)
 		text, err := yamlText(raw[n])
 		switch {
+		case n == "connections":
+			l.fileConnections(raw[n])
 		case n != strings.ToLower(n):
 			l.fault(n, "in "+label+" is written in lower case there", strings.ToLower(n)+": …")
 		case known[upper].key == "":

@@ -259,7 +259,8 @@ func TestAliasesAreRead(t *testing.T) {
 		"DATABASE_URL=postgresql+psycopg2://db.example.com/app", "POSTGRES_USER=app", "POSTGRES_PASSWORD=p@ss/word",
 		"BCRYPT_LOG_ROUNDS=13", "LOG_LEVEL=WARNING", "PERMANENT_SESSION_LIFETIME=7200", "SECRET_KEY="+goodKey,
 		"SECURITY_PASSWORD_LENGTH_MIN=10", "SECURITY_PASSWORD_SALT=pepper", "SECURITY_REGISTERABLE=False",
-		"MAIL_SERVER=localhost", "MAIL_DEFAULT_SENDER=id@example.com", "GOOGLE_AUTH_ENABLED=true", "SALLYPORT_REDIS_URL=")
+		"MAIL_SERVER=localhost", "MAIL_DEFAULT_SENDER=id@example.com", "GOOGLE_AUTH_ENABLED=true", "GOOGLE_OAUTH_CLIENT_ID=id", "GOOGLE_OAUTH_CLIENT_SECRET=canary",
+		"SALLYPORT_REDIS_URL=")
 	for _, f := range []struct{ what, got, want string }{
 		{"Issuer", c.Issuer, "http://localhost:7000"},
 		{"Listen", c.Listen, "127.0.0.1:7000"},

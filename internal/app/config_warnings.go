@@ -18,7 +18,7 @@ func (l *loader) warnings(c *Config, values map[string]value) []string {
 		}
 		out = append(out, "these settings are not known here and are ignored: "+strings.Join(names, ", "))
 	}
-	return append(out, slices.Concat(unbuiltWarnings(values), mailWarnings(c, values))...)
+	return append(out, mailWarnings(c, values)...)
 }
 
 // replacedPrefixes begin the names of settings of Flask-Security, Flask-Mail and Flask: an operator who carries over an
@@ -47,18 +47,6 @@ func nearestName(n string) string {
 		return envPrefix + best
 	}
 	return best
-}
-
-// unbuiltWarnings name the upstream providers that are switched on before sign-in with them exists.
-func unbuiltWarnings(values map[string]value) []string {
-	var out []string
-	for _, p := range upstreams {
-		key := p.prefix + upstreamEnabled
-		if on, err := parseBool(values[key].text); err == nil && on {
-			out = append(out, fmt.Sprintf("%s has no effect: this release does not offer sign-in with %s yet", key, p.name))
-		}
-	}
-	return out
 }
 
 // mailWarnings name providers of mail that have a key although no MAIL_PROVIDER chooses them.

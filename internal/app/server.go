@@ -14,6 +14,7 @@ import (
 	factorpages "github.com/sallyport-id/sallyport/consent/factor"
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/consent/setup"
+	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/internal/clienttest"
 	"github.com/sallyport-id/sallyport/internal/jobs"
@@ -55,6 +56,9 @@ func (a *App) NewServer(ctx context.Context) (*Server, error) {
 		return nil, err
 	}
 	if err := a.Store.IndexOrigins(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.Identity.Connections.Configure(ctx, identity.Operator(), a.Config.Connections); err != nil {
 		return nil, err
 	}
 	if err := a.Registry.Refresh(ctx); err != nil {
@@ -126,7 +130,7 @@ func (s *Server) newHandlers(rt *web.Router) error {
 		return err
 	}
 	signIn, err := login.New(login.Config{Web: s.web, Store: a.Store, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity, Factors: a.Factors, Journeys: p,
-		Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Outbox: cfg.outboxPage()})
+		Registry: a.Registry, Upstream: a.Upstream, Limits: a.Limits, Now: a.now, Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Outbox: cfg.outboxPage()})
 	if err != nil {
 		return err
 	}
@@ -169,6 +173,7 @@ func (s *Server) newHandlers(rt *web.Router) error {
 	first.Mount(rt)
 	rt.Handle("/admin", s.web.Handle(first.RedirectWhileOpen), http.MethodGet)
 	json.Mount(rt)
+	signIn.MountUpstream(rt)
 	s.provider = p
 	return nil
 }

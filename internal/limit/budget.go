@@ -87,11 +87,15 @@ type Request int
 const (
 	Registration Request = iota // 10 in a minute
 	Recovery                    // 5 in a minute
+	Upstream                    // 300 sign-ins with other providers begun in a minute
 )
 
 func (r Request) window() window {
-	if r == Registration {
+	switch r {
+	case Registration:
 		return window{"registrations, minute", 10, time.Minute}
+	case Upstream: // many people sign in from one network
+		return window{"upstream sign-ins, minute", 300, time.Minute}
 	}
 	return window{"recoveries, minute", 5, time.Minute}
 }

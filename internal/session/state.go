@@ -19,6 +19,9 @@ const stateLifetime = 10 * time.Minute
 // stateNotice names the one-time notice, which is kept under the browser's token.
 const stateNotice = "notice"
 
+// StateLink names the identity of another provider that a user is about to link, which is kept under the browser's token.
+const StateLink = "upstream_link"
+
 // keeper keeps the values of states: a table does, and Redis.
 type keeper interface {
 	// load returns nil for an entry that is not there.
@@ -137,10 +140,12 @@ func (m *Manager) moveStates(ctx context.Context, from, to secret.Hash) {
 	if from.IsZero() {
 		return
 	}
-	// A Redis that fails loses a notice.
-	if values, _ := m.redis.load(ctx, stateNotice, from); values != nil {
-		_ = m.redis.save(ctx, stateNotice, to, values, stateLifetime)
-		_ = m.redis.save(ctx, stateNotice, from, nil, 0)
+	// A Redis that fails loses a notice, or a link that must be begun again.
+	for _, name := range []string{stateNotice, StateLink} {
+		if values, _ := m.redis.load(ctx, name, from); values != nil {
+			_ = m.redis.save(ctx, name, to, values, stateLifetime)
+			_ = m.redis.save(ctx, name, from, nil, 0)
+		}
 	}
 }
 

@@ -1,0 +1,357 @@
+package login
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/signin"
+	"github.com/sallyport-id/sallyport/internal/upstream"
+	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
+)
+
+// upstreamLifetime is how long a person may take at the provider.
+const upstreamLifetime = 10 * time.Minute
+
+// callbacks are the paths that a connection's callback can have. {connection} is its name.
+var callbacks = map[string]string{
+	storage.CallbackLogin:      "/login/{connection}/callback",
+	storage.CallbackAuthorized: "/login/{connection}/authorized",
+	storage.CallbackAPI:        "/api/v1/auth/external/{connection}/callback",
+}
+
+// MountUpstream adds the routes of sign-in with other providers. It comes after all other pages below /login, whose names
+// no connection can have.
+func (p *Pages) MountUpstream(rt *web.Router) {
+	rt.Handle("/login/link", web.Popup(p.web.Handle(p.showLink)), http.MethodGet)
+	for name, path := range callbacks {
+		handle := func(h func(http.ResponseWriter, *http.Request, string) error) http.Handler {
+			return web.Popup(p.web.Handle(func(w http.ResponseWriter, r *http.Request) error { return h(w, r, name) }))
+		}
+		rt.Handle(path, handle(p.finishUpstream), http.MethodGet)
+		rt.Handle(path, handle(p.keepAnswer), http.MethodPost)
+	}
+	rt.Handle("/login/{connection}", web.Popup(p.web.Handle(p.beginUpstream)), http.MethodGet)
+}
+
+// attempt is a sign-in at a provider between its beginning and the answer. It is kept under the hash of the state.
+type attempt struct {
+	upstream.State
+	// Browser is the hash of the token of the browser that began it, in which alone the answer counts.
+	Browser  string `json:"browser"`
+	Callback string `json:"callback"` // which of callbacks
+	// Flow and To are where the person goes on, as in PageRequest.
+	Flow string `json:"flow,omitempty"`
+	To   string `json:"to,omitempty"`
+	// Link: the identity is to be linked to the account that is signed in.
+	Link bool `json:"link,omitempty"`
+	// Answer came by a POST, which brings no cookie of ours; the GET after it takes it from here.
+	Answer *upstream.Answer `json:"answer,omitempty"`
+	// Finished: an answer was used. What is left leads a browser on that opens the address again.
+	Finished bool `json:"finished,omitempty"`
+}
+
+// next is where the user goes on.
+func (a *attempt) next() string {
+	if a.Flow == "" {
+		return web.LocalPath(a.To)
+	}
+	return "/oauth2/authorize?" + url.Values{"flow": {a.Flow}}.Encode()
+}
+
+// path is a page for the same flow, or with the same way on.
+func (a *attempt) path(page string) string {
+	switch {
+	case a.Flow != "":
+		return page + "?" + url.Values{"flow": {a.Flow}}.Encode()
+	case a.To != "":
+		return page + "?" + url.Values{"to": {a.To}}.Encode()
+	}
+	return page
+}
+
+// saveAttempt keeps an attempt under its state.
+func (p *Pages) saveAttempt(w http.ResponseWriter, r *http.Request, token string, a *attempt) error {
+	s, err := p.sessions.States.New(r, "upstream."+token)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	s.Options.MaxAge = int(upstreamLifetime / time.Second)
+	s.Values["attempt"] = string(text)
+	return s.Save(r, w)
+}
+
+// loadAttempt returns the attempt of a state, nil if there is none for that connection and callback.
+func (p *Pages) loadAttempt(r *http.Request, token string, c *storage.Connection, callback string) (*attempt, error) {
+	s, err := p.sessions.States.New(r, "upstream."+token)
+	if err != nil || s.IsNew {
+		return nil, err
+	}
+	var a attempt
+	text, _ := s.Values["attempt"].(string)
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return nil, err
+	}
+	a.Token = token
+	if a.Connection != c.ID || a.Callback != callback { // the answer of one provider at the callback of another
+		return nil, nil
+	}
+	return &a, nil
+}
+
+// connection finds the enabled connection that the path names.
+func (p *Pages) connection(r *http.Request) (*storage.Connection, error) {
+	all, err := p.registry.Connections(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Name == web.Var(r, "connection") {
+			return &all[i], nil
+		}
+	}
+	return nil, &web.Error{Status: http.StatusNotFound}
+}
+
+// loginConnections are the ways on the sign-in page to other providers. The page works without them too.
+func (p *Pages) loginConnections(r *http.Request, v PageRequest) (out templates.LoginConnections) {
+	all, err := p.registry.Connections(r.Context())
+	if err != nil {
+		web.Annotate(r.Context(), "connections", err.Error())
+	}
+	for _, c := range all {
+		out.Buttons = append(out.Buttons, templates.ConnectionButton{Name: c.Name, Label: c.Settings.Label, Kind: c.Kind,
+			URL: v.Path("/login/" + c.Name)})
+	}
+	return out
+}
+
+// beginUpstream sends the browser to the provider: to sign in, or with ?link=1 to link an identity to the account.
+func (p *Pages) beginUpstream(w http.ResponseWriter, r *http.Request) error {
+	c, err := p.connection(r)
+	if err != nil {
+		return err
+	}
+	v, err := ReadRequest(r, p.journeys, p.sessions)
+	if err != nil {
+		return err
+	}
+	link := v.Query.Has("link")
+	if v.Journey != nil && !link && !signin.RequiredFor(v.Journey).SignIn {
+		return web.SeeOther(w, r, v.Next())
+	}
+	if err := p.limits.Take(r.Context(), limit.Upstream, "", limit.Source{Address: web.ClientIP(r)}); err != nil {
+		return tooManyUpstream(err)
+	}
+	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
+		return err
+	}
+	request, err := p.upstreamRequest(r, v, link)
+	if err != nil {
+		return err
+	}
+	callback := c.Settings.Callback
+	request.RedirectURI = CallbackURL(p.issuer, c)
+	to, state, err := p.upstream.Begin(r.Context(), c, request)
+	if err != nil {
+		return upstreamFault(r, v.Path("/login"), c, err)
+	}
+	a := &attempt{State: state, Browser: v.Browser.String(), Callback: callback, Flow: v.Flow, To: v.local(), Link: link}
+	if err := p.saveAttempt(w, r, state.Token, a); err != nil {
+		return err
+	}
+	return web.SeeOther(w, r, to)
+}
+
+// upstreamRequest is what the provider is asked for. A person who is signed in already, or of whom the client wants a new
+// sign-in, has to sign in to the provider anew too: otherwise an open browser would be enough.
+func (p *Pages) upstreamRequest(r *http.Request, v PageRequest, link bool) (request upstream.Request, err error) {
+	request.LoginHint = cut(v.Query.Get("email"))
+	if j := v.Journey; j != nil {
+		request.SignedInAfter = j.Flow.SignInAfter
+		if request.LoginHint == "" {
+			request.LoginHint = whom(j)
+		}
+		switch {
+		case switched(j):
+			request.Prompt, request.SignedInAfter = "select_account", time.Time{}
+		case j.HasPrompt("login"):
+			request.Prompt = "login"
+		}
+		return request, nil
+	}
+	here, err := p.sessions.Current(r)
+	if here != nil && !link {
+		request.Prompt, request.SignedInAfter = "login", p.now()
+	}
+	return request, err
+}
+
+// CallbackURL is the address that a connection redirects to, to be registered at the provider.
+func CallbackURL(issuer string, c *storage.Connection) string {
+	return issuer + callbackPath(c)
+}
+
+// keepAnswer takes an answer that the provider's page posts (response_mode=form_post). Such a request brings no Lax
+// cookie, so the answer is kept once and the browser sent on to a GET, where the cookie is compared.
+func (p *Pages) keepAnswer(w http.ResponseWriter, r *http.Request, callback string) error {
+	c, err := p.connection(r)
+	if err != nil {
+		return err
+	}
+	form, err := web.Form(r)
+	if err != nil {
+		return err
+	}
+	token := form.Get("state")
+	a, err := p.loadAttempt(r, token, c, callback)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return upstreamLost("/login")
+	}
+	if a.Answer == nil && !a.Finished {
+		a.Answer = answerOf(form)
+		if err := p.saveAttempt(w, r, token, a); err != nil {
+			return err
+		}
+	}
+	return web.SeeOther(w, r, callbackPath(c)+"?"+url.Values{"state": {token}}.Encode())
+}
+
+func answerOf(values url.Values) *upstream.Answer {
+	return &upstream.Answer{Code: values.Get("code"), Issuer: values.Get("iss"), Error: values.Get("error")}
+}
+
+// finishUpstream takes the answer of the provider, once and in the browser that began.
+func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback string) error {
+	c, err := p.connection(r)
+	if err != nil {
+		return err
+	}
+	query, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	a, err := p.loadAttempt(r, query.Get("state"), c, callback)
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return upstreamLost("/login")
+	}
+	if a.Browser != p.sessions.Browser(r).String() || a.Finished {
+		return p.goOn(w, r, a)
+	}
+	// One of several answers counts, on whichever node each arrives.
+	err = p.store.SpendID(r.Context(), secret.HashOf("upstream "+a.Token), p.now().Add(upstreamLifetime))
+	if errors.Is(err, storage.ErrSpent) {
+		return p.goOn(w, r, a)
+	} else if err != nil {
+		return err
+	}
+	answer := a.Answer
+	if answer == nil {
+		answer = answerOf(query)
+	}
+	finished := &attempt{State: upstream.State{Connection: c.ID}, Callback: callback, Flow: a.Flow, To: a.To, Finished: true}
+	if err := p.saveAttempt(w, r, a.Token, finished); err != nil {
+		return err
+	}
+	id, err := p.upstream.Finish(r.Context(), c, a.State, *answer)
+	if err != nil {
+		return upstreamFault(r, a.path("/login"), c, err)
+	}
+	return p.signInUpstream(w, r, c, a, id)
+}
+
+// goOn leads on where the answer was used before, or belongs to a browser whose token has changed: another tab has
+// finished the sign-in meanwhile, or the page was loaded again.
+func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, a *attempt) error {
+	here, err := p.sessions.Current(r)
+	if err != nil {
+		return err
+	}
+	if here == nil {
+		return upstreamLost(a.path("/login"))
+	}
+	if a.Flow != "" && !p.waits(r, a.Flow) {
+		return upstreamLost("/login")
+	}
+	return web.SeeOther(w, r, a.next())
+}
+
+// waits reports whether a flow waits for the browser that asks.
+func (p *Pages) waits(r *http.Request, flow string) bool {
+	again := r.Clone(r.Context())
+	again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}
+	_, err := p.journeys.Journey(again)
+	return err == nil
+}
+
+// signInUpstream signs the identity's user in, or leads to where the identity is linked.
+func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storage.Connection, a *attempt,
+	id *upstream.Identity) error {
+	if a.Link {
+		return p.toLink(w, r, c, a, id, "/account/linked/confirm")
+	}
+	in, err := p.signIn.Upstream(r.Context(), p.sessions.Source(r), identity.External{Connection: c, Subject: id.Subject,
+		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName, FamilyName: id.FamilyName}, id.MFA)
+	if errors.Is(err, identity.ErrLinkNeeded) {
+		return p.toLink(w, r, c, a, id, "/login/link")
+	}
+	if err != nil {
+		return p.refuseUpstream(a, err)
+	}
+	p.sessions.SetCookies(w, r, in.Token, in.Device)
+	if in.NeedsSecondFactor && a.Flow == "" {
+		return web.SeeOther(w, r, a.path("/login/factor"))
+	}
+	return web.SeeOther(w, r, a.next())
+}
+
+// toLink keeps the identity that is to be linked, and leads to the page about it.
+func (p *Pages) toLink(w http.ResponseWriter, r *http.Request, c *storage.Connection, a *attempt, id *upstream.Identity,
+	path string) error {
+	if err := SavePendingLink(p.sessions, r, &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}); err != nil {
+		return err
+	}
+	return web.SeeOther(w, r, path)
+}
+
+// showLink says that an account has the address, and how the identity is linked to it. It shows the address that the
+// provider gave, whichever account there is.
+func (p *Pages) showLink(w http.ResponseWriter, r *http.Request) error {
+	pending, err := ReadPendingLink(p.sessions, r)
+	if err != nil {
+		return err
+	}
+	if pending == nil {
+		return upstreamLost("/login")
+	}
+	all, err := p.registry.Connections(r.Context())
+	if err != nil {
+		return err
+	}
+	page := templates.LinkAccount{Email: pending.Email, Label: pending.Connection,
+		SignInURL: "/login?" + url.Values{"to": {"/account/linked/confirm"}, "email": {pending.Email}}.Encode(),
+		CancelURL: (&attempt{Flow: pending.Flow}).path("/login")}
+	for _, c := range all {
+		if c.Name == pending.Connection {
+			page.Label = c.Settings.Label
+		}
+	}
+	return p.web.Page(w, http.StatusOK, page)
+}
