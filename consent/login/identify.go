@@ -61,7 +61,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 	if email := v.Query.Get("email"); email != "" {
 		page.Email = cut(email)
 	}
-	return v.Render(w, p.web, http.StatusOK, page)
+	return p.renderLogin(w, v, http.StatusOK, page)
 }
 
 // whySignedOut says why the browser's last session ended, "" where somebody is signed in.

@@ -53,7 +53,7 @@ func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, signin.ErrPasskey) {
 		page := p.loginPage(r, v)
 		page.Error, page.Notice = passkeyFailed, ""
-		return v.Render(w, p.web, http.StatusUnprocessableEntity, page)
+		return p.renderLogin(w, v, http.StatusUnprocessableEntity, page)
 	}
 	if err != nil {
 		return err

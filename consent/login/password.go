@@ -47,6 +47,9 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if done, err := p.emailFirst(w, r, v, form); done || err != nil {
+		return err
+	}
 	in, err := p.signIn.Password(r.Context(), p.sessions.Source(r), form.Get("email"), form.Get("password"))
 	if err != nil {
 		return p.refuseLogin(w, r, v, form, err)
@@ -91,9 +94,12 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageReques
 	}
 	page := p.loginPage(r, v)
 	page.Email, page.Notice = cut(form.Get("email")), ""
+	if form.Get("use_password") != "" {
+		page.Connections = usePassword(page.Connections)
+	}
 	if sentence, ok := tooMany(w, cause); ok {
 		page.Error = sentence
-		return v.Render(w, p.web, http.StatusTooManyRequests, page)
+		return p.renderLogin(w, v, http.StatusTooManyRequests, page)
 	}
 	if !errors.Is(cause, identity.ErrCredentials) {
 		return busy(cause)
@@ -102,7 +108,7 @@ func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageReques
 	if p.identity.Registrations.ConfirmsEmail() {
 		page.Error = failedOrToConfirm
 	}
-	return v.Render(w, p.web, http.StatusUnprocessableEntity, page)
+	return p.renderLogin(w, v, http.StatusUnprocessableEntity, page)
 }
 
 // tooMany is the sentence for who has to wait, and says when in the header.

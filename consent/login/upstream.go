@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-id/sallyport/identity"
@@ -133,8 +135,55 @@ func (p *Pages) loginConnections(r *http.Request, v PageRequest) (out templates.
 	for _, c := range all {
 		out.Buttons = append(out.Buttons, templates.ConnectionButton{Name: c.Name, Label: c.Settings.Label, Kind: c.Kind,
 			URL: v.Path("/login/" + c.Name)})
+		if len(c.Settings.Domains) > 0 {
+			out.UsePasswordURL = v.Path("/login", "password", "1")
+		}
+	}
+	if v.Query.Has("password") {
+		out = usePassword(out)
 	}
 	return out
+}
+
+// usePassword makes the form one that sends no address to a connection.
+func usePassword(c templates.LoginConnections) templates.LoginConnections {
+	c.UsesPassword, c.UsePasswordURL = c.UsePasswordURL != "", ""
+	return c
+}
+
+// emailFirst sends a person to the connection that claims the domain of their address, whatever the password field holds:
+// it is neither compared nor counted. An address that none claims is asked for its password, if that was left out. Both
+// are the same whether or not the address has an account.
+func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values) (done bool, err error) {
+	page := p.loginPage(r, v)
+	if page.Connections.UsePasswordURL == "" || form.Get("use_password") != "" {
+		return false, nil
+	}
+	all, err := p.registry.Connections(r.Context())
+	if err != nil {
+		return false, err
+	}
+	if key, err := identity.EmailKey(form.Get("email")); err == nil {
+		domain := key[strings.LastIndexByte(key, '@')+1:]
+		for _, c := range all {
+			if slices.Contains(c.Settings.Domains, domain) {
+				return true, web.SeeOther(w, r, v.Path("/login/"+c.Name, "email", form.Get("email")))
+			}
+		}
+	}
+	if form.Get("password") != "" {
+		return false, nil
+	}
+	page.Email, page.Notice = cut(form.Get("email")), ""
+	return true, p.renderLogin(w, v, http.StatusOK, page)
+}
+
+// renderLogin answers with the sign-in form. Where an address can lead to a provider, so can its POST.
+func (p *Pages) renderLogin(w http.ResponseWriter, v PageRequest, status int, page templates.Login) error {
+	if page.Connections.UsePasswordURL != "" {
+		web.OmitFormAction(w)
+	}
+	return v.Render(w, p.web, status, page)
 }
 
 // beginUpstream sends the browser to the provider: to sign in, or with ?link=1 to link an identity to the account.
