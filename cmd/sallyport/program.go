@@ -119,7 +119,7 @@ func (p *program) root() *cobra.Command {
 	flags.StringVar(&p.config, "config", "", "read `FILE` instead of sallyport.yaml")
 	flags.StringArrayVar(&p.set, "set", nil, "set a configuration `KEY=VALUE`, such as ISSUER=https://id.example.com")
 	root.AddCommand(p.serve(), p.demo(), p.migrate(), p.clients(), p.resources(), p.users(),
-		p.orgs(), p.admin(), p.keys(), p.secrets(), p.seed(),
+		p.orgs(), p.admin(), p.connections(), p.keys(), p.secrets(), p.seed(),
 		p.copy(), p.restored(), p.doctor(), p.healthcheck(), p.version())
 	return root
 }

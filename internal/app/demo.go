@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -26,21 +27,22 @@ const (
 	demoPort       = 5000
 	demoSamplePort = 5001
 	demoAdminPort  = 5002
+	demoFakePort   = 5003
 )
 
 // Demo serves an installation of its own in dir, on loopback, with the sample data
-// and beside it the sample relying party. Ports that are taken are replaced by the
+// and beside it the sample relying party and fake identity providers. Ports that are taken are replaced by the
 // next free ones, and of what is configured elsewhere nothing applies; both is said.
 func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, out io.Writer) error {
 	if keys := configuredKeys(configured); len(keys) > 0 {
 		fmt.Fprintf(out, "The demo has settings of its own. These are set and do not apply to it: %s\n", strings.Join(keys, ", "))
 	}
-	wanted := []int{demoPort, demoSamplePort, demoAdminPort}
+	wanted := []int{demoPort, demoSamplePort, demoAdminPort, demoFakePort}
 	ports, err := freePorts(wanted...)
 	if err != nil {
 		return err
 	}
-	for i, what := range []string{"the server", "the sample application", "the admin listener"} {
+	for i, what := range []string{"the server", "the sample application", "the admin listener", "the fake providers"} {
 		if ports[i] != strconv.Itoa(wanted[i]) {
 			fmt.Fprintf(out, "Port %d is taken: %s is on port %s.\n", wanted[i], what, ports[i])
 		}
@@ -57,6 +59,9 @@ func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, ou
 	if err != nil {
 		return err
 	}
+	o.fillIn()
+	fakes, connections := demoUpstreams(ports[3], o.Now)
+	cfg.Connections = connections
 	a, err := Open(ctx, cfg, o)
 	if err != nil {
 		return err
@@ -65,27 +70,43 @@ func Demo(ctx context.Context, dir string, configured LoadOptions, o Options, ou
 	if err := a.Seeder.Seed(ctx, identity.Operator(), seed.Options{RelyingParty: party}); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:"+ports[1])
+	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: sample.ClientID, ClientSecret: sample.ClientSecret, BaseURL: party,
+		People: samplePeople(), Logger: a.Log, Now: a.now})
+	stopSample, err := serveBeside(ports[1], rp.Handler(), a.Log)
 	if err != nil {
 		return err
 	}
-	rp := samplerp.New(samplerp.Config{Issuer: issuer, ClientID: sample.ClientID, ClientSecret: sample.ClientSecret, BaseURL: party,
-		People: samplePeople(), Logger: a.Log, Now: a.now})
-	srv := web.NewServer(rp.Handler(), a.Log, nil)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	stopFakes, err := serveBeside(ports[3], fakes, a.Log)
+	if err != nil {
+		return errors.Join(err, stopSample())
+	}
 	err = a.serve(ctx, out, func() {
 		fmt.Fprintf(out, "\nThe sample application is at %s\nOpen it and sign in as one of:\n", party)
 		for _, p := range samplePeople() {
 			fmt.Fprintf(out, "  %-24s %-16s %s\n", p.Email, p.Password, p.Who)
 		}
+		fmt.Fprintf(out, "\nOr sign in with one of the fake providers, which stand for Google, GitHub, Microsoft and OpenID Connect.\n")
 		fmt.Fprintf(out, "\nEverything is kept in %s; delete it to begin anew. Ctrl+C stops.\n", dir)
 	})
-	err = errors.Join(err, srv.Close())
-	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
+	return errors.Join(err, stopSample(), stopFakes())
+}
+
+// serveBeside serves h on loopback until stop is called.
+func serveBeside(port string, h http.Handler, log *slog.Logger) (stop func() error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	srv := web.NewServer(h, log, nil)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	return func() error {
+		err := srv.Close()
+		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, serveErr)
+		}
+		return err
+	}, nil
 }
 
 // samplePeople are those of identity's sample data.
