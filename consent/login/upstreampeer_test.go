@@ -1,6 +1,8 @@
 package login_test
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-id/sallyport/identity"
@@ -39,4 +41,32 @@ clients:
 		}
 		b = down.Browser(t)
 	}
+}
+
+// Of answers that come at once, one asks the provider and signs in.
+func TestSeveralAnswersAtOnceAreOne(t *testing.T) {
+	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
+		p := connect(t, s, fakeidp.OIDC, nil)
+		b := s.Browser(t)
+		answer := p.answer(t, b, "/login/acme?to=/account", carol)
+		var all sync.WaitGroup
+		var signedIn atomic.Int32
+		for range 8 {
+			all.Go(func() {
+				resp, err := b.HTTP.Get(answer)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if resp.Header.Get("Location") == "/account" && len(resp.Cookies()) > 0 {
+					signedIn.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if signedIn.Load() != 1 || p.Redeemed() != 1 {
+			t.Errorf("%d answers signed in, and the provider was asked %d times, want 1 and 1", signedIn.Load(), p.Redeemed())
+		}
+	})
 }

@@ -100,6 +100,7 @@ type Provider struct {
 	codes  map[string]grant
 	tokens map[string]Person
 	asked  []url.Values
+	redeem int
 }
 
 // grant is what a code stands for.
@@ -160,6 +161,13 @@ func (p *Provider) Issuer() string {
 		return p.BaseURL + "/{tenantid}/v2.0"
 	}
 	return p.BaseURL
+}
+
+// Redeemed is how often the token endpoint was asked.
+func (p *Provider) Redeemed() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.redeem
 }
 
 func (p *Provider) lying(l Lie) bool {
@@ -271,6 +279,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	code := r.PostFormValue("code")
 	p.mu.Lock()
+	p.redeem++
 	g, ok := p.codes[code]
 	delete(p.codes, code)
 	lie := p.lie
