@@ -194,7 +194,7 @@ func (a *API) checkAccess(c *call, want access) error {
 
 // whyEnded returns the reason why the caller's session ended, "" for a caller that had none.
 func (a *API) whyEnded(c *call) (string, error) {
-	reason, err := a.sessions.WhyEnded(c.r)
+	reason, err := a.sessions.EndReason(c.r)
 	return templates.SessionEndText(reason), err
 }
 

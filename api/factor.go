@@ -23,7 +23,7 @@ func (a *API) subject(c *call, allowed []string) factor.Subject {
 // of a sign-in (recentAuthenticated), so that a person who finds an open session cannot add a factor of their own. It
 // may finish later, because setting up an app takes time.
 func (c *call) enrollableKinds() (allowed []string, err error) {
-	if c.current.Standing != session.Good {
+	if c.current.Status != session.Valid {
 		return nil, signInTooOld()
 	}
 	return c.required.Enrol, nil

@@ -90,7 +90,7 @@ func newSite(t *testing.T) *site {
 }
 
 // Journey is the provider's, without the protocol.
-func (s *site) Journey(r *http.Request) (*storage.FlowState, error) {
+func (s *site) LoadFlow(r *http.Request) (*storage.FlowState, error) {
 	f, err := s.store.Flow(r.Context(), secret.HashOf(r.URL.Query().Get("flow")))
 	if err != nil || f.BrowserHash != s.sessions.Browser(r) || !f.SpentAt.IsZero() {
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere", Err: err}
@@ -111,7 +111,7 @@ func (s *site) Journey(r *http.Request) (*storage.FlowState, error) {
 }
 
 func (s *site) authorize(w http.ResponseWriter, r *http.Request) error {
-	j, err := s.Journey(r)
+	j, err := s.LoadFlow(r)
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (p *Provider) ensureFlow(w http.ResponseWriter, r *http.Request, f *storage
 func (p *Provider) storeFlow(r *http.Request, f *storage.Flow) (string, error) {
 	token := secret.NewToken("")
 	f.IDHash = secret.HashOf(token)
-	err := p.store.CreateFlow(r.Context(), f, p.budgets.Flows(r, f.UserID, web.ClientIP(r)))
+	err := p.store.CreateFlow(r.Context(), f, p.budgets.FlowBudget(r, f.UserID, web.ClientIP(r)))
 	if full, ok := errors.AsType[*storage.Full](err); ok {
 		return "", &web.Error{Status: http.StatusTooManyRequests, Code: "too_many_requests",
 			RetryAfter: full.Until.Sub(p.now())}

@@ -227,9 +227,9 @@ func (p *Provider) bindFlow(w http.ResponseWriter, r *http.Request, f *storage.F
 	return err
 }
 
-// Journey returns how far the flow of ?flow= is in this browser, and what the next page
+// LoadFlow returns how far the flow of ?flow= is in this browser, and what the next page
 // asks, for the pages of the steps. Its errors are pages, ready to return.
-func (p *Provider) Journey(r *http.Request) (*storage.FlowState, error) {
+func (p *Provider) LoadFlow(r *http.Request) (*storage.FlowState, error) {
 	token := r.URL.Query().Get("flow")
 	f, c, err := p.loadFlow(r.Context(), token)
 	if err == nil {
@@ -256,7 +256,7 @@ func (p *Provider) touchSession(ctx context.Context, j *storage.FlowState) error
 	if j == nil || j.Session == nil {
 		return nil
 	}
-	return p.sessions.Keep(ctx, &j.Session.Session)
+	return p.sessions.TouchIfDue(ctx, &j.Session.Session)
 }
 
 // asPage shows an error of the protocol to the person: the pages of the steps do not

@@ -52,7 +52,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	token := secret.NewToken("")
 	q.params.Set("client_id", c.ID)
 	err = p.store.CreatePushedRequest(ctx, &storage.PushedRequest{Hash: secret.HashOf(token), ClientID: c.ID, Request: storedParams(q.params), Hint: q.tokenHint,
-		CreatedAt: now, ExpiresAt: now.Add(pushedLifetime)}, p.budgets.Pushes(c.Client, web.ClientIP(r)))
+		CreatedAt: now, ExpiresAt: now.Add(pushedLifetime)}, p.budgets.PushBudget(c.Client, web.ClientIP(r)))
 	if full, ok := errors.AsType[*storage.Full](err); ok {
 		e := refuse("too_many_requests", "Too many requests were pushed. Wait before the next.")
 		e.RetryAfter = full.Until.Sub(p.now())

@@ -43,11 +43,11 @@ type Failures interface {
 
 // Budgets bound the rows that requests leave before anybody has signed in.
 type Budgets interface {
-	// Flows is the budget for a flow of a person (uuid.Nil if nobody is signed in), of the
+	// FlowBudget is the budget for a flow of a person (uuid.Nil if nobody is signed in), of the
 	// browser, or else of the address.
-	Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget
-	// Pushes is the budget for a request that a client pushes from an address.
-	Pushes(c *storage.Client, address netip.Addr) storage.Budget
+	FlowBudget(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget
+	// PushBudget is the budget for a request that a client pushes from an address.
+	PushBudget(c *storage.Client, address netip.Addr) storage.Budget
 }
 
 // Counts are the metrics of this package. All words are of bounded sets: a grant type,

@@ -37,7 +37,7 @@ func (p *program) keys() *cobra.Command {
 	cmd.AddCommand(rotate, p.revokeKey(), p.jsonFlag(&cobra.Command{
 		Use: "list", Short: "List the signing keys", Example: examples("sallyport keys list", "sallyport keys list --json"), Args: cobra.NoArgs,
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, _ []string) error {
-			all, err := a.Keys.Stored(ctx)
+			all, err := a.Keys.ListStored(ctx)
 			if err != nil {
 				return err
 			}

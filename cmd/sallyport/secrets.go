@@ -68,7 +68,7 @@ func (p *program) secretsStatus(ctx context.Context, a *app.App, _ []string) err
 		return err
 	}
 	note("SECRET_KEY", "client secrets", current, clients)
-	sealed, err := a.Keys.Sealed(ctx)
+	sealed, err := a.Keys.CountSealed(ctx)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request, v *pageRequest, fo
 	switch {
 	case what == enrolVerify && !v.seen.User.EmailVerified():
 		return p.sendVerification(w, r, v)
-	case v.seen.Standing != session.Good,
+	case v.seen.Status != session.Valid,
 		what != enrolTOTPCode && what != enrolWebAuthn && !p.signIn.IsFresh(v.seen): // what has begun may end a little later
 		return p.sendEnrolment(w, v, http.StatusUnprocessableEntity, "")
 	}

@@ -29,9 +29,9 @@ func (p *Pages) open(r *http.Request) (v *pageRequest, err error) {
 		if !v.Journey.SignedIn() {
 			return v, nil
 		}
-		standing, err := p.sessions.Compare(r, v.Journey.Session)
-		if err == nil && standing != session.SignedOut {
-			v.seen, v.owed = &session.Current{SessionContext: v.Journey.Session, Standing: standing}, signin.RequiredFor(v.Journey)
+		standing, err := p.sessions.Check(r, v.Journey.Session)
+		if err == nil && standing != session.Ended {
+			v.seen, v.owed = &session.Current{SessionContext: v.Journey.Session, Status: standing}, signin.RequiredFor(v.Journey)
 		}
 		return v, err
 	}

@@ -61,7 +61,7 @@ func (d *Door) Enter(r *http.Request, n Need, role string) (v *Person, elsewhere
 	if len(required.Verify) > 0 || n > Enrolling && len(required.Enrol) > 0 {
 		return nil, "/login/factor?to=" + here, nil
 	}
-	if n >= Good && c.Standing != session.Good || n == Fresh && !d.SignIn.IsFresh(c) {
+	if n >= Good && c.Status != session.Valid || n == Fresh && !d.SignIn.IsFresh(c) {
 		return nil, AgainAt(here), nil
 	}
 	from := d.Sessions.Source(r)

@@ -66,7 +66,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) error {
 
 // whySignedOut says why the browser's last session ended, "" where somebody is signed in.
 func (p *Pages) whySignedOut(r *http.Request) (string, error) {
-	reason, err := p.sessions.WhyEnded(r)
+	reason, err := p.sessions.EndReason(r)
 	return templates.SessionEndText(reason), err
 }
 

@@ -15,7 +15,7 @@ import (
 // Journeys finds the journey of a request's ?flow= for the browser that asks. Its
 // errors are answers, ready to be returned.
 type Journeys interface {
-	Journey(r *http.Request) (*storage.FlowState, error)
+	LoadFlow(r *http.Request) (*storage.FlowState, error)
 }
 
 // PageRequest is one request to a page on the way in: for a flow, or to this server itself.
@@ -35,7 +35,7 @@ func ReadRequest(r *http.Request, journeys Journeys, sessions *session.Manager) 
 	}
 	v.Flow, v.ReturnTo = v.Query.Get("flow"), web.LocalPath(v.Query.Get("to"))
 	if v.Query.Has("flow") {
-		if v.Journey, err = journeys.Journey(r); err != nil {
+		if v.Journey, err = journeys.LoadFlow(r); err != nil {
 			return v, err
 		}
 	}

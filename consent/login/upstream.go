@@ -346,7 +346,7 @@ func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, a *attempt) error {
 func (p *Pages) waits(r *http.Request, flow string) bool {
 	again := r.Clone(r.Context())
 	again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}
-	_, err := p.journeys.Journey(again)
+	_, err := p.journeys.LoadFlow(again)
 	return err == nil
 }
 

@@ -136,7 +136,7 @@ func (p *Pages) signInAt(r *http.Request, flow, to, notice, email string) string
 	if flow != "" {
 		again := r.Clone(r.Context())
 		again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}
-		if _, err := p.journeys.Journey(again); err == nil {
+		if _, err := p.journeys.LoadFlow(again); err == nil {
 			query.Set("flow", flow)
 		}
 	}

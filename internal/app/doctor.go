@@ -159,7 +159,7 @@ func (d *doctor) database(haveKeys bool) {
 		notChecked("the keys cannot be used", signing, apps)
 		return
 	}
-	d.sealed(a, signing, a.Keys.Sealed, "none yet; `sallyport serve` makes them")
+	d.sealed(a, signing, a.Keys.CountSealed, "none yet; `sallyport serve` makes them")
 	d.sealed(a, apps, a.Factors.Sealed, "none yet")
 }
 

@@ -208,8 +208,8 @@ func tooMany(err error) error {
 // budgets reads the device cookie for internal/limit, which takes values.
 type budgets struct{ *limit.Guard }
 
-func (b budgets) Flows(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget {
-	return b.Guard.Flows(person, limit.Source{Address: address, Device: b.Devices.Read(r)})
+func (b budgets) FlowBudget(r *http.Request, person uuid.UUID, address netip.Addr) storage.FlowBudget {
+	return b.Guard.FlowBudget(person, limit.Source{Address: address, Device: b.Devices.Read(r)})
 }
 
 // unavailable tells which faults pass by themselves: 503 rather than 500.

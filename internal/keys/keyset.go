@@ -160,8 +160,8 @@ func (k *Keyset) List() []Key {
 	return all
 }
 
-// Stored lists the keys that the database has, as List does. It neither makes keys nor needs the ENCRYPTION_KEY.
-func (k *Keyset) Stored(ctx context.Context) ([]Key, error) {
+// ListStored lists the keys that the database has, as List does. It neither makes keys nor needs the ENCRYPTION_KEY.
+func (k *Keyset) ListStored(ctx context.Context) ([]Key, error) {
 	rows, _, err := k.Store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err

@@ -7,9 +7,9 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Sealed counts private halves by the id of the ENCRYPTION_KEY that they are
+// CountSealed counts private halves by the id of the ENCRYPTION_KEY that they are
 // sealed under. A former key may go when none is.
-func (k *Keyset) Sealed(ctx context.Context) (map[string]int, error) {
+func (k *Keyset) CountSealed(ctx context.Context) (map[string]int, error) {
 	rows, _, err := k.Store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err

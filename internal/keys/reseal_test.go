@@ -35,7 +35,7 @@ func TestResealFreesTheFormerKey(t *testing.T) {
 			if err != nil || n != want.resealed {
 				t.Errorf("Reseal = %d, %v, want %d", n, err, want.resealed)
 			}
-			counts, err := k.Sealed(t.Context())
+			counts, err := k.CountSealed(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -135,7 +135,7 @@ func (a *Attempt) Reserve(ctx context.Context, read Reader) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timeout.C:
-			a.g.tally.Throttled(tally.Who{Event: a.kind.event}, a.from.Address)
+			a.g.tally.Throttled(tally.Subject{Event: a.kind.event}, a.from.Address)
 			return &Blocked{RetryAfter: time.Second}
 		}
 		if err := a.blocked(); err != nil {
@@ -214,7 +214,7 @@ func (a *Attempt) blocked() error {
 	if b == nil {
 		return nil
 	}
-	a.g.tally.Throttled(tally.Who{Event: a.kind.event}, a.from.Address)
+	a.g.tally.Throttled(tally.Subject{Event: a.kind.event}, a.from.Address)
 	return b
 }
 
@@ -284,7 +284,7 @@ func (a *Attempt) settle(ctx context.Context, failures func(*counted) int64) err
 // Failed counts a failure of what was tried on the person, uuid.Nil if there is
 // none. It counts even if the caller has hung up.
 func (a *Attempt) Failed(ctx context.Context, person uuid.UUID) error {
-	a.g.tally.Failed(tally.Who{Event: a.kind.event, User: person}, a.from.Address)
+	a.g.tally.Failed(tally.Subject{Event: a.kind.event, User: person}, a.from.Address)
 	overLimit := a.overConsecutiveLimit()
 	// How many there are in the account's first window, with those that ran beside this one.
 	place := a.counted[0].seen.N + max(1, a.counted[0].seen.Running)

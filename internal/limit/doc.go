@@ -22,7 +22,7 @@
 //	client      6,000 pushed requests a minute
 //	keys        60 answers of passkeys and security keys a minute and half session
 //
-// Flows and pushed requests are counted by the statement that writes the row.
+// FlowBudget and pushed requests are counted by the statement that writes the row.
 // Only failures count where there is something to guess, so an office behind one
 // address signs in all day. A window begins with its first failure. Strangers can use
 // up neither a known device's budget nor, by passkeys that do not fit, anybody's.

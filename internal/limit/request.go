@@ -47,7 +47,7 @@ func (g *Guard) TakeMailbox(ctx context.Context, kind, emailKey string) (wait ti
 func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
 	err := g.take(ctx, clientMinute, clientID)
 	if _, blocked := errors.AsType[*Blocked](err); blocked {
-		g.tally.Throttled(tally.Who{Event: storage.EventClientAuthenticationFailed, Client: clientID}, netip.Addr{})
+		g.tally.Throttled(tally.Subject{Event: storage.EventClientAuthenticationFailed, Client: clientID}, netip.Addr{})
 	}
 	return err
 }

@@ -17,10 +17,10 @@ var (
 	clientPushes = window{"pushed requests of a client, minute", 6000, time.Minute}
 )
 
-// Flows is the budget for a flow that is about to be stored. It is that of the person
+// FlowBudget is the budget for a flow that is about to be stored. It is that of the person
 // who is signed in, uuid.Nil for nobody, or of a browser that has signed in before;
 // those are never refused for what others do. Else it is that of the network.
-func (g *Guard) Flows(person uuid.UUID, from Source) storage.FlowBudget {
+func (g *Guard) FlowBudget(person uuid.UUID, from Source) storage.FlowBudget {
 	switch {
 	case person != uuid.Nil:
 		return storage.FlowBudget{CountedFor: g.name(flowsMinute, "person", person.String()), Unfinished: maxFlows}
@@ -31,9 +31,9 @@ func (g *Guard) Flows(person uuid.UUID, from Source) storage.FlowBudget {
 	return storage.FlowBudget{CountedFor: made.Hash, Unfinished: maxFlows, New: made}
 }
 
-// Pushes is the budget for a request that a client pushes: its own if it has shown who
+// PushBudget is the budget for a request that a client pushes: its own if it has shown who
 // it is, else that of the network for all public clients.
-func (g *Guard) Pushes(c *storage.Client, address netip.Addr) storage.Budget {
+func (g *Guard) PushBudget(c *storage.Client, address netip.Addr) storage.Budget {
 	if c.Public() {
 		return g.rows(publicPushes, prefix(address))
 	}

@@ -19,7 +19,7 @@ func TestFlowsAreCountedForWhoIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	budget := func(device string, person uuid.UUID, address string) storage.FlowBudget {
-		return g.Flows(person, source(g, device, netip.MustParseAddr(address)))
+		return g.FlowBudget(person, source(g, device, netip.MustParseAddr(address)))
 	}
 	network := budget("", uuid.Nil, "192.0.2.1")
 	if network.Unfinished != 2000 || network.New.Limit != 300 || network.New.Hash != network.CountedFor {
@@ -66,7 +66,7 @@ func TestPushesAreCountedForWhoPushes(t *testing.T) {
 	push := func(id, method, address string) storage.Budget {
 		c := &storage.Client{ID: id}
 		c.Metadata.TokenEndpointAuthMethod = method
-		return g.Pushes(c, netip.MustParseAddr(address))
+		return g.PushBudget(c, netip.MustParseAddr(address))
 	}
 	public, confidential := push("app", "none", "192.0.2.1"), push("web", "private_key_jwt", "192.0.2.1")
 	if public.Limit != 300 || public != push("other", "none", "192.0.2.1") || public == push("app", "none", "192.0.2.2") {

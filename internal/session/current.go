@@ -10,8 +10,8 @@ import (
 // Current is who is signed in, as a request of their session finds them.
 type Current struct {
 	*storage.SessionContext
-	// Standing is Good or Stale: Current is nil for a session that has ended.
-	Standing Standing
+	// Status is Valid or Stale: Current is nil for a session that has ended.
+	Status Status
 }
 
 // Current returns who is signed in in the browser of the request, nil if no user is, and notes
@@ -32,11 +32,11 @@ func (m *Manager) noted(r *http.Request, q storage.SessionQuery, api bool) (*Cur
 	if err != nil || c == nil || c.Session.API != api {
 		return nil, err
 	}
-	return c, m.Keep(r.Context(), &c.Session)
+	return c, m.TouchIfDue(r.Context(), &c.Session)
 }
 
 // Lookup is Current with what else the query asks for, for a caller that notes the use of the
-// session with a write of its own (Touch) or later (Keep).
+// session with a write of its own (Touch) or later (TouchIfDue).
 func (m *Manager) Lookup(r *http.Request, q storage.SessionQuery) (*Current, error) {
 	if q.Browser.IsZero() {
 		return nil, nil
@@ -47,9 +47,9 @@ func (m *Manager) Lookup(r *http.Request, q storage.SessionQuery) (*Current, err
 	} else if err != nil {
 		return nil, err
 	}
-	standing, err := m.Compare(r, v)
-	if err != nil || standing == SignedOut {
+	standing, err := m.Check(r, v)
+	if err != nil || standing == Ended {
 		return nil, err
 	}
-	return &Current{SessionContext: v, Standing: standing}, nil
+	return &Current{SessionContext: v, Status: standing}, nil
 }

@@ -23,7 +23,7 @@ func TestCurrentTellsWhoIsSignedIn(t *testing.T) {
 		t.Error("somebody is signed in in a browser without a cookie")
 	}
 	s.signIn(user)
-	if c := current(); c == nil || c.User.ID != user || c.Standing != Good {
+	if c := current(); c == nil || c.User.ID != user || c.Status != Valid {
 		t.Fatalf("got %+v, want the user, from where the session was made", c)
 	}
 	token, err := s.Start(t.Context(), s.SourceByToken(s.request()), SignIn{User: user, PasswordHash: "phc"})

@@ -9,7 +9,7 @@
 // under which unfinished flows follow, so a token that an attacker planted before
 // is worth nothing after (session fixation).
 //
-//	provider   Lookup (one statement), and Touch or Keep
+//	provider   Lookup (one statement), and Touch or TouchIfDue
 //	pages      Current; Ensure, CSRFToken → VerifyCSRF → Source, Start, SetCookies; SignOut
 //	JSON API   the same, or CurrentByToken and a bearer token of its own (token.go)
 //
@@ -17,7 +17,7 @@
 //
 //	none ──Ensure──▶ anonymous ──Start──▶ signed in ──Start, same person──▶ signed in, same sid, new token
 //	                     ▲                   │    └──Start, another person──▶ a new session; the old one ends
-//	                     └──── SignOut, Compare, run out, ended elsewhere ───┘
+//	                     └──── SignOut, Check, run out, ended elsewhere ─────┘
 //
 // # Where a session is kept
 //

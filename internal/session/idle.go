@@ -61,9 +61,9 @@ func (m *Manager) Touch(ctx context.Context, s *storage.Session) (now, idleExpir
 	return now, m.idleEnd(now, exact), exact != m.isExact(s) || now.Sub(s.LastSeenAt) >= interval
 }
 
-// Keep is Touch for a request that writes nothing else: it keeps a person who
+// TouchIfDue is Touch for a request that writes nothing else: it keeps a person who
 // only looks around from being signed out.
-func (m *Manager) Keep(ctx context.Context, s *storage.Session) error {
+func (m *Manager) TouchIfDue(ctx context.Context, s *storage.Session) error {
 	now, idle, due := m.Touch(ctx, s)
 	if !due {
 		return nil

@@ -34,7 +34,7 @@ func openRedis(t *testing.T, server *miniredis.Miniredis, now func() time.Time) 
 // signedIn is a page view: it reports whether someone is signed in, and counts as a request.
 func (s *site) signedIn() bool {
 	s.t.Helper()
-	return s.standing() != SignedOut
+	return s.standing() != Ended
 }
 
 // wantIn views a page after a while.
@@ -57,7 +57,7 @@ func TestWithRedisASessionEndsExactlyAfterItsIdleTime(t *testing.T) {
 		s.wantIn(2*time.Hour, false, "at the end")
 		server.FlushAll()
 		s.wantIn(0, false, "at the end, when Redis is lost")
-		if why, err := s.WhyEnded(s.request()); err != nil || why != storage.EndIdle {
+		if why, err := s.EndReason(s.request()); err != nil || why != storage.EndIdle {
 			t.Errorf("last request after %v: ended by %q, %v", last, why, err)
 		}
 	}

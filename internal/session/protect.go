@@ -13,29 +13,29 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Standing is what SESSION_PROTECTION makes of a session.
-type Standing int
+// Status is what SESSION_PROTECTION makes of a session.
+type Status int
 
 const (
-	// SignedOut: the session has been ended; nobody is signed in any more.
-	SignedOut Standing = iota
+	// Ended: the session has been ended; nobody is signed in any more.
+	Ended Status = iota
 	// Stale: it is used from elsewhere; sensitive acts need a fresh sign-in.
 	Stale
-	// Good: it is used from where it was made.
-	Good
+	// Valid: it is used from where it was made.
+	Valid
 )
 
-// Compare holds the visit's session against the browser and network of the request.
+// Check holds the visit's session against the browser and network of the request.
 // Under strong protection a session that is used from another browser or network
 // is ended with its grants that are not offline, and so is one that has idled out: the
 // caller must go on as if nobody were signed in. It costs nothing as long as nothing has changed.
-func (m *Manager) Compare(r *http.Request, visit *storage.SessionContext) (Standing, error) {
+func (m *Manager) Check(r *http.Request, visit *storage.SessionContext) (Status, error) {
 	s := &visit.Session
 	if over, err := m.hasIdledOut(r.Context(), s); over || err != nil {
-		return SignedOut, err
+		return Ended, err
 	}
 	if m.protection == Off {
-		return Good, nil
+		return Valid, nil
 	}
 	network4, network6 := networks(m.address(r))
 	otherBrowser := browserName(r.UserAgent()) != s.Browser
@@ -44,17 +44,17 @@ func (m *Manager) Compare(r *http.Request, visit *storage.SessionContext) (Stand
 	case (otherBrowser || otherNetwork) && m.protection == Basic:
 		return Stale, nil
 	case otherBrowser:
-		return SignedOut, m.end(r, s.TokenHash, storage.EndBrowser)
+		return Ended, m.end(r, s.TokenHash, storage.EndBrowser)
 	case otherNetwork:
-		return SignedOut, m.endMoved(r, visit)
+		return Ended, m.endMoved(r, visit)
 	}
 	// A device with both families uses now one, now the other; the first of each counts.
 	if network4 != "" && s.Network4 == "" || network6 != "" && s.Network6 == "" {
 		if err := m.store.RecordNetwork(r.Context(), s.ID, network4, network6); err != nil {
-			return SignedOut, err
+			return Ended, err
 		}
 	}
-	return Good, nil
+	return Valid, nil
 }
 
 // endMoved ends a session because the network has changed. Only the browser's own device
@@ -71,10 +71,10 @@ func (m *Manager) endMoved(r *http.Request, visit *storage.SessionContext) error
 // deviceHash is what a device is known by in the database; zero for a browser without one.
 func deviceHash(d device.Device) secret.Hash { return tokenHash(d.Token) }
 
-// WhyEnded tells why the session of the browser, or of the token that the request bears,
+// EndReason tells why the session of the browser, or of the token that the request bears,
 // has ended: one of the reasons of package storage. It is "" where somebody is signed in,
 // and where nobody was.
-func (m *Manager) WhyEnded(r *http.Request) (string, error) {
+func (m *Manager) EndReason(r *http.Request) (string, error) {
 	token := m.Browser(r)
 	if r.Header.Get("Authorization") != "" {
 		token = m.Token(r)

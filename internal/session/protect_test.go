@@ -16,27 +16,27 @@ const (
 func TestProtection(t *testing.T) {
 	for name, tc := range map[string]struct {
 		agent, address string
-		strong, basic  Standing
+		strong, basic  Status
 	}{
-		"the same":               {firefox, "192.0.2.1", Good, Good},
-		"the same /24":           {firefox, "192.0.2.200", Good, Good},
-		"the same, mapped":       {firefox, "::ffff:192.0.2.9", Good, Good},
-		"an update":              {firefoxNewer, "192.0.2.1", Good, Good},
-		"the other family":       {firefox, "2001:db8::1", Good, Good},
-		"another /24":            {firefox, "192.0.3.1", SignedOut, Stale},
-		"another system":         {firefoxOnMac, "192.0.2.1", SignedOut, Stale},
-		"another browser":        {chromeOnLinux, "192.0.2.1", SignedOut, Stale},
-		"no browser":             {"", "192.0.2.1", SignedOut, Stale},
-		"a browser of our curls": {"curl/8.0", "192.0.2.1", SignedOut, Stale},
+		"the same":               {firefox, "192.0.2.1", Valid, Valid},
+		"the same /24":           {firefox, "192.0.2.200", Valid, Valid},
+		"the same, mapped":       {firefox, "::ffff:192.0.2.9", Valid, Valid},
+		"an update":              {firefoxNewer, "192.0.2.1", Valid, Valid},
+		"the other family":       {firefox, "2001:db8::1", Valid, Valid},
+		"another /24":            {firefox, "192.0.3.1", Ended, Stale},
+		"another system":         {firefoxOnMac, "192.0.2.1", Ended, Stale},
+		"another browser":        {chromeOnLinux, "192.0.2.1", Ended, Stale},
+		"no browser":             {"", "192.0.2.1", Ended, Stale},
+		"a browser of our curls": {"curl/8.0", "192.0.2.1", Ended, Stale},
 	} {
-		for protection, want := range map[string]Standing{Strong: tc.strong, Basic: tc.basic, Off: Good} {
+		for protection, want := range map[string]Status{Strong: tc.strong, Basic: tc.basic, Off: Valid} {
 			s := newSite(t, func(c *Config) { c.Protection = protection })
 			s.signIn(s.person())
 			s.agent, s.address = tc.agent, tc.address
 			if got := s.standing(); got != want {
 				t.Errorf("%s, %s: got %v, want %v", name, protection, got, want)
 			}
-			if in := s.visit() != nil; in != (want != SignedOut) {
+			if in := s.visit() != nil; in != (want != Ended) {
 				t.Errorf("%s, %s: signed in %v after it", name, protection, in)
 			}
 		}
@@ -49,8 +49,8 @@ func TestTheFirstNetworkOfTheOtherFamilyCounts(t *testing.T) {
 	s.signIn(s.person())
 	for _, step := range []struct {
 		address string
-		want    Standing
-	}{{"2001:db8:0:100::1", Good}, {"2001:db8:0:1ff::2", Good}, {"192.0.2.7", Good}, {"2001:db8:0:200::1", SignedOut}} {
+		want    Status
+	}{{"2001:db8:0:100::1", Valid}, {"2001:db8:0:1ff::2", Valid}, {"192.0.2.7", Valid}, {"2001:db8:0:200::1", Ended}} {
 		s.address = step.address
 		if got := s.standing(); got != step.want {
 			t.Errorf("%s: got %v, want %v", step.address, got, step.want)

@@ -117,16 +117,16 @@ func (s *site) startIn(w http.ResponseWriter, r *http.Request, in SignIn) error 
 }
 
 // standing is what a request of the browser makes of its session.
-func (s *site) standing() Standing {
+func (s *site) standing() Status {
 	s.t.Helper()
 	c, err := s.Current(s.request())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	if c == nil {
-		return SignedOut
+		return Ended
 	}
-	return c.Standing
+	return c.Status
 }
 
 // visit is nil if nobody is signed in.

@@ -57,5 +57,5 @@ func NeedsSecondFactor(v *storage.SessionContext) bool {
 // where it was made: an attacker who only found a browser signed in must not change what protects
 // the account.
 func (s *Service) IsFresh(c *session.Current) bool {
-	return c.Standing == session.Good && s.identity.Sessions.IsFresh(c.SessionContext)
+	return c.Status == session.Valid && s.identity.Sessions.IsFresh(c.SessionContext)
 }

@@ -103,7 +103,7 @@ func (s *site) current(token string) *session.Current {
 	} else if err != nil {
 		s.t.Fatal(err)
 	}
-	return &session.Current{SessionContext: v, Standing: session.Good}
+	return &session.Current{SessionContext: v, Status: session.Valid}
 }
 
 // password signs bob in.

@@ -20,8 +20,8 @@ const (
 	maxAddresses = 5      // named in one event
 )
 
-// A Who is a person or client that failed, or with neither all unknown ones.
-type Who struct {
+// A Subject is a person or client that failed, or with neither all unknown ones.
+type Subject struct {
 	Event  storage.EventType
 	User   uuid.UUID
 	Client string
@@ -43,35 +43,35 @@ type Tally struct {
 	now   func() time.Time
 
 	mu  sync.Mutex
-	all map[Who]*failures
+	all map[Subject]*failures
 }
 
 // New returns a Tally that writes to store when Flush is called.
 func New(store *storage.Store, now func() time.Time) *Tally {
-	return &Tally{store: store, now: now, all: map[Who]*failures{}}
+	return &Tally{store: store, now: now, all: map[Subject]*failures{}}
 }
 
 // Failed counts something wrong that was compared, from an address that may be unknown.
-func (t *Tally) Failed(who Who, from netip.Addr) {
-	t.add(who, from, func(f *failures) { f.failed++ })
+func (t *Tally) Failed(subject Subject, from netip.Addr) {
+	t.add(subject, from, func(f *failures) { f.failed++ })
 }
 
 // Throttled counts an attempt that was refused before anything was compared.
-func (t *Tally) Throttled(who Who, from netip.Addr) {
-	t.add(who, from, func(f *failures) { f.throttled++ })
+func (t *Tally) Throttled(subject Subject, from netip.Addr) {
+	t.add(subject, from, func(f *failures) { f.throttled++ })
 }
 
-func (t *Tally) add(who Who, from netip.Addr, count func(*failures)) {
+func (t *Tally) add(subject Subject, from netip.Addr, count func(*failures)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.all[who]
+	f := t.all[subject]
 	if f == nil && len(t.all) >= maxFailing {
-		who = Who{Event: who.Event}
-		f = t.all[who]
+		subject = Subject{Event: subject.Event}
+		f = t.all[subject]
 	}
 	if f == nil {
 		f = &failures{first: t.now()}
-		t.all[who] = f
+		t.all[subject] = f
 	}
 	count(f)
 	if !from.IsValid() {
@@ -92,32 +92,32 @@ func (t *Tally) add(who Who, from netip.Addr, count func(*failures)) {
 func (t *Tally) Flush(ctx context.Context) error {
 	t.mu.Lock()
 	all := t.all
-	t.all = map[Who]*failures{}
+	t.all = map[Subject]*failures{}
 	t.mu.Unlock()
-	for who, f := range all {
-		if err := t.store.Record(ctx, f.event(who)); err != nil {
+	for subject, f := range all {
+		if err := t.store.Record(ctx, f.event(subject)); err != nil {
 			t.putBack(all)
 			return fmt.Errorf("record failures: %w", err)
 		}
-		delete(all, who)
+		delete(all, subject)
 	}
 	return nil
 }
 
-func (t *Tally) putBack(all map[Who]*failures) {
+func (t *Tally) putBack(all map[Subject]*failures) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for who, f := range all {
-		if newer := t.all[who]; newer != nil {
+	for subject, f := range all {
+		if newer := t.all[subject]; newer != nil {
 			newer.first, newer.failed, newer.throttled = f.first, newer.failed+f.failed, newer.throttled+f.throttled
 		} else if len(t.all) < maxFailing {
-			t.all[who] = f
+			t.all[subject] = f
 		}
 	}
 }
 
-func (f *failures) event(who Who) *storage.Event {
-	e := &storage.Event{Type: who.Event, At: f.first, User: who.User, Client: who.Client,
+func (f *failures) event(subject Subject) *storage.Event {
+	e := &storage.Event{Type: subject.Event, At: f.first, User: subject.User, Client: subject.Client,
 		Facts: map[string]any{"failed": f.failed, "throttled": f.throttled}}
 	if addresses := strings.Join(f.addresses, " "); addresses != "" {
 		if f.more {

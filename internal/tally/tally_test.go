@@ -25,7 +25,7 @@ func TestFailuresAreWrittenOnce(t *testing.T) {
 	}
 	all := New(store, clock)
 	from := netip.MustParseAddr("192.0.2.7")
-	person, client, nobody := Who{Event: "sign_in.failed", User: uuid.Must(uuid.NewV7())}, Who{Event: "client.authentication_failed", Client: "app"}, Who{Event: "sign_in.failed"}
+	person, client, nobody := Subject{Event: "sign_in.failed", User: uuid.Must(uuid.NewV7())}, Subject{Event: "client.authentication_failed", Client: "app"}, Subject{Event: "sign_in.failed"}
 	for range 10 {
 		all.Failed(person, from)
 	}
