@@ -13,8 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// ProfilePatch changes what the acting person tells about themself; nil leaves a
-// member, "" clears it.
+// ProfilePatch changes a user's own profile; a nil member stays as it is, "" clears the claim.
 type ProfilePatch struct {
 	Name        *string          `json:"name"`
 	GivenName   *string          `json:"given_name"`
@@ -32,10 +31,10 @@ type ProfilePatch struct {
 	Address     *storage.Address `json:"address"`
 }
 
-// UpdateProfile changes the acting person's standard claims. A new phone number
-// counts as unverified. The error is FieldErrors.
-func (i *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
-	u, err := i.actingUser(ctx, a)
+// UpdateProfile changes the acting user's standard claims. A new phone number counts as unverified. The error is
+// FieldErrors.
+func (ac *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) error {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -43,84 +42,81 @@ func (i *Accounts) UpdateProfile(ctx context.Context, a Actor, p ProfilePatch) e
 	if err != nil || len(changed) == 0 {
 		return err
 	}
-	return i.store.UpdateProfile(ctx, u.ID, p.Apply, WithFact(about(a, storage.EventUserProfileChanged, u.ID),
+	return ac.store.UpdateProfile(ctx, u.ID, p.Apply, WithFact(userEvent(a, storage.EventUserProfileChanged, u.ID),
 		"changed", changed))
 }
 
-// SetEmail gives a person another address, which only those who administer the
-// installation do. They vouch for it, so it counts as proven; the person's sessions
-// and grants end, links that were mailed to the old address die, and a notice goes
-// there. An account that was never proven loses its password too: whoever made it
-// need not be whom the new address belongs to. Errors: ErrForbidden, FieldErrors,
-// storage.ErrNotFound, storage.ErrExists if the address is taken.
-func (i *People) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+// SetEmail gives a user another address. Only a superadmin or the operator may; they vouch for the address, so it
+// counts as verified. The user's sessions and grants end, links mailed to the old address stop working, and a notice
+// goes there. An account that was never verified loses its password too, because its creator need not be the owner of
+// the new address. Errors: ErrForbidden, FieldErrors, storage.ErrNotFound, storage.ErrExists if the address is taken.
+func (pe *People) SetEmail(ctx context.Context, a Actor, userID uuid.UUID, email string) error {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	key, err := EmailKey(email)
 	if err != nil {
 		return err
 	}
-	u, err := i.store.User(ctx, userID)
+	u, err := pe.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
 	email = strings.TrimSpace(email)
-	notes, err := i.notify(u, templates.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email),
-		From: i.timed(request.Info{})})
+	notes, err := pe.notify(u, templates.EmailChanged{Name: u.Profile.Name, NewEmail: masked(email),
+		From: pe.withTime(request.Info{})})
 	if err != nil {
 		return err
 	}
-	e := WithFact(about(a, storage.EventUserEmailChanged, userID), "first_proof", !u.EmailVerified())
+	e := WithFact(userEvent(a, storage.EventUserEmailChanged, userID), "first_proof", !u.EmailVerified())
 	e.Personal = map[string]string{"before": u.Email, "after": email}
-	defer i.wake()
-	return i.store.ChangeEmail(ctx, userID, email, key, e, notes...)
+	defer pe.wake()
+	return pe.store.ChangeEmail(ctx, userID, email, key, e, notes...)
 }
 
-// masked is an address for somebody who may only know that it is another: "b•••@acme.example".
+// masked shows only enough of an address to recognize it: "b•••@acme.example".
 func masked(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	first, _ := utf8.DecodeRuneInString(local)
 	return string(first) + "•••@" + domain
 }
 
-// DeletionEffects is what deleting an account would take along.
+// DeletionEffects is what the deletion of an account would do.
 type DeletionEffects struct {
-	// Blocking are organizations that others would be left in without an owner:
-	// while there are any, the account cannot be deleted.
+	// Blocking are the organizations with other members that would lose their only owner. The account cannot be
+	// deleted while there is one.
 	Blocking []storage.Organization
-	// Ending are those that have no other member and end with the account.
+	// Ending are the organizations without other members, which are deleted with the account.
 	Ending []storage.Organization
-	// LastSuperadmin: nobody else administers the installation, so the account cannot be deleted.
+	// LastSuperadmin says that there is no other superadmin, so that the account cannot be deleted.
 	LastSuperadmin bool
 }
 
-// PreviewDeletion tells what deleting the acting person's account would take along.
-func (i *Accounts) PreviewDeletion(ctx context.Context, a Actor) (*DeletionEffects, error) {
-	u, err := i.actingUser(ctx, a)
+// PreviewDeletion returns what deleting the acting user's account would do.
+func (ac *Accounts) PreviewDeletion(ctx context.Context, a Actor) (*DeletionEffects, error) {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	var d DeletionEffects
-	if d.Blocking, d.Ending, err = i.store.SoleOwnerships(ctx, u.ID); err != nil {
+	if d.Blocking, d.Ending, err = ac.store.SoleOwnerships(ctx, u.ID); err != nil {
 		return nil, err
 	}
 	if hasRole(u, storage.RoleSuperadmin) {
-		d.LastSuperadmin, err = i.store.IsLastSuperadmin(ctx, u.ID)
+		d.LastSuperadmin, err = ac.store.IsLastSuperadmin(ctx, u.ID)
 	}
 	return &d, err
 }
 
-// Delete makes the acting person a tombstone and mails the address a last
-// time; nothing brings the account back. session is the one they ask in. Errors:
-// storage.ErrConflict while PreviewDeletion names what blocks it, also
-// storage.ErrLastSuperadmin; ErrForbidden if the session has ended.
-func (i *Accounts) Delete(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
-	u, err := i.actingUser(ctx, a)
+// Delete deletes the acting user's account and mails the address a last time. It cannot be undone. session is the one
+// that the user acts in. Errors: storage.ErrConflict if PreviewDeletion names what blocks it,
+// storage.ErrLastSuperadmin, ErrForbidden if the session has ended.
+func (ac *Accounts) Delete(ctx context.Context, a Actor, session uuid.UUID, from request.Info) error {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	if err = i.people.deleteUser(ctx, a, u.ID, session, from); errors.Is(err, storage.ErrSpent) {
+	if err = ac.people.deleteUser(ctx, a, u.ID, session, from); errors.Is(err, storage.ErrSpent) {
 		err = fmt.Errorf("%w: the session has ended", ErrForbidden)
 	}
 	return err

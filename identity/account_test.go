@@ -319,7 +319,7 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		root := in.user(t, "root@acme-corp.com", true)
-		if err := in.store.Record(t.Context(), origin(about(Actor{UserID: root.ID}, "test.by_another", bob.ID), request.Info{Device: "the administrator's device"})); err != nil {
+		if err := in.store.Record(t.Context(), withOrigin(userEvent(Actor{UserID: root.ID}, "test.by_another", bob.ID), request.Info{Device: "the administrator's device"})); err != nil {
 			t.Fatal(err)
 		}
 		x, err := in.Accounts.Export(t.Context(), me)

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,8 +12,8 @@ import (
 // maxExportedEvents bounds what one download reads.
 const maxExportedEvents = 10_000
 
-// AccountExport is everything that is held about one person, ready to be written as
-// JSON. It has no secret in it, nor anything to sign in with.
+// AccountExport is everything that is stored about a user, to be written as JSON. It contains no secret and no
+// credential.
 type AccountExport struct {
 	ExportedAt time.Time `json:"exported_at"`
 
@@ -33,11 +34,11 @@ type AccountExport struct {
 	Apps          []ExportedApp        `json:"connected_apps"`
 	Tokens        []ExportedToken      `json:"personal_access_tokens"`
 	Events        []ExportedEvent      `json:"events"`
-	// EventsLeftOut: there are older events than the 10,000 of this document.
+	// EventsLeftOut says that there are older events than the 10,000 in this document.
 	EventsLeftOut bool `json:"events_left_out"`
 }
 
-// ExportedMembership is a place in an organization.
+// ExportedMembership is a membership in an organization.
 type ExportedMembership struct {
 	ID    uuid.UUID `json:"id"`
 	Slug  string    `json:"slug"`
@@ -46,7 +47,7 @@ type ExportedMembership struct {
 	Since time.Time `json:"since"`
 }
 
-// ExportedSession is a session that lives.
+// ExportedSession is a session that has not ended.
 type ExportedSession struct {
 	ID         uuid.UUID `json:"id"`
 	API        bool      `json:"api"`
@@ -57,7 +58,7 @@ type ExportedSession struct {
 	ExpiresAt  time.Time `json:"expires_at"`
 }
 
-// ExportedFactor is a second factor, without what it proves itself by.
+// ExportedFactor is a second factor without its secret.
 type ExportedFactor struct {
 	Kind       string    `json:"kind"`
 	Name       string    `json:"name"`
@@ -97,31 +98,35 @@ type ExportedToken struct {
 	ExpiresAt    time.Time `json:"expires_at"`
 }
 
-// ExportedEvent is a line of the audit log about the person.
+// ExportedEvent is an entry of the audit log about the user.
 type ExportedEvent struct {
 	At           time.Time `json:"at"`
 	Type         string    `json:"type"`
 	Organization uuid.UUID `json:"organization_id,omitzero"`
 	ClientID     string    `json:"client_id,omitempty"`
-	// Personal is what the line says about the person: addresses, devices. What others
-	// did to them says it about others too, and is left out.
+	// Personal is the entry's personal data: addresses, devices. It is left out where another person acted, because it
+	// is about that person too.
 	Personal map[string]string `json:"personal,omitempty"`
 }
 
-// Export collects what is held about the acting person.
-func (i *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error) {
-	u, err := i.actingUser(ctx, a)
+// Export collects what is stored about the acting user.
+func (ac *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error) {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	x := &AccountExport{ExportedAt: i.clock(), Sub: u.Sub, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt,
+	x := &AccountExport{Organizations: []ExportedMembership{}, Sessions: []ExportedSession{}, Factors: []ExportedFactor{},
+		Identities: []ExportedIdentity{},
+		Apps:       []ExportedApp{}, Tokens: []ExportedToken{}, Events: []ExportedEvent{},
+		ExportedAt: ac.currentTime(), Sub: u.Sub, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt,
 		Profile: u.Profile, PlatformRoles: u.PlatformRoles,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, FirstSignInAt: u.FirstSignInAt}
-	if x.RecoveryCodesLeft, err = i.store.RecoveryCodesLeft(ctx, u.ID); err != nil {
+	if x.RecoveryCodesLeft, err = ac.store.RecoveryCodesLeft(ctx, u.ID); err != nil {
 		return nil, err
 	}
 	for _, collect := range []func(context.Context, uuid.UUID, *AccountExport) error{
-		i.exportOrganizations, i.exportSessions, i.exportFactors, i.exportIdentities, i.exportApps, i.exportTokens, i.exportEvents,
+		ac.exportOrganizations, ac.exportSessions, ac.exportFactors, ac.exportIdentities, ac.exportApps, ac.exportTokens,
+		ac.exportEvents,
 	} {
 		if err := collect(ctx, u.ID, x); err != nil {
 			return nil, err
@@ -130,44 +135,36 @@ func (i *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error) 
 	return x, nil
 }
 
-func (i *Accounts) exportOrganizations(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.Memberships(ctx, userID, "", 0)
-	x.Organizations = make([]ExportedMembership, len(all))
-	for n, m := range all {
-		x.Organizations[n] = ExportedMembership{ID: m.Organization.ID, Slug: m.Organization.Slug,
-			Name: m.Organization.Name, Role: m.Role, Since: m.CreatedAt}
+func (ac *Accounts) exportOrganizations(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.Memberships(ctx, userID, "", 0)
+	for _, m := range all {
+		x.Organizations = append(x.Organizations, ExportedMembership{ID: m.Organization.ID, Slug: m.Organization.Slug,
+			Name: m.Organization.Name, Role: m.Role, Since: m.CreatedAt})
 	}
 	return err
 }
 
-func (i *Accounts) exportSessions(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.Sessions(ctx, userID)
-	x.Sessions = make([]ExportedSession, len(all))
-	for n, s := range all {
-		x.Sessions[n] = ExportedSession{ID: s.ID, API: s.API, Browser: s.Browser, SignedInAt: s.AuthTime,
-			LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt}
-		for _, network := range []string{s.Network4, s.Network6} {
-			if network != "" {
-				x.Sessions[n].Networks = append(x.Sessions[n].Networks, network)
-			}
-		}
+func (ac *Accounts) exportSessions(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.Sessions(ctx, userID)
+	for _, s := range all {
+		x.Sessions = append(x.Sessions, ExportedSession{ID: s.ID, API: s.API, Browser: s.Browser, SignedInAt: s.AuthTime,
+			Networks:   strings.Fields(s.Network4 + " " + s.Network6), // those that are known
+			LastSeenAt: s.LastSeenAt, ExpiresAt: s.ExpiresAt})
 	}
 	return err
 }
 
-func (i *Accounts) exportIdentities(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.ExternalIdentities(ctx, userID)
-	x.Identities = make([]ExportedIdentity, len(all))
-	for n, e := range all {
-		x.Identities[n] = ExportedIdentity{ConnectionID: e.ConnectionID, Subject: e.Subject, Email: e.Email,
-			LinkedAt: e.CreatedAt, LastUsedAt: e.LastUsedAt}
+func (ac *Accounts) exportIdentities(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.ExternalIdentities(ctx, userID)
+	for _, e := range all {
+		x.Identities = append(x.Identities, ExportedIdentity{ConnectionID: e.ConnectionID, Subject: e.Subject,
+			Email: e.Email, LinkedAt: e.CreatedAt, LastUsedAt: e.LastUsedAt})
 	}
 	return err
 }
 
-func (i *Accounts) exportFactors(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.Factors(ctx, userID)
-	x.Factors = []ExportedFactor{}
+func (ac *Accounts) exportFactors(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.Factors(ctx, userID)
 	for _, f := range all {
 		if !f.ConfirmedAt.IsZero() {
 			x.Factors = append(x.Factors, ExportedFactor{Kind: f.Kind, Name: f.Name, Passkey: f.Passkey,
@@ -177,10 +174,9 @@ func (i *Accounts) exportFactors(ctx context.Context, userID uuid.UUID, x *Accou
 	return err
 }
 
-func (i *Accounts) exportApps(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.ConnectedApps(ctx, userID)
-	x.Apps = make([]ExportedApp, len(all))
-	for n, c := range all {
+func (ac *Accounts) exportApps(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.ConnectedApps(ctx, userID)
+	for _, c := range all {
 		app := ExportedApp{Kind: "consent", ClientID: c.Client.ID, Name: c.Client.Name(), Scopes: c.Scopes,
 			GrantedAt: c.CreatedAt, LastUsedAt: c.LastUsedAt, ExpiresAt: c.ExpiresAt}
 		if c.GrantID != uuid.Nil {
@@ -189,33 +185,31 @@ func (i *Accounts) exportApps(ctx context.Context, userID uuid.UUID, x *AccountE
 		if c.Organization != nil {
 			app.Organization = c.Organization.Slug
 		}
-		x.Apps[n] = app
+		x.Apps = append(x.Apps, app)
 	}
 	return err
 }
 
-func (i *Accounts) exportTokens(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.PersonalTokens(ctx, userID)
-	x.Tokens = make([]ExportedToken, len(all))
-	for n, t := range all {
-		x.Tokens[n] = ExportedToken{Name: t.Name, Organization: t.Organization.Slug, Scopes: t.Scopes,
-			CreatedAt: t.CreatedAt, LastUsedAt: t.LastUsedAt, ExpiresAt: t.ExpiresAt}
+func (ac *Accounts) exportTokens(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.PersonalTokens(ctx, userID)
+	for _, t := range all {
+		x.Tokens = append(x.Tokens, ExportedToken{Name: t.Name, Organization: t.Organization.Slug, Scopes: t.Scopes,
+			CreatedAt: t.CreatedAt, LastUsedAt: t.LastUsedAt, ExpiresAt: t.ExpiresAt})
 	}
 	return err
 }
 
-func (i *Accounts) exportEvents(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := i.store.EventsAbout(ctx, userID, maxExportedEvents+1)
+func (ac *Accounts) exportEvents(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
+	all, err := ac.store.EventsAbout(ctx, userID, maxExportedEvents+1)
 	if x.EventsLeftOut = len(all) > maxExportedEvents; x.EventsLeftOut {
 		all = all[:maxExportedEvents]
 	}
-	x.Events = make([]ExportedEvent, len(all))
-	for n, e := range all {
-		x.Events[n] = ExportedEvent{At: e.At, Type: string(e.Type), Organization: e.Organization, ClientID: e.Client,
-			Personal: e.Personal}
+	for _, e := range all {
 		if e.Actor != uuid.Nil && e.Actor != userID {
-			x.Events[n].Personal = nil
+			e.Personal = nil
 		}
+		x.Events = append(x.Events, ExportedEvent{At: e.At, Type: string(e.Type), Organization: e.Organization,
+			ClientID: e.Client, Personal: e.Personal})
 	}
 	return err
 }

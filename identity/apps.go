@@ -9,25 +9,24 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// App is a client application that a person has let in: what they allowed it and
-// what it holds, whatever the organization.
+// App is a client application that a user has given access: its consents and grants in all organizations together.
 type App struct {
 	Client *storage.Client // without its secrets
-	// Organizations are those that it acts for; none for an app that only knows the person.
+	// Organizations are those that it has access for; none if it only knows the user.
 	Organizations []storage.Organization
 	Scopes        []string
-	GrantedAt     time.Time   // when it was last let in
+	GrantedAt     time.Time   // the latest consent or grant
 	LastUsedAt    time.Time   // of its tokens; zero if never
-	GrantIDs      []uuid.UUID // the grants that live; none if only the consent is remembered
+	GrantIDs      []uuid.UUID // active grants; none if there is only a consent
 }
 
-// Apps are the apps that the acting person has let in, by name.
-func (i *Accounts) Apps(ctx context.Context, a Actor) ([]App, error) {
-	u, err := i.actingUser(ctx, a)
+// Apps lists the apps that the acting user has given access, by name.
+func (ac *Accounts) Apps(ctx context.Context, a Actor) ([]App, error) {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	connections, err := i.store.ConnectedApps(ctx, u.ID)
+	connections, err := ac.store.ConnectedApps(ctx, u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +41,7 @@ func (i *Accounts) Apps(ctx context.Context, a Actor) ([]App, error) {
 	return all, nil
 }
 
-// add takes in what a consent or a grant says.
+// add merges a consent or a grant into the app.
 func (app *App) add(c *storage.ConnectedApp) {
 	for _, s := range c.Scopes {
 		if !slices.Contains(app.Scopes, s) {
@@ -64,52 +63,52 @@ func (app *App) add(c *storage.ConnectedApp) {
 	}
 }
 
-// Disconnect withdraws every consent of the acting person to a client and revokes
-// all its grants of theirs, offline ones too. storage.ErrNotFound if it has neither.
-func (i *Accounts) Disconnect(ctx context.Context, a Actor, clientID string) error {
-	u, err := i.actingUser(ctx, a)
+// Disconnect withdraws all consents of the acting user to a client and revokes all its grants, offline ones too.
+// storage.ErrNotFound if there are none.
+func (ac *Accounts) Disconnect(ctx context.Context, a Actor, clientID string) error {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	e := about(a, storage.EventAppDisconnected, u.ID)
+	e := userEvent(a, storage.EventAppDisconnected, u.ID)
 	e.Client = clientID
-	return i.store.Disconnect(ctx, u.ID, clientID, e)
+	return ac.store.Disconnect(ctx, u.ID, clientID, e)
 }
 
-// Grants are up to limit of the acting person's live grants, the newest first, that
-// are older than the one with that id; uuid.Max begins.
-func (i *Accounts) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
-	u, err := i.actingUser(ctx, a)
+// Grants lists up to limit active grants of the acting user, the newest first, that are older than the grant with the
+// id before. uuid.Max starts with the newest.
+func (ac *Accounts) Grants(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Grant, error) {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return i.store.UserGrants(ctx, u.ID, before, limit)
+	return ac.store.UserGrants(ctx, u.ID, before, limit)
 }
 
-// WithdrawGrant takes back what the acting person allowed by one of their grants: the
-// consent to its client for its organization, and every grant of it, so that the
-// client has to ask again. storage.ErrNotFound if they have none such that lives.
-func (i *Accounts) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
-	u, err := i.actingUser(ctx, a)
+// WithdrawGrant withdraws the consent that belongs to one of the acting user's grants and revokes all grants of that
+// client in that organization, so that the client has to ask again. storage.ErrNotFound if there is no such active
+// grant.
+func (ac *Accounts) WithdrawGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	g, err := i.store.UserGrant(ctx, u.ID, grantID)
+	g, err := ac.store.UserGrant(ctx, u.ID, grantID)
 	if err != nil {
 		return err
 	}
-	e := WithFact(about(a, storage.EventConsentWithdrawn, u.ID), "grant", grantID)
+	e := WithFact(userEvent(a, storage.EventConsentWithdrawn, u.ID), "grant", grantID)
 	e.Client, e.Organization = g.ClientID, g.OrganizationID
-	return i.store.WithdrawConsent(ctx, u.ID, g.ClientID, g.OrganizationID, e)
+	return ac.store.WithdrawConsent(ctx, u.ID, g.ClientID, g.OrganizationID, e)
 }
 
-// RevokeGrant revokes one of the acting person's grants, and leaves what is remembered
-// of their consent. storage.ErrNotFound if they have none such that lives.
-func (i *Accounts) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
-	u, err := i.actingUser(ctx, a)
+// RevokeGrant revokes one of the acting user's grants and keeps the consent. storage.ErrNotFound if there is no such
+// active grant.
+func (ac *Accounts) RevokeGrant(ctx context.Context, a Actor, grantID uuid.UUID) error {
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokeGrantOf(ctx, u.ID, grantID, WithFact(about(a, storage.EventGrantRevoked, u.ID), "grant",
+	return ac.store.RevokeGrantOf(ctx, u.ID, grantID, WithFact(userEvent(a, storage.EventGrantRevoked, u.ID), "grant",
 		grantID))
 }

@@ -12,21 +12,20 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Actor is who does something: a person who is signed in, a personal access token or the operator at the command line.
-// The zero kind is a person.
+// Actor is who acts: a signed-in user, a personal access token, or the operator at the command line. The zero kind is
+// a user.
 type Actor struct {
 	UserID uuid.UUID
 	// RequestID ties the audit event to the access log.
 	RequestID string
 
 	kind actorKind
-	// organization, scopes and token are of a personal access token: the one organization it is for, what it may do
-	// there, and its id.
+	// organization, scopes and token belong to a personal access token: its only organization, its scopes and its id.
 	organization uuid.UUID
 	scopes       []string
 	token        uuid.UUID
-	// authority is what the act was allowed for. Events carry it, and the transaction
-	// that writes one checks it again.
+	// authority is what the action was allowed for. Events carry it, and the transaction that writes an event checks
+	// it again.
 	authority storage.Authority
 }
 
@@ -38,10 +37,10 @@ const (
 	tokenActor
 )
 
-// Operator acts with the authority of somebody who can read the server's keys.
+// Operator acts with the authority of a person who can read the server's keys.
 func Operator() Actor { return Actor{kind: operatorActor} }
 
-// Event is an event of this actor's doing.
+// Event returns an event of this actor.
 func (a Actor) Event(kind storage.EventType) *storage.Event {
 	e := &storage.Event{Type: kind, Actor: a.UserID, Authority: a.authority, RequestID: a.RequestID}
 	if a.kind == operatorActor {
@@ -59,36 +58,36 @@ func WithFact(e *storage.Event, name string, value any) *storage.Event {
 	return e
 }
 
-// Action is what an actor asks permission for.
+// Action is something that needs permission.
 type Action int
 
 // The actions. Those on an organization need its id.
 const (
-	ReadPlatform       Action = iota // look at all people, organizations, clients and settings
+	ReadPlatform       Action = iota // read all people, organizations, clients and settings
 	ManagePlatform                   // change them
-	SeeOrganization                  // know an organization
-	ReadOrganization                 // look at its members, invitations and policy
+	SeeOrganization                  // know that an organization exists
+	ReadOrganization                 // read its members, invitations and policy
 	ManageOrganization               // change its name and policy
 	ManageMembers                    // invite, change and remove members below owner
 	ManageOwners                     // the same for owners
 )
 
-// permission is who may do an action, besides operators, who may do everything.
+// permission says who may do an action. The operator may do everything.
 type permission struct {
-	// platform are the platform roles that may do it everywhere.
+	// platform are the platform roles that may do it in every organization.
 	platform []string
-	// role is the least role in the organization that may; "" if none does.
+	// role is the lowest role in the organization that may do it; "" if none may.
 	role string
-	// scope is what a personal access token of that role needs; "" if no token may, because the act could outlast
-	// the token or reach beyond its organization.
+	// scope is what a personal access token of such a member needs; "" if no token may, because the effect could
+	// outlast the token or reach beyond its organization.
 	scope string
 }
 
 var (
 	superadmins = []string{storage.RoleSuperadmin}
-	readers     = []string{storage.RoleSuperadmin, storage.RolePlatformAdmin} // platform admins only look
+	readers     = []string{storage.RoleSuperadmin, storage.RolePlatformAdmin} // platform admins only read
 
-	// permissions is the table of who may do what.
+	// permissions says for each action who may do it. An action without a row is refused.
 	permissions = map[Action]permission{
 		ReadPlatform:       {readers, "", ""},
 		ManagePlatform:     {superadmins, "", ""},
@@ -100,18 +99,18 @@ var (
 	}
 )
 
-// access is what every noun shares: the database, the clock and who may do what.
+// access is what all nouns share: the database, the clock and the permissions.
 type access struct {
 	store *storage.Store
 	now   func() time.Time
 }
 
-func (x *access) clock() time.Time { return x.now().UTC().Truncate(time.Microsecond) }
+func (x *access) currentTime() time.Time { return x.now().UTC().Truncate(time.Microsecond) }
 
-// Authorize admits those whom the table of permissions allows the action, and notes in a what they are allowed it for.
-// Roles are read anew at every act: taking one away works at once, and the disabled can do nothing. Errors:
-// ErrForbidden, and storage.ErrNotFound for those who may not even know the organization.
-func (i *access) Authorize(ctx context.Context, a *Actor, action Action, organizationID uuid.UUID) error {
+// Authorize checks the table of permissions and notes in a what the action was allowed for. Roles are read at every
+// action, so that a removed role or a disabled account takes effect at once. Errors: ErrForbidden, and
+// storage.ErrNotFound for an actor that may not know of the organization.
+func (x *access) Authorize(ctx context.Context, a *Actor, action Action, organizationID uuid.UUID) error {
 	if a.kind == operatorActor {
 		return nil
 	}
@@ -126,14 +125,14 @@ func (i *access) Authorize(ctx context.Context, a *Actor, action Action, organiz
 	}
 	a.authority = storage.Authority{Superadmin: a.kind == personActor, Organization: organizationID, Role: p.role,
 		Token: a.token}
-	u, err := i.activeUser(ctx, *a)
+	u, err := x.activeUser(ctx, *a)
 	if err != nil || a.kind == personActor && hasRole(u, p.platform...) {
 		return err
 	}
 	if p.role == "" {
 		return fmt.Errorf("%w: it needs the platform role %s", ErrForbidden, strings.Join(p.platform, " or "))
 	}
-	role, err := i.store.Role(ctx, organizationID, a.UserID)
+	role, err := x.store.Role(ctx, organizationID, a.UserID)
 	switch {
 	case err != nil:
 		return err
@@ -148,31 +147,31 @@ func (i *access) Authorize(ctx context.Context, a *Actor, action Action, organiz
 // errToken refuses personal access tokens.
 var errToken = fmt.Errorf("%w: a personal access token cannot do that", ErrForbidden)
 
-// actingUser reads the person who acts on what is their own. A personal access token has nothing of its own.
-func (i *access) actingUser(ctx context.Context, a Actor) (*storage.User, error) {
+// actingUser reads the user who acts on their own account, which a personal access token may not do.
+func (x *access) actingUser(ctx context.Context, a Actor) (*storage.User, error) {
 	if a.kind == tokenActor {
 		return nil, errToken
 	}
-	return i.activeUser(ctx, a)
+	return x.activeUser(ctx, a)
 }
 
-func (i *access) activeUser(ctx context.Context, a Actor) (*storage.User, error) {
-	u, err := i.store.User(ctx, a.UserID)
+func (x *access) activeUser(ctx context.Context, a Actor) (*storage.User, error) {
+	u, err := x.store.User(ctx, a.UserID)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
 		return nil, fmt.Errorf("%w: the account is not active", ErrForbidden)
 	}
 	return u, err
 }
 
-// authorizeSelf admits the person concerned, and those who administer the installation.
-func (i *access) authorizeSelf(ctx context.Context, a *Actor, userID uuid.UUID) error {
+// authorizeSelf admits the user concerned and those with ManagePlatform.
+func (x *access) authorizeSelf(ctx context.Context, a *Actor, userID uuid.UUID) error {
 	if a.kind == personActor && a.UserID != uuid.Nil && a.UserID == userID {
 		return nil
 	}
-	return i.Authorize(ctx, a, ManagePlatform, uuid.Nil)
+	return x.Authorize(ctx, a, ManagePlatform, uuid.Nil)
 }
 
-// hasRole reports whether a person has one of the platform roles.
+// hasRole reports whether a user has one of the platform roles.
 func hasRole(u *storage.User, roles ...string) bool {
 	return slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(u.PlatformRoles, role) })
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/oauth"
@@ -13,31 +14,34 @@ import (
 var (
 	// ErrOrganizationConflict: the request names two organizations (invalid_request).
 	ErrOrganizationConflict = errors.New("the request names more than one organization")
-	// ErrOrganizationDenied: the organization does not exist or the person is not in
-	// it; nobody learns which (access_denied).
+	// ErrOrganizationDenied: the organization does not exist or the user is not a member; the caller does not learn
+	// which (access_denied).
 	ErrOrganizationDenied = errors.New("not a member of the organization")
-	// ErrOrganizationInteraction: the person would have to pick and may not be asked (interaction_required).
+	// ErrOrganizationInteraction: the user would have to choose, but prompt=none forbids to ask (interaction_required).
 	ErrOrganizationInteraction = errors.New("the person must choose an organization")
 )
 
-// OrganizationQuestion is all that decides which organization a token names
-// ("Which organization" of the product's contract). It is a pure rule:
+// OrganizationQuestion is everything that decides which organization a token names. Its methods are pure rules, used
+// in this order:
 //
-//	needed := q.IsNeeded()              // false: no organization, no picker
-//	id, slug, err := q.Named()        // what to look up, if the request says which
-//	err = q.Check(organization)      // after looking it up; nil if the person is not in it
-//	choice, err := q.Choose(choices)  // if it does not; a nil choice is the picker
+// needed := q.IsNeeded(): without an organization nothing else is asked
+//
+// id, slug, err := q.Named(): what to look up, if the request names one
+//
+// err = q.Check(organization): after it was looked up; nil if the user is not a member
+//
+// choice, err := q.Choose(choices): if the request names none; a nil choice means that the user has to choose
 type OrganizationQuestion struct {
 	// Parameter is the organization parameter, an id or a slug; "" if absent.
 	Parameter string
-	// Scopes are the scopes asked for that the client may have: org, groups and org:<slug> count.
+	// Scopes are the requested scopes that the client may have: org, groups and org:<slug> matter here.
 	Scopes []string
-	// Client is the organization the client belongs to; uuid.Nil for the platform's own.
+	// Client is the organization that the client belongs to; uuid.Nil for a client of the platform.
 	Client uuid.UUID
-	// Picked is what the person has chosen in this flow; uuid.Nil before.
+	// Picked is what the user has chosen in this flow; uuid.Nil before.
 	Picked uuid.UUID
-	// PromptNone: the person may not be asked. Only then does Hint count, the org_id
-	// of the id_token_hint; uuid.Nil if it has none.
+	// PromptNone says that the user may not be asked. Only then is Hint used, the org_id of the id_token_hint;
+	// uuid.Nil if there is none.
 	PromptNone bool
 	Hint       uuid.UUID
 }
@@ -49,26 +53,21 @@ func (q OrganizationQuestion) IsNeeded() bool {
 	})
 }
 
-// Named returns the id or the slug of the organization that the request, the
-// client or the person's pick names; neither if none does. ErrOrganizationConflict
-// if two of them can be seen to differ without looking anything up,
-// ErrOrganizationDenied if what is named cannot exist.
+// Named returns the id or the slug of the organization that the request, the client or the user's choice names;
+// neither if none does. ErrOrganizationConflict if two of them differ visibly, ErrOrganizationDenied if the name
+// cannot exist.
 func (q OrganizationQuestion) Named() (id uuid.UUID, slug string, err error) {
-	if q.Client != uuid.Nil {
-		id = q.Client
-	}
+	id = q.Client
 	if p, err := uuid.Parse(q.Parameter); err == nil && len(q.Parameter) == 36 {
 		if id != uuid.Nil && id != p {
 			return uuid.Nil, "", ErrOrganizationConflict
 		}
 		id = p
 	}
-	slugs := q.slugs()
-	if len(slugs) > 1 {
+	switch slugs := q.slugs(); {
+	case len(slugs) > 1:
 		return uuid.Nil, "", ErrOrganizationConflict
-	}
-	switch {
-	case len(slugs) == 1 && slugs[0] == "": // the scope oauth.ScopeOrgPrefix names nobody
+	case len(slugs) == 1 && slugs[0] == "": // the scope "org:" without a slug
 		return uuid.Nil, "", ErrOrganizationDenied
 	case id != uuid.Nil:
 		return id, "", nil
@@ -93,8 +92,8 @@ func (q OrganizationQuestion) slugs() []string {
 	return slices.Compact(all)
 }
 
-// Check judges what was found for Named: nil if nothing was, or the person is not
-// in it. An organization found by id must also be the one that a slug names.
+// Check judges the organization found for Named: nil if there is none or the user is not a member. An organization
+// found by id must also have the slug that the request names.
 func (q OrganizationQuestion) Check(found *storage.Organization) error {
 	if found == nil {
 		return ErrOrganizationDenied
@@ -105,43 +104,34 @@ func (q OrganizationQuestion) Check(found *storage.Organization) error {
 	return nil
 }
 
-// Choose decides where nothing names an organization and one is needed, among
-// those the person is in. A nil choice without an error: the person picks.
+// Choose decides between the user's organizations if the request names none. A nil choice without an error means that
+// the user has to choose.
 //
-// A hint for an organization that the person has left is not passed over in
-// favour of another: silently getting a token for the wrong customer is worse
-// than being asked.
+// If the user has left the organization of the hint, no other one is taken instead: a token for the wrong customer is
+// worse than a question.
 func (q OrganizationQuestion) Choose(choices []storage.Choice) (*storage.Choice, error) {
-	only := func() *storage.Choice {
-		if len(choices) == 1 {
-			return &choices[0]
-		}
-		return nil
+	var choice *storage.Choice
+	if len(choices) == 1 {
+		choice = &choices[0]
 	}
 	if !q.PromptNone {
 		if len(choices) == 0 {
 			return nil, ErrOrganizationDenied
 		}
-		return only(), nil
+		return choice, nil
 	}
-	if q.Hint != uuid.Nil {
-		if n := slices.IndexFunc(choices, func(c storage.Choice) bool { return c.Organization.ID == q.Hint }); n >= 0 {
-			return &choices[n], nil
+	var granted time.Time
+	for n := range choices {
+		c := &choices[n]
+		if q.Hint == uuid.Nil && c.Consent != nil && c.Consent.GrantedAt.After(granted) {
+			choice, granted = c, c.Consent.GrantedAt
 		}
+		if c.Organization.ID == q.Hint {
+			return c, nil
+		}
+	}
+	if choice == nil || q.Hint != uuid.Nil {
 		return nil, ErrOrganizationInteraction
 	}
-	var latest *storage.Choice
-	for n := range choices {
-		if c := &choices[n]; c.Consent != nil && (latest == nil ||
-			c.Consent.GrantedAt.After(latest.Consent.GrantedAt)) {
-			latest = c
-		}
-	}
-	if latest != nil {
-		return latest, nil
-	}
-	if c := only(); c != nil {
-		return c, nil
-	}
-	return nil, ErrOrganizationInteraction
+	return choice, nil
 }

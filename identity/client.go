@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,8 +12,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// SecretOverlap is how long the last secret works beside a new one, unless
-// somebody says otherwise: a relying party has a day to change over.
+// SecretOverlap is how long the previous secret stays valid by default: the relying party has a day to change over.
 const SecretOverlap = 24 * time.Hour
 
 // NewClient is a client to register.
@@ -22,46 +22,42 @@ type NewClient struct {
 	Metadata     storage.Metadata
 }
 
-// Create registers a client and returns it with its secret, which nobody
-// can read again; "" for a client without one. Only those who administer the
-// installation register clients, which makes all of them first-party: that is
-// what skip_consent rests on. Errors: FieldErrors, storage.ErrExists.
-func (i *Clients) Create(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string,
+// Create registers a client and returns it with its secret, which cannot be read again; "" for a client without one.
+// Only superadmins and the operator register clients, so that all clients are first-party and skip_consent is safe.
+// Errors: FieldErrors, storage.ErrExists.
+func (cl *Clients) Create(ctx context.Context, a Actor, n NewClient) (c *storage.Client, clientSecret string,
 	err error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := cl.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
 	if n.ID == "" {
 		n.ID = uuid.NewString()
 	}
 	c = &storage.Client{ID: n.ID, Organization: n.Organization, Metadata: n.Metadata}
-	if err := i.check(ctx, c); err != nil {
+	if err := cl.check(ctx, c); err != nil {
 		return nil, "", err
 	}
 	if oauth.UsesSecret(c.Metadata.TokenEndpointAuthMethod) {
 		clientSecret = NewClientSecret()
-		c.Secrets = []storage.ClientSecret{i.StoredSecret(c.ID, clientSecret)}
+		c.Secrets = []storage.ClientSecret{cl.StoredSecret(c.ID, clientSecret)}
 	}
-	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+	err = cl.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
 		return r.CreateClient(ctx, c, ClientEvent(a, storage.EventClientCreated, c))
 	})
-	if err != nil {
-		return nil, "", err
-	}
-	return c, clientSecret, nil
+	return c, clientSecret, err
 }
 
-// check applies every rule to a client that people register.
-func (i *Clients) check(ctx context.Context, c *storage.Client) error {
-	faults := CheckMetadata(c.ID, &c.Metadata, i.production)
-	resources, err := i.store.Resources(ctx)
+// check applies every rule to a registration.
+func (cl *Clients) check(ctx context.Context, c *storage.Client) error {
+	faults := CheckMetadata(c.ID, &c.Metadata, cl.production)
+	resources, err := cl.store.Resources(ctx)
 	if err != nil {
 		return err
 	}
 	CheckScopes(&faults, &c.Metadata, DefinedScopes(resources))
-	CheckOffered(&faults, &c.Metadata, i.grantTypes)
+	CheckOffered(&faults, &c.Metadata, cl.grantTypes)
 	if c.Organization != uuid.Nil {
-		_, err := i.store.Organization(ctx, c.Organization)
+		_, err := cl.store.Organization(ctx, c.Organization)
 		if errors.Is(err, storage.ErrNotFound) {
 			faults.Add("organization", "does not exist", "create it first, or leave it out")
 		} else if err != nil {
@@ -71,48 +67,47 @@ func (i *Clients) check(ctx context.Context, c *storage.Client) error {
 	return faults.err()
 }
 
-// DefinedScopes tells which scopes the resources define.
+// DefinedScopes returns a function that reports whether one of the resources defines a scope.
 func DefinedScopes(resources []storage.Resource) func(string) bool {
-	known := map[string]bool{}
-	for _, r := range resources {
-		for name := range r.Scopes {
-			known[name] = true
-		}
+	return func(scope string) bool {
+		return slices.ContainsFunc(resources, func(r storage.Resource) bool {
+			_, defined := r.Scopes[scope]
+			return defined
+		})
 	}
-	return func(scope string) bool { return known[scope] }
 }
 
 // Get returns a client that is not deleted.
-func (i *Clients) Get(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (cl *Clients) Get(ctx context.Context, a Actor, clientID string) (*storage.Client, error) {
+	if err := cl.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.load(ctx, clientID)
+	return cl.load(ctx, clientID)
 }
 
-func (i *Clients) load(ctx context.Context, clientID string) (*storage.Client, error) {
-	c, err := i.store.Client(ctx, clientID)
+func (cl *Clients) load(ctx context.Context, clientID string) (*storage.Client, error) {
+	c, err := cl.store.Client(ctx, clientID)
 	if err == nil && !c.DeletedAt.IsZero() {
 		return nil, storage.ErrNotFound
 	}
 	return c, err
 }
 
-// List lists up to limit clients after the one with that client_id.
-func (i *Clients) List(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+// List returns up to limit clients after the client_id after.
+func (cl *Clients) List(ctx context.Context, a Actor, after string, limit int) ([]*storage.Client, error) {
+	if err := cl.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
+	return cl.store.Clients(ctx, storage.ClientQuery{After: after, Limit: limit})
 }
 
-// RotateSecret gives a client a new secret and returns it. The newest of the old
-// ones works on for overlap, 0 ends all of them at once.
-func (i *Clients) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+// RotateSecret gives a client a new secret and returns it. The newest of the old secrets stays valid for overlap; 0
+// ends all at once.
+func (cl *Clients) RotateSecret(ctx context.Context, a Actor, clientID string, overlap time.Duration) (string, error) {
+	if err := cl.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", err
 	}
-	c, err := i.load(ctx, clientID)
+	c, err := cl.load(ctx, clientID)
 	if err != nil {
 		return "", err
 	}
@@ -121,28 +116,25 @@ func (i *Clients) RotateSecret(ctx context.Context, a Actor, clientID string, ov
 			Clip(clientID), c.Metadata.TokenEndpointAuthMethod)}}
 	}
 	text := NewClientSecret()
-	k := i.StoredSecret(c.ID, text)
-	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.AddSecret(ctx, c.ID, &k, i.clock().Add(overlap), WithFact(ClientEvent(a,
+	k := cl.StoredSecret(c.ID, text)
+	err = cl.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+		return r.AddSecret(ctx, c.ID, &k, cl.currentTime().Add(overlap), WithFact(ClientEvent(a,
 			storage.EventClientSecretRotated, c), "overlap_seconds", int64(overlap/time.Second)))
 	})
-	if err != nil {
-		return "", err
-	}
-	return text, nil
+	return text, err
 }
 
-// SecretKeys counts the client secrets that work by the id of the SECRET_KEY they
-// are kept under, and names the one in use. "" are those that wait for their first use.
-func (i *Clients) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+// SecretKeys counts the valid client secrets by the id of the SECRET_KEY that protects them, and returns the current
+// id. "" counts secrets registered as a PHC string and not used yet.
+func (cl *Clients) SecretKeys(ctx context.Context, a Actor) (counts map[string]int, current string, err error) {
+	if err := cl.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, "", err
 	}
-	counts, err = i.store.ClientSecretKeys(ctx)
-	return counts, i.keys.KeyIDs()[0], err
+	counts, err = cl.store.ClientSecretKeys(ctx)
+	return counts, cl.keys.KeyIDs()[0], err
 }
 
-// ClientEvent is an event concerning a client, in the log of its organization.
+// ClientEvent is an event about a client, in the log of its organization.
 func ClientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Event {
 	e := a.Event(kind)
 	e.Client, e.Organization = c.ID, c.Organization
@@ -153,24 +145,20 @@ func ClientEvent(a Actor, kind storage.EventType, c *storage.Client) *storage.Ev
 const (
 	ClientWeb     = "web"     // a server with a secret
 	ClientSPA     = "spa"     // a page in a browser
-	ClientNative  = "native"  // an app on people's own devices
-	ClientMachine = "machine" // no people
+	ClientNative  = "native"  // an app on a user's device
+	ClientMachine = "machine" // no users
 )
 
-// ClientPreset are the safe settings for a type of application; false for none such.
+// ClientPreset returns the safe settings for a type of application; false if there is no such type.
 func ClientPreset(kind string) (m storage.Metadata, ok bool) {
-	m.GrantTypes = []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
-	switch kind {
-	case ClientWeb:
-		m.RequirePKCE = storage.PKCEAuto // many libraries for servers send a nonce, and no challenge unless told to
-	case ClientSPA:
-		m.TokenEndpointAuthMethod, m.RequirePKCE = oauth.AuthNone, storage.PKCERequired
-	case ClientNative:
-		m.TokenEndpointAuthMethod, m.ApplicationType, m.RequirePKCE = oauth.AuthNone, "native", storage.PKCERequired
-	case ClientMachine:
-		m.GrantTypes = []string{oauth.GrantClientCredentials}
-	default:
-		return m, false
-	}
-	return m, true
+	code := []string{oauth.GrantAuthorizationCode, oauth.GrantRefreshToken}
+	m, ok = map[string]storage.Metadata{
+		// Many libraries for servers send a nonce by default, and a PKCE challenge only if it is turned on.
+		ClientWeb: {GrantTypes: code, RequirePKCE: storage.PKCEAuto},
+		ClientSPA: {GrantTypes: code, RequirePKCE: storage.PKCERequired, TokenEndpointAuthMethod: oauth.AuthNone},
+		ClientNative: {GrantTypes: code, RequirePKCE: storage.PKCERequired, TokenEndpointAuthMethod: oauth.AuthNone,
+			ApplicationType: "native"},
+		ClientMachine: {GrantTypes: []string{oauth.GrantClientCredentials}},
+	}[kind]
+	return m, ok
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// DiffMetadata has a line for each field in which two registrations differ; if have is empty, for each field
-// that has a value.
+// DiffMetadata has a line for each field in which two registrations differ. If have is empty, it has a line for each
+// field with a value.
 func DiffMetadata(have, want *storage.Metadata) []string {
 	var lines []string
 	before, after := MetadataFields(have), MetadataFields(want)
@@ -20,16 +20,16 @@ func DiffMetadata(have, want *storage.Metadata) []string {
 			reflect.DeepEqual(was.Interface(), is.Interface()) {
 			continue
 		}
-		line := f.Name + ": " + display(is)
+		line := f.Name + ": " + displayValue(is)
 		if have.TokenEndpointAuthMethod != "" { // there was one
-			line = f.Name + ": " + display(was) + " → " + display(is)
+			line = f.Name + ": " + displayValue(was) + " → " + displayValue(is)
 		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-// ChangedFields names what a diff changes, for the audit log.
+// ChangedFields are the names of the fields in a diff, for the audit log.
 func ChangedFields(details []string) []string {
 	names := make([]string, len(details))
 	for n, d := range details {
@@ -39,27 +39,16 @@ func ChangedFields(details []string) []string {
 }
 
 // display is a value as one line of text.
-func display(v reflect.Value) string {
+func displayValue(v reflect.Value) string {
+	if v.IsZero() && v.Kind() != reflect.Bool || v.Kind() == reflect.Slice && v.Len() == 0 {
+		return "none"
+	}
 	switch v := v.Interface().(type) {
-	case string:
-		if v == "" {
-			return "none"
-		}
-		return v
 	case []string:
-		if len(v) == 0 {
-			return "none"
-		}
 		return strings.Join(v, ", ")
 	case *int64:
-		if v == nil {
-			return "none"
-		}
 		return fmt.Sprint(*v)
 	case json.RawMessage:
-		if len(v) == 0 {
-			return "none"
-		}
 		return string(v)
 	default:
 		return fmt.Sprint(v)
@@ -72,8 +61,8 @@ type MetadataField struct {
 	Value reflect.Value // settable
 }
 
-// MetadataFields lists the fields of m: the names in clients.yaml are those of the
-// JSON form, so that neither can have one that the other lacks.
+// MetadataFields lists the fields of m. The names in clients.yaml are those of the JSON form, so that both have the
+// same fields.
 func MetadataFields(m *storage.Metadata) []MetadataField {
 	v := reflect.ValueOf(m).Elem()
 	fields := make([]MetadataField, v.NumField())

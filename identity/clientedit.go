@@ -9,17 +9,17 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// registryTries is how often a change of the registry is worked out when others change the registry meanwhile.
+// registryTries is how often a change is prepared again because the registry was changed in between.
 const registryTries = 5
 
 // registryChange changes the registry in a transaction.
 type registryChange func(*storage.RegistryEdit) error
 
-// editRegistry makes the change that read returns; nil makes none. read looks at the registry first, and is called
-// again if the registry was changed between what it read and the change.
-func (i *Clients) editRegistry(ctx context.Context, read func() (registryChange, error)) error {
+// editRegistry makes the change that read returns; nil makes none. read prepares the change and is called again if the
+// registry was changed before the change could be made.
+func (cl *Clients) editRegistry(ctx context.Context, read func() (registryChange, error)) error {
 	for try := 1; ; try++ {
-		seen, err := i.store.Version(ctx, storage.VersionRegistry)
+		seen, err := cl.store.Version(ctx, storage.VersionRegistry)
 		if err != nil {
 			return err
 		}
@@ -27,52 +27,49 @@ func (i *Clients) editRegistry(ctx context.Context, read func() (registryChange,
 		if err != nil || change == nil {
 			return err
 		}
-		if err = i.store.EditRegistry(ctx, seen, change); try == registryTries || !errors.Is(err, storage.ErrConflict) {
+		if err = cl.store.EditRegistry(ctx, seen, change); try == registryTries || !errors.Is(err, storage.ErrConflict) {
 			return err
 		}
 	}
 }
 
-// edit runs edit on a client as it is now. edit may be called more than once.
-func (i *Clients) edit(ctx context.Context, a *Actor, clientID string,
+// edit runs edit on the stored client. edit may be called more than once.
+func (cl *Clients) edit(ctx context.Context, a *Actor, clientID string,
 	edit func(*storage.RegistryEdit, *storage.Client) error) error {
-	if err := i.Authorize(ctx, a, ManagePlatform, uuid.Nil); err != nil {
+	if err := cl.Authorize(ctx, a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	return i.editRegistry(ctx, func() (registryChange, error) {
-		c, err := i.load(ctx, clientID)
+	return cl.editRegistry(ctx, func() (registryChange, error) {
+		c, err := cl.load(ctx, clientID)
 		return func(r *storage.RegistryEdit) error { return edit(r, c) }, err
 	})
 }
 
-// Organization is the slug of the organization that a client belongs to; empty for a client of the platform.
-func (i *Clients) Organization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+// Organization returns the slug of a client's organization; empty for a client of the platform.
+func (cl *Clients) Organization(ctx context.Context, a Actor, c *storage.Client) (string, error) {
+	if err := cl.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return "", err
 	}
 	if c.Organization == uuid.Nil {
 		return "", nil
 	}
-	o, err := i.store.Organization(ctx, c.Organization)
-	if errors.Is(err, storage.ErrNotFound) {
-		return "", nil
-	}
+	o, err := cl.store.Organization(ctx, c.Organization)
 	if err != nil {
-		return "", err
+		return "", ignoreNotFound(err)
 	}
 	return o.Slug, nil
 }
 
-// Update changes the registration of a client by edit, which may be called more than once and replaces lists
-// rather than changing them. It returns a line for each field that is different now. How a client authenticates stays.
-// Errors: FieldErrors, also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
-func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
+// Update changes the registration of a client by edit, which may be called more than once and must replace lists, not
+// modify them. It returns a line for each changed field. The authentication method cannot change. Errors: FieldErrors,
+// also for a client that clients.yaml owns, ErrForbidden, storage.ErrNotFound.
+func (cl *Clients) Update(ctx context.Context, a Actor, clientID string,
 	edit func(*storage.Metadata) error) (changes []string, err error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := cl.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	err = i.editRegistry(ctx, func() (registryChange, error) {
-		c, err := i.load(ctx, clientID)
+	err = cl.editRegistry(ctx, func() (registryChange, error) {
+		c, err := cl.load(ctx, clientID)
 		if err != nil {
 			return nil, err
 		}
@@ -83,13 +80,12 @@ func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 		if err := edit(&c.Metadata); err != nil {
 			return nil, err
 		}
-		if err := i.check(ctx, c); err != nil {
+		if err := cl.check(ctx, c); err != nil {
 			return nil, err
 		}
 		if c.Metadata.TokenEndpointAuthMethod != before.TokenEndpointAuthMethod {
-			var faults FieldErrors
-			faults.Add("token_endpoint_auth_method", "cannot change", "register another client")
-			return nil, faults
+			return nil, FieldErrors{{Field: "token_endpoint_auth_method", Problem: "cannot change",
+				Remedy: "register another client"}}
 		}
 		if changes = DiffMetadata(&before, &c.Metadata); len(changes) == 0 {
 			return nil, nil
@@ -100,21 +96,18 @@ func (i *Clients) Update(ctx context.Context, a Actor, clientID string,
 				ChangedFields(changes)))
 		}, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return changes, nil
+	return changes, err
 }
 
-// ownedByFile refuses to change what clients.yaml says: the next apply would take the change back.
+// ownedByFile refuses to change what clients.yaml defines, because the next apply would undo the change.
 func ownedByFile(field, name, remedy string) error {
 	return FieldErrors{{Field: field, Problem: fmt.Sprintf("%q belongs to clients.yaml", Clip(name)), Remedy: remedy}}
 }
 
-// Disable stops a client within a second, everywhere; Enable takes it back. Both work on a client that
-// clients.yaml owns too, because the file has no such switch.
-func (i *Clients) Disable(ctx context.Context, a Actor, clientID string) error {
-	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+// Disable stops a client everywhere within a second. It works on a client that clients.yaml owns too, because the file
+// has no such switch.
+func (cl *Clients) Disable(ctx context.Context, a Actor, clientID string) error {
+	return cl.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if err := takeFromFile(ctx, r, a, c); err != nil || !c.Active() {
 			return err
 		}
@@ -122,9 +115,9 @@ func (i *Clients) Disable(ctx context.Context, a Actor, clientID string) error {
 	})
 }
 
-// Enable lets a disabled client go on.
-func (i *Clients) Enable(ctx context.Context, a Actor, clientID string) error {
-	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+// Enable is the reverse of Disable.
+func (cl *Clients) Enable(ctx context.Context, a Actor, clientID string) error {
+	return cl.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if err := takeFromFile(ctx, r, a, c); err != nil || c.Active() {
 			return err
 		}
@@ -132,8 +125,8 @@ func (i *Clients) Enable(ctx context.Context, a Actor, clientID string) error {
 	})
 }
 
-// takeFromFile ends the file's ownership of a client that clients.yaml named once and names no more, because a person
-// now decides about it: export lists it again, and the file does not enable it by itself.
+// takeFromFile ends the file's ownership of a client that clients.yaml no longer names, because a person now decides
+// about it: export lists it again, and the file does not enable it.
 func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *storage.Client) error {
 	if c.ManagedBy != storage.ManagedByFileOnce {
 		return nil
@@ -143,10 +136,10 @@ func takeFromFile(ctx context.Context, r *storage.RegistryEdit, a Actor, c *stor
 		[]string{"managed_by"}))
 }
 
-// Delete makes a client a tombstone. One that clients.yaml owns is refused
-// with FieldErrors: the file would name a client that can never be again.
-func (i *Clients) Delete(ctx context.Context, a Actor, clientID string) error {
-	return i.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
+// Delete deletes a client for good; its client_id is never used again. It refuses a client that clients.yaml owns with
+// FieldErrors, because the file would name a client that cannot be created.
+func (cl *Clients) Delete(ctx context.Context, a Actor, clientID string) error {
+	return cl.edit(ctx, &a, clientID, func(r *storage.RegistryEdit, c *storage.Client) error {
 		if c.ManagedBy == storage.ManagedByFile {
 			return ownedByFile("client_id", c.ID, "remove it there and apply the file first")
 		}

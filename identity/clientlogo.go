@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// maxLogoPixels is a megapixel, 1024 × 1024: what it takes to decode is bounded by that, not by the bytes.
+	// maxLogoPixels is a megapixel, 1024 × 1024. It bounds the work of decoding, which the size in bytes does not.
 	maxLogoPixels = 1 << 20
-	// logoSide is the longer side of a logo as it is served, for tiles of 48 CSS pixels on dense screens.
+	// logoSide is the longer side of a served logo, for tiles of 48 CSS pixels on dense screens.
 	logoSide = 128
 )
 
-// normalizeLogo makes a PNG of at most logoSide of a picture from elsewhere. Decoding and encoding anew leaves behind
-// whatever else is in the file: metadata, and content that another parser would take for something else. Its errors are
-// sentences about the picture.
+// normalizeLogo makes a PNG of at most logoSide from a foreign picture. Encoding it anew removes all other content of
+// the file: metadata, and anything that another parser could take for something else. Its errors are sentences about
+// the picture.
 func normalizeLogo(picture []byte) (_ []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil { // decoders of foreign bytes
@@ -56,7 +56,7 @@ func normalizeLogo(picture []byte) (_ []byte, err error) {
 	return out.Bytes(), err
 }
 
-// logoCodec reads one kind of picture: the sizes that it names, from its head alone, and the picture.
+// logoCodec reads one format: the sizes that the header names, and the picture.
 type logoCodec struct {
 	config func(picture []byte) ([]image.Point, error)
 	decode func(io.Reader) (image.Image, error)
@@ -75,8 +75,8 @@ func sizeBy(config func(io.Reader) (image.Config, error)) func([]byte) ([]image.
 	}
 }
 
-// webpSizes are all sizes in a WebP: an extended file names one of its canvas and, in the chunk that is decoded,
-// another one that nothing holds against the first.
+// webpSizes are all sizes in a WebP. An extended file names the size of its canvas and, in the chunk that is decoded,
+// a second size that the decoder does not compare with the first.
 func webpSizes(picture []byte) ([]image.Point, error) {
 	c, err := webp.DecodeConfig(bytes.NewReader(picture))
 	sizes := []image.Point{{X: c.Width, Y: c.Height}}
@@ -125,7 +125,7 @@ func checkPixels(sizes []image.Point, err error) error {
 	return nil
 }
 
-// shrink draws a picture so that it fits into a square of logoSide; smaller ones keep their size.
+// shrink scales a picture down to fit a square of logoSide; a smaller one keeps its size.
 func shrink(picture image.Image) image.Image {
 	size := picture.Bounds().Size()
 	longest := max(size.X, size.Y)
@@ -138,7 +138,7 @@ func shrink(picture image.Image) image.Image {
 	return out
 }
 
-// looksLikeSVG reports whether a file that is no known picture is meant as an SVG.
+// looksLikeSVG reports whether a file in no known format is probably an SVG.
 func looksLikeSVG(picture []byte) bool {
 	head := bytes.ToLower(picture[:min(len(picture), 1024)])
 	return bytes.Contains(head, []byte("<svg")) || bytes.Contains(head, []byte("<!doctype svg"))

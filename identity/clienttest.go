@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -14,18 +13,17 @@ import (
 // ClientTestFor is how long a test of a client may take.
 const ClientTestFor = 10 * time.Minute
 
-// TestRedirectURI is where this server takes the code of a test.
-func (i *Clients) TestRedirectURI() string { return i.issuer + "/setup/test" }
+// TestRedirectURI is where this server receives the code of a test.
+func (cl *Clients) TestRedirectURI() string { return cl.issuer + "/setup/test" }
 
-// StartTest lets this server act as a client for ClientTestFor, until
-// EndTest: by one more redirect URI, and for one with secrets by clientSecret
-// beside its own. Errors: FieldErrors for a client that a server without its keys cannot
-// stand in for, ErrForbidden, storage.ErrNotFound.
-func (i *Clients) StartTest(ctx context.Context, a Actor, clientID, clientSecret string) (*storage.Client, error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+// StartTest lets this server act as a client for ClientTestFor or until EndTest: it adds a redirect URI and, for a
+// client with secrets, clientSecret. Errors: FieldErrors for a client whose keys this server does not have,
+// ErrForbidden, storage.ErrNotFound.
+func (cl *Clients) StartTest(ctx context.Context, a Actor, clientID, clientSecret string) (*storage.Client, error) {
+	if err := cl.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	c, err := i.load(ctx, clientID)
+	c, err := cl.load(ctx, clientID)
 	if err != nil {
 		return nil, err
 	}
@@ -37,55 +35,49 @@ func (i *Clients) StartTest(ctx context.Context, a Actor, clientID, clientSecret
 		return nil, FieldErrors{{Field: "client_id", Problem: "signs with a key of its own, or pushes its requests",
 			Remedy: "try it out from the application itself"}}
 	}
-	until := i.clock().Add(ClientTestFor)
+	until := cl.currentTime().Add(ClientTestFor)
 	var k *storage.ClientSecret
 	if oauth.UsesSecret(m.TokenEndpointAuthMethod) {
-		stored := i.StoredSecret(c.ID, clientSecret)
+		stored := cl.StoredSecret(c.ID, clientSecret)
 		stored.ExpiresAt = until
 		k = &stored
 	}
 	redirect := ""
 	if slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode) {
-		redirect = i.TestRedirectURI()
+		redirect = cl.TestRedirectURI()
 	}
-	err = i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+	err = cl.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
 		return r.SetClientTest(ctx, c.ID, redirect, k, until, ClientEvent(a, storage.EventClientTestStarted, c))
 	})
 	return c, err
 }
 
-// EndTest takes what StartTest gave away again. A test that has ended
-// already is no error.
-func (i *Clients) EndTest(ctx context.Context, a Actor, clientID string, passed bool) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+// EndTest removes what StartTest added. It is no error if the test has ended.
+func (cl *Clients) EndTest(ctx context.Context, a Actor, clientID string, passed bool) error {
+	if err := cl.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	e := WithFact(a.Event(storage.EventClientTestEnded), "passed", passed)
 	e.Client = clientID
-	return i.endTest(ctx, clientID, e)
+	return cl.endTest(ctx, clientID, e)
 }
 
-func (i *Clients) endTest(ctx context.Context, clientID string, e *storage.Event) error {
-	err := i.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
-		return r.EndClientTest(ctx, clientID,
-			e)
-	})
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	return err
+func (cl *Clients) endTest(ctx context.Context, clientID string, e *storage.Event) error {
+	return ignoreNotFound(cl.store.EditRegistry(ctx, 0, func(r *storage.RegistryEdit) error {
+		return r.EndClientTest(ctx, clientID, e)
+	}))
 }
 
-// EndOverdueTests ends the tests that nobody has ended in time.
-func (i *Clients) EndOverdueTests(ctx context.Context) error {
-	tests, err := i.store.ClientTests(ctx)
+// EndOverdueTests ends the tests that were not ended in time.
+func (cl *Clients) EndOverdueTests(ctx context.Context) error {
+	tests, err := cl.store.ClientTests(ctx)
 	if err != nil {
 		return err
 	}
 	for clientID, test := range tests {
-		if !i.clock().Before(test.Until) {
+		if !cl.currentTime().Before(test.Until) {
 			e := WithFact(&storage.Event{Type: storage.EventClientTestEnded, Client: clientID}, "overdue", true)
-			if err := i.endTest(ctx, clientID, e); err != nil {
+			if err := cl.endTest(ctx, clientID, e); err != nil {
 				return err
 			}
 		}

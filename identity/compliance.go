@@ -9,31 +9,31 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// MemberCompliance is how a member stands to their organization's policy.
+// MemberCompliance is the state of a member under the organization's policy.
 type MemberCompliance struct {
-	User storage.User // Factors are what they have
+	User storage.User // with Factors
 	Role string
-	// Compliant: they have what the policy asks for, or it asks for nothing.
+	// Compliant says that the member has what the policy requires, or that it requires nothing.
 	Compliant bool
-	// Deadline is until when they have to enrol; zero if they meet the policy.
+	// Deadline is until when the member has to enrol; zero if Compliant.
 	Deadline time.Time
-	// Overdue: it is over, or that of the policy before, which goes on until this one's
-	// grace is over. They can do nothing but enrol.
+	// Overdue says that the deadline is over, or that of the previous policy, which stays in force during the grace of
+	// this one. The member can do nothing but enrol.
 	Overdue bool
 }
 
-// Compliance lists up to limit members after the person with that id and how they
-// stand to the organization's MFA policy, for its owners and admins.
-func (i *Policies) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID,
+// Compliance lists up to limit members after the user id after, with their state under the organization's policy. Its
+// owners and admins may read it.
+func (po *Policies) Compliance(ctx context.Context, a Actor, organizationID, after uuid.UUID,
 	limit int) ([]MemberCompliance, error) {
-	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
+	if err := po.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return nil, err
 	}
-	members, err := i.store.Members(ctx, organizationID, after, limit)
+	members, err := po.store.Members(ctx, organizationID, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	now := i.clock()
+	now := po.currentTime()
 	all := make([]MemberCompliance, 0, len(members))
 	for _, m := range members {
 		c := MemberCompliance{User: m.User, Role: m.Role, Compliant: m.Requirement == nil ||

@@ -152,7 +152,7 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 		Organization, Wants string
 		Deadline            time.Time
 	}
-	if err := json.Unmarshal([]byte(letters[0].Text), &said); err != nil || said.Organization != "" || said.Wants != "a passkey" || !said.Deadline.Equal(set.Add(assurance.Days(3))) {
+	if err := json.Unmarshal([]byte(letters[0].Text), &said); err != nil || said.Organization != "" || said.Wants != "a passkey or security key" || !said.Deadline.Equal(set.Add(assurance.Days(3))) {
 		t.Errorf("got %+v, %v", said, err)
 	}
 	// Another deadline is another matter.
@@ -173,7 +173,7 @@ func TestNoticesOfTheInstallationsDeadline(t *testing.T) {
 // A second notice is kept away by the row of the first, which is swept a week after
 // its delivery: no stretch may be as long.
 func TestStretchesAreShorterThanTheOutboxRemembers(t *testing.T) {
-	for _, s := range stretches() {
+	for _, s := range reminderWindows() {
 		if s.from-s.to >= assurance.Days(7) {
 			t.Errorf("%s: %v is too long", s.name, s.from-s.to)
 		}

@@ -57,7 +57,7 @@ func (i *Connections) Configure(ctx context.Context, a Actor, all []ConnectionCo
 		changes = append(changes, storage.ConnectionChange{Connection: c, Event: connectionEvent(a, kind, &c)})
 	}
 	for _, want := range all {
-		c, kind := storage.Connection{ID: uuid.Must(uuid.NewV7()), Name: want.Name, Kind: want.Kind, CreatedAt: i.clock()},
+		c, kind := storage.Connection{ID: uuid.Must(uuid.NewV7()), Name: want.Name, Kind: want.Kind, CreatedAt: i.currentTime()},
 			storage.EventConnectionCreated
 		if n := slices.IndexFunc(stored, func(c storage.Connection) bool { return c.Name == want.Name }); n >= 0 {
 			c, kind = stored[n], storage.EventConnectionUpdated
@@ -79,7 +79,7 @@ func (i *Connections) Configure(ctx context.Context, a Actor, all []ConnectionCo
 	}
 	for _, c := range stored {
 		if c.RemovedAt.IsZero() && !slices.ContainsFunc(all, func(want ConnectionConfig) bool { return want.Name == c.Name }) {
-			c.RemovedAt = i.clock()
+			c.RemovedAt = i.currentTime()
 			change(c, storage.EventConnectionRemoved)
 		}
 	}
@@ -131,7 +131,7 @@ func (i *Connections) SetEnabled(ctx context.Context, a Actor, name string, enab
 	c.DisabledAt = time.Time{}
 	kind := storage.EventConnectionEnabled
 	if !enabled {
-		c.DisabledAt, kind = i.clock(), storage.EventConnectionDisabled
+		c.DisabledAt, kind = i.currentTime(), storage.EventConnectionDisabled
 	}
 	return true, i.store.PutConnections(ctx, storage.ConnectionChange{Connection: *c, Event: connectionEvent(a, kind, c)})
 }

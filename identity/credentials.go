@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,125 +14,116 @@ import (
 )
 
 var (
-	// ErrCredentials: the address and the password do not belong together, or
-	// whoever they belong to may not sign in. Nobody is told which.
+	// ErrCredentials: the address and the password do not match, or the account may not sign in. The caller does not
+	// learn which.
 	ErrCredentials = errors.New("the email and password do not belong together")
-	// ErrWrongPassword: the present password that was typed is another one.
+	// ErrWrongPassword: the typed password is not the current one.
 	ErrWrongPassword = errors.New("this is not the password")
 )
 
-// CheckCredentials compares a password with that of the account that storage.LoginRecord read for
-// the typed address, and returns the stored hash that was verified. Whatever it finds, it
-// computes one hash, so that time tells nothing: no account, a disabled one, one without a
-// password, and an unproven one where CONFIRM_EMAIL is on are ErrCredentials after the same
-// work as a wrong password. A stored hash that cannot be used is secret.ErrBadHash beside it,
-// for the log. A hash of another kind or strength than today's is replaced on success. The
-// caller counts guesses before anything is compared: see internal/signin. Other errors: secret.ErrBusy.
-func (i *Accounts) CheckCredentials(ctx context.Context, claimant *storage.LoginRecord, password string) (
+// CheckCredentials compares a password with that of the account that storage.LoginRecord read for the typed address,
+// and returns the stored hash that was verified. It computes one hash in every case, so that the time reveals nothing:
+// for no account, a disabled one, one without a password, and an unverified one if CONFIRM_EMAIL is on it returns
+// ErrCredentials, after the same work as for a wrong password. A stored hash that cannot be used is secret.ErrBadHash
+// inside it, for the log. A hash in an old form is replaced on success. The caller limits guesses: see
+// internal/signin. Other errors: secret.ErrBusy.
+func (ac *Accounts) CheckCredentials(ctx context.Context, claimant *storage.LoginRecord, password string) (
 	hash string, err error) {
 	if claimant.PasswordHash == "" {
-		if err := i.passwords.VerifyNone(ctx, password); err != nil {
-			return "", err
-		}
-		return "", ErrCredentials
+		return "", cmp.Or(ac.passwords.VerifyNone(ctx, password), ErrCredentials)
 	}
-	ok, rehash, err := i.passwords.Verify(ctx, claimant.PasswordHash, password)
+	ok, rehash, err := ac.passwords.Verify(ctx, claimant.PasswordHash, password)
 	if errors.Is(err, secret.ErrBadHash) {
 		return "", fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
 	if err != nil {
 		return "", err
 	}
-	if !ok || !claimant.User.Active() || i.confirmEmail && !claimant.User.EmailVerified() {
+	if !ok || !claimant.User.Active() || ac.confirmEmail && !claimant.User.EmailVerified() {
 		return "", ErrCredentials
 	}
 	if rehash {
-		return i.rehash(ctx, claimant, password)
+		return ac.rehash(ctx, claimant, password)
 	}
 	return claimant.PasswordHash, nil
 }
 
-// rehash stores the password's hash as new ones are made today. When there is no
-// room for the work, the old one does for another time.
-func (i *Accounts) rehash(ctx context.Context, c *storage.LoginRecord, password string) (string, error) {
-	better, err := i.passwords.Hash(ctx, password)
+// rehash stores the password's hash in the current form. If there is no room for the work, the old hash stays until
+// the next time.
+func (ac *Accounts) rehash(ctx context.Context, c *storage.LoginRecord, password string) (string, error) {
+	better, err := ac.passwords.Hash(ctx, password)
 	if errors.Is(err, secret.ErrBusy) {
 		return c.PasswordHash, nil
 	} else if err != nil {
 		return "", err
 	}
-	changed, err := i.store.Rehash(ctx, c.User.ID, c.PasswordHash, better)
+	changed, err := ac.store.Rehash(ctx, c.User.ID, c.PasswordHash, better)
 	if err != nil || changed {
 		return better, err
 	}
-	// Another request was faster: mostly one of the same person, who signs in twice at once.
-	_, now, err := i.store.UserWithPassword(ctx, c.User.EmailKey)
+	// Another request changed the hash first: usually the same user signs in twice at once.
+	_, now, err := ac.store.UserWithPassword(ctx, c.User.EmailKey)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && now == "" {
 		return "", ErrCredentials
 	} else if err != nil {
 		return "", err
 	}
-	ok, _, err := i.passwords.Verify(ctx, now, password)
+	ok, _, err := ac.passwords.Verify(ctx, now, password)
 	if err == nil && !ok {
 		err = ErrCredentials
 	}
 	return now, err
 }
 
-// ChangePassword gives the acting person a new password, ends their sessions but
-// keep, revokes all their grants and mails a notice. current is the present
-// password, "" for a person who has none; ErrWrongPassword if it is not, which the
-// caller counts. Errors: FieldErrors, secret.ErrBusy, storage.ErrConflict if another
-// change was faster.
-func (i *Accounts) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID,
+// ChangePassword gives the acting user a new password, ends their sessions except keep, revokes all grants and mails a
+// notice. current is the old password, "" for a user without one; the caller counts ErrWrongPassword. Errors:
+// FieldErrors, secret.ErrBusy, storage.ErrConflict if another change was faster.
+func (ac *Accounts) ChangePassword(ctx context.Context, a Actor, current, next string, keep uuid.UUID,
 	from request.Info) error {
-	u, err := i.actingUser(ctx, a)
+	u, err := ac.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	_, old, err := i.store.UserWithPassword(ctx, u.EmailKey)
+	_, old, err := ac.store.UserWithPassword(ctx, u.EmailKey)
 	if err != nil {
 		return err
 	}
-	if err := i.passwords.Check(next, u.Email, u.Profile.Name); err != nil {
+	if err := ac.passwords.Check(next, u.Email, u.Profile.Name); err != nil {
 		return err
 	}
 	if old != "" {
-		if err := i.passwords.confirm(ctx, old, current); err != nil {
+		if err := ac.passwords.checkCurrent(ctx, old, current); err != nil {
 			return err
 		}
 		if next == current {
 			return FieldErrors{{Field: "password", Problem: "is the one you have", Remedy: "choose another"}}
 		}
 	}
-	hash, err := i.passwords.Hash(ctx, next)
+	hash, err := ac.passwords.Hash(ctx, next)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notify(u, i.passwordChanged(u, from))
+	notes, err := ac.notify(u, ac.passwordChanged(u, from))
 	if err != nil {
 		return err
 	}
-	if err := i.store.ChangePassword(ctx, u.ID, old, hash, keep, origin(about(a, storage.EventUserPasswordChanged,
-		u.ID), from), notes...); err != nil {
-		return err
-	}
-	i.wake()
-	return nil
+	defer ac.wake()
+	return ac.store.ChangePassword(ctx, u.ID, old, hash, keep,
+		withOrigin(userEvent(a, storage.EventUserPasswordChanged, u.ID), from), notes...)
 }
 
-// AttemptKey is what guesses are counted for, and whom a password is compared with:
-// the folded address. What is no address belongs to nobody, and is counted too.
+// AttemptKey is the key under which attempts to sign in are counted: the folded address. Input that is not an address
+// matches no account, but its attempts count too.
 func AttemptKey(typed string) string {
 	key, err := EmailKey(typed)
 	if err != nil {
-		return "not an address: " + strings.ToLower(strings.TrimSpace(cut(typed, maxTyped)))
+		return "not an address: " + strings.ToLower(strings.TrimSpace(truncate(typed, maxTyped)))
 	}
 	return key
 }
 
-// maxTyped bounds what is counted; addresses have at most 254 bytes.
+// maxTyped bounds the key, in bytes; an address has at most 254.
 const maxTyped = 320
 
-// cut keeps what may be megabytes short: at most so many bytes.
-func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
+// cut returns at most most bytes of s, as valid UTF-8. s may be megabytes long.
+func truncate(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }

@@ -14,21 +14,21 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// ErrForbidden: the acting person may see this but not do that.
+// ErrForbidden: the actor may see this but not change it.
 var ErrForbidden = storage.ErrForbidden
 
-// Config is what a Domain is made of.
+// Config has what a Domain needs.
 type Config struct {
 	Store *storage.Store
-	// Now is the node's clock; nil is the system's.
+	// Now is the clock; nil is the system's.
 	Now func() time.Time
-	// Issuer is the origin that links lead to.
+	// Issuer is the origin of links.
 	Issuer string
 	// Production refuses sample credentials and plain http on loopback for web applications.
 	Production bool
 	// ClientSecrets are the sub-keys of purpose "client-secret".
 	ClientSecrets secret.Subkeys
-	// GrantTypes are the names of what the token endpoint offers: a client can register no other.
+	// GrantTypes are the names of the grant types that the token endpoint offers; a client can register no other.
 	GrantTypes []string
 
 	Passwords PasswordConfig
@@ -36,39 +36,38 @@ type Config struct {
 	Accounts  AccountConfig
 }
 
-// PasswordConfig is how passwords are judged and hashed.
+// PasswordConfig says how passwords are checked and hashed.
 type PasswordConfig struct {
 	Hasher *secret.Passwords
 	// MinLength is in characters; 0 is 8.
 	MinLength int
-	// ContextWords are where people of this installation would take a password from:
-	// the product's name, the issuer.
+	// ContextWords are words that users of this installation would use in a password: the product's name, the issuer.
 	ContextWords []string
-	// Brand is what this service calls itself now, as a superadmin may have set it:
-	// another place to take a password from. May be nil.
+	// Brand returns the current name of this service, which a superadmin can change; a password must not be built on
+	// it either. It may be nil.
 	Brand func() string
 }
 
-// MailConfig is how mails are written.
+// MailConfig says how mails are written.
 type MailConfig struct {
-	// Writer writes the letters of accounts; without it nothing that sends one works.
+	// Writer writes the mails; without it everything that sends a mail fails.
 	Writer *mail.Writer
-	// Sealer keeps what waits to be decided or proven unreadable in the database.
+	// Sealer encrypts pending requests and links in the database.
 	Sealer *secret.Sealer
-	// Wait counts a mail of a kind to the mailbox with that folded address, which a stranger asked for, and tells how
-	// long the next must wait; 0 if it may be sent. nil allows all.
+	// Wait counts a mail of a kind to a mailbox, by its folded address, that an anonymous caller has caused. It
+	// returns how long the next such mail must wait; 0 if this one may be sent. nil allows all.
 	Wait func(ctx context.Context, kind, emailKey string) (time.Duration, error)
-	// Wake tells the outbox worker of this process that there is something to do; may be nil.
+	// Wake tells the outbox worker of this process that there is a message; it may be nil.
 	Wake func()
 }
 
-// AccountConfig is who gets an account, and how.
+// AccountConfig says who gets an account, and how.
 type AccountConfig struct {
 	// Registration is who may register: RegistrationOpen (also ""), RegistrationInvite or RegistrationClosed.
 	Registration string
-	// ConfirmEmail: nobody has an account before their address is proven.
+	// ConfirmEmail says that an account exists only after its address was verified.
 	ConfirmEmail bool
-	// Recovery: links to reset a forgotten password are mailed.
+	// Recovery says that links to reset a password are mailed.
 	Recovery bool
 	// PersonalOrg is PersonalAlways, PersonalUninvited or PersonalNever; "" is never.
 	PersonalOrg string
@@ -92,13 +91,13 @@ type Domain struct {
 	Installation  *Installation
 }
 
-// People are the users, as those who administer the installation see and change them.
+// People are the users as superadmins and the operator see and change them.
 type People struct {
 	*mailer
 	passwords *Passwords
 }
 
-// Accounts are what people do with their own account.
+// Accounts is what users do with their own account.
 type Accounts struct {
 	*mailer
 	people       *People
@@ -116,7 +115,7 @@ type Passwords struct {
 	production bool
 }
 
-// Registrations are how accounts begin, and how their address is proven: registration, verification and recovery.
+// Registrations is how accounts begin and how addresses are verified: registration, verification and recovery.
 type Registrations struct {
 	*mailer
 	accounts     *Accounts
@@ -125,7 +124,7 @@ type Registrations struct {
 	registration string
 }
 
-// Sessions are the sessions of people, and what each still needs.
+// Sessions are users' sessions, and what each still needs.
 type Sessions struct{ *mailer }
 
 // Organizations are the customers, with their members.
@@ -134,16 +133,17 @@ type Organizations struct{ *access }
 // Invitations are offers of a role in an organization.
 type Invitations struct{ *mailer }
 
-// Policies are which second factors organizations and the installation require.
+// Policies says which second factors organizations and the installation require.
 type Policies struct {
 	*mailer
-	noticed struct { // how far DeadlineNotices has come
+	// noticed is how far DeadlineNotices has come.
+	reminders struct {
 		sync.Mutex
 		place noticePlace
 	}
 }
 
-// Clients are the registered applications, with their secrets and what they were refused.
+// Clients are the registered applications, with their secrets and their refused requests.
 type Clients struct {
 	*access
 	passwords  *Passwords
@@ -151,13 +151,13 @@ type Clients struct {
 	issuer     string
 	grantTypes []string
 	production bool
-	verified   *verified
+	verified   verifiedSecrets
 	phc        phcQueue
 	uses       uses
 	refusals   refusals
 }
 
-// Resources are the resource servers, with the scopes they define.
+// Resources are the resource servers with their scopes.
 type Resources struct {
 	*access
 	clients *Clients
@@ -173,14 +173,29 @@ type Tokens struct {
 // Installation is the installation as a whole: its first administrator, its brand, its return from a backup.
 type Installation struct {
 	*access
-	passwords    *Passwords
-	issuer       string
-	administered administered
+	passwords  *Passwords
+	issuer     string
+	superadmin superadminSeen
+}
+
+// replaceError returns the error that the table has for err, and err itself if the table has none.
+func replaceError(err error, table map[error]error) error {
+	for of, meaning := range table {
+		if errors.Is(err, of) {
+			return meaning
+		}
+	}
+	return err
+}
+
+// ignoreNotFound returns err unless it is storage.ErrNotFound.
+func ignoreNotFound(err error) error {
+	return replaceError(err, map[error]error{storage.ErrNotFound: nil})
 }
 
 // New returns the Domain of c.
 func New(c Config) *Domain {
-	forgetLists()
+	freeWordLists()
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -195,7 +210,7 @@ func New(c Config) *Domain {
 	}
 	access := &access{store: c.Store, now: c.Now}
 	passwords := &Passwords{Passwords: c.Passwords.Hasher, minLength: cmp.Or(c.Passwords.MinLength, 8),
-		words: wordsOf(c.Passwords.ContextWords), brand: c.Passwords.Brand, production: c.Production}
+		words: splitWords(c.Passwords.ContextWords), brand: c.Passwords.Brand, production: c.Production}
 	mailer := &mailer{access: access, mail: c.Mail.Writer, sealer: c.Mail.Sealer, issuer: c.Issuer,
 		recovery: c.Accounts.Recovery, mailboxWait: c.Mail.Wait, wake: c.Mail.Wake}
 	d := &Domain{access: access, Passwords: passwords,
@@ -205,8 +220,10 @@ func New(c Config) *Domain {
 		Invitations:   &Invitations{mailer},
 		Policies:      &Policies{mailer: mailer},
 		Clients: &Clients{access: access, passwords: passwords, keys: c.ClientSecrets, issuer: c.Issuer,
-			grantTypes: c.GrantTypes, production: c.Production, verified: newVerified(access.clock),
-			phc: phcQueue{slot: make(chan struct{}, 1)}, uses: newUses()},
+			grantTypes: c.GrantTypes, production: c.Production, verified: verifiedSecrets{now: access.currentTime, seen: map[uuid.UUID]verifiedSecret{}},
+			phc: phcQueue{slot: make(chan struct{}, 1)},
+			uses: uses{seen: map[use]time.Time{}, written: map[use]time.Time{},
+				unprotected: map[string]storage.UnprotectedUse{}}},
 		Tokens:       &Tokens{access: access, uses: tokenUses{seen: map[uuid.UUID]time.Time{}}},
 		Installation: &Installation{access: access, passwords: passwords, issuer: c.Issuer},
 	}
@@ -220,19 +237,18 @@ func New(c Config) *Domain {
 	return d
 }
 
-// MessageHandlers are what the outbox worker calls for messages of these kinds. They
-// decide what the request could not without telling whether an address exists. Each
-// can be called again with the same message.
+// MessageHandlers are the outbox handlers of this package. They decide what the request could not decide without
+// revealing whether an address exists. Each may be called again with the same message.
 func (d *Domain) MessageHandlers() map[string]outbox.Handler {
 	return map[string]outbox.Handler{
 		registrationRequested: {Deliver: d.Registrations.processRegistration},
 		recoveryRequested:     {Deliver: d.Registrations.processRecovery},
-		secondStepOwed:        {Deliver: d.Sessions.processSecondStep},
+		secondFactorCheck:     {Deliver: d.Sessions.processSecondFactorCheck},
 	}
 }
 
-// WriteUses stores when clients and personal access tokens were last used, as far as it was noted since the last call.
-// Call it every half minute and at the end; what a crash loses are last-used times and counts only.
+// WriteUses stores the times of last use that were noted since the last call. Call it every half minute and at the
+// end. A crash loses these times and counts only.
 func (d *Domain) WriteUses(ctx context.Context, pace *storage.Pace) error {
 	return errors.Join(d.Clients.writeUses(ctx, pace), d.Tokens.writeUses(ctx, pace))
 }

@@ -11,19 +11,18 @@ import (
 
 const maxEmailBytes = 254 // RFC 5321, section 4.5.3.1, less the angle brackets
 
-// EmailKey returns the form of an address under which it is unique: trimmed, in
-// normal form C, the local part in lower case, the domain in lower-case ASCII
-// (IDNA). Dots and plus signs are kept: they mean different boxes at many
-// providers. The error is FieldErrors.
+// EmailKey returns the form of an address under which it is unique: trimmed, in normal form C, the local part in lower
+// case, the domain in lower-case ASCII (IDNA). Dots and plus signs stay, because at many providers they make different
+// mailboxes. The error is FieldErrors.
 //
-// What cannot be one plain address is refused, above all what a mail program
-// would read as several: commas, angle brackets, a second at sign.
+// Everything but one plain address is refused, above all what a mail program would read as several: commas, angle
+// brackets, a second at sign.
 func EmailKey(email string) (string, error) {
 	refuse := func(problem string) (string, error) {
 		return "", FieldErrors{{Field: "email", Problem: problem, Remedy: "write it like name@example.com"}}
 	}
-	// What composes to so few bytes is typed with no more than this. The rest must not cost
-	// the work: a megabyte of combining marks takes 65 ms.
+	// A longer text cannot compose to a valid address. It is refused before the work: a megabyte of combining marks
+	// takes 65 ms.
 	if len(email) > 4*maxEmailBytes {
 		return refuse("is longer than 254 bytes")
 	}
@@ -35,10 +34,10 @@ func EmailKey(email string) (string, error) {
 	if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
 		return refuse("is not an address with one @ in it")
 	}
-	if strings.ContainsFunc(local, notInLocalPart) {
+	switch {
+	case strings.ContainsFunc(local, notInLocalPart):
 		return refuse("has a character that addresses do not have")
-	}
-	if strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
+	case strings.HasPrefix(local, "."), strings.HasSuffix(local, "."), strings.Contains(local, ".."):
 		return refuse("has a dot too many before the @")
 	}
 	typed := len(local)
@@ -50,7 +49,7 @@ func EmailKey(email string) (string, error) {
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 	domain, err := profile.ToASCII(domain)
 	if err == nil {
-		// A name that cannot be read back from its ASCII form is no name.
+		// A name that cannot be read back from its ASCII form is not valid.
 		_, err = profile.ToUnicode(domain)
 	}
 	if err != nil || domain == "" || strings.HasSuffix(domain, ".") {
@@ -63,8 +62,8 @@ func EmailKey(email string) (string, error) {
 	return key, nil
 }
 
-// notInLocalPart finds what only occurs in quoted local parts, in lists and in
-// attacks. What does not print is invisible: with it two addresses look like one.
+// notInLocalPart reports characters that occur only in quoted local parts, in lists and in attacks. An invisible
+// character could make two addresses look the same.
 func notInLocalPart(r rune) bool {
 	return r == unicode.ReplacementChar || r == ' ' || !unicode.IsPrint(r) ||
 		strings.ContainsRune(`,;:<>()[]\"@`, r)

@@ -88,7 +88,7 @@ func (i *Connections) register(ctx context.Context, x External, key string) (*st
 			return nil, ErrRegistrationClosed
 		}
 	}
-	p := i.registrations.registrant(linked{EmailKey: key, Email: x.Email}, x.From, x.RequestID)
+	p := i.registrations.newUnverifiedUser(linkPayload{EmailKey: key, Email: x.Email}, x.From, x.RequestID)
 	p.User.Profile, p.User.EmailVerifiedAt = x.profile(), p.User.CreatedAt
 	p.Events = append(p.Events, i.linkedEvent(Actor{UserID: p.User.ID, RequestID: x.RequestID}, storage.EventUserIdentityLinked, x))
 	err := i.store.Register(ctx, &storage.Registration{Person: *p, External: i.row(x, p.User.ID)})
@@ -98,7 +98,7 @@ func (i *Connections) register(ctx context.Context, x External, key string) (*st
 // takeOver gives an account whose address nobody has verified to the person whom the provider vouches for.
 func (i *Connections) takeOver(ctx context.Context, x External, u *storage.User) (*storage.User, error) {
 	profile := x.profile()
-	e := origin(i.linkedEvent(Actor{UserID: u.ID, RequestID: x.RequestID}, storage.EventUserEmailProven, x), x.From)
+	e := withOrigin(i.linkedEvent(Actor{UserID: u.ID, RequestID: x.RequestID}, storage.EventUserEmailProven, x), x.From)
 	err := i.store.VerifyEmail(ctx, &storage.EmailVerification{UserID: u.ID, EmailKey: u.EmailKey, Claim: true, Profile: &profile,
 		External: i.row(x, u.ID), Event: WithFact(WithFact(e, "by", "connection"), "claimed", true)})
 	if err != nil {
@@ -108,16 +108,16 @@ func (i *Connections) takeOver(ctx context.Context, x External, u *storage.User)
 }
 
 func (x *External) profile() storage.Profile {
-	return storage.Profile{Name: visible(x.Name), GivenName: visible(x.GivenName), FamilyName: visible(x.FamilyName)}
+	return storage.Profile{Name: visibleName(x.Name), GivenName: visibleName(x.GivenName), FamilyName: visibleName(x.FamilyName)}
 }
 
 func (i *Connections) row(x External, userID uuid.UUID) *storage.ExternalIdentity {
-	return &storage.ExternalIdentity{ConnectionID: x.Connection.ID, Subject: x.Subject, UserID: userID, Email: x.Email, CreatedAt: i.clock()}
+	return &storage.ExternalIdentity{ConnectionID: x.Connection.ID, Subject: x.Subject, UserID: userID, Email: x.Email, CreatedAt: i.currentTime()}
 }
 
 // linkedEvent is an event about the acting user's identity. The subject names a person, and goes with the account.
 func (i *Connections) linkedEvent(a Actor, kind storage.EventType, x External) *storage.Event {
-	e := WithFact(about(a, kind, a.UserID), "connection", x.Connection.ID)
+	e := WithFact(userEvent(a, kind, a.UserID), "connection", x.Connection.ID)
 	e.Personal = map[string]string{"subject": x.Subject}
 	return e
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// FieldError is one thing wrong with what somebody entered. It never holds a secret.
+// FieldError is one thing that is wrong with an input. It never contains a secret.
 type FieldError struct {
-	// Field is the name the input has in its own standard: redirect_uris, email, slug.
+	// Field is the name of the input in its own standard: redirect_uris, email, slug.
 	Field string
-	// Item is the place in a list, from 1; 0 is the field as a whole.
+	// Item is the position in a list, from 1; 0 is the whole field.
 	Item    int
 	Problem string
 	Remedy  string
@@ -24,7 +24,7 @@ func (f FieldError) String() string {
 	return s + ": " + f.Text()
 }
 
-// Text is what is wrong and, if it is known, what to do.
+// Text is the problem and, if there is one, the remedy.
 func (f FieldError) Text() string {
 	if f.Remedy == "" {
 		return f.Problem
@@ -32,7 +32,7 @@ func (f FieldError) Text() string {
 	return f.Problem + "; " + f.Remedy
 }
 
-// FieldErrors is everything wrong with one input, as an error.
+// FieldErrors is everything that is wrong with one input, as an error.
 type FieldErrors []FieldError
 
 func (f FieldErrors) Error() string {
@@ -48,12 +48,19 @@ func (f *FieldErrors) Add(field, problem, remedy string) {
 	*f = append(*f, FieldError{Field: field, Problem: problem, Remedy: remedy})
 }
 
-// AddItem adds what is wrong with one entry of a list, from 1.
+// AddIf adds what is wrong with a field, if wrong is true.
+func (f *FieldErrors) AddIf(wrong bool, field, problem, remedy string) {
+	if wrong {
+		f.Add(field, problem, remedy)
+	}
+}
+
+// AddItem adds what is wrong with one entry of a list, counted from 1.
 func (f *FieldErrors) AddItem(field string, item int, problem, remedy string) {
 	*f = append(*f, FieldError{Field: field, Item: item, Problem: problem, Remedy: remedy})
 }
 
-// AddAll adds the faults that err holds; nil holds none.
+// AddAll adds the FieldErrors in err; nil has none.
 func (f *FieldErrors) AddAll(err error) {
 	var more FieldErrors
 	if errors.As(err, &more) {
@@ -61,7 +68,7 @@ func (f *FieldErrors) AddAll(err error) {
 	}
 }
 
-// err is nil without faults: a nil FieldErrors in an error would not be.
+// err returns nil if there are none. A nil FieldErrors in an error would not be nil.
 func (f FieldErrors) err() error {
 	if len(f) == 0 {
 		return nil

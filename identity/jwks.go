@@ -1,14 +1,12 @@
 package identity
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/ecdh"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"slices"
 
@@ -20,27 +18,19 @@ const (
 	maxKeys      = 20
 )
 
-// checkJWKS refuses a key set (RFC 7517) that has anything but public keys of the
-// kinds we verify with: RSA from 2048 bits, P-256 and Ed25519. It returns the set
-// with each member written once and in order, so that no two readers can see
-// different keys in it.
+// checkJWKS refuses a key set (RFC 7517) with anything but public keys of supported kinds: RSA from 2048 bits, P-256
+// and Ed25519. It returns the set with each member once and in order, so that two readers cannot see different keys in
+// it.
 func checkJWKS(raw json.RawMessage) (json.RawMessage, error) {
 	if len(raw) > maxJWKSBytes {
 		return nil, fmt.Errorf("is larger than %d KiB", maxJWKSBytes>>10)
 	}
-	var set struct {
-		Keys []map[string]any `json:"keys"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&set); err != nil || len(set.Keys) == 0 || len(set.Keys) > maxKeys {
+	var set map[string][]map[string]any
+	if err := json.Unmarshal(raw, &set); err != nil || len(set) != 1 || len(set["keys"]) == 0 || len(set["keys"]) > maxKeys {
 		return nil, fmt.Errorf("is not a key set: an object with one member, keys, a list of 1 to %d keys", maxKeys)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("has something behind the key set")
-	}
 	var ids []string
-	for n, key := range set.Keys {
+	for n, key := range set["keys"] {
 		if err := checkJWK(key); err != nil {
 			return nil, fmt.Errorf("key %d %w", n+1, err)
 		}
@@ -53,10 +43,9 @@ func checkJWKS(raw json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(set)
 }
 
-// UsableKeys keeps those keys of a set that a client publishes at its jwks_uri which
-// could be registered by value too: what is too weak to register is too weak to verify
-// with. The others are left out (RFC 7517, section 5), because such a set may hold keys
-// for other purposes and of other kinds. A set without any that can be used is an error.
+// UsableKeys keeps the keys of a client's jwks_uri that could also be registered by value: a key too weak to register
+// is too weak to verify with. The others are left out (RFC 7517, section 5), because such a set may hold keys of other
+// kinds and for other purposes. A set without a usable key is an error.
 func UsableKeys(raw []byte) (json.RawMessage, error) {
 	var set struct {
 		Keys []map[string]any `json:"keys"`
@@ -90,9 +79,6 @@ func checkJWK(key map[string]any) error {
 			return fmt.Errorf("has the private member %q: replace the key, it is not secret any more", private)
 		}
 	}
-	if use, ok := key["use"]; ok && use != "sig" {
-		return errors.New(`is not for signatures ("use" is not "sig")`)
-	}
 	for name, v := range key {
 		if s, ok := v.(string); ok && len(s) > 4096 {
 			return fmt.Errorf("has a member %q that is too long", Clip(name))
@@ -101,10 +87,14 @@ func checkJWK(key map[string]any) error {
 	text := func(name string) string { s, _ := key[name].(string); return s }
 	algs := map[string][]string{"RSA": {oauth.RS256, oauth.PS256}, "EC": {oauth.ES256},
 		"OKP": {oauth.EdDSA}}[text("kty")]
-	if algs == nil {
+	use, hasUse := key["use"]
+	alg, hasAlg := key["alg"]
+	switch {
+	case hasUse && use != "sig":
+		return errors.New(`is not for signatures ("use" is not "sig")`)
+	case algs == nil:
 		return errors.New(`is of a kind that is not accepted: "kty" is RSA, EC (P-256) or OKP (Ed25519)`)
-	}
-	if alg, ok := key["alg"]; ok && !slices.Contains(algs, text("alg")) {
+	case hasAlg && !slices.Contains(algs, text("alg")):
 		return fmt.Errorf("has an alg that is not one of %v (%.20v)", algs, alg)
 	}
 	switch text("kty") {
@@ -137,7 +127,7 @@ func checkRSA(modulus, exponent string) error {
 	return nil
 }
 
-// bytesOf decodes base64url; what is none becomes nothing.
+// bytesOf decodes base64url; invalid text gives nil.
 func bytesOf(s string) []byte {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil {

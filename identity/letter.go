@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// mailer writes mails and the links in them, on top of access.
+// mailer writes mails and mailed links, on top of access.
 type mailer struct {
 	*access
 	mail        *mail.Writer
@@ -25,37 +25,36 @@ type mailer struct {
 	wake        func()
 }
 
-// mailTo is a mail to a person.
-func (i *mailer) mailTo(u *storage.User, l templates.Mail, dedupe string) (*storage.Message, error) {
-	if i.mail == nil {
+// mailTo is a mail to a user.
+func (ml *mailer) mailTo(u *storage.User, l templates.Mail, dedupe string) (*storage.Message, error) {
+	if ml.mail == nil {
 		return nil, errors.New("identity: nothing to write mails with")
 	}
-	return i.mail.Message(mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}, l, dedupe)
+	return ml.mail.Message(mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}, l, dedupe)
 }
 
-// notify is a mail that tells a person what happened to their account; none where
-// the address is not known to be theirs.
-func (i *mailer) notify(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
+// notify is a mail about an event of the account; none if the address is not verified.
+func (ml *mailer) notify(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
 	}
-	m, err := i.mailTo(u, l, "")
+	m, err := ml.mailTo(u, l, "")
 	if err != nil {
 		return nil, err
 	}
 	return []*storage.Message{m}, nil
 }
 
-// timed is where an act came from, at a time that is never zero.
-func (i *mailer) timed(o request.Info) request.Info {
+// timed is o with a time.
+func (ml *mailer) withTime(o request.Info) request.Info {
 	if o.At.IsZero() {
-		o.At = i.clock()
+		o.At = ml.currentTime()
 	}
 	return o
 }
 
-// origin adds to an event where the act came from.
-func origin(e *storage.Event, o request.Info) *storage.Event {
+// origin adds the device and network of an action to its event.
+func withOrigin(e *storage.Event, o request.Info) *storage.Event {
 	for name, value := range map[string]string{"device": o.Device, "network": o.Network} {
 		if value == "" {
 			continue
@@ -68,66 +67,65 @@ func origin(e *storage.Event, o request.Info) *storage.Event {
 	return e
 }
 
-// linked is what a mailed link stands for.
-type linked struct {
-	// EmailKey is the address that it was mailed to: it proves no other.
+// linked is the content of a mailed link.
+type linkPayload struct {
+	// EmailKey is the address that the link was mailed to; it verifies no other.
 	EmailKey string `json:"email_key"`
-	// The rest is of a registration.
+	// The following are for a registration.
 	Email        string `json:"email,omitempty"`
 	Name         string `json:"name,omitempty"`
 	PasswordHash string `json:"password_hash,omitempty"`
-	// Flow and To are where whoever asked goes on, in the same browser.
+	// Flow and To are where the browser that asked for the link goes on.
 	Flow string `json:"flow,omitempty"`
 	To   string `json:"to,omitempty"`
 }
 
-// newLink makes a link and the token that is mailed.
-func (i *mailer) newLink(purpose string, userID uuid.UUID, life time.Duration, to linked) (token string,
+// newLink makes a link and its token.
+func (ml *mailer) newLink(purpose string, userID uuid.UUID, life time.Duration, to linkPayload) (token string,
 	l *storage.Link, err error) {
 	token = secret.NewToken("")
-	now := i.clock()
+	now := ml.currentTime()
 	l = &storage.Link{Hash: secret.HashOf(token), Purpose: purpose, UserID: userID, CreatedAt: now,
 		ExpiresAt: now.Add(life)}
-	l.Payload, err = i.seal(to, "links.payload "+l.Hash.String())
+	l.Payload, err = ml.seal(to, "links.payload "+l.Hash.String())
 	return token, l, err
 }
 
-// openLink is what a link stands for. One that was sealed under a key that is gone
-// does not work any more.
-func (i *mailer) openLink(l *storage.Link) (to linked, err error) {
-	if i.unseal(l.Payload, "links.payload "+l.Hash.String(), &to) != nil {
+// openLink returns the content of a link. A link sealed under a removed key no longer works.
+func (ml *mailer) openLink(l *storage.Link) (to linkPayload, err error) {
+	if ml.unseal(l.Payload, "links.payload "+l.Hash.String(), &to) != nil {
 		return to, ErrLink
 	}
 	return to, nil
 }
 
-// sealed is a document in the database that only this server reads.
+// sealed is an encrypted document in the database.
 type sealed struct {
 	Sealed []byte `json:"sealed"`
 }
 
-// seal binds v to the place it is kept in.
-func (i *mailer) seal(v any, place string) (json.RawMessage, error) {
-	if i.sealer == nil {
+// seal encrypts v and binds it to its place in the database.
+func (ml *mailer) seal(v any, place string) (json.RawMessage, error) {
+	if ml.sealer == nil {
 		return nil, errors.New("identity: nothing to seal with")
 	}
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	box, err := i.sealer.Seal(plain, []byte(place))
+	box, err := ml.sealer.Seal(plain, []byte(place))
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(sealed{box})
 }
 
-func (i *mailer) unseal(document json.RawMessage, place string, v any) error {
+func (ml *mailer) unseal(document json.RawMessage, place string, v any) error {
 	var s sealed
 	if err := json.Unmarshal(document, &s); err != nil {
 		return err
 	}
-	plain, err := i.sealer.Open(s.Sealed, []byte(place))
+	plain, err := ml.sealer.Open(s.Sealed, []byte(place))
 	if err != nil {
 		return err
 	}

@@ -7,40 +7,34 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"net/http"
 	"strings"
 )
 
 const (
-	// MaxLogoBytes is how large a logo may be: every page carries it.
+	// MaxLogoBytes bounds a logo, because every page contains it.
 	MaxLogoBytes = 32 << 10
-	// maxLogoSide keeps a small file from becoming a huge picture in a browser.
+	// maxLogoSide keeps a small file from becoming a huge picture in the browser.
 	maxLogoSide = 2048
 )
 
-// CheckLogo returns a picture as a data: URL whose type is what the content is, not
-// what somebody says. PNG, JPEG and SVG will do; the last without whatever could run
-// or be fetched, though pages show it as a picture only, where neither happens.
-// The error is FieldErrors.
+// CheckLogo returns a picture as a data: URL with the type of its content, whatever its sender called it. PNG, JPEG
+// and SVG are accepted. An SVG must not contain anything that runs or is fetched, although pages show it only as an
+// image, where neither happens. The error is FieldErrors.
 func CheckLogo(picture []byte) (dataURL string, err error) {
-	var faults FieldErrors
 	kind, problem := logoKind(picture)
 	switch {
 	case len(picture) > MaxLogoBytes:
-		faults.Add("logo", fmt.Sprintf("is larger than %d KiB", MaxLogoBytes>>10), "save it smaller, or as SVG")
+		return "", FieldErrors{{Field: "logo", Problem: fmt.Sprintf("is larger than %d KiB", MaxLogoBytes>>10),
+			Remedy: "save it smaller, or as SVG"}}
 	case problem != nil:
-		faults.Add("logo", problem.Error(), "choose a PNG, JPEG or SVG")
-	}
-	if len(faults) > 0 {
-		return "", faults
+		return "", FieldErrors{{Field: "logo", Problem: problem.Error(), Remedy: "choose a PNG, JPEG or SVG"}}
 	}
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(picture), nil
 }
 
-// ParseLogo is CheckLogo for a data: URL as a browser's script makes it.
+// ParseLogo is CheckLogo for a data: URL from a browser's script.
 func ParseLogo(dataURL string) (string, error) {
 	_, text, found := strings.Cut(dataURL, ";base64,")
 	picture, err := base64.StdEncoding.DecodeString(text)
@@ -52,28 +46,23 @@ func ParseLogo(dataURL string) (string, error) {
 
 func logoKind(picture []byte) (kind string, err error) {
 	switch kind = http.DetectContentType(picture); kind {
-	case "image/png":
-		size, err := png.DecodeConfig(bytes.NewReader(picture))
-		return kind, checkSides(size, err)
-	case "image/jpeg":
-		size, err := jpeg.DecodeConfig(bytes.NewReader(picture))
-		return kind, checkSides(size, err)
+	case "image/png", "image/jpeg":
+		return kind, checkSides(logoCodecs[kind].config(picture))
 	}
 	return "image/svg+xml", checkSVG(picture)
 }
 
-func checkSides(size image.Config, err error) error {
+func checkSides(sizes []image.Point, err error) error {
 	switch {
 	case err != nil:
 		return errors.New("is damaged")
-	case size.Width > maxLogoSide || size.Height > maxLogoSide:
+	case sizes[0].X > maxLogoSide || sizes[0].Y > maxLogoSide:
 		return fmt.Errorf("is more than %d pixels wide or high", maxLogoSide)
 	}
 	return nil
 }
 
-// checkSVG lets drawings pass. A document type could declare entities that grow
-// without end, or that are files.
+// checkSVG accepts drawings only. A document type could declare entities that expand without end or read files.
 func checkSVG(picture []byte) error {
 	d := xml.NewDecoder(bytes.NewReader(picture))
 	root := false

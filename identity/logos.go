@@ -17,25 +17,25 @@ import (
 const (
 	logoFetchLimit = 10 * time.Second
 	maxLogoBody    = 2 << 20
-	// logoLease is how long a logo is hidden from other workers; a worker that dies lets it come back after that.
+	// logoLease is how long a logo is reserved for one worker. If the worker dies, another one gets it after that.
 	logoLease = time.Minute
 )
 
-// logoRetries are the pauses before the next tries of a logo that cannot be fetched. After the last one only a change
-// of the registration has it tried again.
+// logoRetries are the pauses between tries to fetch a logo. After the last one it is tried again only if the registration
+// changes.
 var logoRetries = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 6 * time.Hour,
 	12 * time.Hour}
 
-// LogosConfig is what Logos are made of.
+// LogosConfig has what Logos needs.
 type LogosConfig struct {
 	Store *storage.Store
-	Allow []netip.Prefix // what may be fetched from besides public addresses
+	Allow []netip.Prefix // networks that may be fetched from besides public addresses
 	Now   func() time.Time
 	Log   *slog.Logger
 }
 
-// Logos fetches the logos that clients have registered, so that no page asks another server for one: that server would
-// learn of every sign-in, and could show another picture on the consent page than the one that was registered.
+// Logos fetches the registered logos of clients, so that no page loads one from another server. That server would
+// learn of every sign-in, and could show another picture than the registered one on the consent page.
 type Logos struct {
 	store *storage.Store
 	http  *http.Client
@@ -48,15 +48,12 @@ func NewLogos(c LogosConfig) *Logos {
 	return &Logos{store: c.Store, http: fetch.NewClient(c.Allow, logoFetchLimit), now: c.Now, log: c.Log}
 }
 
-// FetchDue fetches all logos that are due, one after the other. All nodes call it every few seconds.
+// FetchDue fetches all due logos, one after the other. Every node calls it every few seconds.
 func (l *Logos) FetchDue(ctx context.Context) error {
 	for {
 		due, err := l.store.LeaseLogo(ctx, l.now().Add(logoLease).Truncate(time.Microsecond))
-		if errors.Is(err, storage.ErrNotFound) {
-			return nil
-		}
 		if err != nil {
-			return err
+			return ignoreNotFound(err)
 		}
 		if err := l.fetch(ctx, due); err != nil {
 			return err
@@ -64,7 +61,7 @@ func (l *Logos) FetchDue(ctx context.Context) error {
 	}
 }
 
-// fetch makes one try and writes down how it went. What is wrong with the picture itself is not tried again.
+// fetch makes one try and stores the result. A fault of the picture itself is not tried again.
 func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	body, err := fetch.Get(ctx, l.http, due.URI, "image/png, image/webp, image/jpeg", maxLogoBody)
 	if ctx.Err() != nil {
@@ -80,15 +77,12 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 		return l.store.SaveLogo(ctx, due, hex.EncodeToString(sum[:16]), body)
 	}
 	var again time.Time
+	next := "not before its registration changes"
 	if retry := due.Tries - 1; !final && retry < len(logoRetries) {
 		again = l.now().Add(logoRetries[retry])
-	}
-	problem := err.Error()
-	next := "not before its registration changes"
-	if !again.IsZero() {
 		next = again.UTC().Format(time.RFC3339)
 	}
-	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", problem, "try",
-		due.Tries, "next_try", next)
-	return l.store.LogoFailed(ctx, due, problem, again)
+	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", err.Error(),
+		"try", due.Tries, "next_try", next)
+	return l.store.LogoFailed(ctx, due, err.Error(), again)
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,14 +19,8 @@ var (
 	tokenFormats     = []string{"opaque", "jwt"}
 )
 
-// SetDefaults gives what was left out the defaults of RFC 7591, section 2, and ours, so
-// that a stored registration says everything.
+// SetDefaults fills in the defaults of RFC 7591, section 2, and our own, so that a stored registration is complete.
 func SetDefaults(m *storage.Metadata) {
-	set := func(field *string, value string) {
-		if *field == "" {
-			*field = value
-		}
-	}
 	if m.GrantTypes == nil {
 		m.GrantTypes = []string{oauth.GrantAuthorizationCode}
 	}
@@ -33,10 +28,10 @@ func SetDefaults(m *storage.Metadata) {
 	if m.ResponseTypes == nil && code {
 		m.ResponseTypes = []string{oauth.ResponseTypeCode}
 	}
-	set(&m.ApplicationType, "web")
-	set(&m.TokenEndpointAuthMethod, oauth.AuthSecretBasic)
-	set(&m.IDTokenSignedResponseAlg, oauth.RS256)
-	set(&m.AccessTokenFormat, "opaque")
+	m.ApplicationType = cmp.Or(m.ApplicationType, "web")
+	m.TokenEndpointAuthMethod = cmp.Or(m.TokenEndpointAuthMethod, oauth.AuthSecretBasic)
+	m.IDTokenSignedResponseAlg = cmp.Or(m.IDTokenSignedResponseAlg, oauth.RS256)
+	m.AccessTokenFormat = cmp.Or(m.AccessTokenFormat, "opaque")
 	if m.Scope == "" && code {
 		m.Scope = strings.Join([]string{oauth.ScopeOpenID, oauth.ScopeProfile, oauth.ScopeEmail}, " ")
 		if slices.Contains(m.GrantTypes, oauth.GrantRefreshToken) {
@@ -51,26 +46,25 @@ func SetDefaults(m *storage.Metadata) {
 	}
 }
 
-// CheckMetadata fills in the defaults and then applies every rule that needs
-// nothing but the registration itself; CheckScopes has the rest.
+// CheckMetadata fills in the defaults and applies every rule that needs only the registration itself. CheckScopes has
+// the others.
 func CheckMetadata(clientID string, m *storage.Metadata, production bool) FieldErrors {
 	SetDefaults(m)
 	var faults FieldErrors
-	if len(clientID) > 128 || !clientIDGrammar.MatchString(clientID) {
-		faults.Add("client_id", fmt.Sprintf("%q is not a client_id", Clip(clientID)), "use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
-	}
+	faults.AddIf(len(clientID) > 128 || !clientIDGrammar.MatchString(clientID), "client_id",
+		fmt.Sprintf("%q is not a client_id", Clip(clientID)),
+		"use up to 128 letters, digits and ._~@:/+-, beginning with a letter or digit")
 	checkChoices(&faults, m)
 	checkGrants(&faults, m)
-	checkPlaces(&faults, m, production)
+	checkURIFields(&faults, m, production)
 	checkKeys(&faults, m)
 	checkPresentation(&faults, m)
-	if m.SkipConsent && m.TokenEndpointAuthMethod == oauth.AuthNone {
-		// Anybody can claim to be a public client, so its person is always asked.
-		faults.Add("skip_consent", "is for confidential clients only", "remove it, or give the client a secret or keys")
-	}
-	if m.Management && m.TokenEndpointAuthMethod == oauth.AuthNone {
-		faults.Add("management", "is for confidential clients only", "remove it, or give the client a secret or keys")
-	}
+	public := m.TokenEndpointAuthMethod == oauth.AuthNone
+	// Every program can claim to be a public client, so its users are always asked.
+	faults.AddIf(m.SkipConsent && public, "skip_consent", "is for confidential clients only",
+		"remove it, or give the client a secret or keys")
+	faults.AddIf(m.Management && public, "management", "is for confidential clients only",
+		"remove it, or give the client a secret or keys")
 	return faults
 }
 
@@ -88,18 +82,18 @@ func checkChoices(faults *FieldErrors, m *storage.Metadata) {
 		{"request_object_signing_alg", m.RequestObjectSigningAlg, oauth.ClientAlgs(), true},
 		{"access_token_format", m.AccessTokenFormat, tokenFormats, false},
 	} {
-		if !slices.Contains(c.allowed, c.value) && !(c.optional && c.value == "") {
-			faults.Add(c.field, fmt.Sprintf("%q is not supported", Clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
-		}
+		faults.AddIf(!slices.Contains(c.allowed, c.value) && !(c.optional && c.value == ""), c.field,
+			fmt.Sprintf("%q is not supported", Clip(c.value)), "choose "+strings.Join(c.allowed, ", "))
 	}
-	checkSet(faults, "grant_types", m.GrantTypes, oauth.Names(oauth.GrantTypes()))
-	checkSet(faults, "response_types", m.ResponseTypes, oauth.ResponseTypes())
+	checkList(faults, "grant_types", m.GrantTypes, oauth.Names(oauth.GrantTypes()))
+	checkList(faults, "response_types", m.ResponseTypes, oauth.ResponseTypes())
 }
 
-func checkSet(faults *FieldErrors, field string, values, allowed []string) {
+func checkList(faults *FieldErrors, field string, values, allowed []string) {
 	for n, v := range values {
 		if !slices.Contains(allowed, v) {
-			faults.AddItem(field, n+1, fmt.Sprintf("%q is not supported", Clip(v)), "choose from "+strings.Join(allowed, ", "))
+			faults.AddItem(field, n+1, fmt.Sprintf("%q is not supported", Clip(v)),
+				"choose from "+strings.Join(allowed, ", "))
 		} else if slices.Contains(values[:n], v) {
 			faults.AddItem(field, n+1, fmt.Sprintf("%q is listed twice", v), "remove one")
 		}
@@ -108,42 +102,35 @@ func checkSet(faults *FieldErrors, field string, values, allowed []string) {
 
 func checkGrants(faults *FieldErrors, m *storage.Metadata) {
 	code := slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode)
-	if len(m.GrantTypes) == 0 {
-		faults.Add("grant_types", "is empty", "name at least one")
-	}
-	if code != slices.Contains(m.ResponseTypes, oauth.ResponseTypeCode) {
-		faults.Add("response_types", "does not go with grant_types", "list code with authorization_code, and nothing without it")
-	}
+	faults.AddIf(len(m.GrantTypes) == 0, "grant_types", "is empty", "name at least one")
+	faults.AddIf(code != slices.Contains(m.ResponseTypes, oauth.ResponseTypeCode), "response_types",
+		"does not go with grant_types", "list code with authorization_code, and nothing without it")
 	for _, g := range oauth.GrantTypes() {
 		if !slices.Contains(m.GrantTypes, g.Name) {
 			continue
 		}
-		if g.With != "" && !slices.Contains(m.GrantTypes, g.With) {
-			faults.Add("grant_types", "has "+g.Name+" without "+g.With, "add "+g.With+", which it goes with")
-		}
-		if g.Confidential && m.TokenEndpointAuthMethod == oauth.AuthNone {
-			faults.Add("grant_types", "has "+g.Name+" for a client that has no credentials", "choose another token_endpoint_auth_method")
-		}
+		faults.AddIf(g.With != "" && !slices.Contains(m.GrantTypes, g.With), "grant_types",
+			"has "+g.Name+" without "+g.With, "add "+g.With+", which it goes with")
+		faults.AddIf(g.Confidential && m.TokenEndpointAuthMethod == oauth.AuthNone, "grant_types",
+			"has "+g.Name+" for a client that has no credentials", "choose another token_endpoint_auth_method")
 	}
-	switch {
-	case code && len(m.RedirectURIs) == 0:
-		faults.Add("redirect_uris", "is missing", "list the URIs that codes are sent to")
-	case !code && len(m.RedirectURIs) > 0:
-		faults.Add("redirect_uris", "is of no use without the grant type authorization_code", "remove it, or add the grant type")
-	}
+	faults.AddIf(code && len(m.RedirectURIs) == 0, "redirect_uris", "is missing",
+		"list the URIs that codes are sent to")
+	faults.AddIf(!code && len(m.RedirectURIs) > 0, "redirect_uris",
+		"is of no use without the grant type authorization_code", "remove it, or add the grant type")
 }
 
-// CheckOffered judges what the token endpoint would refuse: grant types that oauth
-// knows and the table in provider does not offer.
+// CheckOffered refuses grant types that are known to package oauth but not offered by the token endpoint.
 func CheckOffered(faults *FieldErrors, m *storage.Metadata, offered []string) {
 	for n, g := range m.GrantTypes {
 		if slices.Contains(oauth.Names(oauth.GrantTypes()), g) && !slices.Contains(offered, g) {
-			faults.AddItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g), "choose from "+strings.Join(offered, ", "))
+			faults.AddItem("grant_types", n+1, fmt.Sprintf("%q is not offered", g),
+				"choose from "+strings.Join(offered, ", "))
 		}
 	}
 }
 
-func checkPlaces(faults *FieldErrors, m *storage.Metadata, production bool) {
+func checkURIFields(faults *FieldErrors, m *storage.Metadata, production bool) {
 	redirect, page := redirectKind(m.ApplicationType == "native", production), pageKind(production)
 	checkURIs(faults, "redirect_uris", m.RedirectURIs, checkURI, redirect)
 	checkURIs(faults, "post_logout_redirect_uris", m.PostLogoutRedirectURIs, checkURI, redirect)
@@ -170,43 +157,35 @@ func checkKeys(faults *FieldErrors, m *storage.Metadata) {
 			m.JWKS = canonical
 		}
 	}
-	if len(m.JWKS) > 0 && m.JWKSURI != "" {
-		faults.Add("jwks_uri", "is given together with jwks", "keep one of them")
-	}
+	faults.AddIf(len(m.JWKS) > 0 && m.JWKSURI != "", "jwks_uri", "is given together with jwks", "keep one of them")
 	keys := len(m.JWKS) > 0 || m.JWKSURI != ""
 	assertion := m.TokenEndpointAuthMethod == oauth.AuthPrivateKeyJWT
-	if assertion && !keys {
-		faults.Add("token_endpoint_auth_method", "is private_key_jwt without keys", "give jwks or jwks_uri")
-	}
-	if !assertion && m.TokenEndpointAuthSigningAlg != "" {
-		faults.Add("token_endpoint_auth_signing_alg", "is of no use without private_key_jwt", "remove it")
-	}
-	if (m.RequireSignedRequestObject || m.RequestObjectSigningAlg != "") && !keys {
-		faults.Add("request_object_signing_alg", "needs keys to verify request objects with", "give jwks or jwks_uri")
-	}
+	faults.AddIf(assertion && !keys, "token_endpoint_auth_method", "is private_key_jwt without keys",
+		"give jwks or jwks_uri")
+	faults.AddIf(!assertion && m.TokenEndpointAuthSigningAlg != "", "token_endpoint_auth_signing_alg",
+		"is of no use without private_key_jwt", "remove it")
+	faults.AddIf((m.RequireSignedRequestObject || m.RequestObjectSigningAlg != "") && !keys,
+		"request_object_signing_alg", "needs keys to verify request objects with", "give jwks or jwks_uri")
 }
 
 func checkPresentation(faults *FieldErrors, m *storage.Metadata) {
 	if m.ClientName != "" {
 		checkName(faults, "client_name", m.ClientName, 100)
 	}
-	if len(m.Contacts) > 20 {
-		faults.Add("contacts", "has more than 20 entries", "remove some")
-	}
+	faults.AddIf(len(m.Contacts) > 20, "contacts", "has more than 20 entries", "remove some")
 	for n, c := range m.Contacts {
 		if _, err := EmailKey(c); err != nil {
 			faults.AddItem("contacts", n+1, fmt.Sprintf("%q is not an email address", Clip(c)), "")
 		}
 	}
-	if m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0 {
-		faults.Add("default_max_age", "is negative", "give seconds, 0 or more")
-	}
+	faults.AddIf(m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0, "default_max_age", "is negative",
+		"give seconds, 0 or more")
 	for n, acr := range m.DefaultACRValues {
-		if !scopeToken(acr) || n >= 10 {
-			faults.AddItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", Clip(acr)), "list up to 10, such as urn:sallyport:acr:mfa")
+		if !isScopeToken(acr) || n >= 10 {
+			faults.AddItem("default_acr_values", n+1, fmt.Sprintf("%q is not an acr value", Clip(acr)),
+				"list up to 10, such as urn:sallyport:acr:mfa")
 		}
 	}
-	if len(m.Scope) > maxScopeBytes {
-		faults.Add("scope", fmt.Sprintf("is longer than %d bytes", maxScopeBytes), "register another client")
-	}
+	faults.AddIf(len(m.Scope) > maxScopeBytes, "scope", fmt.Sprintf("is longer than %d bytes", maxScopeBytes),
+		"register another client")
 }

@@ -167,7 +167,7 @@ func TestKeySets(t *testing.T) {
 		`{"keys":[],"d":"x"}`:                                "not a key set",
 		`{"keys":null}`:                                      "not a key set",
 		`[]`:                                                 "not a key set",
-		keys(edKey) + `{}`:                                   "something behind",
+		keys(edKey) + `{}`:                                   "not a key set",
 		keys(strings.Repeat(" ", maxJWKSBytes)):              "larger than",
 		keys(strings.Replace(edKey, `"kid"`, `"x5c":"`+strings.Repeat("A", 5000)+`","kid"`, 1)): "too long",
 	} {

@@ -15,13 +15,13 @@ import (
 // stretch is a time before a deadline in which people are told of it. An
 // outbox row that keeps a second one from being sent stays for 7 days after the
 // first was delivered: a stretch must be shorter.
-type stretch struct {
+type reminderWindow struct {
 	name     string
 	from, to time.Duration // before the deadline
 }
 
-func stretches() []stretch {
-	return []stretch{{"7d", assurance.Days(7), assurance.Days(1)}, {"1d", assurance.Days(1), 0}}
+func reminderWindows() []reminderWindow {
+	return []reminderWindow{{"7d", assurance.Days(7), assurance.Days(1)}, {"1d", assurance.Days(1), 0}}
 }
 
 const (
@@ -34,7 +34,7 @@ const (
 // noticePlace is how far the policies have been gone through: the installation's and then the organizations', by id.
 type noticePlace struct {
 	organization uuid.UUID // whose policy it is; nil is the installation's
-	stretch      int       // of stretches, those before it are done
+	window       int       // of stretches, those before it are done
 	after        storage.ArrivalKey
 }
 
@@ -54,26 +54,26 @@ type noticeRun struct {
 // It goes by the clock, and one node at a time is to call it. The place where it stopped is this process's alone: a
 // node
 // that takes the job over begins again, which costs reading but tells nobody twice.
-func (i *Policies) DeadlineNotices(ctx context.Context) (more bool, err error) {
-	i.noticed.Lock()
-	defer i.noticed.Unlock()
-	r := &noticeRun{Policies: i, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
-		place: i.noticed.place, left: noticesPerRun}
-	done, err := r.policies(ctx)
+func (po *Policies) DeadlineNotices(ctx context.Context) (more bool, err error) {
+	po.reminders.Lock()
+	defer po.reminders.Unlock()
+	r := &noticeRun{Policies: po, pace: storage.Pace{Smallest: 100, Largest: noticesAtOnce},
+		place: po.reminders.place, left: noticesPerRun}
+	done, err := r.remindAllPolicies(ctx)
 	if done {
 		r.place = noticePlace{}
 	}
-	i.noticed.place = r.place
+	po.reminders.place = r.place
 	return err == nil && !done, err
 }
 
-func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
+func (r *noticeRun) remindAllPolicies(ctx context.Context) (done bool, err error) {
 	if r.place.organization == uuid.Nil {
 		settings, err := r.store.PlatformSettings(ctx)
 		if err != nil {
 			return false, err
 		}
-		if done, err := r.remind(ctx, nil, settings.MFA); err != nil || !done {
+		if done, err := r.remindPolicy(ctx, &storage.Organization{}, settings.MFA); err != nil || !done {
 			return false, err
 		}
 	}
@@ -85,7 +85,7 @@ func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
 		}
 		r.left -= len(all)
 		for _, o := range all {
-			if done, err := r.remind(ctx, &o.Organization, o.Settings.MFA); err != nil || !done {
+			if done, err := r.remindPolicy(ctx, &o.Organization, o.Settings.MFA); err != nil || !done {
 				return false, err
 			}
 		}
@@ -97,17 +97,13 @@ func (r *noticeRun) policies(ctx context.Context) (done bool, err error) {
 
 // remind writes the notices of one policy: an organization's, or with nil the
 // installation's.
-func (r *noticeRun) remind(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
-	of := uuid.Nil
-	if o != nil {
-		of = o.ID
+func (r *noticeRun) remindPolicy(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
+	if r.place.organization != o.ID {
+		r.place = noticePlace{organization: o.ID}
 	}
-	if r.place.organization != of {
-		r.place = noticePlace{organization: of}
-	}
-	all, now := stretches(), r.clock()
-	for ; r.place.stretch < len(all); r.place = (noticePlace{organization: of, stretch: r.place.stretch + 1}) {
-		s := all[r.place.stretch]
+	all, now := reminderWindows(), r.currentTime()
+	for ; r.place.window < len(all); r.place = (noticePlace{organization: o.ID, window: r.place.window + 1}) {
+		s := all[r.place.window]
 		// A deadline is the later of Since and when the person came, and the grace after it.
 		since, until := now.Add(s.to-assurance.Days(p.GraceDays)), now.Add(s.from-assurance.Days(p.GraceDays))
 		if p.Require == "" || p.Since.After(until) {
@@ -116,7 +112,7 @@ func (r *noticeRun) remind(ctx context.Context, o *storage.Organization, p stora
 		if p.Since.After(since) {
 			since = time.Time{} // it counts for everybody who was there already
 		}
-		if done, err := r.stretch(ctx, o, p, s, since, until); err != nil || !done {
+		if done, err := r.remindWindow(ctx, o, p, s, since, until); err != nil || !done {
 			return false, err
 		}
 	}
@@ -124,13 +120,13 @@ func (r *noticeRun) remind(ctx context.Context, o *storage.Organization, p stora
 }
 
 // stretch writes the notices to those who came after since, and at the latest at until.
-func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch,
+func (r *noticeRun) remindWindow(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s reminderWindow,
 	since, until time.Time) (done bool, err error) {
 	err = r.pace.Run(ctx, func(size int) (int, error) {
 		if r.left <= 0 {
 			return 0, nil
 		}
-		people, err := r.people(ctx, o, since, until, size)
+		people, err := r.nextMembers(ctx, o, since, until, size)
 		if err != nil {
 			return 0, err
 		}
@@ -139,7 +135,7 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 			return !came || !m.User.Active() || !m.User.EmailVerified() || assurance.HasEnrolled(m.User.Factors,
 				p.Require)
 		})
-		if err := r.remindAll(ctx, o, p, s, lacking); err != nil {
+		if err := r.enqueueReminders(ctx, o, p, s, lacking); err != nil {
 			return 0, err
 		}
 		r.left -= max(1, len(people))
@@ -154,10 +150,10 @@ func (r *noticeRun) stretch(ctx context.Context, o *storage.Organization, p stor
 
 // people are those of the next batch, with when they came: members by id, for there is no index by when they joined, or
 // everybody in the order in which they came.
-func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, until time.Time,
+func (r *noticeRun) nextMembers(ctx context.Context, o *storage.Organization, since, until time.Time,
 	size int) ([]storage.Member, error) {
 	after := r.place.after
-	if o != nil {
+	if o.ID != uuid.Nil {
 		return r.store.Members(ctx, o.ID, after.UserID, size)
 	}
 	if after.At.Before(since) {
@@ -171,18 +167,18 @@ func (r *noticeRun) people(ctx context.Context, o *storage.Organization, since, 
 	return members, err
 }
 
-func (i *Policies) remindAll(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s stretch,
+func (po *Policies) enqueueReminders(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s reminderWindow,
 	people []storage.Member) error {
 	letters := make([]*storage.Message, 0, len(people))
 	for _, who := range people {
-		r := storage.Requirement{Policy: p, Organization: o, From: who.CreatedAt}
-		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: assurance.RequirementText(p.Require), Deadline: r.Deadline(),
-			Link: i.issuer + "/account"}
+		r := storage.Requirement{Policy: p, From: who.CreatedAt}
+		l := templates.MFADeadline{Name: who.User.Profile.Name, Wants: assurance.RequirementText(p.Require),
+			Deadline: r.Deadline(), Organization: o.Name, Link: po.issuer + "/account"}
 		of := "platform"
-		if o != nil {
-			l.Organization, of = o.Name, o.ID.String()
+		if o.ID != uuid.Nil {
+			of = o.ID.String()
 		}
-		m, err := i.mailTo(&who.User, l, fmt.Sprintf("mfa-deadline %s %s %s %d", of, who.User.ID, s.name,
+		m, err := po.mailTo(&who.User, l, fmt.Sprintf("mfa-deadline %s %s %s %d", of, who.User.ID, s.name,
 			l.Deadline.UnixMicro()))
 		if err != nil {
 			return err
@@ -192,9 +188,6 @@ func (i *Policies) remindAll(ctx context.Context, o *storage.Organization, p sto
 	if len(letters) == 0 {
 		return nil
 	}
-	if err := i.store.Enqueue(ctx, letters...); err != nil {
-		return err
-	}
-	i.wake()
-	return nil
+	defer po.wake()
+	return po.store.Enqueue(ctx, letters...)
 }

@@ -80,9 +80,9 @@ func Clip(s string) string {
 // Create creates an organization, with its owner if there is one.
 // storage.ErrExists if the slug is or ever was taken, storage.ErrEmailUnverified if nobody
 // has proven the owner's address, storage.ErrNotFound for no such owner.
-func (i *Organizations) Create(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization,
+func (og *Organizations) Create(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization,
 	error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := og.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults FieldErrors
@@ -93,17 +93,14 @@ func (i *Organizations) Create(ctx context.Context, a Actor, slug, name string, 
 	}
 	if owner != uuid.Nil {
 		// A verified address stays verified, so that this read needs no lock.
-		if u, err := i.store.User(ctx, owner); err != nil {
+		if u, err := og.store.User(ctx, owner); err != nil {
 			return nil, err
 		} else if !u.EmailVerified() {
 			return nil, storage.ErrEmailUnverified
 		}
 	}
-	n := PrepareOrganization(a, slug, name, owner, i.clock())
-	if err := i.store.CreateOrganizations(ctx, n); err != nil {
-		return nil, err
-	}
-	return &n.Organization, nil
+	n := PrepareOrganization(a, slug, name, owner, og.currentTime())
+	return &n.Organization, og.store.CreateOrganizations(ctx, n)
 }
 
 // PrepareOrganization is an organization to create at now, and the event about it.
@@ -116,29 +113,29 @@ func PrepareOrganization(a Actor, slug, name string, owner uuid.UUID, now time.T
 
 // BySlug finds an organization for its members and for those who
 // administer the installation.
-func (i *Organizations) BySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
-	o, err := i.store.OrganizationBySlug(ctx, slug)
+func (og *Organizations) BySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
+	o, err := og.store.OrganizationBySlug(ctx, slug)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.Authorize(ctx, &a, SeeOrganization, o.ID); err != nil {
+	if err := og.Authorize(ctx, &a, SeeOrganization, o.ID); err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
 // List lists up to limit organizations after the one with that id.
-func (i *Organizations) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (og *Organizations) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
+	if err := og.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Organizations(ctx, after, limit)
+	return og.store.Organizations(ctx, after, limit)
 }
 
 // Rename changes the name that people see. The slug never changes:
 // relying parties have it written down.
-func (i *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
-	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
+func (og *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
+	if err := og.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return err
 	}
 	var faults FieldErrors
@@ -147,5 +144,5 @@ func (i *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid
 	}
 	e := a.Event(storage.EventOrganizationRenamed)
 	e.Organization = organizationID
-	return i.store.RenameOrganization(ctx, organizationID, name, e)
+	return og.store.RenameOrganization(ctx, organizationID, name, e)
 }

@@ -14,11 +14,11 @@ import (
 const MaxGraceDays = 90
 
 // MFA returns what an organization asks of its members, to its owners and admins.
-func (i *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
-	if err := i.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
+func (po *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
+	if err := po.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return storage.MFAPolicy{}, err
 	}
-	settings, err := i.store.OrganizationSettings(ctx, organizationID)
+	settings, err := po.store.OrganizationSettings(ctx, organizationID)
 	return settings.MFA, err
 }
 
@@ -27,56 +27,50 @@ func (i *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (
 // the requirement may meet it no longer, and stays when it becomes easier. Nor is
 // Earlier: until the grace is over, what was in force stays so. Errors:
 // FieldErrors, ErrForbidden, storage.ErrNotFound.
-func (i *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUID,
+func (po *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUID,
 	p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
+	if err := po.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {
 		return p, err
 	}
-	err := i.store.EditOrganizationSettings(ctx, organizationID, func(s *storage.OrganizationSettings) *storage.Event {
-		e := i.change(a, storage.EventOrganizationMFAPolicyChanged, &s.MFA, &p)
-		if e != nil {
-			e.Organization = organizationID
-		}
-		return e
+	err := po.store.EditOrganizationSettings(ctx, organizationID, func(s *storage.OrganizationSettings) *storage.Event {
+		return po.replacePolicy(a, storage.EventOrganizationMFAPolicyChanged, organizationID, &s.MFA, &p)
 	})
 	return p, err
 }
 
 // PlatformMFA returns what the installation asks of everybody.
-func (i *Policies) PlatformMFA(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (po *Policies) PlatformMFA(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
+	if err := po.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return storage.MFAPolicy{}, err
 	}
-	settings, err := i.store.PlatformSettings(ctx)
+	settings, err := po.store.PlatformSettings(ctx)
 	return settings.MFA, err
 }
 
 // SetPlatformMFA is SetMFAPolicy for everybody.
-func (i *Policies) SetPlatformMFA(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (po *Policies) SetPlatformMFA(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
+	if err := po.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return p, err
 	}
 	if err := checkPolicy(&p); err != nil {
 		return p, err
 	}
-	err := i.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
-		return i.change(a, storage.EventPlatformMFAPolicyChanged, &s.MFA, &p)
+	err := po.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
+		return po.replacePolicy(a, storage.EventPlatformMFAPolicyChanged, uuid.Nil, &s.MFA, &p)
 	})
 	return p, err
 }
 
 func checkPolicy(p *storage.MFAPolicy) error {
 	var faults FieldErrors
-	if !slices.Contains([]string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}, p.Require) {
-		faults.Add("require", fmt.Sprintf("%q is nothing to require", Clip(p.Require)),
-			"choose any, totp or passkey, or leave it empty")
-	}
-	if p.GraceDays < 0 || p.GraceDays > MaxGraceDays {
-		faults.Add("grace_days", fmt.Sprintf("is %d", p.GraceDays), fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
-	}
+	kinds := []string{"", storage.RequireAny, storage.RequireTOTP, storage.RequirePasskey}
+	faults.AddIf(!slices.Contains(kinds, p.Require), "require",
+		fmt.Sprintf("%q is nothing to require", Clip(p.Require)), "choose any, totp or passkey, or leave it empty")
+	faults.AddIf(p.GraceDays < 0 || p.GraceDays > MaxGraceDays, "grace_days", fmt.Sprintf("is %d", p.GraceDays),
+		fmt.Sprintf("choose 0 to %d days", MaxGraceDays))
 	if p.Require == "" {
 		p.GraceDays = 0
 	}
@@ -84,12 +78,14 @@ func checkPolicy(p *storage.MFAPolicy) error {
 }
 
 // change puts next in the place of present and tells of it; nil if they are the same.
-func (i *Policies) change(a Actor, kind storage.EventType, present, next *storage.MFAPolicy) *storage.Event {
-	*next = assurance.BeginGrace(*present, *next, i.clock())
+func (po *Policies) replacePolicy(a Actor, kind storage.EventType, organizationID uuid.UUID,
+	present, next *storage.MFAPolicy) *storage.Event {
+	*next = assurance.BeginGrace(*present, *next, po.currentTime())
 	if present.Require == next.Require && present.GraceDays == next.GraceDays {
 		return nil
 	}
 	e := WithFact(WithFact(a.Event(kind), "before", policyFacts(*present)), "after", policyFacts(*next))
+	e.Organization = organizationID
 	*present = *next
 	return e
 }

@@ -26,29 +26,27 @@ var (
 
 // claim is one member of a patch: what it becomes, where it goes and its rule.
 type claim struct {
-	name  string
-	value *string
-	to    func(*storage.Profile) *string
-	check func(faults *FieldErrors, name, value string)
+	name      string
+	value, to *string
+	check     func(faults *FieldErrors, name, value string)
 }
 
-func (p *ProfilePatch) claims() []claim {
+// claims are the members of the patch, for the profile to.
+func (p *ProfilePatch) claims(to *storage.Profile) []claim {
 	return []claim{
-		{"name", p.Name, func(s *storage.Profile) *string { return &s.Name }, checkLine},
-		{"given_name", p.GivenName, func(s *storage.Profile) *string { return &s.GivenName }, checkLine},
-		{"family_name", p.FamilyName, func(s *storage.Profile) *string { return &s.FamilyName }, checkLine},
-		{"middle_name", p.MiddleName, func(s *storage.Profile) *string { return &s.MiddleName }, checkLine},
-		{"nickname", p.Nickname, func(s *storage.Profile) *string { return &s.Nickname }, checkLine},
-		{"profile", p.ProfileURL, func(s *storage.Profile) *string { return &s.ProfileURL }, checkClaimURL},
-		{"picture", p.Picture, func(s *storage.Profile) *string { return &s.Picture }, checkClaimURL},
-		{"website", p.Website, func(s *storage.Profile) *string { return &s.Website }, checkClaimURL},
-		{"gender", p.Gender, func(s *storage.Profile) *string { return &s.Gender }, checkLine},
-		{"birthdate", p.Birthdate, func(s *storage.Profile) *string { return &s.Birthdate }, checkBirthdate},
-		{"zoneinfo", p.Zoneinfo, func(s *storage.Profile) *string { return &s.Zoneinfo }, matching(zoneGrammar,
-			"is no time zone", "write it like Europe/Berlin")},
-		{"locale", p.Locale, func(s *storage.Profile) *string { return &s.Locale }, matching(localeGrammar,
-			"is no language", "write it like en-GB")},
-		{"phone_number", p.PhoneNumber, func(s *storage.Profile) *string { return &s.PhoneNumber },
+		{"name", p.Name, &to.Name, checkLine},
+		{"given_name", p.GivenName, &to.GivenName, checkLine},
+		{"family_name", p.FamilyName, &to.FamilyName, checkLine},
+		{"middle_name", p.MiddleName, &to.MiddleName, checkLine},
+		{"nickname", p.Nickname, &to.Nickname, checkLine},
+		{"profile", p.ProfileURL, &to.ProfileURL, checkClaimURL},
+		{"picture", p.Picture, &to.Picture, checkClaimURL},
+		{"website", p.Website, &to.Website, checkClaimURL},
+		{"gender", p.Gender, &to.Gender, checkLine},
+		{"birthdate", p.Birthdate, &to.Birthdate, checkBirthdate},
+		{"zoneinfo", p.Zoneinfo, &to.Zoneinfo, matching(zoneGrammar, "is no time zone", "write it like Europe/Berlin")},
+		{"locale", p.Locale, &to.Locale, matching(localeGrammar, "is no language", "write it like en-GB")},
+		{"phone_number", p.PhoneNumber, &to.PhoneNumber,
 			matching(phoneGrammar, "is no phone number", "write it like +49 30 5550100")},
 	}
 }
@@ -56,7 +54,7 @@ func (p *ProfilePatch) claims() []claim {
 // Check returns the names of the claims that the patch changes. The error is FieldErrors.
 func (p *ProfilePatch) Check() (changed []string, err error) {
 	var faults FieldErrors
-	for _, c := range p.claims() {
+	for _, c := range p.claims(&storage.Profile{}) {
 		if c.value == nil {
 			continue
 		}
@@ -76,14 +74,12 @@ func (p *ProfilePatch) Check() (changed []string, err error) {
 // Apply makes the change.
 func (p *ProfilePatch) Apply(to *storage.Profile) {
 	phone := to.PhoneNumber
-	for _, c := range p.claims() {
+	for _, c := range p.claims(to) {
 		if c.value != nil {
-			*c.to(to) = *c.value
+			*c.to = *c.value
 		}
 	}
-	if to.PhoneNumber != phone {
-		to.PhoneNumberVerified = false
-	}
+	to.PhoneNumberVerified = to.PhoneNumberVerified && to.PhoneNumber == phone
 	if p.Address != nil {
 		to.Address = nil
 		if !reflect.ValueOf(*p.Address).IsZero() {
@@ -95,14 +91,9 @@ func (p *ProfilePatch) Apply(to *storage.Profile) {
 func checkLine(faults *FieldErrors, name, value string) { checkName(faults, name, value, maxClaim) }
 
 func checkClaimURL(faults *FieldErrors, name, value string) {
-	u := &url.URL{}
-	var err error
-	if len(value) <= maxClaimURL {
-		u, err = url.Parse(value)
-	}
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		faults.Add(name, "is no address of a web page", "write it like https://example.com/me")
-	}
+	u, err := url.Parse(value[:min(len(value), maxClaimURL)])
+	faults.AddIf(err != nil || len(value) > maxClaimURL || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||
+		u.User != nil, name, "is no address of a web page", "write it like https://example.com/me")
 }
 
 // checkBirthdate: YYYY-MM-DD, YYYY, or 0000-MM-DD without the year (OpenID Connect
@@ -122,9 +113,7 @@ func checkBirthdate(faults *FieldErrors, name, value string) {
 
 func matching(grammar *regexp.Regexp, problem, remedy string) func(*FieldErrors, string, string) {
 	return func(faults *FieldErrors, name, value string) {
-		if len(value) > maxClaim || !grammar.MatchString(value) {
-			faults.Add(name, problem, remedy)
-		}
+		faults.AddIf(len(value) > maxClaim || !grammar.MatchString(value), name, problem, remedy)
 	}
 }
 
@@ -135,9 +124,8 @@ func checkAddress(faults *FieldErrors, a *storage.Address) {
 		name  string
 		value *string
 	}{
-		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality}, {"region",
-			&a.Region},
-		{"postal_code", &a.PostalCode}, {"country", &a.Country},
+		{"formatted", &a.Formatted}, {"street_address", &a.StreetAddress}, {"locality", &a.Locality},
+		{"region", &a.Region}, {"postal_code", &a.PostalCode}, {"country", &a.Country},
 	} {
 		if len(*part.value) > 4*maxAddressAll { // before the work of looking at each line
 			faults.Add("address."+part.name, fmt.Sprintf("has more than %d characters", maxAddressAll),
@@ -154,7 +142,6 @@ func checkAddress(faults *FieldErrors, a *storage.Address) {
 			checkName(faults, "address."+part.name, strings.TrimSpace(line), maxAddressAll)
 		}
 	}
-	if total > 2*maxAddressAll {
-		faults.Add("address", fmt.Sprintf("has more than %d bytes", 2*maxAddressAll), "leave out what is not needed")
-	}
+	faults.AddIf(total > 2*maxAddressAll, "address", fmt.Sprintf("has more than %d bytes", 2*maxAddressAll),
+		"leave out what is not needed")
 }

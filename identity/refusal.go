@@ -30,10 +30,10 @@ type refusedMinute struct {
 }
 
 // NoteRefusal records that a request of a registered client was refused. WriteRefusals stores it.
-func (i *Clients) NoteRefusal(r storage.Refusal) {
-	i.refusals.mu.Lock()
-	defer i.refusals.mu.Unlock()
-	i.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60,
+func (cl *Clients) NoteRefusal(r storage.Refusal) {
+	cl.refusals.mu.Lock()
+	defer cl.refusals.mu.Unlock()
+	cl.refusals.add(&storage.RefusedMinute{ClientID: r.ClientID, Minute: r.At.Unix() / 60,
 		Refusals: []storage.Refusal{r},
 		LastAt:   r.At})
 }
@@ -102,26 +102,26 @@ func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
 // WriteRefusals stores what was noted, in batches. Call it every few seconds and at the end. What it could not write
 // waits for the next call, ten minutes at most. What waits when the process crashes is lost: it is help for developers,
 // and no audit log.
-func (i *Clients) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
-	i.refusals.writing.Lock()
-	defer i.refusals.writing.Unlock()
-	all := i.refusals.take()
+func (cl *Clients) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
+	cl.refusals.writing.Lock()
+	defer cl.refusals.writing.Unlock()
+	all := cl.refusals.take()
 	written := 0
 	err := storage.PaceEach(ctx, pace, all, func(batch []storage.RefusedMinute) error {
-		if err := i.store.AddRefusals(ctx, batch); err != nil {
+		if err := cl.store.AddRefusals(ctx, batch); err != nil {
 			return err
 		}
 		written += len(batch)
 		return nil
 	})
-	i.refusals.putBack(all[written:], i.clock().Add(-maxRefusalWait))
+	cl.refusals.putBack(all[written:], cl.currentTime().Add(-maxRefusalWait))
 	return err
 }
 
 // Refusals lists up to limit requests of a client that were refused in the last 14 days, the latest first.
-func (i *Clients) Refusals(ctx context.Context, a Actor, clientID string, limit int) ([]storage.Refusal, error) {
-	if _, err := i.Get(ctx, a, clientID); err != nil {
+func (cl *Clients) Refusals(ctx context.Context, a Actor, clientID string, limit int) ([]storage.Refusal, error) {
+	if _, err := cl.Get(ctx, a, clientID); err != nil {
 		return nil, err
 	}
-	return i.store.Refusals(ctx, clientID, limit)
+	return cl.store.Refusals(ctx, clientID, limit)
 }

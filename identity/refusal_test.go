@@ -164,7 +164,7 @@ func TestRefusalsEndWithTheirClient(t *testing.T) {
 // What waits to be written is bounded, whatever happens to many clients at once.
 func TestRefusalsThatWaitAreBounded(t *testing.T) {
 	i := onSQLite(t).Domain
-	now := i.clock()
+	now := i.currentTime()
 	for n := range 3 * maxPending {
 		i.Clients.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("client-", n%200), At: now})
 		i.Clients.NoteRefusal(storage.Refusal{ClientID: fmt.Sprint("many-", n), At: now})

@@ -63,17 +63,17 @@ type ReturnTo struct {
 }
 
 // Mode is who may register: RegistrationOpen, RegistrationInvite or RegistrationClosed.
-func (i *Registrations) Mode() string { return i.registration }
+func (rg *Registrations) Mode() string { return rg.registration }
 
 // ConfirmsEmail reports whether an account is made only once its address is proven.
-func (i *Registrations) ConfirmsEmail() bool { return i.accounts.confirmEmail }
+func (rg *Registrations) ConfirmsEmail() bool { return rg.accounts.confirmEmail }
 
 // registrationRequested is the kind of message that decides a registration.
 const registrationRequested = "registration.requested"
 
 // requestedRegistration is its payload, sealed.
 type requestedRegistration struct {
-	linked
+	linkPayload
 	Browser   secret.Hash
 	From      request.Info
 	RequestID string
@@ -84,32 +84,25 @@ type requestedRegistration struct {
 // password hash, one row for a worker, which then decides) and has the same answer:
 // nil. Who has an invitation may Register instead, which proves the address.
 // Errors: FieldErrors, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
-func (i *Registrations) Request(ctx context.Context, r Registration) error {
-	words, err := i.admit(ctx, &r)
+func (rg *Registrations) Request(ctx context.Context, r Registration) error {
+	key, hash, err := rg.check(ctx, &r)
 	if err != nil {
 		return err
 	}
-	key, hash, err := i.check(ctx, &r, words)
-	if err != nil {
-		return err
-	}
-	return i.ask(ctx, registrationRequested, requestedRegistration{
-		linked:  linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash, Flow: r.Flow, To: r.To},
-		Browser: r.Browser, From: i.timed(r.From), RequestID: r.RequestID})
+	return rg.enqueueSealed(ctx, registrationRequested, requestedRegistration{
+		linkPayload: linkPayload{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash, Flow: r.Flow, To: r.To},
+		Browser:     r.Browser, From: rg.withTime(r.From), RequestID: r.RequestID})
 }
 
 // ask leaves a question to a worker, so that whoever asked cannot tell by the
 // answer, nor by the time it takes, what the database knows.
-func (i *mailer) ask(ctx context.Context, kind string, question any) error {
-	m, err := outbox.Seal(i.sealer, kind, "", question)
+func (ml *mailer) enqueueSealed(ctx context.Context, kind string, question any) error {
+	m, err := outbox.Seal(ml.sealer, kind, "", question)
 	if err != nil {
 		return err
 	}
-	if err := i.store.Enqueue(ctx, m); err != nil {
-		return err
-	}
-	i.wake()
-	return nil
+	defer ml.wake()
+	return ml.store.Enqueue(ctx, m)
 }
 
 // Register makes an account at once: by invitation, proven and with its place in
@@ -117,54 +110,45 @@ func (i *mailer) ask(ctx context.Context, kind string, question any) error {
 // yet to be proven from the mail that goes out. passwordHash is the stored hash, to
 // sign in with. Errors: FieldErrors, ErrRegistrationClosed, ErrRegistered, ErrLink for
 // the invitation, ErrForbidden without one where CONFIRM_EMAIL is on, secret.ErrBusy.
-func (i *Registrations) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string,
+func (rg *Registrations) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string,
 	err error) {
-	words, err := i.admit(ctx, &r)
+	if r.Invitation == "" && rg.accounts.confirmEmail {
+		return nil, "", fmt.Errorf("%w: the address is to be verified first", ErrForbidden)
+	}
+	key, hash, err := rg.check(ctx, &r)
 	if err != nil {
 		return nil, "", err
 	}
-	if r.Invitation == "" && i.accounts.confirmEmail {
-		return nil, "", fmt.Errorf("%w: the address is to be proven first", ErrForbidden)
-	}
-	key, hash, err := i.check(ctx, &r, words)
-	if err != nil {
-		return nil, "", err
-	}
-	p := i.registrant(linked{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash}, r.From, r.RequestID)
+	p := rg.newUnverifiedUser(linkPayload{EmailKey: key, Email: r.Email, Name: r.Name, PasswordHash: hash}, r.From, r.RequestID)
 	if r.Invitation != "" {
 		p.User.EmailVerifiedAt = p.User.CreatedAt
-		_, err := i.invitations.register(ctx, r.Invitation, p, r.RequestID)
+		_, err := rg.invitations.register(ctx, r.Invitation, p, r.RequestID)
 		return &p.User, hash, err
 	}
 	made := &storage.Registration{Person: *p}
-	if allowed, err := i.mailboxAllowed(ctx, mailboxVerification, key); err != nil {
+	if allowed, err := rg.mailboxAllowed(ctx, mailboxVerification, key); err != nil {
 		return nil, "", err
 	} else if allowed {
 		var m *storage.Message
-		if m, made.Next, err = i.verificationMail(&p.User, r.From); err != nil {
+		if m, made.Next, err = rg.verificationMail(&p.User, r.From); err != nil {
 			return nil, "", err
 		}
 		made.Mails = []*storage.Message{m}
 	}
-	if err := i.store.Register(ctx, made); errors.Is(err, storage.ErrExists) {
-		return nil, "", ErrRegistered
-	} else if err != nil {
-		return nil, "", err
-	}
-	i.wake()
-	return &p.User, hash, nil
+	defer rg.wake()
+	return &p.User, hash, replaceError(rg.store.Register(ctx, made), map[error]error{storage.ErrExists: ErrRegistered})
 }
 
 // admit decides whether this registration may be at all, and fills in the address
 // that an invitation was sent to. words are what the invitation brings to mind.
-func (i *Registrations) admit(ctx context.Context, r *Registration) (words []string, err error) {
-	if i.registration == RegistrationClosed || i.registration == RegistrationInvite && r.Invitation == "" {
+func (rg *Registrations) checkInvitation(ctx context.Context, r *Registration) (words []string, err error) {
+	switch {
+	case rg.registration == RegistrationClosed, rg.registration == RegistrationInvite && r.Invitation == "":
 		return nil, ErrRegistrationClosed
-	}
-	if r.Invitation == "" {
+	case r.Invitation == "":
 		return nil, nil
 	}
-	invited, err := i.invitations.Open(ctx, r.Invitation)
+	invited, err := rg.invitations.Open(ctx, r.Invitation)
 	if err != nil {
 		return nil, err
 	}
@@ -178,65 +162,65 @@ func (i *Registrations) admit(ctx context.Context, r *Registration) (words []str
 	return []string{invited.Organization.Name, invited.Organization.Slug}, nil
 }
 
-// check names everything that is wrong at once, and hashes the
-// password of every registration that has nothing wrong.
-func (i *Registrations) check(ctx context.Context, r *Registration, words []string) (key, hash string, err error) {
-	r.Email, r.Name = strings.TrimSpace(r.Email), strings.TrimSpace(r.Name)
-	if key, err = i.passwords.checkPerson(r.Email, r.Name, r.Password, words...); err != nil {
+// check decides whether r is admitted, names all that is wrong with it, and hashes its password.
+func (rg *Registrations) check(ctx context.Context, r *Registration) (key, hash string, err error) {
+	words, err := rg.checkInvitation(ctx, r)
+	if err != nil {
 		return "", "", err
 	}
-	hash, err = i.passwords.Hash(ctx, r.Password)
+	r.Email, r.Name = strings.TrimSpace(r.Email), strings.TrimSpace(r.Name)
+	if key, err = rg.passwords.checkPerson(r.Email, r.Name, r.Password, words...); err != nil {
+		return "", "", err
+	}
+	hash, err = rg.passwords.Hash(ctx, r.Password)
 	return key, hash, err
 }
 
 // registrant is a person to make whose address is not proven yet.
-func (i *Registrations) registrant(l linked, from request.Info, requestID string) *storage.NewUser {
-	now := i.clock()
+func (rg *Registrations) newUnverifiedUser(l linkPayload, from request.Info, requestID string) *storage.NewUser {
+	now := rg.currentTime()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey,
 		Profile: storage.Profile{Name: l.Name}, CreatedAt: now, UpdatedAt: now}
 	e := &storage.Event{Type: storage.EventUserRegistered, User: u.ID, Actor: u.ID, RequestID: requestID,
 		Personal: map[string]string{"email": u.Email}}
-	return &storage.NewUser{User: u, PasswordHash: l.PasswordHash, Events: []*storage.Event{origin(e, from)}}
+	return &storage.NewUser{User: u, PasswordHash: l.PasswordHash, Events: []*storage.Event{withOrigin(e, from)}}
 }
 
 // processRegistration is the worker's half of Request: whoever has the
 // address learns what to do, and nobody else anything.
-func (i *Registrations) processRegistration(ctx context.Context, m *storage.Message) error {
+func (rg *Registrations) processRegistration(ctx context.Context, m *storage.Message) error {
 	var r requestedRegistration
-	if err := outbox.Open(i.sealer, m, &r); err != nil {
+	if err := outbox.Open(rg.sealer, m, &r); err != nil {
 		return err
 	}
-	if allowed, err := i.mayMail(ctx, m, mailboxRegistration, r.EmailKey); err != nil || !allowed {
+	if allowed, err := rg.mayMail(ctx, m, mailboxRegistration, r.EmailKey); err != nil || !allowed {
 		return err
 	}
-	u, err := i.store.UserByEmail(ctx, r.EmailKey)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		u = nil
-	case err != nil:
+	u, err := rg.store.UserByEmail(ctx, r.EmailKey)
+	if ignoreNotFound(err) != nil {
 		return err
 	}
-	defer i.wake()
-	if u != nil && (u.EmailVerified() || !u.Active()) {
-		note, err := i.mailTo(u, templates.AlreadyRegistered{Name: u.Profile.Name, SignInLink: i.issuer + "/login",
-			RecoverLink: i.recoverLink(), From: r.From}, dedupe(m))
+	defer rg.wake()
+	if err == nil && (u.EmailVerified() || !u.Active()) {
+		note, err := rg.mailTo(u, templates.AlreadyRegistered{Name: u.Profile.Name, SignInLink: rg.issuer + "/login",
+			RecoverLink: rg.recoverLink(), From: r.From}, dedupeKey(m))
 		if err != nil {
 			return outbox.Permanent(err)
 		}
-		return i.store.Enqueue(ctx, note)
+		return rg.store.Enqueue(ctx, note)
 	}
-	token, l, err := i.newLink(storage.LinkRegister, uuid.Nil, verifyLife, r.linked)
+	token, l, err := rg.newLink(storage.LinkRegister, uuid.Nil, verifyLife, r.linkPayload)
 	if err != nil {
 		return err
 	}
 	l.Browser = r.Browser
-	note, err := i.mailTo(&storage.User{Email: r.Email, Profile: storage.Profile{Name: r.Name}},
-		templates.CompleteRegistration{Name: r.Name, Link: i.issuer + "/verify?token=" + token, ValidFor: verifyLife,
-			From: r.From}, dedupe(m))
+	note, err := rg.mailTo(&storage.User{Email: r.Email, Profile: storage.Profile{Name: r.Name}},
+		templates.CompleteRegistration{Name: r.Name, Link: rg.issuer + "/verify?token=" + token, ValidFor: verifyLife,
+			From: r.From}, dedupeKey(m))
 	if err != nil {
 		return outbox.Permanent(err)
 	}
 	// No event: whoever finishes it is one, and strangers ask for as many as they like.
 	// The worker counts the requests.
-	return i.store.CreateLink(ctx, l, nil, note)
+	return rg.store.CreateLink(ctx, l, nil, note)
 }

@@ -13,26 +13,25 @@ import (
 )
 
 // List lists all resource servers, by identifier.
-func (i *Resources) List(ctx context.Context, a Actor) ([]storage.Resource, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (rs *Resources) List(ctx context.Context, a Actor) ([]storage.Resource, error) {
+	if err := rs.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Resources(ctx)
+	return rs.store.Resources(ctx)
 }
 
 // Create registers a resource server. Errors: FieldErrors, ErrForbidden, storage.ErrExists.
-func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (rs *Resources) Create(ctx context.Context, a Actor, r storage.Resource) error {
+	if err := rs.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	r.ManagedBy = ""
 	own := CheckResource(&r)
-	if i.IsOwnURI(r.Identifier) {
-		own.Add("identifier", "is this server's own ISSUER or below it", "choose a URI of the resource server's own")
-	}
-	return i.clients.editRegistry(ctx, func() (registryChange, error) {
+	own.AddIf(rs.IsOwnURI(r.Identifier), "identifier", "is this server's own ISSUER or below it",
+		"choose a URI of the resource server's own")
+	return rs.clients.editRegistry(ctx, func() (registryChange, error) {
 		faults := slices.Clone(own)
-		present, err := i.store.Resources(ctx)
+		present, err := rs.store.Resources(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +46,7 @@ func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) err
 				}
 			}
 		}
-		if err := i.checkServers(ctx, r.ServedBy, &faults); err != nil {
+		if err := rs.checkServers(ctx, r.ServedBy, &faults); err != nil {
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
@@ -57,13 +56,13 @@ func (i *Resources) Create(ctx context.Context, a Actor, r storage.Resource) err
 }
 
 // checkServers judges the clients that are to serve a resource.
-func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults *FieldErrors) error {
+func (rs *Resources) checkServers(ctx context.Context, clientIDs []string, faults *FieldErrors) error {
 	for n, id := range clientIDs {
 		if slices.Contains(clientIDs[:n], id) {
 			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is listed twice", Clip(id)), "remove one")
 			continue
 		}
-		_, err := i.clients.load(ctx, id)
+		_, err := rs.clients.load(ctx, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			faults.AddItem("served_by", n+1, fmt.Sprintf("%q is not registered", Clip(id)),
 				"create the client first: sallyport clients create")
@@ -77,12 +76,12 @@ func (i *Resources) checkServers(ctx context.Context, clientIDs []string, faults
 // Delete removes a resource server with its scopes. One that clients.yaml owns is refused with FieldErrors, and so
 // is one whose scopes a client may still ask for, because nothing would define them any more. Errors: FieldErrors,
 // ErrForbidden, storage.ErrNotFound.
-func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (rs *Resources) Delete(ctx context.Context, a Actor, identifier string) error {
+	if err := rs.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	return i.clients.editRegistry(ctx, func() (registryChange, error) {
-		present, err := i.store.Resources(ctx)
+	return rs.clients.editRegistry(ctx, func() (registryChange, error) {
+		present, err := rs.store.Resources(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +93,7 @@ func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) erro
 			return nil, ownedByFile("identifier", identifier,
 				"remove it there and apply the file: sallyport clients apply")
 		}
-		if err := i.checkUnused(ctx, present[n].Scopes); err != nil {
+		if err := rs.checkUnused(ctx, present[n].Scopes); err != nil {
 			return nil, err
 		}
 		return func(e *storage.RegistryEdit) error {
@@ -105,11 +104,11 @@ func (i *Resources) Delete(ctx context.Context, a Actor, identifier string) erro
 }
 
 // checkUnused has a fault for each client that may ask for one of the scopes, up to maxNamed of them.
-func (i *Resources) checkUnused(ctx context.Context, scopes map[string]string) error {
+func (rs *Resources) checkUnused(ctx context.Context, scopes map[string]string) error {
 	const page, maxNamed = 500, 10
 	var faults FieldErrors
 	for after := ""; len(faults) < maxNamed; {
-		clients, err := i.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
+		clients, err := rs.store.Clients(ctx, storage.ClientQuery{After: after, Limit: page})
 		if err != nil {
 			return err
 		}

@@ -10,10 +10,10 @@ import (
 
 // EndRestored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
 // step of which an authenticator app's code may have been used; factor.Factors.EndRestored knows it.
-func (i *Installation) EndRestored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
+func (in *Installation) EndRestored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
 	error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Restored(ctx, since, totpStep, a.Event(storage.EventInstallationRestored))
+	return in.store.Restored(ctx, since, totpStep, a.Event(storage.EventInstallationRestored))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// scopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.
-func scopeToken(s string) bool {
+// isScopeToken is the grammar of RFC 6749, section 3.3, without the escapes that no scope needs.
+func isScopeToken(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
@@ -33,7 +33,7 @@ func CheckScopes(faults *FieldErrors, m *storage.Metadata, known func(string) bo
 			faults.Add("scope", fmt.Sprintf("names %q twice", Clip(s)), "remove one")
 		case strings.HasPrefix(s, oauth.ScopeOrgPrefix):
 			faults.Add("scope", fmt.Sprintf("names %q", Clip(s)), "register org, which allows org:<slug> too")
-		case !scopeToken(s) || !standard && !known(s):
+		case !isScopeToken(s) || !standard && !known(s):
 			faults.Add("scope", fmt.Sprintf("names %q, which nothing defines", Clip(s)), "define it under resources, or remove it")
 		case standard && !slices.Contains(m.GrantTypes, oauth.GrantAuthorizationCode):
 			faults.Add("scope", fmt.Sprintf("names %q, which is about a person", s), "add the grant type authorization_code, or remove the scope")
@@ -45,9 +45,9 @@ func CheckScopes(faults *FieldErrors, m *storage.Metadata, known func(string) bo
 
 // IsOwnURI reports whether a URI is the ISSUER or below it. No resource may be called
 // so: its tokens would pass for those that this server takes itself.
-func (i *Resources) IsOwnURI(raw string) bool {
+func (rs *Resources) IsOwnURI(raw string) bool {
 	u, err := url.Parse(raw)
-	own, ownErr := url.Parse(i.issuer)
+	own, ownErr := url.Parse(rs.issuer)
 	return err == nil && ownErr == nil && strings.EqualFold(u.Scheme, own.Scheme) &&
 		strings.EqualFold(u.Hostname(), own.Hostname()) && portOf(u) == portOf(own)
 }
@@ -66,7 +66,7 @@ func CheckResource(r *storage.Resource) FieldErrors {
 	for _, name := range slices.Sorted(maps.Keys(r.Scopes)) {
 		field := "scopes." + Clip(name)
 		switch {
-		case !scopeToken(name) || strings.HasPrefix(name, oauth.ScopeOrgPrefix) || oauth.IsStandardScope(name):
+		case !isScopeToken(name) || strings.HasPrefix(name, oauth.ScopeOrgPrefix) || oauth.IsStandardScope(name):
 			faults.Add(field, "is not a name a resource can define", "choose another, such as api:read")
 		default:
 			checkName(&faults, field, r.Scopes[name], 200)

@@ -29,18 +29,18 @@ var (
 )
 
 // administered is until when a process believes that there is an administrator.
-type administered struct{ until atomic.Int64 }
+type superadminSeen struct{ until atomic.Int64 }
 
 // NeedsSetup reports whether the installation waits for its first administrator.
 // Once there is one it mostly answers from memory.
-func (i *Installation) NeedsSetup(ctx context.Context) (bool, error) {
-	now := i.clock()
-	if now.UnixMicro() < i.administered.until.Load() {
+func (in *Installation) NeedsSetup(ctx context.Context) (bool, error) {
+	now := in.currentTime()
+	if now.UnixMicro() < in.superadmin.until.Load() {
 		return false, nil
 	}
-	has, err := i.store.HasSuperadmin(ctx)
+	has, err := in.store.HasSuperadmin(ctx)
 	if has {
-		i.administered.until.Store(now.Add(administeredFor).UnixMicro())
+		in.superadmin.until.Store(now.Add(administeredFor).UnixMicro())
 	}
 	return !has, err
 }
@@ -48,67 +48,50 @@ func (i *Installation) NeedsSetup(ctx context.Context) (bool, error) {
 // NewSetupToken makes the token that lets its bearer become the first
 // administrator, once. Those made before count no more. Only the operator may:
 // whoever reads the server's output owns the machine. ErrAlreadySetUp.
-func (i *Installation) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (in *Installation) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
+	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", time.Time{}, err
 	}
-	token, now := secret.NewToken(""), i.clock()
+	token, now := secret.NewToken(""), in.currentTime()
 	expires = now.Add(SetupTokenFor)
-	err = i.store.NewSetupLink(ctx, &storage.Link{Hash: secret.HashOf(token), Purpose: storage.LinkSetup,
+	err = in.store.NewSetupLink(ctx, &storage.Link{Hash: secret.HashOf(token), Purpose: storage.LinkSetup,
 		CreatedAt: now, ExpiresAt: expires},
 		a.Event(storage.EventSetupTokenCreated))
-	if errors.Is(err, storage.ErrConflict) {
-		err = ErrAlreadySetUp
-	}
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	return token, expires, nil
+	return token, expires, replaceError(err, map[error]error{storage.ErrConflict: ErrAlreadySetUp})
 }
 
 // SetupLink is where a browser begins with a setup token.
-func (i *Installation) SetupLink(token string) string { return i.issuer + "/setup?token=" + token }
+func (in *Installation) SetupLink(token string) string { return in.issuer + "/setup?token=" + token }
 
 // CheckSetupToken is nil for a token that Bootstrap would take now, else ErrSetupToken.
-func (i *Installation) CheckSetupToken(ctx context.Context, token string) error {
-	_, err := i.store.Link(ctx, secret.HashOf(token), storage.LinkSetup)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrSpent) {
-		return ErrSetupToken
-	}
-	return err
+func (in *Installation) CheckSetupToken(ctx context.Context, token string) error {
+	_, err := in.store.Link(ctx, secret.HashOf(token), storage.LinkSetup)
+	return replaceError(err, map[error]error{storage.ErrNotFound: ErrSetupToken, storage.ErrSpent: ErrSetupToken})
 }
 
 // Bootstrap makes the bearer of a setup token the first administrator, with a
 // proven address: whoever has the token could vouch for any. It returns the stored
 // hash of the password for signing in. Errors: FieldErrors, ErrSetupToken, ErrAlreadySetUp,
 // ErrRegistered if somebody has the address; the last leaves the token as it was.
-func (i *Installation) Bootstrap(ctx context.Context, token string, n NewUser, requestID string) (u *storage.User,
+func (in *Installation) Bootstrap(ctx context.Context, token string, n NewUser, requestID string) (u *storage.User,
 	passwordHash string, err error) {
-	if err := i.CheckSetupToken(ctx, token); err != nil {
+	if err := in.CheckSetupToken(ctx, token); err != nil {
 		return nil, "", err
 	}
 	n.Superadmin, n.Profile.Name = true, strings.TrimSpace(n.Profile.Name)
-	key, err := i.passwords.checkPerson(n.Email, n.Profile.Name, n.Password)
+	key, err := in.passwords.checkPerson(n.Email, n.Profile.Name, n.Password)
 	if err != nil {
 		return nil, "", err
 	}
-	if passwordHash, err = i.passwords.Hash(ctx, n.Password); err != nil {
+	if passwordHash, err = in.passwords.Hash(ctx, n.Password); err != nil {
 		return nil, "", err
 	}
-	p := PrepareUser(Actor{RequestID: requestID}, n, key, i.clock())
+	p := PrepareUser(Actor{RequestID: requestID}, n, key, in.currentTime())
 	p.PasswordHash = passwordHash
 	WithFact(p.Events[0], "by", "setup")
-	switch err := i.store.Bootstrap(ctx, secret.HashOf(token), p); {
-	case errors.Is(err, storage.ErrSpent):
-		return nil, "", ErrSetupToken
-	case errors.Is(err, storage.ErrConflict):
-		return nil, "", ErrAlreadySetUp
-	case errors.Is(err, storage.ErrExists):
-		return nil, "", ErrRegistered
-	case err != nil:
-		return nil, "", err
-	}
-	return &p.User, passwordHash, nil
+	err = in.store.Bootstrap(ctx, secret.HashOf(token), p)
+	return &p.User, passwordHash, replaceError(err, map[error]error{storage.ErrSpent: ErrSetupToken,
+		storage.ErrConflict: ErrAlreadySetUp, storage.ErrExists: ErrRegistered})
 }
 
 var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
@@ -116,8 +99,8 @@ var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 // SetBrand sets how the installation presents itself where its configuration does
 // not say; empty members leave it to the default. Logo is as CheckLogo returns it.
 // Every process shows it within a second. Errors: FieldErrors, ErrForbidden.
-func (i *Installation) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (in *Installation) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
+	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
 	var faults FieldErrors
@@ -128,13 +111,12 @@ func (i *Installation) SetBrand(ctx context.Context, a Actor, b storage.BrandSet
 	if b.Name != "" {
 		checkName(&faults, "name", b.Name, 60)
 	}
-	if b.Color != "" && !brandColor.MatchString(b.Color) {
-		faults.Add("color", "is not a colour", "write it as #rrggbb, such as #0b6b5d")
-	}
+	faults.AddIf(b.Color != "" && !brandColor.MatchString(b.Color), "color", "is not a colour",
+		"write it as #rrggbb, such as #0b6b5d")
 	if len(faults) > 0 {
 		return faults
 	}
-	return i.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
+	return in.store.EditPlatformSettings(ctx, func(s *storage.PlatformSettings) *storage.Event {
 		if s.Brand == b {
 			return nil
 		}

@@ -15,9 +15,9 @@ const FreshFor = 5 * time.Minute
 // their account: what the installation requires (settings, as storage.Registry has
 // them) and what each of their organizations requires. An authorization request requires
 // less, of the one organization that it acts for, or more, its acr.
-func (i *Sessions) RequiredSteps(ctx context.Context, v *storage.SessionContext,
+func (ss *Sessions) RequiredSteps(ctx context.Context, v *storage.SessionContext,
 	settings storage.PlatformSettings) (assurance.Decision, error) {
-	asked, err := i.store.Requirements(ctx, v.User.ID)
+	asked, err := ss.store.Requirements(ctx, v.User.ID)
 	if err != nil {
 		return assurance.Decision{}, err
 	}
@@ -25,23 +25,23 @@ func (i *Sessions) RequiredSteps(ctx context.Context, v *storage.SessionContext,
 		asked = append(asked, storage.Requirement{Policy: settings.MFA, From: v.User.CreatedAt})
 	}
 	return assurance.Evaluate(assurance.Input{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR,
-		Requirements: asked, Now: i.clock()}), nil
+		Requirements: asked, Now: ss.currentTime()}), nil
 }
 
 // OverdueSince returns since when an organization asks for a second step that the
 // person's session does not meet; false if it asks for none. Relying parties learn
 // nothing of such an organization, its member does.
-func (i *Sessions) OverdueSince(v *storage.SessionContext, m *storage.Membership) (time.Time, bool) {
+func (ss *Sessions) OverdueSince(v *storage.SessionContext, m *storage.Membership) (time.Time, bool) {
 	if m.Requirement == nil {
 		return time.Time{}, false
 	}
 	s := assurance.Input{Factors: v.User.Factors, ACR: v.Session.ACR, AMR: v.Session.AMR,
-		Requirements: []storage.Requirement{*m.Requirement}, Now: i.clock()}
+		Requirements: []storage.Requirement{*m.Requirement}, Now: ss.currentTime()}
 	return s.OverdueSince()
 }
 
 // IsFresh reports whether the person signed in within FreshFor, and has shown their
 // second step if they have one. The caller looks at where the session is used from.
-func (i *Sessions) IsFresh(v *storage.SessionContext) bool {
-	return !assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) && i.clock().Sub(v.Session.AuthTime) <= FreshFor
+func (ss *Sessions) IsFresh(v *storage.SessionContext) bool {
+	return !assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) && ss.currentTime().Sub(v.Session.AuthTime) <= FreshFor
 }

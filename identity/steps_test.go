@@ -59,7 +59,7 @@ func TestWhatASessionOwes(t *testing.T) {
 // What weakens an account needs a sign-in within five minutes, and a half one is none.
 func TestFreshSignIns(t *testing.T) {
 	in := onSQLite(t)
-	now := in.clock()
+	now := in.currentTime()
 	for _, tc := range []struct {
 		ago     time.Duration
 		factors []string

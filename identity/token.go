@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,39 +52,33 @@ type NewToken struct {
 // Create creates a personal access token of the acting person. The token
 // itself is returned this once. Errors: FieldErrors, storage.ErrNotFound if they are not
 // a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
-func (i *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
-	u, err := i.actingUser(ctx, a)
+func (tk *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
+	u, err := tk.actingUser(ctx, a)
 	if err != nil {
 		return "", nil, err
 	}
 	if !u.EmailVerified() {
 		return "", nil, fmt.Errorf("%w: the address is not proven", ErrForbidden)
 	}
-	role, err := i.store.Role(ctx, n.OrganizationID, u.ID)
+	role, err := tk.store.Role(ctx, n.OrganizationID, u.ID)
 	if err != nil {
 		return "", nil, err
 	}
-	if n.Life == 0 {
-		n.Life = TokenLife
-	}
+	n.Life = cmp.Or(n.Life, TokenLife)
 	if err := n.check(role); err != nil {
 		return "", nil, err
 	}
-	now := i.clock()
+	now := tk.currentTime()
 	token = secret.NewToken(TokenPrefix)
 	t = &storage.PersonalToken{ID: uuid.Must(uuid.NewV7()), Hash: secret.HashOf(token), UserID: u.ID,
 		Session: n.Session, Organization: storage.Organization{ID: n.OrganizationID},
 		Name: n.Name, Scopes: n.Scopes, CreatedAt: now, ExpiresAt: now.Add(n.Life)}
-	e := WithFact(WithFact(about(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
+	e := WithFact(WithFact(userEvent(a, storage.EventTokenCreated, u.ID), "token", t.ID.String()), "scopes", t.Scopes)
 	e.Organization = n.OrganizationID
-	err = i.store.CreatePersonalToken(ctx, t, maxTokens, e)
-	if errors.Is(err, storage.ErrConflict) {
-		return "", nil, ErrTooManyTokens
+	if err := tk.store.CreatePersonalToken(ctx, t, maxTokens, e); err != nil {
+		return "", nil, replaceError(err, map[error]error{storage.ErrConflict: ErrTooManyTokens})
 	}
-	if err != nil {
-		return "", nil, err
-	}
-	o, err := i.store.Organization(ctx, n.OrganizationID)
+	o, err := tk.store.Organization(ctx, n.OrganizationID)
 	if err != nil {
 		return "", nil, err
 	}
@@ -97,9 +92,7 @@ func (n *NewToken) check(role string) error {
 	var faults FieldErrors
 	checkName(&faults, "name", n.Name, 100)
 	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
-	if len(n.Scopes) == 0 {
-		faults.Add("scopes", "are none", "choose "+ScopeRead+" or "+ScopeWrite)
-	}
+	faults.AddIf(len(n.Scopes) == 0, "scopes", "are none", "choose "+ScopeRead+" or "+ScopeWrite)
 	for k, s := range n.Scopes {
 		switch {
 		case s != ScopeRead && s != ScopeWrite:
@@ -109,28 +102,26 @@ func (n *NewToken) check(role string) error {
 			faults.AddItem("scopes", k+1, fmt.Sprintf("%s is more than %s may do", s, roleWords(role)), "leave it out")
 		}
 	}
-	if n.Life < 0 || n.Life > MaxTokenLife {
-		faults.Add("expires_in", "is not within 90 days", "choose 1 to 90 days")
-	}
+	faults.AddIf(n.Life < 0 || n.Life > MaxTokenLife, "expires_in", "is not within 90 days", "choose 1 to 90 days")
 	return faults.err()
 }
 
 // List are the acting person's personal access tokens that live, the newest first.
-func (i *Tokens) List(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
-	u, err := i.actingUser(ctx, a)
+func (tk *Tokens) List(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
+	u, err := tk.actingUser(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return i.store.PersonalTokens(ctx, u.ID)
+	return tk.store.PersonalTokens(ctx, u.ID)
 }
 
 // Revoke ends one of them. storage.ErrNotFound if they have none such that lives.
-func (i *Tokens) Revoke(ctx context.Context, a Actor, tokenID uuid.UUID) error {
-	u, err := i.actingUser(ctx, a)
+func (tk *Tokens) Revoke(ctx context.Context, a Actor, tokenID uuid.UUID) error {
+	u, err := tk.actingUser(ctx, a)
 	if err != nil {
 		return err
 	}
-	return i.store.RevokePersonalToken(ctx, u.ID, tokenID, WithFact(about(a, storage.EventTokenRevoked, u.ID), "token",
+	return tk.store.RevokePersonalToken(ctx, u.ID, tokenID, WithFact(userEvent(a, storage.EventTokenRevoked, u.ID), "token",
 		tokenID.String()))
 }
 
@@ -156,21 +147,17 @@ func (b *Bearer) Actor(requestID string) Actor {
 // ByHash returns who acts by the personal access token with that hash, in one
 // query, and notes its use. storage.ErrNotFound for one that never was, expired or
 // was revoked, of a person who is disabled or not a member any more.
-func (i *Tokens) ByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
-	h, err := i.store.TokenHolder(ctx, hash)
+func (tk *Tokens) ByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
+	h, err := tk.store.TokenHolder(ctx, hash)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bearer{Token: h.Token, User: h.User, Role: h.Role}
-	for _, s := range h.Token.Scopes {
-		if slices.Contains(TokenScopes(h.Role), s) {
-			b.Scopes = append(b.Scopes, s)
-		}
-	}
-	now := i.clock()
-	b.Overdue = assurance.IsOverdue(h.User.Factors, h.Requirements, now)
+	now, allowed := tk.currentTime(), TokenScopes(h.Role)
+	b := &Bearer{Token: h.Token, User: h.User, Role: h.Role,
+		Scopes:  slices.DeleteFunc(slices.Clone(h.Token.Scopes), func(s string) bool { return !slices.Contains(allowed, s) }),
+		Overdue: assurance.IsOverdue(h.User.Factors, h.Requirements, now)}
 	if now.Sub(h.Token.LastUsedAt) >= UseInterval {
-		i.noteUse(h.Token.ID, now)
+		tk.noteUse(h.Token.ID, now)
 	}
 	return b, nil
 }
@@ -193,25 +180,25 @@ type tokenUses struct {
 	seen map[uuid.UUID]time.Time
 }
 
-func (i *Tokens) noteUse(tokenID uuid.UUID, at time.Time) {
-	i.uses.mu.Lock()
-	i.uses.seen[tokenID] = at
-	i.uses.mu.Unlock()
+func (tk *Tokens) noteUse(tokenID uuid.UUID, at time.Time) {
+	tk.uses.mu.Lock()
+	tk.uses.seen[tokenID] = at
+	tk.uses.mu.Unlock()
 }
 
 // writeUses stores uses in the order of the ids: nodes that write at once must
 // not wait for each other in a circle.
-func (i *Tokens) writeUses(ctx context.Context, pace *storage.Pace) error {
-	i.uses.mu.Lock()
-	seen := i.uses.seen
-	i.uses.seen = map[uuid.UUID]time.Time{}
-	i.uses.mu.Unlock()
+func (tk *Tokens) writeUses(ctx context.Context, pace *storage.Pace) error {
+	tk.uses.mu.Lock()
+	seen := tk.uses.seen
+	tk.uses.seen = map[uuid.UUID]time.Time{}
+	tk.uses.mu.Unlock()
 	ids := slices.SortedFunc(maps.Keys(seen), func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
 	return storage.PaceEach(ctx, pace, ids, func(batch []uuid.UUID) error {
 		used := make([]storage.TokenUse, 0, len(batch))
 		for _, id := range batch {
 			used = append(used, storage.TokenUse{ID: id, At: seen[id]})
 		}
-		return i.store.TouchPersonalTokens(ctx, used)
+		return tk.store.TouchPersonalTokens(ctx, used)
 	})
 }

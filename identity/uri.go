@@ -40,13 +40,11 @@ func checkURI(raw string, kind uriKind) error {
 		return err
 	}
 	u, err := url.Parse(raw)
-	if err == nil && u.Scheme == "" {
-		return errors.New("has no scheme; write it whole, like https://app.example.com/callback")
-	}
-	if err != nil || u.String() != raw {
-		return errors.New("is not a URI in its normal form: scheme in lower case, no needless escapes")
-	}
 	switch {
+	case err == nil && u.Scheme == "":
+		return errors.New("has no scheme; write it whole, like https://app.example.com/callback")
+	case err != nil || u.String() != raw:
+		return errors.New("is not a URI in its normal form: scheme in lower case, no needless escapes")
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return errors.New("has a user name in it")
 	case u.Opaque != "":
@@ -62,9 +60,9 @@ func checkURI(raw string, kind uriKind) error {
 		if err := checkHost(u); err != nil {
 			return err
 		}
-		return checkPlain(u, kind)
+		return checkHTTP(u, kind)
 	}
-	return checkCustom(u, kind)
+	return checkCustomScheme(u, kind)
 }
 
 // checkURIText looks at the bytes before any parser gives them a meaning.
@@ -77,26 +75,22 @@ func checkURIText(raw string) error {
 			return fmt.Errorf("has the character %q in it; write other alphabets as xn-- and %%-escapes", b)
 		}
 	}
-	if strings.Contains(raw, "#") {
+	switch {
+	case strings.Contains(raw, "#"):
 		return errors.New("has a fragment (#) in it")
-	}
-	if strings.Contains(raw, "*") {
+	case strings.Contains(raw, "*"):
 		return errors.New("has a * in it; redirects are compared literally, so list each URI")
 	}
-	for rest := raw; ; {
-		_, after, found := strings.Cut(rest, "%")
-		if !found {
-			return nil
-		}
+	for _, after := range strings.Split(raw, "%")[1:] {
 		n, err := strconv.ParseUint(after[:min(2, len(after))], 16, 8)
-		if err != nil || len(after) < 2 {
+		switch {
+		case err != nil || len(after) < 2:
 			return errors.New("has a % that begins no escape")
-		}
-		if n < ' ' || n == 0x7f || n == '\\' {
+		case n < ' ' || n == 0x7f || n == '\\':
 			return fmt.Errorf("has the escape %%%s in it, which some software takes for a separator", after[:2])
 		}
-		rest = after[2:]
 	}
+	return nil
 }
 
 // checkPath refuses . and .. as path segments, which some take out and others
@@ -147,27 +141,20 @@ func checkHost(u *url.URL) error {
 	return nil
 }
 
-func checkPlain(u *url.URL, kind uriKind) error {
-	switch u.Hostname() {
-	case "127.0.0.1", "::1":
-		if kind.loopback {
-			return nil
-		}
-	case "localhost":
-		if kind.localhost {
-			return nil
-		}
-		if kind.loopback {
-			return errors.New("has the host localhost; write 127.0.0.1 or [::1] (RFC 8252, section 8.3)")
-		}
-	}
-	if kind.loopback {
+func checkHTTP(u *url.URL, kind uriKind) error {
+	host := u.Hostname()
+	switch {
+	case kind.localhost && host == "localhost", kind.loopback && (host == "127.0.0.1" || host == "::1"):
+		return nil
+	case kind.loopback && host == "localhost":
+		return errors.New("has the host localhost; write 127.0.0.1 or [::1] (RFC 8252, section 8.3)")
+	case kind.loopback:
 		return errors.New("is plain http to another machine; use https")
 	}
 	return errors.New("is plain http; use https")
 }
 
-func checkCustom(u *url.URL, kind uriKind) error {
+func checkCustomScheme(u *url.URL, kind uriKind) error {
 	switch {
 	case !kind.custom:
 		return fmt.Errorf("has the scheme %s; use https", u.Scheme)

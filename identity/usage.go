@@ -25,11 +25,6 @@ type uses struct {
 	unprotected map[string]storage.UnprotectedUse
 }
 
-func newUses() uses {
-	return uses{seen: map[use]time.Time{}, written: map[use]time.Time{},
-		unprotected: map[string]storage.UnprotectedUse{}}
-}
-
 type use struct {
 	clientID string
 	secret   uuid.UUID
@@ -37,32 +32,32 @@ type use struct {
 
 // NoteUse records that a client authenticated without a secret: by an
 // assertion, or as a public client. VerifySecret does so by itself.
-func (i *Clients) NoteUse(clientID string) { i.noteUse(use{clientID: clientID}, i.clock()) }
+func (cl *Clients) NoteUse(clientID string) { cl.noteUse(use{clientID: clientID}, cl.currentTime()) }
 
-func (i *Clients) noteUse(u use, at time.Time) {
-	i.uses.mu.Lock()
-	defer i.uses.mu.Unlock()
-	if written, ok := i.uses.written[u]; !ok || at.Sub(written) >= UseInterval {
-		i.uses.seen[u] = at
+func (cl *Clients) noteUse(u use, at time.Time) {
+	cl.uses.mu.Lock()
+	defer cl.uses.mu.Unlock()
+	if written, ok := cl.uses.written[u]; !ok || at.Sub(written) >= UseInterval {
+		cl.uses.seen[u] = at
 	}
 }
 
 // NoteUnprotected counts a request of a client that got a code with neither PKCE nor nonce.
-func (i *Clients) NoteUnprotected(clientID string) {
-	i.uses.mu.Lock()
-	defer i.uses.mu.Unlock()
-	i.uses.unprotected[clientID] = storage.UnprotectedUse{Requests: i.uses.unprotected[clientID].Requests + 1,
-		Last: i.clock()}
+func (cl *Clients) NoteUnprotected(clientID string) {
+	cl.uses.mu.Lock()
+	defer cl.uses.mu.Unlock()
+	cl.uses.unprotected[clientID] = storage.UnprotectedUse{Requests: cl.uses.unprotected[clientID].Requests + 1,
+		Last: cl.currentTime()}
 }
 
 // writeUses stores what was noted since the last call, in batches.
-func (i *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
-	now := i.clock() // before the lock: a panic between Lock and Unlock would hold it for ever
-	i.uses.mu.Lock()
-	seen, unprotected := i.uses.seen, i.uses.unprotected
-	i.uses.seen, i.uses.unprotected = map[use]time.Time{}, map[string]storage.UnprotectedUse{}
-	maps.DeleteFunc(i.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
-	i.uses.mu.Unlock()
+func (cl *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
+	now := cl.currentTime() // before the lock: a panic between Lock and Unlock would hold it for ever
+	cl.uses.mu.Lock()
+	seen, unprotected := cl.uses.seen, cl.uses.unprotected
+	cl.uses.seen, cl.uses.unprotected = map[use]time.Time{}, map[string]storage.UnprotectedUse{}
+	maps.DeleteFunc(cl.uses.written, func(_ use, at time.Time) bool { return now.Sub(at) >= UseInterval })
+	cl.uses.mu.Unlock()
 
 	all := make([]storage.ClientUse, 0, len(seen))
 	for u, at := range seen {
@@ -73,18 +68,18 @@ func (i *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.SecretID.String(), b.SecretID.String()))
 	})
 	err := storage.PaceEach(ctx, pace, all, func(batch []storage.ClientUse) error {
-		if err := i.store.TouchClients(ctx, batch); err != nil {
+		if err := cl.store.TouchClients(ctx, batch); err != nil {
 			return err
 		}
-		i.uses.mu.Lock()
-		defer i.uses.mu.Unlock()
+		cl.uses.mu.Lock()
+		defer cl.uses.mu.Unlock()
 		for _, u := range batch {
-			i.uses.written[use{u.ClientID, u.SecretID}] = u.At
+			cl.uses.written[use{u.ClientID, u.SecretID}] = u.At
 		}
 		return nil
 	})
 	if err != nil || len(unprotected) == 0 {
 		return err
 	}
-	return i.store.CountUnprotected(ctx, unprotected)
+	return cl.store.CountUnprotected(ctx, unprotected)
 }

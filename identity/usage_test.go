@@ -9,7 +9,7 @@ import (
 
 // The panic of one round is recovered; a lock that it left behind would stop every request and the shutdown.
 func TestARoundThatPanicsLeavesNoLock(t *testing.T) {
-	c := &Clients{access: &access{now: func() time.Time { panic("the clock is broken") }}, uses: newUses()}
+	c := &Clients{access: &access{now: func() time.Time { panic("the clock is broken") }}}
 	func() {
 		defer func() {
 			if recover() == nil {

@@ -24,29 +24,26 @@ type NewUser struct {
 // Create creates a person. The address counts as proven: whoever administers
 // the installation vouches for it. Errors: FieldErrors, ErrForbidden, and
 // storage.ErrExists if the address is taken.
-func (i *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (pe *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	var faults FieldErrors
 	key, err := EmailKey(n.Email)
 	faults.AddAll(err)
 	if n.Password != "" {
-		faults.AddAll(i.passwords.Check(n.Password, n.Email, n.Profile.Name))
+		faults.AddAll(pe.passwords.Check(n.Password, n.Email, n.Profile.Name))
 	}
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	p := PrepareUser(a, n, key, i.clock())
+	p := PrepareUser(a, n, key, pe.currentTime())
 	if n.Password != "" {
-		if p.PasswordHash, err = i.passwords.Hash(ctx, n.Password); err != nil {
+		if p.PasswordHash, err = pe.passwords.Hash(ctx, n.Password); err != nil {
 			return nil, err
 		}
 	}
-	if err := i.store.CreateUsers(ctx, p); err != nil {
-		return nil, err
-	}
-	return &p.User, nil
+	return &p.User, pe.store.CreateUsers(ctx, p)
 }
 
 // PrepareUser is a person to create at now, with a proven address whose key is given, and the event about it.
@@ -64,141 +61,138 @@ func PrepareUser(a Actor, n NewUser, key string, now time.Time) *storage.NewUser
 }
 
 // ByEmail finds a person by address, however it is written.
-func (i *People) ByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (pe *People) ByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
+	if err := pe.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
 	key, err := EmailKey(email)
 	if err != nil {
 		return nil, err
 	}
-	return i.store.UserByEmail(ctx, key)
+	return pe.store.UserByEmail(ctx, key)
 }
 
 // List lists up to limit people after the one with that id (uuid.Nil: from the first).
-func (i *People) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
-	if err := i.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
+func (pe *People) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
+	if err := pe.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
 	}
-	return i.store.Users(ctx, after, limit)
+	return pe.store.Users(ctx, after, limit)
 }
 
 // SetPassword gives a person a new password, ends their sessions but keep, revokes
 // all their grants and mails a notice to a proven address. People may set their
 // own; the caller has made sure that it is really they.
-func (i *People) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
-	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
+func (pe *People) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
+	if err := pe.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
-	u, err := i.store.User(ctx, userID)
+	u, err := pe.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
-	if err := i.passwords.Check(password, u.Email, u.Profile.Name); err != nil {
-		return err
-	}
-	hash, err := i.passwords.Hash(ctx, password)
+	hash, err := pe.passwords.hashNew(ctx, password, u.Email, u.Profile.Name)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notify(u, i.passwordChanged(u, request.Info{}))
+	notes, err := pe.notify(u, pe.passwordChanged(u, request.Info{}))
 	if err != nil {
 		return err
 	}
-	defer i.wake()
-	return i.store.SetPassword(ctx, userID, hash, keep, about(a, storage.EventUserPasswordChanged, userID), notes...)
+	defer pe.wake()
+	return pe.store.SetPassword(ctx, userID, hash, keep, userEvent(a, storage.EventUserPasswordChanged, userID), notes...)
 }
 
 // Disable shuts a person out at once. False if they were disabled already.
-func (i *People) Disable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (pe *People) Disable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
-	return i.store.DisableUser(ctx, userID, about(a, storage.EventUserDisabled, userID))
+	return pe.store.DisableUser(ctx, userID, userEvent(a, storage.EventUserDisabled, userID))
 }
 
 // Enable takes Disable back. False if they were not disabled.
-func (i *People) Enable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (pe *People) Enable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
-	return i.store.EnableUser(ctx, userID, about(a, storage.EventUserEnabled, userID))
+	return pe.store.EnableUser(ctx, userID, userEvent(a, storage.EventUserEnabled, userID))
 }
 
 // AddPlatformRole gives a person superadmin or admin. False if they had it.
 // storage.ErrEmailUnverified while nobody has proven their address.
-func (i *People) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
+func (pe *People) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
 	err error) {
-	return i.setPlatformRole(ctx, a, userID, role, true, storage.EventUserRoleAdded)
+	return pe.setPlatformRole(ctx, a, userID, role, true, storage.EventUserRoleAdded)
 }
 
 // RemovePlatformRole takes it away. False if they did not have it.
-func (i *People) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
+func (pe *People) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
 	err error) {
-	return i.setPlatformRole(ctx, a, userID, role, false, storage.EventUserRoleRemoved)
+	return pe.setPlatformRole(ctx, a, userID, role, false, storage.EventUserRoleRemoved)
 }
 
-func (i *People) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool,
+func (pe *People) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string, has bool,
 	kind storage.EventType) (bool, error) {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
 	}
 	if known := []string{storage.RoleSuperadmin, storage.RolePlatformAdmin}; !slices.Contains(known, role) {
 		return false, FieldErrors{{Field: "role", Problem: fmt.Sprintf("%q is no platform role", role),
 			Remedy: "choose superadmin or admin"}}
 	}
-	return i.store.SetPlatformRole(ctx, userID, role, has, WithFact(about(a, kind, userID), "role", role))
+	return pe.store.SetPlatformRole(ctx, userID, role, has, WithFact(userEvent(a, kind, userID), "role", role))
 }
 
 // Delete makes a person a tombstone and mails a proven address a last time;
 // nothing brings them back. People may delete themselves. storage.ErrConflict if
 // an organization would lose its last owner, or the installation its last superadmin
 // (storage.ErrLastSuperadmin).
-func (i *People) Delete(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.authorizeSelf(ctx, &a, userID); err != nil {
+func (pe *People) Delete(ctx context.Context, a Actor, userID uuid.UUID) error {
+	if err := pe.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
 	}
-	return i.deleteUser(ctx, a, userID, uuid.Nil, request.Info{})
+	return pe.deleteUser(ctx, a, userID, uuid.Nil, request.Info{})
 }
 
-func (i *People) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from request.Info) error {
-	u, err := i.store.User(ctx, userID)
+func (pe *People) deleteUser(ctx context.Context, a Actor, userID, session uuid.UUID, from request.Info) error {
+	u, err := pe.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
-	notes, err := i.notify(u, templates.AccountGone{Name: u.Profile.Name, From: i.timed(from)})
+	notes, err := pe.notify(u, templates.AccountGone{Name: u.Profile.Name, From: pe.withTime(from)})
 	if err != nil {
 		return err
 	}
-	defer i.wake()
-	return i.store.DeleteAccount(ctx, userID, session, about(a, storage.EventUserDeleted, userID), notes...)
+	defer pe.wake()
+	return pe.store.DeleteAccount(ctx, userID, session, userEvent(a, storage.EventUserDeleted, userID), notes...)
 }
 
 // about is an event concerning a person.
-func about(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
+func userEvent(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
 	e := a.Event(kind)
 	e.User = userID
 	return e
 }
 
 // NoteUnlock records that an operator lets a person try again at once.
-func (i *People) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+func (pe *People) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	return i.store.Record(ctx, about(a, storage.EventUserUnlocked, userID))
+	return pe.store.Record(ctx, userEvent(a, storage.EventUserUnlocked, userID))
 }
 
 // ResetFactors takes everything away that a person proves a second step with, and
 // ends all their sessions and grants. Whoever administers the installation may,
 // for everybody, themselves too; the mails about it are notice's. ErrForbidden,
 // storage.ErrNotFound.
-func (i *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
+func (pe *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
 	notice func(*storage.User) ([]*storage.Message, error)) error {
-	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
+	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
-	u, err := i.store.User(ctx, userID)
+	u, err := pe.store.User(ctx, userID)
 	if err != nil {
 		return err
 	}
@@ -206,5 +200,5 @@ func (i *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
 	if err != nil {
 		return err
 	}
-	return i.store.ResetFactors(ctx, userID, about(a, storage.EventUserFactorsReset, userID), mails...)
+	return pe.store.ResetFactors(ctx, userID, userEvent(a, storage.EventUserFactorsReset, userID), mails...)
 }

@@ -19,8 +19,8 @@ type Verification struct {
 	// User is whose account it is; nil for a registration.
 	User uuid.UUID
 
-	browser secret.Hash
-	proven  bool
+	browser  secret.Hash
+	verified bool
 }
 
 // KeepsPassword reports whether somebody with this browser and this sign-in (nil for nobody's)
@@ -30,14 +30,14 @@ func (v *Verification) KeepsPassword(browser secret.Hash, signedInAs uuid.UUID) 
 	if v.Registration {
 		return sameBrowser(browser, v.browser)
 	}
-	return v.proven || signedInAs == v.User
+	return v.verified || signedInAs == v.User
 }
 
-func verification(l *storage.Link, to linked, u *storage.User) *Verification {
+func viewVerification(l *storage.Link, to linkPayload, u *storage.User) *Verification {
 	if l.Purpose == storage.LinkRegister {
 		return &Verification{Email: to.Email, Name: to.Name, Registration: true, browser: l.Browser}
 	}
-	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, proven: u.EmailVerified()}
+	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, verified: u.EmailVerified()}
 }
 
 // VerifyInput is who follows a link that proves an address.
@@ -66,69 +66,69 @@ type VerifiedEmail struct {
 
 // RequestVerification mails the signed-in person another link to prove their
 // address; nothing if it is proven. ErrTooManyMails if they had several just now.
-func (i *Registrations) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
-	u, err := i.actingUser(ctx, a)
+func (rg *Registrations) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
+	u, err := rg.actingUser(ctx, a)
 	if err != nil || u.EmailVerified() {
 		return err
 	}
-	if err := i.takeMailbox(ctx, mailboxVerification, u.EmailKey); err != nil {
+	if err := rg.takeMailbox(ctx, mailboxVerification, u.EmailKey); err != nil {
 		return err
 	}
-	m, l, err := i.verificationMail(u, from)
+	m, l, err := rg.verificationMail(u, from)
 	if err != nil {
 		return err
 	}
-	defer i.wake()
-	return i.store.CreateLink(ctx, l, origin(about(a, storage.EventUserVerificationRequested, u.ID), from), m)
+	defer rg.wake()
+	return rg.store.CreateLink(ctx, l, withOrigin(userEvent(a, storage.EventUserVerificationRequested, u.ID), from), m)
 }
 
 // verificationMail is a link that proves a person's address, and the mail with it.
-func (i *mailer) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
-	token, l, err := i.newLink(storage.LinkVerify, u.ID, verifyLife, linked{EmailKey: u.EmailKey})
+func (ml *mailer) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
+	token, l, err := ml.newLink(storage.LinkVerify, u.ID, verifyLife, linkPayload{EmailKey: u.EmailKey})
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := i.mailTo(u, templates.VerifyEmail{Name: u.Profile.Name, Link: i.issuer + "/verify?token=" + token,
-		ValidFor: verifyLife, From: i.timed(from)}, "")
+	m, err := ml.mailTo(u, templates.VerifyEmail{Name: u.Profile.Name, Link: ml.issuer + "/verify?token=" + token,
+		ValidFor: verifyLife, From: ml.withTime(from)}, "")
 	return m, l, err
 }
 
 // OpenVerification tells what a token of /verify stands for, without using it.
 // ErrLink if it stands for nothing (any more).
-func (i *Registrations) OpenVerification(ctx context.Context, token string) (*Verification, error) {
-	l, to, u, err := i.verificationLink(ctx, token)
+func (rg *Registrations) OpenVerification(ctx context.Context, token string) (*Verification, error) {
+	l, to, u, err := rg.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	return verification(l, to, u), nil
+	return viewVerification(l, to, u), nil
 }
 
 // verificationLink reads a link of either purpose; u is nil for one that makes the account.
-func (i *Registrations) verificationLink(ctx context.Context, token string) (l *storage.Link, to linked,
+func (rg *Registrations) verificationLink(ctx context.Context, token string) (l *storage.Link, to linkPayload,
 	u *storage.User, err error) {
 	hash := secret.HashOf(token)
-	l, err = i.store.Link(ctx, hash, storage.LinkRegister)
+	l, err = rg.store.Link(ctx, hash, storage.LinkRegister)
 	if errors.Is(err, storage.ErrNotFound) {
-		return i.linkedPerson(ctx, hash, storage.LinkVerify)
+		return rg.linkedPerson(ctx, hash, storage.LinkVerify)
 	}
 	if err != nil {
 		return nil, to, nil, linkError(err)
 	}
-	to, err = i.openLink(l)
+	to, err = rg.openLink(l)
 	return l, to, nil, err
 }
 
 // linkedPerson reads a link of a person. It is worthless for somebody who is
 // disabled, or has another address by now.
-func (i *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linked,
+func (rg *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linkPayload,
 	u *storage.User, err error) {
-	if l, err = i.store.Link(ctx, hash, purpose); err != nil {
+	if l, err = rg.store.Link(ctx, hash, purpose); err != nil {
 		return nil, to, nil, linkError(err)
 	}
-	if to, err = i.openLink(l); err != nil {
+	if to, err = rg.openLink(l); err != nil {
 		return nil, to, nil, err
 	}
-	u, err = i.store.User(ctx, l.UserID)
+	u, err = rg.store.User(ctx, l.UserID)
 	if err == nil && (!u.Active() || u.EmailKey != to.EmailKey) {
 		err = ErrLink
 	}
@@ -137,10 +137,8 @@ func (i *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, purp
 
 // linkError tells nobody why a link does not work.
 func linkError(err error) error {
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrSpent) || errors.Is(err, storage.ErrConflict) {
-		return ErrLink
-	}
-	return err
+	return replaceError(err, map[error]error{storage.ErrNotFound: ErrLink, storage.ErrSpent: ErrLink,
+		storage.ErrConflict: ErrLink})
 }
 
 // Verify uses the link: the address is proven, and the account made if there is
@@ -154,68 +152,65 @@ func linkError(err error) error {
 // Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, FieldErrors
 // of the new one, then the link stays; ErrRegistered if
 // the address has a proven account by now, which leads to signing in; secret.ErrBusy.
-func (i *Registrations) Verify(ctx context.Context, token string, by VerifyInput) (*VerifiedEmail, error) {
-	l, to, u, err := i.verificationLink(ctx, token)
+func (rg *Registrations) Verify(ctx context.Context, token string, by VerifyInput) (*VerifiedEmail, error) {
+	l, to, u, err := rg.verificationLink(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	keeps := verification(l, to, u).KeepsPassword(by.Browser, by.SignedInAs)
+	keeps := viewVerification(l, to, u).KeepsPassword(by.Browser, by.SignedInAs)
 	if l.Purpose == storage.LinkRegister {
-		return i.finishRegistration(ctx, l, to, by, keeps)
+		return rg.finishRegistration(ctx, l, to, by, keeps)
 	}
-	return i.verifyAccount(ctx, l, to, u, by, keeps)
+	return rg.verifyAccount(ctx, l, to, u, by, keeps)
 }
 
 // chosen is the hash of a new password, "" if there is yet to be one.
-func (i *Registrations) chosen(ctx context.Context, by VerifyInput, email, name string) (hash string, err error) {
-	if by.NewPassword == "" && i.recovery {
+func (rg *Registrations) hashChosen(ctx context.Context, by VerifyInput, email, name string) (hash string, err error) {
+	switch {
+	case by.NewPassword == "" && rg.recovery:
 		return "", nil
-	}
-	if by.NewPassword == "" {
+	case by.NewPassword == "":
 		return "", FieldErrors{{Field: "password", Problem: "is missing",
 			Remedy: "choose one now: the first was typed elsewhere, and does not count"}}
 	}
-	if err := i.passwords.Check(by.NewPassword, email, name); err != nil {
-		return "", err
-	}
-	return i.passwords.Hash(ctx, by.NewPassword)
+	return rg.passwords.hashNew(ctx, by.NewPassword, email, name)
 }
 
 // verifyAccount proves the address of an account that was made without.
-func (i *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linked, u *storage.User, by VerifyInput,
+func (rg *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linkPayload, u *storage.User, by VerifyInput,
 	keeps bool) (*VerifiedEmail, error) {
 	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
 	var err error
 	switch {
 	case keeps:
 	case by.Password != "":
-		_, hash, err := i.store.UserWithPassword(ctx, u.EmailKey)
+		_, hash, err := rg.store.UserWithPassword(ctx, u.EmailKey)
 		if err != nil {
 			return nil, linkError(err)
 		}
-		if err := i.passwords.confirm(ctx, hash, by.Password); err != nil {
+		if err := rg.passwords.checkCurrent(ctx, hash, by.Password); err != nil {
 			return nil, err
 		}
 	default:
 		proof.Claim = true
-		if proof.PasswordHash, err = i.chosen(ctx, by, u.Email, ""); err != nil {
+		if proof.PasswordHash, err = rg.hashChosen(ctx, by, u.Email, ""); err != nil {
 			return nil, err
 		}
 	}
-	return i.prove(ctx, u, to, proof, by)
+	return rg.verifyEmail(ctx, u, to, proof, by)
 }
 
 // finishRegistration makes the account that was asked for. One that was made
 // meanwhile without a proof of the address gives way to it.
-func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linked, by VerifyInput,
+func (rg *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput,
 	keeps bool) (*VerifiedEmail, error) {
 	var err error
 	switch {
 	case keeps:
 	case by.Password != "":
-		err = i.passwords.confirm(ctx, to.PasswordHash, by.Password)
+		err = rg.passwords.checkCurrent(ctx, to.PasswordHash, by.Password)
 	default:
-		to.PasswordHash, err = i.chosen(ctx, by, to.Email, to.Name)
+		to.PasswordHash, err = rg.hashChosen(ctx, by, to.Email, to.Name)
 	}
 	if err != nil {
 		return nil, err
@@ -225,18 +220,18 @@ func (i *Registrations) finishRegistration(ctx context.Context, l *storage.Link,
 	}
 	// Twice: somebody may be made, or lapse, between looking and doing.
 	for try := 1; ; try++ {
-		p, err := i.finishOnce(ctx, l, to, by)
+		p, err := rg.finishOnce(ctx, l, to, by)
 		if try == 2 || !errors.Is(err, storage.ErrExists) && !errors.Is(err, storage.ErrNotFound) {
 			return p, linkError(err)
 		}
 	}
 }
 
-func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linked, by VerifyInput) (*VerifiedEmail, error) {
-	u, err := i.store.UserByEmail(ctx, to.EmailKey)
+func (rg *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput) (*VerifiedEmail, error) {
+	u, err := rg.store.UserByEmail(ctx, to.EmailKey)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return i.createProven(ctx, l, to, by)
+		return rg.createVerified(ctx, l, to, by)
 	case err != nil:
 		return nil, err
 	case u.EmailVerified():
@@ -244,46 +239,47 @@ func (i *Registrations) finishOnce(ctx context.Context, l *storage.Link, to link
 	}
 	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose, Claim: true,
 		Profile: &storage.Profile{Name: to.Name}, PasswordHash: to.PasswordHash}
-	return i.prove(ctx, u, to, proof, by)
+	return rg.verifyEmail(ctx, u, to, proof, by)
 }
 
-// createProven makes an account whose address the link has proven.
-func (i *Registrations) createProven(ctx context.Context, l *storage.Link, to linked, by VerifyInput) (*VerifiedEmail, error) {
-	p := i.registrant(to, by.From, by.RequestID)
+// createVerified makes an account whose address the link has proven.
+func (rg *Registrations) createVerified(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput) (*VerifiedEmail, error) {
+	p := rg.newUnverifiedUser(to, by.From, by.RequestID)
 	p.User.EmailVerifiedAt = p.User.CreatedAt
 	made := &storage.Registration{Person: *p, Link: l.Hash}
 	done := &VerifiedEmail{User: &p.User, Flow: to.Flow, To: to.To}
-	var err error
 	if to.PasswordHash == "" {
-		if done.PasswordToken, made.Next, err = i.newLink(storage.LinkReset, p.User.ID, resetLife,
-			linked{EmailKey: to.EmailKey}); err != nil {
+		var err error
+		if done.PasswordToken, made.Next, err = rg.passwordLink(p.User.ID, to); err != nil {
 			return nil, err
 		}
 	}
-	return done, i.store.Register(ctx, made)
+	return done, rg.store.Register(ctx, made)
 }
 
 // prove carries a proof out. Whoever loses the password with it gets a link to
 // choose one at once: following the first was proof enough.
-func (i *Registrations) prove(ctx context.Context, u *storage.User, to linked, proof *storage.EmailVerification,
+func (rg *Registrations) verifyEmail(ctx context.Context, u *storage.User, to linkPayload, proof *storage.EmailVerification,
 	by VerifyInput) (*VerifiedEmail, error) {
 	proof.EmailKey = to.EmailKey
 	e := &storage.Event{Type: storage.EventUserEmailProven, User: u.ID, Actor: u.ID, RequestID: by.RequestID,
 		Facts: map[string]any{"by": proof.Purpose, "claimed": proof.Claim}}
-	proof.Event = origin(e, by.From)
+	proof.Event = withOrigin(e, by.From)
 	done := &VerifiedEmail{User: u, Flow: to.Flow, To: to.To}
 	var err error
 	if proof.Claim && proof.PasswordHash == "" {
-		if done.PasswordToken, proof.Next, err = i.newLink(storage.LinkReset, u.ID, resetLife,
-			linked{EmailKey: to.EmailKey}); err != nil {
+		if done.PasswordToken, proof.Next, err = rg.passwordLink(u.ID, to); err != nil {
 			return nil, err
 		}
 	}
-	if err := i.store.VerifyEmail(ctx, proof); err != nil {
+	if err := rg.store.VerifyEmail(ctx, proof); err != nil {
 		return nil, linkError(err)
 	}
-	if done.User, err = i.store.User(ctx, u.ID); err != nil {
-		return nil, err
-	}
-	return done, nil
+	done.User, err = rg.store.User(ctx, u.ID)
+	return done, err
+}
+
+// passwordLink makes the link by which a user whose address was just verified chooses a password.
+func (rg *Registrations) passwordLink(userID uuid.UUID, to linkPayload) (token string, l *storage.Link, err error) {
+	return rg.newLink(storage.LinkReset, userID, resetLife, linkPayload{EmailKey: to.EmailKey})
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"strings"
@@ -21,35 +22,35 @@ const (
 // OnFirstSignIn notes that a person has signed in and, at the first time, gives them an
 // organization of their own if PERSONAL_ORG says so. For everybody but newcomers
 // it does nothing. u is not changed.
-func (i *Accounts) OnFirstSignIn(ctx context.Context, u *storage.User) error {
+func (ac *Accounts) OnFirstSignIn(ctx context.Context, u *storage.User) error {
 	if !u.FirstSignInAt.IsZero() {
 		return nil
 	}
-	if i.personalOrg != PersonalAlways && i.personalOrg != PersonalUninvited {
-		_, err := i.store.OnFirstSignIn(ctx, u.ID, false, nil)
-		return err
+	var own []*storage.NewOrganization
+	if ac.personalOrg == PersonalAlways || ac.personalOrg == PersonalUninvited {
+		own = ac.personalOrganizations(u)
 	}
-	_, err := i.store.OnFirstSignIn(ctx, u.ID, i.personalOrg == PersonalAlways, i.ownOrganizations(u))
+	_, err := ac.store.OnFirstSignIn(ctx, u.ID, ac.personalOrg == PersonalAlways, own)
 	return err
 }
 
-// ownOrganizations are a person's own organization under one slug after another:
+// personalOrganizations are a person's own organization under one slug after another:
 // somebody of the same name may have been faster.
-func (i *Accounts) ownOrganizations(u *storage.User) []*storage.NewOrganization {
-	name, slug := ownName(u)
-	slugs := []string{slug}
-	for range 3 {
-		slugs = append(slugs, slug+"-"+hex.EncodeToString(secret.Random(4)))
-	}
+func (ac *Accounts) personalOrganizations(u *storage.User) []*storage.NewOrganization {
+	name, slug := personalOrganizationName(u)
 	var all []*storage.NewOrganization
-	for _, s := range slugs {
+	for n := range 4 {
+		s := slug
+		if n > 0 {
+			s += "-" + hex.EncodeToString(secret.Random(4))
+		}
 		if CheckSlug(s) != nil {
 			continue
 		}
-		n := PrepareOrganization(Actor{}, s, name, u.ID, i.clock())
-		// Both are made of the person's name, which goes with the person.
-		n.Event.Facts, n.Event.Personal = map[string]any{"personal": true}, map[string]string{"slug": s}
-		all = append(all, n)
+		o := PrepareOrganization(Actor{}, s, name, u.ID, ac.currentTime())
+		// The slug is made of the user's name, so it is personal data, which is erased with the user.
+		o.Event.Facts, o.Event.Personal = map[string]any{"personal": true}, map[string]string{"slug": s}
+		all = append(all, o)
 	}
 	return all
 }
@@ -57,20 +58,17 @@ func (i *Accounts) ownOrganizations(u *storage.User) []*storage.NewOrganization 
 // maxOwnSlug leaves room for a random end.
 const maxOwnSlug = 39 - 9
 
-// ownName is what a person's own organization is called, "Bob's organization" and
+// personalOrganizationName is what a person's own organization is called, "Bob's organization" and
 // bobs-organization. The end is what keeps people from taking the slug of a company
 // by giving its name for theirs.
-func ownName(u *storage.User) (name, slug string) {
+func personalOrganizationName(u *storage.User) (name, slug string) {
 	const end = "-organization"
-	owner := visible(u.Profile.Name)
-	if owner == "" {
-		local, _, _ := strings.Cut(u.Email, "@")
-		owner = visible(local)
-	}
+	local, _, _ := strings.Cut(u.Email, "@")
+	owner := cmp.Or(visibleName(u.Profile.Name), visibleName(local))
 	if owner == "" {
 		return "My organization", "personal" + end
 	}
-	if slug = plain(owner); slug == "" {
+	if slug = slugOf(owner); slug == "" {
 		return owner + "’s organization", "personal" + end
 	}
 	slug += "s"
@@ -78,7 +76,7 @@ func ownName(u *storage.User) (name, slug string) {
 }
 
 // visible is a name as checkName wants it, short enough to be a part of one.
-func visible(name string) string {
+func visibleName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '
@@ -96,7 +94,7 @@ func visible(name string) string {
 
 // plain is what is left of a name in a-z, 0-9 and -, from its first letter on;
 // "" if nothing is.
-func plain(name string) string {
+func slugOf(name string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(strings.ToLower(name)) {
 		switch {

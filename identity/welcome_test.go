@@ -63,7 +63,7 @@ func TestWhatAnOwnOrganizationIsCalled(t *testing.T) {
 		{" ", "\u200b@x.example"}:                    {"My organization", "personal-organization"},
 		{strings.Repeat("long ", 60), "x@x.example"}: {strings.Repeat("long ", 15) + "long ’s organization", "long-long-long-lo-organization"},
 	} {
-		name, slug := ownName(&storage.User{Email: from[1], Profile: storage.Profile{Name: from[0]}})
+		name, slug := personalOrganizationName(&storage.User{Email: from[1], Profile: storage.Profile{Name: from[0]}})
 		if want[0] = strings.ReplaceAll(want[0], "long ’", "long’"); name != want[0] || slug != want[1] {
 			t.Errorf("%q: got %q, %q, want %q", from, name, slug, want)
 		}

@@ -226,9 +226,7 @@ func checkHeader(header []string) identity.FieldErrors {
 			faults.AddItem("column", n+1, fmt.Sprintf("%q is there twice", name), "")
 		}
 	}
-	if !slices.Contains(header, "email") {
-		faults.Add("column", "email is missing", "")
-	}
+	faults.AddIf(!slices.Contains(header, "email"), "column", "email is missing", "")
 	return faults
 }
 
@@ -242,9 +240,7 @@ func parseRecord(header, record []string) (*importLine, identity.FieldErrors) {
 		case slices.Contains(importFlags, name):
 			flag, ok := map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false,
 				"0": false}[strings.ToLower(value)]
-			if !ok {
-				faults.Add(name, fmt.Sprintf("%q is neither true nor false", identity.Clip(value)), "")
-			}
+			faults.AddIf(!ok, name, fmt.Sprintf("%q is neither true nor false", identity.Clip(value)), "")
 			object[name] = flag
 		case name == "address":
 			object[name] = storage.Address{Formatted: value}
