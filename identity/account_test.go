@@ -315,7 +315,7 @@ func TestADownloadHoldsNoSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		waiting := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: bob.ID, Kind: storage.FactorTOTP, Name: "never shown", Sealed: []byte("CANARY"), CreatedAt: in.now}
-		if err := in.store.BeginFactor(t.Context(), waiting); err != nil {
+		if err := in.store.Factors.Begin(t.Context(), waiting); err != nil {
 			t.Fatal(err)
 		}
 		root := in.user(t, "root@acme-corp.com", true)

@@ -121,7 +121,7 @@ func (ac *Accounts) Export(ctx context.Context, a Actor) (*AccountExport, error)
 		ExportedAt: ac.currentTime(), Sub: u.Sub, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt,
 		Profile: u.Profile, PlatformRoles: u.PlatformRoles,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, FirstSignInAt: u.FirstSignInAt}
-	if x.RecoveryCodesLeft, err = ac.store.RecoveryCodesLeft(ctx, u.ID); err != nil {
+	if x.RecoveryCodesLeft, err = ac.store.Factors.CountRecoveryCodes(ctx, u.ID); err != nil {
 		return nil, err
 	}
 	for _, collect := range []func(context.Context, uuid.UUID, *AccountExport) error{
@@ -164,7 +164,7 @@ func (ac *Accounts) exportIdentities(ctx context.Context, userID uuid.UUID, x *A
 }
 
 func (ac *Accounts) exportFactors(ctx context.Context, userID uuid.UUID, x *AccountExport) error {
-	all, err := ac.store.Factors(ctx, userID)
+	all, err := ac.store.Factors.List(ctx, userID)
 	for _, f := range all {
 		if !f.ConfirmedAt.IsZero() {
 			x.Factors = append(x.Factors, ExportedFactor{Kind: f.Kind, Name: f.Name, Passkey: f.Passkey,

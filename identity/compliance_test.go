@@ -17,10 +17,10 @@ import (
 func (in *installation) enrol(t *testing.T, a Actor) {
 	t.Helper()
 	f := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: a.UserID, Kind: storage.FactorTOTP, Name: "Phone", CreatedAt: in.now}
-	if err := in.store.BeginFactor(t.Context(), &f); err != nil {
+	if err := in.store.Factors.Begin(t.Context(), &f); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.store.ConfirmFactor(t.Context(), &storage.NewFactor{Factor: f, Event: &storage.Event{Type: "factor.added", User: a.UserID}}); err != nil {
+	if _, err := in.store.Factors.Confirm(t.Context(), &storage.NewFactor{Factor: f, Event: &storage.Event{Type: "factor.added", User: a.UserID}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,7 +98,7 @@ func (in *installation) notices(t *testing.T, until time.Time) map[string][]int 
 				t.Errorf("got %+v", l)
 			}
 		}
-		if _, err := in.store.Sweep(t.Context(), 1000); err != nil {
+		if err := (&storage.Sweeper{Store: in.store, Pace: storage.Pace{Rest: storage.Hurry}}).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestNoticesReachEveryMember(t *testing.T) {
 	if _, err := in.Policies.DeadlineNotices(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n, _, err := in.store.WaitingMessages(t.Context()); err != nil || n != len(people)+1 {
+	if n, _, err := in.store.Outbox.CountWaiting(t.Context()); err != nil || n != len(people)+1 {
 		t.Errorf("notices: got %d, %v, want %d", n, err, len(people)+1)
 	}
 }

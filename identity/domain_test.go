@@ -140,12 +140,12 @@ func (in *installation) letters(t testing.TB) []letter {
 // waiting takes the messages of a kind out of the outbox.
 func (in *installation) waiting(t testing.TB, kind string) []*storage.Message {
 	t.Helper()
-	all, err := in.store.LeaseMessages(t.Context(), kind, 1000, time.Minute)
+	all, err := in.store.Outbox.Lease(t.Context(), kind, 1000, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range all {
-		if err := in.store.MessageDone(t.Context(), m, false); err != nil {
+		if err := in.store.Outbox.Finish(t.Context(), m, false); err != nil {
 			t.Fatal(err)
 		}
 	}

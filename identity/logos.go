@@ -51,7 +51,7 @@ func NewLogos(c LogosConfig) *Logos {
 // FetchDue fetches all due logos, one after the other. Every node calls it every few seconds.
 func (l *Logos) FetchDue(ctx context.Context) error {
 	for {
-		due, err := l.store.LeaseLogo(ctx, l.now().Add(logoLease).Truncate(time.Microsecond))
+		due, err := l.store.Logos.Lease(ctx, l.now().Add(logoLease).Truncate(time.Microsecond))
 		if err != nil {
 			return ignoreNotFound(err)
 		}
@@ -74,7 +74,7 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	}
 	if err == nil {
 		sum := sha256.Sum256(body)
-		return l.store.SaveLogo(ctx, due, hex.EncodeToString(sum[:16]), body)
+		return l.store.Logos.Save(ctx, due, hex.EncodeToString(sum[:16]), body)
 	}
 	var again time.Time
 	next := "not before its registration changes"
@@ -84,5 +84,5 @@ func (l *Logos) fetch(ctx context.Context, due *storage.ClientLogo) error {
 	}
 	l.log.WarnContext(ctx, "the logo of a client cannot be shown", "client_id", due.ClientID, "cause", err.Error(),
 		"try", due.Tries, "next_try", next)
-	return l.store.LogoFailed(ctx, due, err.Error(), again)
+	return l.store.Logos.Fail(ctx, due, err.Error(), again)
 }

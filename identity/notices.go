@@ -189,5 +189,5 @@ func (po *Policies) enqueueReminders(ctx context.Context, o *storage.Organizatio
 		return nil
 	}
 	defer po.wake()
-	return po.store.Enqueue(ctx, letters...)
+	return po.store.Outbox.Add(ctx, letters...)
 }

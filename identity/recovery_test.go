@@ -136,12 +136,12 @@ func TestRecoveryCanBeClosed(t *testing.T) {
 func (in *installation) factor(t testing.TB, u *storage.User, name string) {
 	t.Helper()
 	f := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: u.ID, Kind: storage.FactorTOTP, Name: name, Sealed: []byte("CANARY"), CreatedAt: in.now}
-	if err := in.store.BeginFactor(t.Context(), &f); err != nil {
+	if err := in.store.Factors.Begin(t.Context(), &f); err != nil {
 		t.Fatal(err)
 	}
 	f.Counter = 1
 	n := &storage.NewFactor{Factor: f, RecoveryCodes: []secret.Hash{secret.HashOf("CANARY")}, Event: &storage.Event{Type: "factor.enrolled", User: u.ID}}
-	if _, err := in.store.ConfirmFactor(t.Context(), n); err != nil {
+	if _, err := in.store.Factors.Confirm(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -174,7 +174,7 @@ func TestAnAnswerThatIsTriedAgainIsCountedOnce(t *testing.T) {
 			try := func() error {
 				t.Helper()
 				in.now = in.now.Add(2 * time.Minute)
-				all, err := in.store.LeaseMessages(t.Context(), kind, 10, time.Minute)
+				all, err := in.store.Outbox.Lease(t.Context(), kind, 10, time.Minute)
 				if err != nil || len(all) != 1 {
 					t.Fatalf("%s: got %d messages, %v", kind, len(all), err)
 				}

@@ -102,7 +102,7 @@ func (ml *mailer) enqueueSealed(ctx context.Context, kind string, question any) 
 		return err
 	}
 	defer ml.wake()
-	return ml.store.Enqueue(ctx, m)
+	return ml.store.Outbox.Add(ctx, m)
 }
 
 // Register makes an account at once: by invitation, proven and with its place in
@@ -207,7 +207,7 @@ func (rg *Registrations) processRegistration(ctx context.Context, m *storage.Mes
 		if err != nil {
 			return outbox.Permanent(err)
 		}
-		return rg.store.Enqueue(ctx, note)
+		return rg.store.Outbox.Add(ctx, note)
 	}
 	token, l, err := rg.newLink(storage.LinkRegister, uuid.Nil, verifyLife, r.linkPayload)
 	if err != nil {

@@ -66,7 +66,7 @@ func (in *installation) session(t testing.TB, u *storage.User) *storage.Session 
 
 func (in *installation) lives(t testing.TB, s *storage.Session) bool {
 	t.Helper()
-	_, err := in.store.Session(t.Context(), s.TokenHash)
+	_, err := in.store.SessionContext(t.Context(), storage.SessionQuery{Browser: s.TokenHash})
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		t.Fatal(err)
 	}

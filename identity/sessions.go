@@ -118,6 +118,6 @@ func (ss *Sessions) processSecondFactorCheck(ctx context.Context, m *storage.Mes
 		return outbox.Permanent(err)
 	}
 	defer ss.wake()
-	return ss.store.EnqueueOnce(ctx, letter, withOrigin(WithFact(&storage.Event{Type: storage.EventSessionSecondStepMissed,
+	return ss.store.Outbox.AddOnce(ctx, letter, withOrigin(WithFact(&storage.Event{Type: storage.EventSessionSecondStepMissed,
 		User: u.ID}, "session", s.ID), from))
 }

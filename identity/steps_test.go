@@ -44,7 +44,10 @@ func TestWhatASessionOwes(t *testing.T) {
 			t.Errorf("before the installation's deadline: %+v", a)
 		}
 		settings := storage.OrganizationSettings{MFA: storage.MFAPolicy{Require: storage.RequirePasskey}}
-		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, settings, &storage.Event{Type: "organization.changed", Organization: acme.ID}); err != nil {
+		if err := in.store.EditOrganizationSettings(t.Context(), acme.ID, func(set *storage.OrganizationSettings) *storage.Event {
+			*set = settings
+			return &storage.Event{Type: "organization.changed", Organization: acme.ID}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if a := owed(visit(assurance.ACRPassword), none); len(a.Enrol) != 1 || a.Enrol[0] != storage.FactorWebAuthn || a.EnrolFor.Organization.ID != acme.ID {

@@ -165,7 +165,7 @@ func (pe *People) deleteUser(ctx context.Context, a Actor, userID, session uuid.
 		return err
 	}
 	defer pe.wake()
-	return pe.store.DeleteAccount(ctx, userID, session, userEvent(a, storage.EventUserDeleted, userID), notes...)
+	return pe.store.DeleteUser(ctx, userID, session, userEvent(a, storage.EventUserDeleted, userID), notes...)
 }
 
 // about is an event concerning a person.
@@ -200,5 +200,5 @@ func (pe *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
 	if err != nil {
 		return err
 	}
-	return pe.store.ResetFactors(ctx, userID, userEvent(a, storage.EventUserFactorsReset, userID), mails...)
+	return pe.store.Factors.Reset(ctx, userID, userEvent(a, storage.EventUserFactorsReset, userID), mails...)
 }

@@ -32,20 +32,20 @@ func TestASessionThatEndedChangesNothingAnyMore(t *testing.T) {
 			"an authenticator app": {ErrSpent, func() error {
 				n := enrolment(s, waits)
 				n.Keep = stolen
-				_, err := s.ConfirmFactor(t.Context(), n)
+				_, err := s.Factors.Confirm(t.Context(), n)
 				return err
 			}},
 			"a passkey": {ErrSpent, func() error {
 				n := enrolment(s, aKey(s, alice, "another"))
 				n.Keep = stolen
-				_, err := s.ConfirmFactor(t.Context(), n)
+				_, err := s.Factors.Confirm(t.Context(), n)
 				return err
 			}},
 			"removing a factor": {ErrNotFound, func() error {
-				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{have.ID}, Keep: stolen, Events: []*Event{e}})
+				return s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{have.ID}, Keep: stolen, Events: []*Event{e}})
 			}},
 			"recovery codes": {ErrConflict, func() error {
-				return s.ReplaceRecoveryCodes(t.Context(), alice, stolen, []secret.Hash{secret.HashOf("code")}, e)
+				return s.Factors.ReplaceRecoveryCodes(t.Context(), alice, stolen, []secret.Hash{secret.HashOf("code")}, e)
 			}},
 			"a password": {ErrConflict, func() error {
 				return s.ChangePassword(t.Context(), alice, "new hash", "another", stolen, e)
@@ -65,7 +65,7 @@ func TestASessionThatEndedChangesNothingAnyMore(t *testing.T) {
 		bob := person(t, s, "bob@acme-corp.com")
 		n := enrolment(s, aKey(s, bob, "a third"))
 		n.Keep, _ = access(t, s, alice, "other app", uuid.Nil)
-		if _, err := s.ConfirmFactor(t.Context(), n); !errors.Is(err, ErrSpent) {
+		if _, err := s.Factors.Confirm(t.Context(), n); !errors.Is(err, ErrSpent) {
 			t.Errorf("in another person's session: got %v, want ErrSpent", err)
 		}
 	})

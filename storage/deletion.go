@@ -12,14 +12,9 @@ import (
 // consents, factors and tokens end, and so do the organizations that have no other
 // member; what they were invited to and what they offered to others is taken back.
 // ErrConflict if others would be left without an owner (see SoleOwnerships), or
-// without a superadmin (ErrLastSuperadmin).
-func (s *Store) DeleteUser(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
-	return s.DeleteAccount(ctx, userID, uuid.Nil, e, mails...)
-}
-
-// DeleteAccount is DeleteUser by the person, in a session; ErrSpent if that has
-// ended: a user who ends it because an intruder is in it must not be overtaken.
-func (s *Store) DeleteAccount(ctx context.Context, userID, session uuid.UUID, e *Event, mails ...*Message) error {
+// without a superadmin (ErrLastSuperadmin). session is the one that a person deletes their own account in, nil for
+// none: ErrSpent if it has ended, because a user who ends it when an intruder is in it must not be overtaken.
+func (s *Store) DeleteUser(ctx context.Context, userID, session uuid.UUID, e *Event, mails ...*Message) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.keepSuperadmin(ctx, userID, e); err != nil {
 			return err

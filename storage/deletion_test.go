@@ -81,7 +81,7 @@ func TestATombstoneNamesNobody(t *testing.T) {
 			t.Fatalf("the search finds too little:\n%s", before)
 		}
 
-		if err := s.DeleteUser(t.Context(), u.ID, &Event{Type: "user.deleted", User: u.ID}); err != nil {
+		if err := s.DeleteUser(t.Context(), u.ID, uuid.Nil, &Event{Type: "user.deleted", User: u.ID}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.SplitSeq(everything(t, s), "\n") {
@@ -128,7 +128,7 @@ func TestAnOrganizationEndsWithItsOnlyMember(t *testing.T) {
 			t.Fatalf("got %v and %v, %v", blocking, ending, err)
 		}
 		gone := &Event{Type: "user.deleted", User: user}
-		if err := s.DeleteUser(t.Context(), user, gone); !errors.Is(err, ErrConflict) {
+		if err := s.DeleteUser(t.Context(), user, uuid.Nil, gone); !errors.Is(err, ErrConflict) {
 			t.Errorf("got %v, want ErrConflict", err)
 		}
 		if _, err := s.Organization(t.Context(), own.ID); err != nil {
@@ -137,7 +137,7 @@ func TestAnOrganizationEndsWithItsOnlyMember(t *testing.T) {
 		if err := s.SetRole(t.Context(), shared.ID, other, RoleOwner, &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteUser(t.Context(), user, gone); err != nil {
+		if err := s.DeleteUser(t.Context(), user, uuid.Nil, gone); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Organization(t.Context(), own.ID); !errors.Is(err, ErrNotFound) {
@@ -214,7 +214,7 @@ func TestAnEndedSessionDeletesNoAccount(t *testing.T) {
 		bob := person(t, s, "bob@acme-corp.com")
 		session, _ := access(t, s, bob, "app", uuid.Nil)
 		behind(t, s, `UPDATE sessions SET ended_at = 1 WHERE id = ?`, id(session))
-		if err := s.DeleteAccount(t.Context(), bob, session, &Event{Type: "user.deleted", User: bob}); !errors.Is(err, ErrSpent) {
+		if err := s.DeleteUser(t.Context(), bob, session, &Event{Type: "user.deleted", User: bob}); !errors.Is(err, ErrSpent) {
 			t.Errorf("got %v, want ErrSpent", err)
 		}
 		if _, err := s.User(t.Context(), bob); err != nil {
@@ -226,7 +226,7 @@ func TestAnEndedSessionDeletesNoAccount(t *testing.T) {
 // Of two superadmins who leave at once one stays; the operator may take the last.
 func TestTheLastSuperadminStays(t *testing.T) {
 	leave := map[string]func(s *Store, u uuid.UUID, e *Event) error{
-		"delete":  func(s *Store, u uuid.UUID, e *Event) error { return s.DeleteUser(t.Context(), u, e) },
+		"delete":  func(s *Store, u uuid.UUID, e *Event) error { return s.DeleteUser(t.Context(), u, uuid.Nil, e) },
 		"disable": func(s *Store, u uuid.UUID, e *Event) error { _, err := s.DisableUser(t.Context(), u, e); return err },
 		"role": func(s *Store, u uuid.UUID, e *Event) error {
 			_, err := s.SetPlatformRole(t.Context(), u, RoleSuperadmin, false, e)

@@ -9,6 +9,9 @@
 //	a method of Store ── s.row, s.rows, s.exec ──▶ one prepared statement, by itself
 //	                  └─ s.inTx ──▶ t.row, t.rows, t.exec: a transaction, run again if it lost to another
 //
+// Store.Keys, Store.Logos, Store.Outbox and Store.Factors hold the methods of one noun each; all others are methods of
+// Store itself.
+//
 // The db tags of a struct are its columns: layoutOf makes the SELECT list and the scan targets from them, one and list
 // read rows, and target says how a column becomes a Go value. execOr is a guarded statement: the error it names tells
 // that the guard did not hold.

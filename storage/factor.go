@@ -46,6 +46,9 @@ type Factor struct {
 	Session uuid.UUID `db:"session_id"`
 }
 
+// Factors reads and changes second factors and recovery codes: Store.Factors.
+type Factors struct{ store *Store }
+
 var factorRow = layoutOf[Factor]("f")
 
 // FactorUse is a second factor or passkey that was verified and is now to be spent.
@@ -77,16 +80,16 @@ type FactorUse struct {
 
 // Factors returns the authenticators of a person, those that wait to be confirmed
 // too, in the order they were made.
-func (s *Store) Factors(ctx context.Context, userID uuid.UUID) ([]Factor, error) {
-	return list(ctx, s, "read the factors of a person", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))
+func (factors Factors) List(ctx context.Context, userID uuid.UUID) ([]Factor, error) {
+	return list(ctx, factors.store, "read the factors of a person", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))
 }
 
-// FactorByCredential returns the confirmed authenticator with a WebAuthn
+// FindByCredential returns the confirmed authenticator with a WebAuthn
 // credential id, and its person; disabled people too.
-func (s *Store) FactorByCredential(ctx context.Context, credential secret.Hash) (*Factor, *User, error) {
+func (factors Factors) FindByCredential(ctx context.Context, credential secret.Hash) (*Factor, *User, error) {
 	var f Factor
 	var u User
-	err := s.row(ctx, `SELECT `+factorRow.columns+`, `+userRow.columns+` FROM factors f JOIN users u ON u.id = f.user_id
+	err := factors.store.row(ctx, `SELECT `+factorRow.columns+`, `+userRow.columns+` FROM factors f JOIN users u ON u.id = f.user_id
 		WHERE f.credential_hash = ? AND f.confirmed_at IS NOT NULL AND u.deleted_at IS NULL`, credential).Scan(append(factorRow.dest(&f), userRow.dest(&u)...)...)
 	if err != nil {
 		return nil, nil, fault("read a credential", err)
@@ -94,11 +97,11 @@ func (s *Store) FactorByCredential(ctx context.Context, credential secret.Hash) 
 	return &f, &u, nil
 }
 
-// BeginFactor stores an authenticator that waits to be confirmed in the place of
+// Begin stores an authenticator that waits to be confirmed in the place of
 // any other of this person and kind that does. ErrConflict if their address is
 // not verified: its owner is not known yet.
-func (s *Store) BeginFactor(ctx context.Context, f *Factor) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (factors Factors) Begin(ctx context.Context, f *Factor) error {
+	err := factors.store.inTx(ctx, func(t *tx) error {
 		if err := t.lockVerified(ctx, f.UserID); err != nil {
 			return err
 		}
@@ -132,13 +135,13 @@ type NewFactor struct {
 	Mails []*Message
 }
 
-// ConfirmFactor makes an authenticator count from now on, and tells whether the
+// Confirm makes an authenticator count from now on, and tells whether the
 // recovery codes were taken: not if the person has some. ErrSpent if it was
 // confirmed or the challenge answered before or the session has ended, ErrExists if
 // it is registered already, ErrConflict if the address is not verified or there are
 // too many.
-func (s *Store) ConfirmFactor(ctx context.Context, n *NewFactor) (codes bool, err error) {
-	err = s.inTx(ctx, func(t *tx) error {
+func (factors Factors) Confirm(ctx context.Context, n *NewFactor) (codes bool, err error) {
+	err = factors.store.inTx(ctx, func(t *tx) error {
 		f := &n.Factor
 		if err := t.lockVerified(ctx, f.UserID); err != nil {
 			return err
@@ -229,9 +232,9 @@ func (t *tx) spendChallenge(ctx context.Context, challenge secret.Hash, expires 
 	return execOr(ctx, t, ErrSpent, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, challenge, usec(expires))
 }
 
-// RenameFactor gives a confirmed authenticator another name.
-func (s *Store) RenameFactor(ctx context.Context, userID, factorID uuid.UUID, name string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+// Rename gives a confirmed authenticator another name.
+func (factors Factors) Rename(ctx context.Context, userID, factorID uuid.UUID, name string, e *Event) error {
+	err := factors.store.inTx(ctx, func(t *tx) error {
 		if err := execOr(ctx, t, ErrNotFound, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, name, id(factorID), id(userID)); err != nil {
 			return err
 		}
@@ -252,11 +255,11 @@ type FactorRemoval struct {
 	Mails    []*Message
 }
 
-// RemoveFactor takes authenticators away, with the last one the recovery codes
+// Remove takes authenticators away, with the last one the recovery codes
 // too. ErrNotFound if one is not theirs or none is named, ErrConflict if nothing is left of what is
 // required: then they stay. ErrNotFound too if the session has ended.
-func (s *Store) RemoveFactor(ctx context.Context, f *FactorRemoval) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (factors Factors) Remove(ctx context.Context, f *FactorRemoval) error {
+	err := factors.store.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, f.UserID); err != nil {
 			return err
 		}
@@ -303,10 +306,10 @@ func (t *tx) keepsFactors(ctx context.Context, userID uuid.UUID, required [][]st
 	return nil
 }
 
-// ResetFactors takes everything away that a person proves a second step with, and
+// Reset takes everything away that a person proves a second step with, and
 // ends all their sessions and grants: the way back in that an operator opens.
-func (s *Store) ResetFactors(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (factors Factors) Reset(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
+	err := factors.store.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -335,15 +338,15 @@ func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
 	return nil
 }
 
-// SealedFactors returns up to limit authenticators with a sealed seed, in the
+// ListSealed returns up to limit authenticators with a sealed seed, in the
 // order of their ids, from the one after.
-func (s *Store) SealedFactors(ctx context.Context, after uuid.UUID, limit int) ([]Factor, error) {
-	return list(ctx, s, "read sealed factors", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.sealed IS NOT NULL AND f.id > ? ORDER BY f.id LIMIT ?`, after.String(), limit)
+func (factors Factors) ListSealed(ctx context.Context, after uuid.UUID, limit int) ([]Factor, error) {
+	return list(ctx, factors.store, "read sealed factors", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.sealed IS NOT NULL AND f.id > ? ORDER BY f.id LIMIT ?`, after.String(), limit)
 }
 
-// ResealFactor replaces a sealed seed. ErrSpent if it is not that one any more.
-func (s *Store) ResealFactor(ctx context.Context, factorID uuid.UUID, old, sealed []byte) error {
-	err := execOr(ctx, s, ErrSpent, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
+// Reseal replaces a sealed seed. ErrSpent if it is not that one any more.
+func (factors Factors) Reseal(ctx context.Context, factorID uuid.UUID, old, sealed []byte) error {
+	err := execOr(ctx, factors.store, ErrSpent, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
 	return fault("reseal a factor", err)
 }
 

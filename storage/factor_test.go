@@ -18,7 +18,7 @@ import (
 func waitingApp(t *testing.T, s *Store, user uuid.UUID) *Factor {
 	t.Helper()
 	f := &Factor{ID: uuid.Must(uuid.NewV7()), UserID: user, Kind: FactorTOTP, Name: "Phone", Sealed: []byte("sealed"), CreatedAt: s.clock()}
-	if err := s.BeginFactor(t.Context(), f); err != nil {
+	if err := s.Factors.Begin(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -45,7 +45,7 @@ func aKey(s *Store, user uuid.UUID, credential string) *Factor {
 
 func mustConfirm(t *testing.T, s *Store, n *NewFactor) (codes bool) {
 	t.Helper()
-	codes, err := s.ConfirmFactor(t.Context(), n)
+	codes, err := s.Factors.Confirm(t.Context(), n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestAFactorCountsOnceItIsConfirmed(t *testing.T) {
 			t.Error("the recovery codes were not taken")
 		}
 		wantKinds(t, s, alice, FactorTOTP)
-		got, err := s.Factors(t.Context(), alice)
+		got, err := s.Factors.List(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestAFactorCountsOnceItIsConfirmed(t *testing.T) {
 		if diff := cmp.Diff([]Factor{want}, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("factors (-want +got):\n%s", diff)
 		}
-		if _, err := s.ConfirmFactor(t.Context(), enrolment(s, f)); !errors.Is(err, ErrSpent) {
+		if _, err := s.Factors.Confirm(t.Context(), enrolment(s, f)); !errors.Is(err, ErrSpent) {
 			t.Errorf("confirming again: got %v, want ErrSpent", err)
 		}
 		if diff := cmp.Diff([]string{"factor.enrolled"}, eventTypes(t, s)); diff != "" {
@@ -133,11 +133,11 @@ func TestOneFactorOfAKindWaits(t *testing.T) {
 		done := enrolApp(t, s, alice)
 		first := waitingApp(t, s, alice)
 		second := waitingApp(t, s, alice)
-		if _, err := s.ConfirmFactor(t.Context(), enrolment(s, first)); !errors.Is(err, ErrSpent) {
+		if _, err := s.Factors.Confirm(t.Context(), enrolment(s, first)); !errors.Is(err, ErrSpent) {
 			t.Errorf("confirming the first: got %v, want ErrSpent", err)
 		}
 		mustConfirm(t, s, enrolment(s, second))
-		all, err := s.Factors(t.Context(), alice)
+		all, err := s.Factors.List(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,10 +152,10 @@ func TestFactorsDoNotAttachToAnUnprovenAddress(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		eve := guest(t, s)
 		f := &Factor{ID: uuid.Must(uuid.NewV7()), UserID: eve, Kind: FactorTOTP, Sealed: []byte("x"), CreatedAt: s.clock()}
-		if err := s.BeginFactor(t.Context(), f); !errors.Is(err, ErrConflict) {
+		if err := s.Factors.Begin(t.Context(), f); !errors.Is(err, ErrConflict) {
 			t.Errorf("beginning: got %v, want ErrConflict", err)
 		}
-		if _, err := s.ConfirmFactor(t.Context(), enrolment(s, aKey(s, eve, "c"))); !errors.Is(err, ErrConflict) {
+		if _, err := s.Factors.Confirm(t.Context(), enrolment(s, aKey(s, eve, "c"))); !errors.Is(err, ErrConflict) {
 			t.Errorf("enrolling: got %v, want ErrConflict", err)
 		}
 		if n := count(t, s, "factors"); n != 0 {
@@ -169,12 +169,12 @@ func TestACredentialIsEnrolledOnce(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
 		key := enrolKey(t, s, alice, "credential")
-		if _, err := s.ConfirmFactor(t.Context(), enrolment(s, aKey(s, bob, "credential"))); !errors.Is(err, ErrExists) {
+		if _, err := s.Factors.Confirm(t.Context(), enrolment(s, aKey(s, bob, "credential"))); !errors.Is(err, ErrExists) {
 			t.Errorf("another's credential: got %v, want ErrExists", err)
 		}
 		again := enrolment(s, aKey(s, alice, "another"))
 		again.Challenge = secret.HashOf(key.ID.String())
-		if _, err := s.ConfirmFactor(t.Context(), again); !errors.Is(err, ErrSpent) {
+		if _, err := s.Factors.Confirm(t.Context(), again); !errors.Is(err, ErrSpent) {
 			t.Errorf("the same challenge: got %v, want ErrSpent", err)
 		}
 		wantKinds(t, s, alice, FactorWebAuthn)
@@ -188,7 +188,7 @@ func TestThereIsALimitOfFactors(t *testing.T) {
 		for range MaxFactors {
 			enrolKey(t, s, alice, uuid.NewString())
 		}
-		if _, err := s.ConfirmFactor(t.Context(), enrolment(s, aKey(s, alice, "one more"))); !errors.Is(err, ErrConflict) {
+		if _, err := s.Factors.Confirm(t.Context(), enrolment(s, aKey(s, alice, "one more"))); !errors.Is(err, ErrConflict) {
 			t.Errorf("one more: got %v, want ErrConflict", err)
 		}
 		enrolApp(t, s, alice) // of another kind
@@ -209,7 +209,7 @@ func TestEnrollingAndRemovingEndTheOtherSessions(t *testing.T) {
 		wantEnds(t, elsewhere, EndFactorChanged, EndFactorChanged)
 		wantEnds(t, bobs, "", "")
 		_, later := access(t, s, alice, "app", uuid.Nil)
-		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{n.Factor.ID}, Keep: here, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
+		if err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{n.Factor.ID}, Keep: here, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 			t.Fatal(err)
 		}
 		wantEnds(t, mine, "", "")
@@ -224,7 +224,7 @@ func TestTheKindsOfAPersonAreKeptTrue(t *testing.T) {
 		alice := person(t, s, "alice@acme-corp.com")
 		remove := func(f *Factor) {
 			t.Helper()
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
+			if err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,18 +246,18 @@ func TestOnlyOnesOwnConfirmedFactorsAreRemovedAndRenamed(t *testing.T) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
 		bobs, waiting := enrolApp(t, s, bob), waitingApp(t, s, alice)
 		for _, f := range []*Factor{bobs, waiting} {
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{}}}); !errors.Is(err, ErrNotFound) {
+			if err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{}}}); !errors.Is(err, ErrNotFound) {
 				t.Errorf("removing: got %v, want ErrNotFound", err)
 			}
-			if err := s.RenameFactor(t.Context(), alice, f.ID, "Mine", &Event{}); !errors.Is(err, ErrNotFound) {
+			if err := s.Factors.Rename(t.Context(), alice, f.ID, "Mine", &Event{}); !errors.Is(err, ErrNotFound) {
 				t.Errorf("renaming: got %v, want ErrNotFound", err)
 			}
 		}
 		wantKinds(t, s, bob, FactorTOTP)
-		if err := s.RenameFactor(t.Context(), bob, bobs.ID, "Tablet", &Event{Type: "factor.renamed"}); err != nil {
+		if err := s.Factors.Rename(t.Context(), bob, bobs.ID, "Tablet", &Event{Type: "factor.renamed"}); err != nil {
 			t.Fatal(err)
 		}
-		all, err := s.Factors(t.Context(), bob)
+		all, err := s.Factors.List(t.Context(), bob)
 		if err != nil || len(all) != 1 || all[0].Name != "Tablet" {
 			t.Errorf("got %v, %v, want the tablet", all, err)
 		}
@@ -274,7 +274,7 @@ func TestWhatIsRequiredStays(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, f := range []*Factor{app, key} {
 			wg.Go(func() {
-				switch err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Required: [][]string{{FactorTOTP, FactorWebAuthn}}, Events: []*Event{{Type: "factor.removed"}}}); {
+				switch err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Required: [][]string{{FactorTOTP, FactorWebAuthn}}, Events: []*Event{{Type: "factor.removed"}}}); {
 				case err == nil:
 					removed.Add(1)
 				case errors.Is(err, ErrConflict):
@@ -289,17 +289,17 @@ func TestWhatIsRequiredStays(t *testing.T) {
 			t.Errorf("%d removed and %d refused, want one each", removed.Load(), refused.Load())
 		}
 		wantEnds(t, ended, EndFactorChanged, EndFactorChanged)
-		all, err := s.Factors(t.Context(), alice)
+		all, err := s.Factors.List(t.Context(), alice)
 		if err != nil || len(all) != 1 {
 			t.Fatalf("got %v, %v, want one factor", all, err)
 		}
 		wantKinds(t, s, alice, all[0].Kind)
-		if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1 {
+		if left, err := s.Factors.CountRecoveryCodes(t.Context(), alice); err != nil || left != 1 {
 			t.Errorf("recovery codes left: got %d, %v, want 1", left, err)
 		}
 		// Each set is looked at by itself.
 		key2 := enrolKey(t, s, alice, "second")
-		if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{key2.ID}, Required: [][]string{{all[0].Kind}, {"another kind"}}, Events: []*Event{{}}}); !errors.Is(err, ErrConflict) {
+		if err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{key2.ID}, Required: [][]string{{all[0].Kind}, {"another kind"}}, Events: []*Event{{}}}); !errors.Is(err, ErrConflict) {
 			t.Errorf("a second set: got %v, want ErrConflict", err)
 		}
 	})
@@ -336,7 +336,7 @@ func TestACounterOnlyGrows(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", c.what, err, c.want)
 			}
 		}
-		all, err := s.Factors(t.Context(), alice)
+		all, err := s.Factors.List(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,7 +358,7 @@ func TestAUseKeepsTheRecordOfTheCredential(t *testing.T) {
 			if err := spend(t, s, alice, &FactorUse{Factor: key.ID, Credential: c.given}); err != nil {
 				t.Fatal(err)
 			}
-			f, u, err := s.FactorByCredential(t.Context(), secret.HashOf("credential"))
+			f, u, err := s.Factors.FindByCredential(t.Context(), secret.HashOf("credential"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -366,13 +366,13 @@ func TestAUseKeepsTheRecordOfTheCredential(t *testing.T) {
 				t.Errorf("got %s of %s, want %s of %s", f.Credential, u.ID, c.want, alice)
 			}
 		}
-		if _, _, err := s.FactorByCredential(t.Context(), secret.HashOf("nobody's")); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Factors.FindByCredential(t.Context(), secret.HashOf("nobody's")); !errors.Is(err, ErrNotFound) {
 			t.Errorf("nobody's credential: got %v, want ErrNotFound", err)
 		}
 		if _, err := s.DisableUser(t.Context(), alice, &Event{Type: "user.disabled"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, u, err := s.FactorByCredential(t.Context(), secret.HashOf("credential")); err != nil || u.Active() {
+		if _, u, err := s.Factors.FindByCredential(t.Context(), secret.HashOf("credential")); err != nil || u.Active() {
 			t.Errorf("of a disabled person: got %v, %v, want them, disabled", u, err)
 		}
 	})
@@ -404,7 +404,7 @@ func TestResettingForgetsEveryFactor(t *testing.T) {
 		enrolApp(t, s, bob, "bobs")
 		_, alices := access(t, s, alice, "app", uuid.Nil)
 		_, bobs := access(t, s, bob, "app", uuid.Nil)
-		if err := s.ResetFactors(t.Context(), alice, &Event{Type: "user.factors_reset", User: alice}, &Message{Kind: "mail", Payload: []byte(`{}`)}); err != nil {
+		if err := s.Factors.Reset(t.Context(), alice, &Event{Type: "user.factors_reset", User: alice}, &Message{Kind: "mail", Payload: []byte(`{}`)}); err != nil {
 			t.Fatal(err)
 		}
 		wantEnds(t, alices, EndFactorChanged, EndFactorChanged)
@@ -426,16 +426,16 @@ func TestADeletedPersonLeavesNoFactors(t *testing.T) {
 		alice := person(t, s, "alice@acme-corp.com")
 		enrolApp(t, s, alice, "one")
 		enrolKey(t, s, alice, "credential")
-		if err := s.DeleteUser(t.Context(), alice, &Event{Type: "user.deleted", User: alice}); err != nil {
+		if err := s.DeleteUser(t.Context(), alice, uuid.Nil, &Event{Type: "user.deleted", User: alice}); err != nil {
 			t.Fatal(err)
 		}
 		if f, r := count(t, s, "factors"), count(t, s, "recovery_codes"); f != 0 || r != 0 {
 			t.Errorf("%d factors and %d recovery codes are left", f, r)
 		}
-		if _, _, err := s.FactorByCredential(t.Context(), secret.HashOf("credential")); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.Factors.FindByCredential(t.Context(), secret.HashOf("credential")); !errors.Is(err, ErrNotFound) {
 			t.Errorf("the credential: got %v, want ErrNotFound", err)
 		}
-		if err := s.BeginFactor(t.Context(), aKey(s, alice, "another")); !errors.Is(err, ErrNotFound) {
+		if err := s.Factors.Begin(t.Context(), aKey(s, alice, "another")); !errors.Is(err, ErrNotFound) {
 			t.Errorf("enrolling: got %v, want ErrNotFound", err)
 		}
 	})
@@ -447,20 +447,20 @@ func TestASealedSeedIsReplacedOnlyIfItIsStillThat(t *testing.T) {
 		alice := person(t, s, "alice@acme-corp.com")
 		first, second := enrolApp(t, s, alice), waitingApp(t, s, alice)
 		enrolKey(t, s, alice, "has no seed")
-		page, err := s.SealedFactors(t.Context(), uuid.Nil, 1)
+		page, err := s.Factors.ListSealed(t.Context(), uuid.Nil, 1)
 		if err != nil || len(page) != 1 || page[0].ID != first.ID {
 			t.Fatalf("the first page: got %v, %v", page, err)
 		}
-		if page, err = s.SealedFactors(t.Context(), first.ID, 10); err != nil || len(page) != 1 || page[0].ID != second.ID {
+		if page, err = s.Factors.ListSealed(t.Context(), first.ID, 10); err != nil || len(page) != 1 || page[0].ID != second.ID {
 			t.Fatalf("the second page: got %v, %v", page, err)
 		}
-		if err := s.ResealFactor(t.Context(), first.ID, first.Sealed, []byte("anew")); err != nil {
+		if err := s.Factors.Reseal(t.Context(), first.ID, first.Sealed, []byte("anew")); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ResealFactor(t.Context(), first.ID, first.Sealed, []byte("late")); !errors.Is(err, ErrSpent) {
+		if err := s.Factors.Reseal(t.Context(), first.ID, first.Sealed, []byte("late")); !errors.Is(err, ErrSpent) {
 			t.Errorf("again: got %v, want ErrSpent", err)
 		}
-		all, err := s.Factors(t.Context(), alice)
+		all, err := s.Factors.List(t.Context(), alice)
 		if err != nil || string(all[0].Sealed) != "anew" || string(all[1].Sealed) != "sealed" {
 			t.Errorf("got %v, %v", all, err)
 		}

@@ -14,7 +14,7 @@ func TestAUseSendsItsMailsOnce(t *testing.T) {
 		for _, counter := range []int64{101, 101, 102} {
 			_ = spend(t, s, alice, &FactorUse{Factor: app.ID, Counter: counter, Mails: []*Message{{Kind: "mail", Payload: []byte(`{}`)}}})
 		}
-		sent, err := s.Messages(t.Context(), "mail", uuid.Nil, 10)
+		sent, err := s.Outbox.List(t.Context(), "mail", uuid.Nil, 10)
 		if err != nil || len(sent) != 2 {
 			t.Errorf("two uses count, and there are %d mails, %v", len(sent), err)
 		}

@@ -296,7 +296,7 @@ func TestFinishedRowsKeepNoRequest(t *testing.T) {
 		"expired": func(t *testing.T, s *Store, f *Flow, p *PushedRequest) {
 			at := f.ExpiresAt
 			s.now = func() time.Time { return at }
-			if _, err := s.Sweep(t.Context(), 100); err != nil {
+			if _, err := sweepAll(t, s); err != nil {
 				t.Fatal(err)
 			}
 		},

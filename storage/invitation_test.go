@@ -168,7 +168,7 @@ func TestNobodyJoinsWhatOrWhoIsGone(t *testing.T) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")
 		acme, tech := organization(t, s, "acme-corp", alice), organization(t, s, "tech-startup", uuid.Nil)
 		toAcme, toTech := invite(t, s, acme.ID, "bob@acme-corp.com"), invite(t, s, tech.ID, "bob@acme-corp.com")
-		if err := s.DeleteUser(t.Context(), alice, &Event{Type: "user.deleted"}); err != nil { // acme-corp ends with her
+		if err := s.DeleteUser(t.Context(), alice, uuid.Nil, &Event{Type: "user.deleted"}); err != nil { // acme-corp ends with her
 			t.Fatal(err)
 		}
 		if err := accept(t, s, toAcme, bob); !errors.Is(err, ErrSpent) {
@@ -275,7 +275,7 @@ func TestRegisteringByInvitationIsAllOrNothing(t *testing.T) {
 		if members, err := s.Members(t.Context(), acme.ID, uuid.Nil, 10); err != nil || len(members) != 1 || members[0].User.Email != "bob@acme-corp.com" {
 			t.Errorf("members: got %v, %v", members, err)
 		}
-		if n, _, err := s.WaitingMessages(t.Context()); err != nil || n != 1 {
+		if n, _, err := s.Outbox.CountWaiting(t.Context()); err != nil || n != 1 {
 			t.Errorf("mails: got %d, %v, want 1", n, err)
 		}
 		person(t, s, "carol@acme-corp.com")

@@ -35,47 +35,50 @@ type SigningKey struct {
 	RevokedAt   time.Time `db:"revoked_at"`
 }
 
+// Keys reads and changes the signing keys: Store.Keys.
+type Keys struct{ store *Store }
+
 var keyRow = layoutOf[SigningKey]("k")
 
-// SigningKeys returns all keys, by algorithm, newest first, and the version of
+// List returns all keys, by algorithm, newest first, and the version of
 // the versions row they are at least as new as.
-func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, int64, error) {
+func (keys Keys) List(ctx context.Context) ([]SigningKey, int64, error) {
 	// The version first: a change in between makes the answer newer than its number, never older.
-	version, err := s.Version(ctx, VersionKeys)
+	version, err := keys.store.Version(ctx, VersionKeys)
 	if err != nil {
 		return nil, 0, err
 	}
-	keys, err := list(ctx, s, "read the signing keys", keyRow.dest, `SELECT `+keyRow.columns+` FROM signing_keys k ORDER BY k.alg, k.generation DESC`)
-	for n := range keys {
-		if !keys[n].RevokedAt.IsZero() {
-			keys[n].State = KeyRevoked
+	all, err := list(ctx, keys.store, "read the signing keys", keyRow.dest, `SELECT `+keyRow.columns+` FROM signing_keys k ORDER BY k.alg, k.generation DESC`)
+	for n := range all {
+		if !all[n].RevokedAt.IsZero() {
+			all[n].State = KeyRevoked
 		}
 	}
-	return keys, version, err
+	return all, version, err
 }
 
-// AddSigningKey stores a new key. ErrExists when another node was first to add
+// Add stores a new key. ErrExists when another node was first to add
 // this generation.
-func (s *Store) AddSigningKey(ctx context.Context, k *SigningKey, e *Event) error {
-	return s.changeKeys(ctx, "add a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Add(ctx context.Context, k *SigningKey, e *Event) error {
+	return keys.change(ctx, "add a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `INSERT INTO signing_keys (kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			k.KID, k.Alg, k.Generation, string(k.State), string(k.Public), k.Sealed, usec(k.CreatedAt), usec(k.ActivatesAt), usec(k.ActiveAt))
 	})
 }
 
-// ExpediteSigningKey lets a pending key sign from at, if that is sooner.
+// Expedite lets a pending key sign from at, if that is sooner.
 // ErrConflict if the key is not pending or not later.
-func (s *Store) ExpediteSigningKey(ctx context.Context, kid string, at time.Time, e *Event) error {
-	return s.changeKeys(ctx, "expedite a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Expedite(ctx context.Context, kid string, at time.Time, e *Event) error {
+	return keys.change(ctx, "expedite a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `UPDATE signing_keys SET activates_at = ? WHERE kid = ? AND state = 'pending' AND activates_at > ?`, usec(at), kid, usec(at))
 	})
 }
 
-// ActivateSigningKey makes a pending key the one that signs, and retires the one
+// Activate makes a pending key the one that signs, and retires the one
 // that did, whose private half is erased: nothing is ever signed with it again.
 // ErrConflict when another node was first or its time has not come.
-func (s *Store) ActivateSigningKey(ctx context.Context, kid string, now time.Time, e *Event) error {
-	return s.changeKeys(ctx, "activate a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Activate(ctx context.Context, kid string, now time.Time, e *Event) error {
+	return keys.change(ctx, "activate a signing key", e, func(t *tx) (int64, error) {
 		n, err := t.exec(ctx, `UPDATE signing_keys SET state = 'active', active_at = ? WHERE kid = ? AND state = 'pending' AND activates_at <= ?`,
 			usec(now), kid, usec(now))
 		if err != nil || n == 0 {
@@ -87,29 +90,29 @@ func (s *Store) ActivateSigningKey(ctx context.Context, kid string, now time.Tim
 	})
 }
 
-// ArchiveSigningKey takes a key that was retired at or before before out of the
+// Archive takes a key that was retired at or before before out of the
 // published set. ErrConflict when another node was first.
-func (s *Store) ArchiveSigningKey(ctx context.Context, kid string, now, before time.Time, e *Event) error {
-	return s.changeKeys(ctx, "archive a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Archive(ctx context.Context, kid string, now, before time.Time, e *Event) error {
+	return keys.change(ctx, "archive a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `UPDATE signing_keys SET state = 'archived', archived_at = ? WHERE kid = ? AND state = 'retired' AND retired_at <= ?`,
 			usec(now), kid, usec(before))
 	})
 }
 
-// DeleteSigningKey forgets a key that was archived at or before before.
+// Delete forgets a key that was archived at or before before.
 // ErrConflict when another node was first.
-func (s *Store) DeleteSigningKey(ctx context.Context, kid string, before time.Time, e *Event) error {
-	return s.changeKeys(ctx, "delete a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Delete(ctx context.Context, kid string, before time.Time, e *Event) error {
+	return keys.change(ctx, "delete a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `DELETE FROM signing_keys WHERE kid = ? AND state = 'archived' AND archived_at <= ?`, kid, usec(before))
 	})
 }
 
-// RevokeSigningKey takes a key out of use for good: it signs nothing, is not published
+// Revoke takes a key out of use for good: it signs nothing, is not published
 // and verifies nothing. successor is the pending key that signs from now on in its
 // place; "" for a key that is not the active one. ErrConflict when the key was revoked
 // before, is active and gets no successor, or the successor is not pending any more.
-func (s *Store) RevokeSigningKey(ctx context.Context, kid, successor string, now time.Time, e *Event) error {
-	return s.changeKeys(ctx, "revoke a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Revoke(ctx context.Context, kid, successor string, now time.Time, e *Event) error {
+	return keys.change(ctx, "revoke a signing key", e, func(t *tx) (int64, error) {
 		if successor != "" {
 			n, err := t.exec(ctx, `UPDATE signing_keys SET state = 'active', active_at = ? WHERE kid = ? AND state = 'pending'
 				AND alg = (SELECT alg FROM signing_keys WHERE kid = ? AND state = 'active')`, usec(now), successor, kid)
@@ -124,18 +127,18 @@ func (s *Store) RevokeSigningKey(ctx context.Context, kid, successor string, now
 	})
 }
 
-// ResealSigningKey replaces a sealed private half. ErrConflict when it is not
+// Reseal replaces a sealed private half. ErrConflict when it is not
 // old any more.
-func (s *Store) ResealSigningKey(ctx context.Context, kid string, old, sealed []byte, e *Event) error {
-	return s.changeKeys(ctx, "reseal a signing key", e, func(t *tx) (int64, error) {
+func (keys Keys) Reseal(ctx context.Context, kid string, old, sealed []byte, e *Event) error {
+	return keys.change(ctx, "reseal a signing key", e, func(t *tx) (int64, error) {
 		return t.exec(ctx, `UPDATE signing_keys SET private_sealed = ? WHERE kid = ? AND private_sealed = ?`, sealed, kid, old)
 	})
 }
 
-// changeKeys commits one guarded change with its event, and tells all nodes. A
+// change commits one guarded change with its event, and tells all nodes. A
 // change that touched no row is ErrConflict and leaves nothing.
-func (s *Store) changeKeys(ctx context.Context, op string, e *Event, change func(*tx) (int64, error)) error {
-	return fault(op, s.inTx(ctx, func(t *tx) error {
+func (keys Keys) change(ctx context.Context, op string, e *Event, change func(*tx) (int64, error)) error {
+	return fault(op, keys.store.inTx(ctx, func(t *tx) error {
 		n, err := change(t)
 		if err != nil {
 			return err

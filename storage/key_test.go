@@ -20,26 +20,26 @@ func TestEveryStepOfAKeyIsGuarded(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		ctx, now := t.Context(), time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
 		due := now.Add(time.Hour)
-		if err := s.AddSigningKey(ctx, signingKey("first", 1, now.Add(-time.Hour)), &Event{Type: "test"}); err != nil {
+		if err := s.Keys.Add(ctx, signingKey("first", 1, now.Add(-time.Hour)), &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ActivateSigningKey(ctx, "first", now, &Event{Type: "test"}); err != nil {
+		if err := s.Keys.Activate(ctx, "first", now, &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
 		add := func(ctx context.Context, e *Event) error {
-			return s.AddSigningKey(ctx, signingKey("second", 2, now), e)
+			return s.Keys.Add(ctx, signingKey("second", 2, now), e)
 		}
 		activate := func(at time.Time) func(context.Context, *Event) error {
-			return func(ctx context.Context, e *Event) error { return s.ActivateSigningKey(ctx, "second", at, e) }
+			return func(ctx context.Context, e *Event) error { return s.Keys.Activate(ctx, "second", at, e) }
 		}
 		expedite := func(ctx context.Context, e *Event) error {
-			return s.ExpediteSigningKey(ctx, "second", now.Add(time.Minute), e)
+			return s.Keys.Expedite(ctx, "second", now.Add(time.Minute), e)
 		}
 		archive := func(before time.Time) func(context.Context, *Event) error {
-			return func(ctx context.Context, e *Event) error { return s.ArchiveSigningKey(ctx, "first", due, before, e) }
+			return func(ctx context.Context, e *Event) error { return s.Keys.Archive(ctx, "first", due, before, e) }
 		}
 		remove := func(before time.Time) func(context.Context, *Event) error {
-			return func(ctx context.Context, e *Event) error { return s.DeleteSigningKey(ctx, "first", before, e) }
+			return func(ctx context.Context, e *Event) error { return s.Keys.Delete(ctx, "first", before, e) }
 		}
 		for _, step := range []struct {
 			name string
@@ -47,14 +47,14 @@ func TestEveryStepOfAKeyIsGuarded(t *testing.T) {
 			want error
 		}{
 			{"add", add, nil},
-			{"add the same generation", func(ctx context.Context, e *Event) error { return s.AddSigningKey(ctx, signingKey("other", 2, now), e) }, ErrExists},
+			{"add the same generation", func(ctx context.Context, e *Event) error { return s.Keys.Add(ctx, signingKey("other", 2, now), e) }, ErrExists},
 			{"activate too early", activate(due.Add(-time.Microsecond)), ErrConflict},
 			{"expedite", expedite, nil},
 			{"expedite again", expedite, ErrConflict},
 			{"activate", activate(due), nil},
 			{"activate again", activate(due), ErrConflict},
 			{"reseal the wrong value", func(ctx context.Context, e *Event) error {
-				return s.ResealSigningKey(ctx, "second", []byte("x"), []byte("y"), e)
+				return s.Keys.Reseal(ctx, "second", []byte("x"), []byte("y"), e)
 			}, ErrConflict},
 			{"archive too early", archive(due.Add(-time.Microsecond)), ErrConflict},
 			{"delete what is not archived", remove(due), ErrConflict},
@@ -77,7 +77,7 @@ func TestEveryStepOfAKeyIsGuarded(t *testing.T) {
 				t.Errorf("%s: the version grew by %d, want %d", step.name, got, more)
 			}
 		}
-		keys, _, err := s.SigningKeys(ctx)
+		keys, _, err := s.Keys.List(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

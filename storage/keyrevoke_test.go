@@ -13,16 +13,16 @@ func TestARevocationIsAllOrNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		ctx, now := t.Context(), time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
 		for n, kid := range []string{"first", "second"} {
-			if err := s.AddSigningKey(ctx, signingKey(kid, int64(n+1), now), &Event{Type: "test"}); err != nil {
+			if err := s.Keys.Add(ctx, signingKey(kid, int64(n+1), now), &Event{Type: "test"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		other := signingKey("other", 1, now)
 		other.Alg = "EdDSA"
-		if err := s.AddSigningKey(ctx, other, &Event{Type: "test"}); err != nil {
+		if err := s.Keys.Add(ctx, other, &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ActivateSigningKey(ctx, "first", now.Add(24*time.Hour), &Event{Type: "test"}); err != nil {
+		if err := s.Keys.Activate(ctx, "first", now.Add(24*time.Hour), &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
 		for _, step := range []struct {
@@ -42,7 +42,7 @@ func TestARevocationIsAllOrNothing(t *testing.T) {
 			{"a pending key", "other", "", &Event{Type: "test"}, nil},
 		} {
 			events, version := count(t, s, "audit_events"), keyVersion(t, s)
-			if err := s.RevokeSigningKey(ctx, step.kid, step.successor, now, step.event); !errors.Is(err, step.want) {
+			if err := s.Keys.Revoke(ctx, step.kid, step.successor, now, step.event); !errors.Is(err, step.want) {
 				t.Errorf("%s: got %v, want %v", step.name, err, step.want)
 			}
 			more := 0
@@ -54,7 +54,7 @@ func TestARevocationIsAllOrNothing(t *testing.T) {
 			}
 		}
 		want := map[string]KeyState{"first": KeyRevoked, "second": KeyActive, "other": KeyRevoked}
-		keys, _, err := s.SigningKeys(ctx)
+		keys, _, err := s.Keys.List(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,13 +64,13 @@ func TestARevocationIsAllOrNothing(t *testing.T) {
 			}
 		}
 		// An event that cannot be written takes the revocation with it.
-		if err := s.AddSigningKey(ctx, signingKey("third", 3, now), &Event{Type: "test"}); err != nil {
+		if err := s.Keys.Add(ctx, signingKey("third", 3, now), &Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.RevokeSigningKey(ctx, "second", "third", now, &Event{Type: "test", Facts: map[string]any{"x": func() {}}}); err == nil {
+		if err := s.Keys.Revoke(ctx, "second", "third", now, &Event{Type: "test", Facts: map[string]any{"x": func() {}}}); err == nil {
 			t.Error("a revocation without its event succeeded")
 		}
-		if keys, _, err = s.SigningKeys(context.WithoutCancel(ctx)); err != nil {
+		if keys, _, err = s.Keys.List(context.WithoutCancel(ctx)); err != nil {
 			t.Fatal(err)
 		}
 		for _, k := range keys {

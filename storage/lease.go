@@ -17,9 +17,9 @@ const maxLead = 5 * time.Minute
 // ErrClock: this node's clock is off the database's, by more than MaxSkew.
 var ErrClock = errors.New("this node's clock is off the database's")
 
-// Skew is by how much this node's clock is off the database's, at least: the time
+// skew is by how much this node's clock is off the database's, at least: the time
 // that the answer takes counts as none. Zero on SQLite, where both are one.
-func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
+func (s *Store) skew(ctx context.Context) (time.Duration, error) {
 	if s.engine == SQLite {
 		return 0, nil
 	}
@@ -31,21 +31,21 @@ func (s *Store) Skew(ctx context.Context) (time.Duration, error) {
 	return max(0, before.Sub(there), there.Sub(s.clock())), err
 }
 
-// AcquireJob is Lease for a job that goes by the clock and cannot be undone: whom to delete, whom to tell. It returns
+// AcquireJob is lease for a job that goes by the clock and cannot be undone: whom to delete, whom to tell. It returns
 // ErrClock while this node's clock is wrong; then the job is another node's.
 func (s *Store) AcquireJob(ctx context.Context, job, holder string, duration time.Duration) (mine bool, err error) {
-	skew, err := s.Skew(ctx)
+	skew, err := s.skew(ctx)
 	if err == nil && skew > MaxSkew {
 		err = fmt.Errorf("%w by %v: synchronise both (NTP)", ErrClock, skew.Round(time.Second))
 	}
 	if err != nil {
 		return false, err
 	}
-	_, mine, err = s.Lease(ctx, job, holder, duration)
+	_, mine, err = s.lease(ctx, job, holder, duration)
 	return mine, err
 }
 
-// Lease takes or renews the right to do a job that one node does for all, until
+// lease takes or renews the right to do a job that one node does for all, until
 // duration from now, and reports whether holder has it. holder is unique to the process.
 // A lease that ends later than any holder can have wanted is free: the node that took it
 // had a wrong clock, and need not be there any more.
@@ -53,7 +53,7 @@ func (s *Store) AcquireJob(ctx context.Context, job, holder string, duration tim
 // A process that was paused may believe in a lease that another has by now. A
 // job for which that matters writes only where the leases row still has its
 // fence: the number grows with every change of hands, and is kept by renewing in time.
-func (s *Store) Lease(ctx context.Context, name, holder string, duration time.Duration) (fence int64, ok bool, err error) {
+func (s *Store) lease(ctx context.Context, name, holder string, duration time.Duration) (fence int64, ok bool, err error) {
 	now := s.clock()
 	err = s.rowW(ctx, `INSERT INTO leases (name, holder, fence, expires_at) VALUES (?, ?, 1, ?)
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at,

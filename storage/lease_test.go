@@ -28,7 +28,7 @@ func TestALeaseHasOneHolder(t *testing.T) {
 			{"b", 2 * time.Minute, true, 3}, // late itself: what it did before may be stale
 		} {
 			now = now.Add(step.after)
-			fence, ok, err := s.Lease(ctx, "job", step.holder, time.Minute)
+			fence, ok, err := s.lease(ctx, "job", step.holder, time.Minute)
 			if err != nil || ok != step.ok || fence != step.fence {
 				t.Errorf("Lease(%s) = %d, %v, %v, want %d, %v", step.holder, fence, ok, err, step.fence, step.ok)
 			}
@@ -36,16 +36,16 @@ func TestALeaseHasOneHolder(t *testing.T) {
 		if err := s.Release(ctx, "job", "a"); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok, err := s.Lease(ctx, "job", "a", time.Minute); ok || err != nil {
+		if _, ok, err := s.lease(ctx, "job", "a", time.Minute); ok || err != nil {
 			t.Errorf("after somebody else's Release: %v, %v, want it still taken", ok, err)
 		}
 		if err := s.Release(ctx, "job", "b"); err != nil {
 			t.Fatal(err)
 		}
-		if fence, ok, err := s.Lease(ctx, "job", "a", time.Minute); !ok || fence != 4 || err != nil {
+		if fence, ok, err := s.lease(ctx, "job", "a", time.Minute); !ok || fence != 4 || err != nil {
 			t.Errorf("after its Release: %d, %v, %v, want fence 4", fence, ok, err)
 		}
-		if _, ok, err := s.Lease(ctx, "another job", "c", time.Minute); !ok || err != nil {
+		if _, ok, err := s.lease(ctx, "another job", "c", time.Minute); !ok || err != nil {
 			t.Errorf("another lease: %v, %v, want it free", ok, err)
 		}
 	})
@@ -56,16 +56,16 @@ func TestALeaseFromTheFutureIsFree(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 		s.now = func() time.Time { return now.Add(365 * 24 * time.Hour) }
-		if _, ok, err := s.Lease(t.Context(), "job", "dead", time.Minute); !ok || err != nil {
+		if _, ok, err := s.lease(t.Context(), "job", "dead", time.Minute); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		s.now = func() time.Time { return now }
-		if fence, ok, err := s.Lease(t.Context(), "job", "a", time.Minute); fence != 2 || !ok || err != nil {
+		if fence, ok, err := s.lease(t.Context(), "job", "a", time.Minute); fence != 2 || !ok || err != nil {
 			t.Errorf("got %d, %v, %v, want it taken over under a new fence", fence, ok, err)
 		}
 		// One that a holder can have wanted is not.
 		s.now = func() time.Time { return now.Add(-2*time.Minute - maxLead + time.Minute) }
-		if _, ok, err := s.Lease(t.Context(), "job", "b", time.Minute); ok || err != nil {
+		if _, ok, err := s.lease(t.Context(), "job", "b", time.Minute); ok || err != nil {
 			t.Errorf("a good lease: %v, %v, want it kept", ok, err)
 		}
 	})
@@ -77,7 +77,7 @@ func TestALeaseIsTakenByOneOfMany(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 16 {
 			wg.Go(func() {
-				_, ok, err := s.Lease(t.Context(), "job", fmt.Sprint(i), time.Hour)
+				_, ok, err := s.lease(t.Context(), "job", fmt.Sprint(i), time.Hour)
 				if err != nil {
 					t.Error(err)
 				}

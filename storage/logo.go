@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ClientLogo is what became of a client's logo_uri.
+// Get is what became of a client's logo_uri.
 type ClientLogo struct {
 	ClientID string    `db:"client_id"`
 	URI      string    `db:"uri"`
@@ -14,6 +14,9 @@ type ClientLogo struct {
 	Problem  string    `db:"problem"` // of the last try; "" if it succeeded or is yet to come
 	Fetched  bool      `db:"(hash IS NOT NULL)"`
 }
+
+// Logos reads and changes the pictures of clients: Store.Logos.
+type Logos struct{ store *Store }
 
 var logoRow = layoutOf[ClientLogo]("l")
 
@@ -34,15 +37,15 @@ func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
 	return err
 }
 
-// LeaseLogo takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
-func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, error) {
+// Lease takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
+func (logos Logos) Lease(ctx context.Context, until time.Time) (*ClientLogo, error) {
 	var l ClientLogo
-	err := s.row(ctx, `SELECT `+logoRow.columns+` FROM client_logos l WHERE due_at <= ? ORDER BY due_at LIMIT 1`,
-		usec(s.clock())).Scan(logoRow.dest(&l)...)
+	err := logos.store.row(ctx, `SELECT `+logoRow.columns+` FROM client_logos l WHERE due_at <= ? ORDER BY due_at LIMIT 1`,
+		usec(logos.store.clock())).Scan(logoRow.dest(&l)...)
 	if err != nil {
 		return nil, fault("look for logos", err)
 	}
-	n, err := s.exec(ctx, `UPDATE client_logos SET due_at = ?, tries = tries + 1 WHERE client_id = ? AND uri = ? AND due_at = ?`,
+	n, err := logos.store.exec(ctx, `UPDATE client_logos SET due_at = ?, tries = tries + 1 WHERE client_id = ? AND uri = ? AND due_at = ?`,
 		usec(until), l.ClientID, l.URI, usec(l.DueAt))
 	if err == nil && n == 0 { // another worker was first
 		err = ErrNotFound
@@ -51,10 +54,10 @@ func (s *Store) LeaseLogo(ctx context.Context, until time.Time) (*ClientLogo, er
 	return &l, fault("lease a logo", err)
 }
 
-// SaveLogo keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed
+// Save keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed
 // meanwhile.
-func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image []byte) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (logos Logos) Save(ctx context.Context, l *ClientLogo, hash string, image []byte) error {
+	err := logos.store.inTx(ctx, func(t *tx) error {
 		n, err := t.exec(ctx, `UPDATE client_logos SET hash = ?, image = ?, due_at = NULL, problem = '' WHERE client_id = ? AND uri = ? AND due_at = ?`,
 			hash, image, l.ClientID, l.URI, usec(l.DueAt))
 		if err != nil || n == 0 {
@@ -68,26 +71,26 @@ func (s *Store) SaveLogo(ctx context.Context, l *ClientLogo, hash string, image 
 // maxProblem bounds a cause in bytes: it may quote what another server has sent.
 const maxProblem = 200
 
-// LogoFailed notes why a leased logo could not be fetched, and when to try again; zero for never.
-func (s *Store) LogoFailed(ctx context.Context, l *ClientLogo, problem string, again time.Time) error {
-	_, err := s.exec(ctx, `UPDATE client_logos SET due_at = ?, problem = ? WHERE client_id = ? AND uri = ? AND due_at = ?`,
+// Fail notes why a leased logo could not be fetched, and when to try again; zero for never.
+func (logos Logos) Fail(ctx context.Context, l *ClientLogo, problem string, again time.Time) error {
+	_, err := logos.store.exec(ctx, `UPDATE client_logos SET due_at = ?, problem = ? WHERE client_id = ? AND uri = ? AND due_at = ?`,
 		usec(again), Storable(problem, maxProblem), l.ClientID, l.URI, usec(l.DueAt))
 	return fault("note a failed logo", err)
 }
 
-// LogoImage is the picture with a hash. ErrNotFound if there is none.
-func (s *Store) LogoImage(ctx context.Context, hash string) ([]byte, error) {
+// Image is the picture with a hash. ErrNotFound if there is none.
+func (logos Logos) Image(ctx context.Context, hash string) ([]byte, error) {
 	var image []byte
-	err := s.row(ctx, `SELECT image FROM client_logos WHERE hash = ? LIMIT 1`, hash).Scan(&image)
+	err := logos.store.row(ctx, `SELECT image FROM client_logos WHERE hash = ? LIMIT 1`, hash).Scan(&image)
 	return image, fault("read a logo", err)
 }
 
-// ClientLogo returns what became of a client's logo. ErrNotFound if it has no logo_uri.
-func (s *Store) ClientLogo(ctx context.Context, clientID string) (*ClientLogo, error) {
-	return one(ctx, s, "read a client's logo", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE client_id = ?`, clientID)
+// Get returns what became of a client's logo. ErrNotFound if it has no logo_uri.
+func (logos Logos) Get(ctx context.Context, clientID string) (*ClientLogo, error) {
+	return one(ctx, logos.store, "read a client's logo", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE client_id = ?`, clientID)
 }
 
-// FailedLogos are the logos whose last try has failed, by client_id.
-func (s *Store) FailedLogos(ctx context.Context) ([]ClientLogo, error) {
-	return list(ctx, s, "list failed logos", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE problem <> '' ORDER BY client_id`)
+// ListFailed are the logos whose last try has failed, by client_id.
+func (logos Logos) ListFailed(ctx context.Context) ([]ClientLogo, error) {
+	return list(ctx, logos.store, "list failed logos", logoRow.dest, `SELECT `+logoRow.columns+` FROM client_logos l WHERE problem <> '' ORDER BY client_id`)
 }

@@ -20,14 +20,14 @@ func TestAnyCauseOfAFailedLogoIsKept(t *testing.T) {
 		for _, problem := range []string{
 			"x509: certificate is valid for a\x00b, not c", "\xff\xfe", strings.Repeat("é", 500), "x" + strings.Repeat("é", 500), "",
 		} {
-			due, err := s.LeaseLogo(t.Context(), time.Now().Add(time.Minute).Truncate(time.Microsecond))
+			due, err := s.Logos.Lease(t.Context(), time.Now().Add(time.Minute).Truncate(time.Microsecond))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.LogoFailed(t.Context(), due, problem, time.Now().Add(-time.Second)); err != nil {
+			if err := s.Logos.Fail(t.Context(), due, problem, time.Now().Add(-time.Second)); err != nil {
 				t.Fatalf("%.20q: %v", problem, err)
 			}
-			got, err := s.ClientLogo(t.Context(), "logo")
+			got, err := s.Logos.Get(t.Context(), "logo")
 			if err != nil || !utf8.ValidString(got.Problem) || len(got.Problem) > maxProblem+len("…") || (got.Problem == "") != (problem == "") {
 				t.Errorf("%.20q: got %+v, %v", problem, got, err)
 			}

@@ -105,7 +105,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 		}
 		refused("remove", s.RemoveMember(t.Context(), acme.ID, alice, &Event{}))
 		refused("demote", s.SetRole(t.Context(), acme.ID, alice, RoleAdmin, &Event{}))
-		refused("delete", s.DeleteUser(t.Context(), alice, &Event{}))
+		refused("delete", s.DeleteUser(t.Context(), alice, uuid.Nil, &Event{}))
 
 		// A second owner frees the first, but not while nobody can act for the second.
 		if err := s.AddMember(t.Context(), acme.ID, bob, RoleOwner, &Event{}); err != nil {
@@ -118,7 +118,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 		if _, err := s.EnableUser(t.Context(), bob, &Event{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteUser(t.Context(), alice, &Event{}); err != nil {
+		if err := s.DeleteUser(t.Context(), alice, uuid.Nil, &Event{}); err != nil {
 			t.Errorf("delete beside another owner: %v", err)
 		}
 		refused("remove the one left", s.RemoveMember(t.Context(), acme.ID, bob, &Event{}))
@@ -132,7 +132,9 @@ func TestTwoOwnersCannotBothLeave(t *testing.T) {
 		"demote": func(t *testing.T, s *Store, o, u uuid.UUID) error {
 			return s.SetRole(t.Context(), o, u, RoleMember, &Event{})
 		},
-		"delete": func(t *testing.T, s *Store, _, u uuid.UUID) error { return s.DeleteUser(t.Context(), u, &Event{}) },
+		"delete": func(t *testing.T, s *Store, _, u uuid.UUID) error {
+			return s.DeleteUser(t.Context(), u, uuid.Nil, &Event{})
+		},
 	}
 	eachEngine(t, func(t *testing.T, s *Store) {
 		for how, leave := range leave {

@@ -35,6 +35,9 @@ type Message struct {
 	lease string
 }
 
+// Outbox is the queue of messages: Store.Outbox. What tells of another change is written with it instead (tx.enqueue).
+type Outbox struct{ store *Store }
+
 var messageRow = layoutOf[Message]("outbox")
 
 // newMessage is the dest of a query for messages. A payload that was cleared is an empty object.
@@ -43,16 +46,16 @@ func newMessage(m **Message) []any {
 	return messageRow.dest(*m)
 }
 
-// Enqueue writes messages that go with no other change.
-func (s *Store) Enqueue(ctx context.Context, messages ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error { return t.enqueue(ctx, messages...) })
+// Add writes messages that go with no other change.
+func (outbox Outbox) Add(ctx context.Context, messages ...*Message) error {
+	err := outbox.store.inTx(ctx, func(t *tx) error { return t.enqueue(ctx, messages...) })
 	return fault("enqueue a message", err)
 }
 
-// EnqueueOnce writes a message with the event that says so, or neither where there is
+// AddOnce writes a message with the event that says so, or neither where there is
 // a message with its Dedupe already.
-func (s *Store) EnqueueOnce(ctx context.Context, m *Message, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (outbox Outbox) AddOnce(ctx context.Context, m *Message, e *Event) error {
+	err := outbox.store.inTx(ctx, func(t *tx) error {
 		n, err := t.enqueueOne(ctx, m)
 		if err != nil || n == 0 {
 			return err
@@ -99,20 +102,20 @@ var (
 		RETURNING ` + messageRow.columns
 )
 
-// LeaseMessages takes up to limit messages of a kind that are due and hides them
+// Lease takes up to limit messages of a kind that are due and hides them
 // from every other worker for the given time. A worker that dies lets them come
 // back by themselves. While nothing is due it writes nothing and waits for no
 // writer, so that a worker may ask often.
-func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold time.Duration) ([]*Message, error) {
+func (outbox Outbox) Lease(ctx context.Context, kind string, limit int, hold time.Duration) ([]*Message, error) {
 	lease := uuid.NewString()
-	now := s.clock()
+	now := outbox.store.clock()
 	due := false
-	err := s.rows(ctx, func(scanner) error { due = true; return nil }, dueMessage, kind, usec(now))
+	err := outbox.store.rows(ctx, func(scanner) error { due = true; return nil }, dueMessage, kind, usec(now))
 	if err != nil || !due {
 		return nil, fault("look for messages", err)
 	}
 	var all []*Message
-	err = s.inTx(ctx, func(t *tx) error {
+	err = outbox.store.inTx(ctx, func(t *tx) error {
 		all, err = list(ctx, t, "lease", func(m **Message) []any {
 			dest := newMessage(m)
 			(*m).lease = lease
@@ -123,29 +126,29 @@ func (s *Store) LeaseMessages(ctx context.Context, kind string, limit int, hold 
 	return all, fault("lease messages", err)
 }
 
-// MessageDone ends a message that was delivered. It goes at once, for it may hold
+// Finish ends a message that was delivered. It goes at once, for it may hold
 // a link that signs a user in, or be about a person who has no account; unless
 // keep is set. Of one with a Dedupe that and no payload stays, until it is swept.
 // ErrSpent if the lease ran out and another worker has the message now: it was or
 // will be delivered again.
-func (s *Store) MessageDone(ctx context.Context, m *Message, keep bool) error {
+func (outbox Outbox) Finish(ctx context.Context, m *Message, keep bool) error {
 	var err error
 	if m.Dedupe == "" && !keep {
-		err = execOr(ctx, s, ErrSpent, `DELETE FROM outbox WHERE id = ? AND lease = ? AND done_at IS NULL`, id(m.ID), m.lease)
+		err = execOr(ctx, outbox.store, ErrSpent, `DELETE FROM outbox WHERE id = ? AND lease = ? AND done_at IS NULL`, id(m.ID), m.lease)
 	} else {
-		err = execOr(ctx, s, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
-			usec(s.clock()), keep, id(m.ID), m.lease)
+		err = execOr(ctx, outbox.store, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = '', payload = CASE WHEN ? THEN payload ELSE '{}' END WHERE id = ? AND lease = ? AND done_at IS NULL`,
+			usec(outbox.store.clock()), keep, id(m.ID), m.lease)
 	}
 	return fault("end a message", err)
 }
 
-// MessageGivenUp ends a message that cannot be delivered, together with the event
+// GiveUp ends a message that cannot be delivered, together with the event
 // that says so. reason is kept for the operator and holds no secret; the payload
-// goes. ErrSpent as for MessageDone; then there is no event.
-func (s *Store) MessageGivenUp(ctx context.Context, m *Message, reason string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+// goes. ErrSpent as for Finish; then there is no event.
+func (outbox Outbox) GiveUp(ctx context.Context, m *Message, reason string, e *Event) error {
+	err := outbox.store.inTx(ctx, func(t *tx) error {
 		if err := execOr(ctx, t, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
-			usec(s.clock()), reason, id(m.ID), m.lease); err != nil {
+			usec(outbox.store.clock()), reason, id(m.ID), m.lease); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
@@ -160,51 +163,51 @@ type Failure struct {
 	Recipient  bool   // it is the recipient's own trouble, and no outage
 }
 
-// MessageFailed lets a message be tried again later, the later the oftener it
+// Retry lets a message be tried again later, the later the oftener it
 // failed: 10 s, 20 s, 40 s … an hour at most, or where there was no answer 15
 // minutes, two hours and 16, so that few copies outlast a long outage. Each wait is
 // spread by up to a fifth, so that what failed together does not return together.
-// ErrSpent as for MessageDone.
-func (s *Store) MessageFailed(ctx context.Context, m *Message, f Failure) error {
+// ErrSpent as for Finish.
+func (outbox Outbox) Retry(ctx context.Context, m *Message, f Failure) error {
 	wait, copies := min(10*time.Second<<min(m.Attempts-1, 10), time.Hour), 0
 	if f.Unanswered {
 		wait, copies = 15*time.Minute<<(3*min(m.Unanswered, 2)), 1
 	}
 	wait += rand.N(wait / 5)
-	err := execOr(ctx, s, ErrSpent, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
+	err := execOr(ctx, outbox.store, ErrSpent, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
 			trying_since = CASE WHEN ? THEN NULL ELSE trying_since END WHERE id = ? AND lease = ? AND done_at IS NULL`,
-		usec(s.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease)
+		usec(outbox.store.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease)
 	return fault("put a message back", err)
 }
 
 // Messages lists messages of a kind, the newest first, at most limit and only
 // those older than after unless that is nil; the delivered ones that are left too,
 // until they are swept.
-func (s *Store) Messages(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
+func (outbox Outbox) List(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
 	query, args := `SELECT `+messageRow.columns+` FROM outbox WHERE kind = ?`, []any{kind}
 	if after != uuid.Nil {
 		query, args = query+` AND id < ?`, append(args, id(after))
 	}
-	return list(ctx, s, "list messages", newMessage, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	return list(ctx, outbox.store, "list messages", newMessage, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 }
 
 // Message returns one message, or ErrNotFound.
-func (s *Store) Message(ctx context.Context, messageID uuid.UUID) (*Message, error) {
-	return one(ctx, s, "read a message", messageRow.dest, `SELECT `+messageRow.columns+` FROM outbox WHERE id = ?`, id(messageID))
+func (outbox Outbox) Get(ctx context.Context, messageID uuid.UUID) (*Message, error) {
+	return one(ctx, outbox.store, "read a message", messageRow.dest, `SELECT `+messageRow.columns+` FROM outbox WHERE id = ?`, id(messageID))
 }
 
-// WaitingMessages counts the messages that are not delivered yet, and says when
+// CountWaiting counts the messages that are not delivered yet, and says when
 // the oldest of them was written; the zero time if there is none. Those that are for
 // a later time do not count.
-func (s *Store) WaitingMessages(ctx context.Context) (n int, oldest time.Time, err error) {
-	err = s.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL AND (attempts > 0 OR available_at <= ?)`, usec(s.clock())).Scan(&n, &oldest)
+func (outbox Outbox) CountWaiting(ctx context.Context) (n int, oldest time.Time, err error) {
+	err = outbox.store.row(ctx, `SELECT COUNT(*), MIN(created_at) FROM outbox WHERE done_at IS NULL AND (attempts > 0 OR available_at <= ?)`, usec(outbox.store.clock())).Scan(&n, &oldest)
 	return n, oldest, fault("count messages", err)
 }
 
 var stuckMessage = `SELECT ` + messageRow.columns + ` FROM outbox WHERE done_at IS NULL AND trying_since <= ? ORDER BY trying_since LIMIT 1`
 
-// StuckMessage returns the message that has been tried in vain the longest (see
+// FindStuck returns the message that has been tried in vain the longest (see
 // Message.TryingSince), or ErrNotFound if none has been for so long.
-func (s *Store) StuckMessage(ctx context.Context, forLonger time.Duration) (*Message, error) {
-	return one(ctx, s, "look for stuck messages", messageRow.dest, stuckMessage, usec(s.clock().Add(-forLonger)))
+func (outbox Outbox) FindStuck(ctx context.Context, forLonger time.Duration) (*Message, error) {
+	return one(ctx, outbox.store, "look for stuck messages", messageRow.dest, stuckMessage, usec(outbox.store.clock().Add(-forLonger)))
 }

@@ -16,7 +16,7 @@ import (
 func enqueue(t *testing.T, s *Store, n int) {
 	t.Helper()
 	for i := range n {
-		if err := s.Enqueue(t.Context(), &Message{Kind: "mail", Payload: []byte(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
+		if err := s.Outbox.Add(t.Context(), &Message{Kind: "mail", Payload: []byte(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -32,7 +32,7 @@ func TestAMessageGoesToOneWorkerAtATime(t *testing.T) {
 		for range workers {
 			wg.Go(func() {
 				for {
-					got, err := s.LeaseMessages(t.Context(), "mail", 7, time.Hour)
+					got, err := s.Outbox.Lease(t.Context(), "mail", 7, time.Hour)
 					if err != nil {
 						t.Error(err)
 						return
@@ -67,7 +67,7 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 		enqueue(t, s, 1)
 		lease := func(want int) *Message {
 			t.Helper()
-			got, err := s.LeaseMessages(t.Context(), "mail", 10, time.Minute)
+			got, err := s.Outbox.Lease(t.Context(), "mail", 10, time.Minute)
 			if err != nil || len(got) != want {
 				t.Fatalf("leased: got %v, %v, want %d", got, err, want)
 			}
@@ -83,15 +83,15 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 		if alive.Attempts != 2 || string(alive.Payload) != `{"n":0}` {
 			t.Errorf("the second lease: got %+v", alive)
 		}
-		if err := s.MessageDone(t.Context(), dead, false); !errors.Is(err, ErrSpent) {
+		if err := s.Outbox.Finish(t.Context(), dead, false); !errors.Is(err, ErrSpent) {
 			t.Errorf("done under a lost lease: got %v, want ErrSpent", err)
 		}
-		if err := s.MessageFailed(t.Context(), alive, Failure{Reason: "connection refused"}); err != nil {
+		if err := s.Outbox.Retry(t.Context(), alive, Failure{Reason: "connection refused"}); err != nil {
 			t.Fatal(err)
 		}
 		lease(0)
 		now = now.Add(24 * time.Second) // 20 s and a fifth
-		if err := s.MessageDone(t.Context(), lease(1), false); err != nil {
+		if err := s.Outbox.Finish(t.Context(), lease(1), false); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(24 * time.Hour)
@@ -102,11 +102,11 @@ func TestAMessageOutlivesItsWorker(t *testing.T) {
 func TestAMessageIsWrittenOncePerDedupe(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		for range 2 {
-			if err := s.Enqueue(t.Context(), &Message{Kind: "mail", Dedupe: "welcome bob", Payload: []byte(`{}`)}); err != nil {
+			if err := s.Outbox.Add(t.Context(), &Message{Kind: "mail", Dedupe: "welcome bob", Payload: []byte(`{}`)}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, err := s.LeaseMessages(t.Context(), "mail", 10, time.Minute)
+		got, err := s.Outbox.Lease(t.Context(), "mail", 10, time.Minute)
 		if err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v, want one message", got, err)
 		}
@@ -118,42 +118,42 @@ func TestAMessageIsWrittenOncePerDedupe(t *testing.T) {
 func TestADeliveredMessageForgetsWhatItSaid(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		once := &Message{Kind: "mail", Dedupe: "once", Payload: []byte(`{}`)}
-		if err := s.Enqueue(t.Context(), once); err != nil {
+		if err := s.Outbox.Add(t.Context(), once); err != nil {
 			t.Fatal(err)
 		}
 		enqueue(t, s, 3)
-		got, err := s.LeaseMessages(t.Context(), "mail", 4, time.Minute)
+		got, err := s.Outbox.Lease(t.Context(), "mail", 4, time.Minute)
 		if err != nil || len(got) != 4 {
 			t.Fatalf("leased: got %v, %v", got, err)
 		}
 		slices.SortFunc(got, func(a, b *Message) int { return strings.Compare(a.ID.String(), b.ID.String()) })
-		if err := errors.Join(s.MessageDone(t.Context(), got[0], false), s.MessageDone(t.Context(), got[1], true),
-			s.MessageGivenUp(t.Context(), got[2], "no such mailbox", &Event{Type: "mail.undeliverable"}), s.MessageDone(t.Context(), got[3], false)); err != nil {
+		if err := errors.Join(s.Outbox.Finish(t.Context(), got[0], false), s.Outbox.Finish(t.Context(), got[1], true),
+			s.Outbox.GiveUp(t.Context(), got[2], "no such mailbox", &Event{Type: "mail.undeliverable"}), s.Outbox.Finish(t.Context(), got[3], false)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Message(t.Context(), got[3].ID); !errors.Is(err, ErrNotFound) {
+		if _, err := s.Outbox.Get(t.Context(), got[3].ID); !errors.Is(err, ErrNotFound) {
 			t.Errorf("one that may be written twice: got %v, want it gone", err)
 		}
-		if err := s.MessageDone(t.Context(), got[3], false); !errors.Is(err, ErrSpent) {
+		if err := s.Outbox.Finish(t.Context(), got[3], false); !errors.Is(err, ErrSpent) {
 			t.Errorf("done a second time: got %v, want ErrSpent", err)
 		}
-		if err := s.Enqueue(t.Context(), &Message{Kind: "mail", Dedupe: "once", Payload: []byte(`{"again":true}`)}); err != nil {
+		if err := s.Outbox.Add(t.Context(), &Message{Kind: "mail", Dedupe: "once", Payload: []byte(`{"again":true}`)}); err != nil {
 			t.Fatal(err)
 		}
-		all, err := s.Messages(t.Context(), "mail", uuid.Nil, 10)
+		all, err := s.Outbox.List(t.Context(), "mail", uuid.Nil, 10)
 		if err != nil || len(all) != 3 {
 			t.Fatalf("listed: got %v, %v", all, err)
 		}
 		said := map[uuid.UUID]string{got[0].ID: `{} `, got[1].ID: string(got[1].Payload) + " ", got[2].ID: `{} no such mailbox`}
 		for _, m := range all {
-			if one, err := s.Message(t.Context(), m.ID); err != nil || one.ID != m.ID || one.LastError != m.LastError {
+			if one, err := s.Outbox.Get(t.Context(), m.ID); err != nil || one.ID != m.ID || one.LastError != m.LastError {
 				t.Errorf("%v by itself: got %+v, %v", m.ID, one, err)
 			}
 			if is := string(m.Payload) + " " + m.LastError; is != said[m.ID] || m.DoneAt.IsZero() {
 				t.Errorf("%v: got %q, done at %v, want %q", m.ID, is, m.DoneAt, said[m.ID])
 			}
 		}
-		if _, err := s.Message(t.Context(), uuid.New()); !errors.Is(err, ErrNotFound) {
+		if _, err := s.Outbox.Get(t.Context(), uuid.New()); !errors.Is(err, ErrNotFound) {
 			t.Errorf("an unknown message: got %v, want ErrNotFound", err)
 		}
 		var events int
@@ -169,15 +169,15 @@ func TestAMessageIsGivenUpByItsWorkerAlone(t *testing.T) {
 		now := time.Now()
 		s.now = func() time.Time { return now }
 		enqueue(t, s, 1)
-		late, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute)
+		late, err := s.Outbox.Lease(t.Context(), "mail", 1, time.Minute)
 		if err != nil || len(late) != 1 {
 			t.Fatalf("leased: got %v, %v", late, err)
 		}
 		now = now.Add(time.Hour)
-		if _, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute); err != nil {
+		if _, err := s.Outbox.Lease(t.Context(), "mail", 1, time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.MessageGivenUp(t.Context(), late[0], "x", &Event{Type: "mail.undeliverable"}); !errors.Is(err, ErrSpent) {
+		if err := s.Outbox.GiveUp(t.Context(), late[0], "x", &Event{Type: "mail.undeliverable"}); !errors.Is(err, ErrSpent) {
 			t.Errorf("got %v, want ErrSpent", err)
 		}
 		var events int
@@ -190,13 +190,13 @@ func TestAMessageIsGivenUpByItsWorkerAlone(t *testing.T) {
 func TestMessagesAreListedNewestFirst(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		enqueue(t, s, 5)
-		if err := s.Enqueue(t.Context(), &Message{Kind: "other", Payload: []byte(`{}`)}); err != nil {
+		if err := s.Outbox.Add(t.Context(), &Message{Kind: "other", Payload: []byte(`{}`)}); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
 		var after uuid.UUID
 		for {
-			page, err := s.Messages(t.Context(), "mail", after, 2)
+			page, err := s.Outbox.List(t.Context(), "mail", after, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,7 +219,7 @@ func TestWaitingMessagesAreCounted(t *testing.T) {
 		s.now = func() time.Time { return now }
 		waiting := func(want int, since time.Time) {
 			t.Helper()
-			if n, oldest, err := s.WaitingMessages(t.Context()); err != nil || n != want || !oldest.Equal(since) {
+			if n, oldest, err := s.Outbox.CountWaiting(t.Context()); err != nil || n != want || !oldest.Equal(since) {
 				t.Errorf("got %d since %v, %v, want %d since %v", n, oldest, err, want, since)
 			}
 		}
@@ -229,15 +229,15 @@ func TestWaitingMessagesAreCounted(t *testing.T) {
 		now = now.Add(time.Minute)
 		enqueue(t, s, 1)
 		waiting(2, first)
-		got, err := s.LeaseMessages(t.Context(), "mail", 1, time.Hour)
+		got, err := s.Outbox.Lease(t.Context(), "mail", 1, time.Hour)
 		if err != nil || len(got) != 1 {
 			t.Fatalf("leased: got %v, %v", got, err)
 		}
-		if err := s.MessageDone(t.Context(), got[0], false); err != nil {
+		if err := s.Outbox.Finish(t.Context(), got[0], false); err != nil {
 			t.Fatal(err)
 		}
 		waiting(1, now)
-		if _, err := s.LeaseMessages(t.Context(), "mail", 1, time.Hour); err != nil {
+		if _, err := s.Outbox.Lease(t.Context(), "mail", 1, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		waiting(1, now)
@@ -254,7 +254,7 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 		for i := range backlog {
 			backlog[i] = &Message{Kind: "recovery.requested", Payload: []byte(`{}`)}
 		}
-		if err := s.Enqueue(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
+		if err := s.Outbox.Add(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(time.Minute)
@@ -265,7 +265,7 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 				t.Errorf("%s reads more than what it is after:\n%s", query, plan)
 			}
 		}
-		if got, err := s.LeaseMessages(t.Context(), "mail", 4, time.Minute); err != nil || len(got) != 1 {
+		if got, err := s.Outbox.Lease(t.Context(), "mail", 4, time.Minute); err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v, want the one mail", got, err)
 		}
 	})
@@ -284,17 +284,17 @@ func TestAMessageThatIsTriedInVainIsFound(t *testing.T) {
 		fail := func(f Failure) {
 			t.Helper()
 			now = now.Add(2 * time.Hour)
-			got, err := s.LeaseMessages(t.Context(), "mail", 1, time.Minute)
+			got, err := s.Outbox.Lease(t.Context(), "mail", 1, time.Minute)
 			if err != nil || len(got) != 1 {
 				t.Fatalf("leased: got %v, %v", got, err)
 			}
-			if err := s.MessageFailed(t.Context(), got[0], f); err != nil {
+			if err := s.Outbox.Retry(t.Context(), got[0], f); err != nil {
 				t.Fatal(err)
 			}
 		}
 		found := func(forLonger time.Duration, since time.Time) {
 			t.Helper()
-			m, err := s.StuckMessage(t.Context(), forLonger)
+			m, err := s.Outbox.FindStuck(t.Context(), forLonger)
 			if since.IsZero() && !errors.Is(err, ErrNotFound) || !since.IsZero() && (err != nil || !m.TryingSince.Equal(since)) {
 				t.Errorf("got %+v, %v, want one since %v", m, err, since)
 			}
@@ -322,7 +322,7 @@ func TestLookingForMessagesStaysCheapOncePrepared(t *testing.T) {
 	for i := range backlog {
 		backlog[i] = &Message{Kind: "recovery.requested", Payload: []byte(`{}`)}
 	}
-	if err := s.Enqueue(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
+	if err := s.Outbox.Add(WithLongCalls(t.Context(), time.Minute), backlog...); err != nil {
 		t.Fatal(err)
 	}
 	var plan []string

@@ -37,10 +37,16 @@ func TestATokenTellsWhoActsAndWhatIsAskedOfThem(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		policy := MFAPolicy{Require: RequireTOTP, GraceDays: 3, Since: s.clock()}
-		if err := s.SetOrganizationSettings(t.Context(), acme.ID, OrganizationSettings{MFA: policy}, &Event{}); err != nil {
+		if err := s.EditOrganizationSettings(t.Context(), acme.ID, func(set *OrganizationSettings) *Event {
+			*set = OrganizationSettings{MFA: policy}
+			return &Event{}
+		}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetPlatformSettings(t.Context(), PlatformSettings{MFA: policy}, &Event{}); err != nil {
+		if err := s.EditPlatformSettings(t.Context(), func(set *PlatformSettings) *Event {
+			*set = PlatformSettings{MFA: policy}
+			return &Event{}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		got, err = s.TokenHolder(t.Context(), p.Hash)
@@ -97,7 +103,7 @@ func TestATokenDiesWithWhatItStandsFor(t *testing.T) {
 				return s.SetPassword(t.Context(), user, "new", uuid.Nil, &Event{})
 			},
 			"deleted": func(user uuid.UUID, _ Organization, _ *PersonalToken) error {
-				return s.DeleteUser(t.Context(), user, &Event{})
+				return s.DeleteUser(t.Context(), user, uuid.Nil, &Event{})
 			},
 			"no member, whatever the token says": func(user uuid.UUID, o Organization, _ *PersonalToken) error {
 				_, err := s.exec(t.Context(), `DELETE FROM memberships WHERE user_id = ? AND organization_id = ?`, id(user), id(o.ID))

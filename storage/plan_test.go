@@ -119,7 +119,7 @@ func TestADeletionReadsByIndexes(t *testing.T) {
 			raw(t, s, `ANALYZE grants`)
 		}
 		s.stmts = map[prepared]*sqlx.Stmt{} // from here on every statement is prepared anew
-		if err := s.DeleteUser(t.Context(), user, &Event{Type: "user.deleted", User: user}); err != nil {
+		if err := s.DeleteUser(t.Context(), user, uuid.Nil, &Event{Type: "user.deleted", User: user}); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := s.DeleteUnverified(t.Context(), s.clock(), &Pace{}); n != 1 || err != nil {

@@ -130,14 +130,6 @@ func (s *Store) EditOrganizationSettings(ctx context.Context, organizationID uui
 	return fault("set an organization's settings", err)
 }
 
-// SetOrganizationSettings replaces them.
-func (s *Store) SetOrganizationSettings(ctx context.Context, organizationID uuid.UUID, settings OrganizationSettings, e *Event) error {
-	return s.EditOrganizationSettings(ctx, organizationID, func(o *OrganizationSettings) *Event {
-		*o = settings
-		return e
-	})
-}
-
 const settingPlatform = "platform"
 
 // PlatformSettings returns the installation's rules; the zero value before anybody set any.
@@ -177,12 +169,4 @@ func (s *Store) EditPlatformSettings(ctx context.Context, edit func(*PlatformSet
 		return t.event(ctx, e)
 	})
 	return fault("set the settings", err)
-}
-
-// SetPlatformSettings replaces them.
-func (s *Store) SetPlatformSettings(ctx context.Context, settings PlatformSettings, e *Event) error {
-	return s.EditPlatformSettings(ctx, func(p *PlatformSettings) *Event {
-		*p = settings
-		return e
-	})
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -35,11 +34,8 @@ func OpenReadOnly(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	pool := sqlx.NewDb(sql.OpenDB(readOnlyConnector(path)), "sqlite3")
-	s := &Store{engine: SQLite, writer: pool, reader: pool, aside: pool, path: path,
-		now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
-	if s.now == nil {
-		s.now = time.Now
-	}
+	s := newStore(c, SQLite)
+	s.writer, s.reader, s.aside, s.path = pool, pool, pool, path
 	// A ping opens the file; that it is a database shows at the first look into it.
 	if _, err := s.appliedMigrations(ctx); err != nil {
 		return nil, errors.Join(fault("open the database", err), s.Close())

@@ -56,8 +56,8 @@ func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorU
 // ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
 // that session (nil: in none): all others end, with their grants. ErrConflict if the
 // person has no second factor, or the session has ended.
-func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+func (factors Factors) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
+	err := factors.store.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -85,17 +85,17 @@ func (s *Store) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.U
 	return fault("replace recovery codes", err)
 }
 
-// RecoveryCodesLeft counts a person's unspent recovery codes.
-func (s *Store) RecoveryCodesLeft(ctx context.Context, userID uuid.UUID) (int, error) {
+// CountRecoveryCodes counts a person's unspent recovery codes.
+func (factors Factors) CountRecoveryCodes(ctx context.Context, userID uuid.UUID) (int, error) {
 	var n int
-	err := s.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&n)
+	err := factors.store.row(ctx, `SELECT count(*) FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID)).Scan(&n)
 	return n, fault("count recovery codes", err)
 }
 
 // RecoveryCode tells whether one of the hashes is an unspent recovery code of a
 // person, and how many of those they have.
-func (s *Store) RecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
-	all, err := list(ctx, s, "look for a recovery code", column[secret.Hash],
+func (factors Factors) HasRecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
+	all, err := list(ctx, factors.store, "look for a recovery code", column[secret.Hash],
 		`SELECT hash FROM recovery_codes WHERE user_id = ? AND spent_at IS NULL`, id(userID))
 	return slices.ContainsFunc(all, func(h secret.Hash) bool { return slices.Contains(hashes, h) }), len(all), err
 }

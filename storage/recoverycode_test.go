@@ -28,7 +28,7 @@ func TestRecoveryCodes(t *testing.T) {
 			there bool
 			want  error
 		}{{"one", true, nil}, {"one", false, ErrSpent}, {"four", false, ErrSpent}, {"bobs", false, ErrSpent}, {"two", true, nil}} {
-			there, _, err := s.RecoveryCode(t.Context(), alice, []secret.Hash{secret.HashOf(c.code)})
+			there, _, err := s.Factors.HasRecoveryCode(t.Context(), alice, []secret.Hash{secret.HashOf(c.code)})
 			if err != nil || there != c.there {
 				t.Errorf("%s is there: got %v, %v, want %v", c.code, there, err, c.there)
 			}
@@ -36,10 +36,10 @@ func TestRecoveryCodes(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", c.code, err, c.want)
 			}
 		}
-		if _, left, err := s.RecoveryCode(t.Context(), alice, nil); err != nil || left != 1 {
+		if _, left, err := s.Factors.HasRecoveryCode(t.Context(), alice, nil); err != nil || left != 1 {
 			t.Errorf("left: got %d, %v, want 1", left, err)
 		}
-		if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1 {
+		if left, err := s.Factors.CountRecoveryCodes(t.Context(), alice); err != nil || left != 1 {
 			t.Errorf("left: got %d, %v, want 1", left, err)
 		}
 		if n := counted(t, s, `SELECT count(*) FROM audit_events WHERE type = 'factor.recovery_code_used'`); n != 2 {
@@ -48,7 +48,7 @@ func TestRecoveryCodes(t *testing.T) {
 		if n := count(t, s, "outbox"); n != 2 {
 			t.Errorf("%d mails, want 2", n)
 		}
-		if err := s.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("new")}, &Event{Type: "factor.recovery_codes_regenerated"}); err != nil {
+		if err := s.Factors.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("new")}, &Event{Type: "factor.recovery_codes_regenerated"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := use(alice, "three"); !errors.Is(err, ErrSpent) {
@@ -57,7 +57,7 @@ func TestRecoveryCodes(t *testing.T) {
 		if err := use(alice, "new"); err != nil {
 			t.Errorf("a new code: %v", err)
 		}
-		if left, err := s.RecoveryCodesLeft(t.Context(), bob); err != nil || left != 1 {
+		if left, err := s.Factors.CountRecoveryCodes(t.Context(), bob); err != nil || left != 1 {
 			t.Errorf("left of bob's: got %d, %v, want 1", left, err)
 		}
 	})
@@ -67,15 +67,15 @@ func TestRecoveryCodes(t *testing.T) {
 func TestRecoveryCodesGoWithTheLastFactor(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		alice := person(t, s, "alice@acme-corp.com")
-		if err := s.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("early")}, &Event{}); !errors.Is(err, ErrConflict) {
+		if err := s.Factors.ReplaceRecoveryCodes(t.Context(), alice, uuid.Nil, []secret.Hash{secret.HashOf("early")}, &Event{}); !errors.Is(err, ErrConflict) {
 			t.Errorf("without a factor: got %v, want ErrConflict", err)
 		}
 		first, second := enrolApp(t, s, alice, "one"), enrolApp(t, s, alice)
 		for want, f := range []*Factor{0: first, 1: second} {
-			if err := s.RemoveFactor(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
+			if err := s.Factors.Remove(t.Context(), &FactorRemoval{UserID: alice, Factors: []uuid.UUID{f.ID}, Events: []*Event{{Type: "factor.removed"}}}); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 1-want {
+			if left, err := s.Factors.CountRecoveryCodes(t.Context(), alice); err != nil || left != 1-want {
 				t.Errorf("left: got %d, %v, want %d", left, err, 1-want)
 			}
 		}
@@ -109,7 +109,7 @@ func TestTheLastRecoveryCodeMakesNewOnes(t *testing.T) {
 		if two.Renewed == three.Renewed {
 			t.Errorf("renewed: %v and %v, want one of them", two.Renewed, three.Renewed)
 		}
-		if left, err := s.RecoveryCodesLeft(t.Context(), alice); err != nil || left != 2 {
+		if left, err := s.Factors.CountRecoveryCodes(t.Context(), alice); err != nil || left != 2 {
 			t.Errorf("left: got %d, %v, want the two new ones", left, err)
 		}
 		if n := counted(t, s, `SELECT count(*) FROM audit_events WHERE type = 'factor.recovery_codes_regenerated'`); n != 1 {

@@ -59,13 +59,6 @@ func (s *Store) RecordNetwork(ctx context.Context, sid uuid.UUID, network4, netw
 	return fault("record a network", err)
 }
 
-// Session returns the live session of a browser, without its person; ErrNotFound if there is none.
-func (s *Store) Session(ctx context.Context, browser secret.Hash) (*Session, error) {
-	now := usec(s.clock())
-	return one(ctx, s, "read a session", sessionRow.dest, `SELECT `+sessionRow.columns+` FROM sessions s WHERE s.token_hash = ? AND s.ended_at IS NULL AND s.expires_at > ? AND s.idle_expires_at > ?`,
-		browser, now, now)
-}
-
 // SessionByID returns a session, ended and expired ones too until they are swept.
 func (s *Store) SessionByID(ctx context.Context, sid uuid.UUID) (*Session, error) {
 	return one(ctx, s, "read a session", sessionRow.dest, `SELECT `+sessionRow.columns+` FROM sessions s WHERE s.id = ?`, id(sid))

@@ -51,13 +51,13 @@ func TestASessionIsNotEndedAsIdleThatWasUsedSince(t *testing.T) {
 		if ended, err := s.EndIdleSession(t.Context(), token, start.Add(-time.Second), clock.t); ended || err != nil {
 			t.Errorf("used since: ended %v, %v", ended, err)
 		}
-		if _, err := s.Session(t.Context(), token); err != nil {
+		if _, err := liveSession(t, s, token); err != nil {
 			t.Errorf("used since: %v", err)
 		}
 		if ended, err := s.EndIdleSession(t.Context(), token, start, clock.t); !ended || err != nil {
 			t.Errorf("not used since: ended %v, %v", ended, err)
 		}
-		if _, err := s.Session(t.Context(), token); !errors.Is(err, ErrNotFound) {
+		if _, err := liveSession(t, s, token); !errors.Is(err, ErrNotFound) {
 			t.Errorf("not used since: %v, want ErrNotFound", err)
 		}
 		if why, err := s.SessionEnd(t.Context(), token); why != EndIdle || err != nil {
@@ -114,16 +114,16 @@ func TestAChangeOfSecondStepsEndsWhatIsElsewhere(t *testing.T) {
 		e := func() *Event { return &Event{Type: "test", User: user} }
 		for what, act := range map[string]func(keep uuid.UUID) error{
 			"new recovery codes": func(keep uuid.UUID) error {
-				return s.ReplaceRecoveryCodes(t.Context(), user, keep, []secret.Hash{secret.HashOf(uuid.NewString())}, e())
+				return s.Factors.ReplaceRecoveryCodes(t.Context(), user, keep, []secret.Hash{secret.HashOf(uuid.NewString())}, e())
 			},
 			"another factor": func(keep uuid.UUID) error {
 				n := enrolment(s, aKey(s, user, uuid.NewString()))
 				n.Keep = keep
-				_, err := s.ConfirmFactor(t.Context(), n)
+				_, err := s.Factors.Confirm(t.Context(), n)
 				return err
 			},
 			"one less": func(keep uuid.UUID) error {
-				return s.RemoveFactor(t.Context(), &FactorRemoval{UserID: user, Factors: []uuid.UUID{app.ID}, Keep: keep, Events: []*Event{e()}})
+				return s.Factors.Remove(t.Context(), &FactorRemoval{UserID: user, Factors: []uuid.UUID{app.ID}, Keep: keep, Events: []*Event{e()}})
 			},
 		} {
 			token := personalToken(t, s, user, acme)

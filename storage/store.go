@@ -30,6 +30,11 @@ type Config struct {
 
 // Store is the database. It is safe for concurrent use.
 type Store struct {
+	Keys    Keys
+	Logos   Logos
+	Outbox  Outbox
+	Factors Factors
+
 	engine Engine
 	writer *sqlx.DB
 	reader *sqlx.DB // the writer again on PostgreSQL
@@ -60,10 +65,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if wrap == nil {
 		wrap = func(c driver.Connector) driver.Connector { return c }
 	}
-	s := &Store{engine: engine, now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
-	if s.now == nil {
-		s.now = time.Now
-	}
+	s := newStore(c, engine)
 	if d, ok := w.(dsnConnector); ok {
 		s.path = d.file
 	}
@@ -95,6 +97,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fault("open the database", err)
 	}
 	return s, nil
+}
+
+// newStore returns a Store without connections.
+func newStore(c Config, engine Engine) *Store {
+	s := &Store{engine: engine, now: c.Now, databaseNow: c.DatabaseNow, stmts: map[prepared]*sqlx.Stmt{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.Keys, s.Logos, s.Outbox, s.Factors = Keys{s}, Logos{s}, Outbox{s}, Factors{s}
+	return s
 }
 
 // Engine tells which engine this is.

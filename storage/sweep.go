@@ -24,11 +24,11 @@ const (
 	keepLink      = 7 * 24 * time.Hour  // a person who opens an old link is told that it is old
 )
 
-// maxBatch bounds one statement. On SQLite everybody who writes waits for it.
-const (
-	maxBatch       = 1000
-	maxSQLiteBatch = 250
-)
+// maxBatch bounds the rows of one statement of a background job.
+const maxBatch = 1000
+
+// sweepBatch bounds one statement of the sweeper. On SQLite every request that writes waits for it.
+var sweepBatch = map[Engine]int{SQLite: 250, Postgres: maxBatch}
 
 // sweep is a table and which of its rows may go, or be cleared: those with column at or
 // before now - keep.
@@ -88,21 +88,6 @@ func (w sweep) query(e Engine) string {
 	return fmt.Sprintf(`%s WHERE rowid IN (SELECT rowid FROM %s t WHERE t.%s <= ?%s LIMIT ?)`, change, w.table, w.column, also)
 }
 
-// Sweep clears and deletes expired rows, at most limit of each table and never more
-// than 1000 in one statement, and returns how many of each went. When one of them is
-// SweepBatch(limit) there may be more.
-func (s *Store) Sweep(ctx context.Context, limit int) (map[string]int64, error) {
-	limit, now, gone := s.SweepBatch(limit), s.clock(), map[string]int64{}
-	for _, w := range sweeps {
-		n, err := s.sweep(ctx, w, now, limit)
-		if err != nil {
-			return gone, err
-		}
-		gone[w.name()] = n
-	}
-	return gone, nil
-}
-
 // sweep deletes one batch of what had expired at a time.
 func (s *Store) sweep(ctx context.Context, w sweep, at time.Time, limit int) (int64, error) {
 	args := []any{usec(at.Add(-w.keep))}
@@ -111,14 +96,6 @@ func (s *Store) sweep(ctx context.Context, w sweep, at time.Time, limit int) (in
 	}
 	n, err := s.exec(ctx, w.query(s.engine), append(args, limit)...)
 	return n, fault("sweep "+w.name(), err)
-}
-
-// SweepBatch is the number of rows that Sweep deletes from a table at once when asked for limit.
-func (s *Store) SweepBatch(limit int) int {
-	if s.engine == SQLite {
-		return min(limit, maxSQLiteBatch)
-	}
-	return min(limit, maxBatch)
 }
 
 // Sweeper deletes expired rows. It is a background job of which one node at a time runs a round.
@@ -133,7 +110,7 @@ type Sweeper struct {
 // Run sweeps until there is nothing left of what had expired when it began. The node's clock must be right: see
 // AcquireJob.
 func (w *Sweeper) Run(ctx context.Context) error {
-	w.Pace.Largest = w.Store.SweepBatch(maxBatch)
+	w.Pace.Largest = sweepBatch[w.Store.engine]
 	at := w.Store.clock()
 	for _, table := range sweeps {
 		err := w.Pace.Run(ctx, func(size int) (int, error) {

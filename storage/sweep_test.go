@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,13 @@ func refreshToken(t *testing.T, s *Store, grant uuid.UUID, at time.Time) {
 		secret.HashOf(uuid.NewString()), grant.String(), []byte("salt"), usec(at))
 }
 
+// sweepAll runs the sweeper once without pauses, and returns how many rows of each table went.
+func sweepAll(t *testing.T, s *Store) (map[string]int64, error) {
+	gone := map[string]int64{}
+	w := Sweeper{Store: s, Pace: Pace{Rest: Hurry}, Swept: func(table string, n int64) { gone[table] += n }}
+	return gone, w.Run(t.Context())
+}
+
 // What was used must be recognised when it comes again, and nothing that still works may go.
 func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 	keep := map[string]time.Duration{
@@ -119,7 +127,7 @@ func TestSweepTakesWhatHasExpiredAndNothingElse(t *testing.T) {
 			want[table] = 1
 		}
 		want["flows cleared"], want["pushed_requests cleared"] = 2, 2
-		gone, err := s.Sweep(t.Context(), 100)
+		gone, err := sweepAll(t, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +153,7 @@ func TestSweepKeepsRefreshTokensOfALiveGrant(t *testing.T) {
 		for _, grant := range []uuid.UUID{live, over} {
 			refreshToken(t, s, grant, now.Add(-365*24*time.Hour))
 		}
-		if _, err := s.Sweep(t.Context(), 100); err != nil {
+		if _, err := sweepAll(t, s); err != nil {
 			t.Fatal(err)
 		}
 		var left string
@@ -156,18 +164,15 @@ func TestSweepKeepsRefreshTokensOfALiveGrant(t *testing.T) {
 }
 
 func TestSweepIsBounded(t *testing.T) {
+	counters := sweeps[slices.IndexFunc(sweeps, func(w sweep) bool { return w.table == "counters" })]
 	eachEngine(t, func(t *testing.T, s *Store) {
 		for range 7 {
 			expiring["counters"](t, s, time.Unix(1, 0))
 		}
 		for _, want := range []int64{5, 2, 0} {
-			gone, err := s.Sweep(t.Context(), 5)
-			if err != nil || gone["counters"] != want {
-				t.Errorf("swept %d, %v, want %d", gone["counters"], err, want)
+			if gone, err := s.sweep(t.Context(), counters, s.clock(), 5); err != nil || gone != want {
+				t.Errorf("swept %d, %v, want %d", gone, err, want)
 			}
-		}
-		if got := s.SweepBatch(1_000_000); got > maxBatch {
-			t.Errorf("a batch is %d rows, want at most %d", got, maxBatch)
 		}
 	})
 }
@@ -227,7 +232,7 @@ func TestTheSweeperPausesBetweenBatches(t *testing.T) {
 // One round sweeps more than one batch.
 func TestTheSweeperFinishes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
-		batch := s.SweepBatch(maxBatch)
+		batch := sweepBatch[s.engine]
 		for left := 2*batch + 1; left > 0; left -= 500 {
 			hashes := make([]any, min(left, 500))
 			for n := range hashes {

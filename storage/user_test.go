@@ -219,7 +219,7 @@ func TestADeletedPersonIsATombstone(t *testing.T) {
 			id(u.ID), uuid.Nil.String()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteUser(t.Context(), u.ID, &Event{Type: "user.deleted", User: u.ID}); err != nil {
+		if err := s.DeleteUser(t.Context(), u.ID, uuid.Nil, &Event{Type: "user.deleted", User: u.ID}); err != nil {
 			t.Fatal(err)
 		}
 		wantEnds(t, ended, EndUserDeleted, EndUserDeleted)

@@ -127,13 +127,13 @@ var withdrawals = []struct {
 		return err
 	}},
 	{"person deleted", false, func(ctx context.Context, a *authorizing) error {
-		return a.s.DeleteUser(ctx, a.user, &Event{Type: "user.deleted"})
+		return a.s.DeleteUser(ctx, a.user, uuid.Nil, &Event{Type: "user.deleted"})
 	}},
 	{"password changed elsewhere", false, func(ctx context.Context, a *authorizing) error {
 		return a.s.SetPassword(ctx, a.user, "new", uuid.Nil, &Event{Type: "user.password_changed"})
 	}},
 	{"factors reset", false, func(ctx context.Context, a *authorizing) error {
-		return a.s.ResetFactors(ctx, a.user, &Event{Type: "user.factors_reset"})
+		return a.s.Factors.Reset(ctx, a.user, &Event{Type: "user.factors_reset"})
 	}},
 	{"session ended from another", false, func(ctx context.Context, a *authorizing) error {
 		return a.s.EndSessionOf(ctx, a.user, a.session, &Event{Type: "session.ended"})

@@ -103,7 +103,7 @@ func TestResetMFATakesEverySecondStepAway(t *testing.T) {
 
 func (f terminalless) messages(a *app.App) int {
 	f.t.Helper()
-	all, err := a.Store.Messages(f.t.Context(), "mail", [16]byte{}, 100)
+	all, err := a.Store.Outbox.List(f.t.Context(), "mail", [16]byte{}, 100)
 	if err != nil {
 		f.t.Fatal(err)
 	}

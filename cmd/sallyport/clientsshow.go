@@ -128,7 +128,7 @@ func (p *program) describe(ctx context.Context, a *app.App, c *storage.Client) (
 	for _, k := range c.Secrets {
 		v.Secrets = append(v.Secrets, shownSecret{k.CreatedAt, k.ExpiresAt, k.LastUsedAt, k.Weak})
 	}
-	switch l, err := a.Store.ClientLogo(ctx, c.ID); {
+	switch l, err := a.Store.Logos.Get(ctx, c.ID); {
 	case err == nil:
 		v.Logo = &shownLogo{l.Fetched, l.Problem, l.Tries, l.DueAt}
 	case !errors.Is(err, storage.ErrNotFound):

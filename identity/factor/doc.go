@@ -9,7 +9,7 @@
 //	BeginWebAuthn ──▶ a challenge (no row) ──answer──▶ ConfirmWebAuthn ──▶ counts
 //
 // A factor counts from the moment that its holder has shown it, never before. The
-// same transaction (storage.ConfirmFactor) ends the person's other sessions, gives
+// same transaction (storage.Factors.Confirm) ends the person's other sessions, gives
 // out recovery codes with the first factor, writes the event and mails a notice.
 // Enrolling shows the factor, so the caller steps the session up to the Strength.
 //

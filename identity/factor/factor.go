@@ -229,7 +229,7 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPE
 	if err != nil {
 		return nil, err
 	}
-	if err := f.store.BeginFactor(ctx, row); errors.Is(err, storage.ErrConflict) {
+	if err := f.store.Factors.Begin(ctx, row); errors.Is(err, storage.ErrConflict) {
 		return nil, ErrEmailUnverified
 	} else if err != nil {
 		return nil, err
@@ -271,7 +271,7 @@ func (f *Factors) enrolling(ctx context.Context, w *Subject, name string) (kind,
 	if !w.User.EmailVerified() {
 		return nil, nil, ErrEmailUnverified
 	}
-	all, err := f.store.Factors(ctx, w.User.ID)
+	all, err := f.store.Factors.List(ctx, w.User.ID)
 	if err == nil && len(confirmed(all, name)) >= storage.MaxFactors {
 		err = ErrTooMany
 	}
@@ -294,7 +294,7 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	if n.Mails, err = f.notices.added(w, words(&n.Factor)); err != nil {
 		return nil, err
 	}
-	took, err := f.store.ConfirmFactor(ctx, n)
+	took, err := f.store.Factors.Confirm(ctx, n)
 	switch {
 	case errors.Is(err, storage.ErrSpent):
 		return nil, ErrChallenge
@@ -322,7 +322,7 @@ func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Subject) (json.RawMes
 	if _, err := f.kind(&w, storage.FactorWebAuthn); err != nil {
 		return nil, err
 	}
-	all, err := f.store.Factors(ctx, w.User.ID)
+	all, err := f.store.Factors.List(ctx, w.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +339,7 @@ func (f *Factors) verify(ctx context.Context, w *Subject, name string, answer []
 	if err != nil {
 		return nil, err
 	}
-	all, err := f.store.Factors(ctx, w.User.ID)
+	all, err := f.store.Factors.List(ctx, w.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -383,7 +383,7 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string
 	if err != nil {
 		return nil, err
 	}
-	there, left, err := f.store.RecoveryCode(ctx, w.User.ID, hashes)
+	there, left, err := f.store.Factors.HasRecoveryCode(ctx, w.User.ID, hashes)
 	if err != nil {
 		return nil, err
 	}

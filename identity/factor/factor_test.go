@@ -155,7 +155,7 @@ func signIn(t testing.TB, s *storage.Store, v *Verified) error {
 // mails are the kinds of mails that wait, in order, and what is readable of them.
 func (in *installation) mails(t testing.TB) (kinds []string) {
 	t.Helper()
-	all, err := in.store.LeaseMessages(t.Context(), mail.Kind, 100, time.Hour)
+	all, err := in.store.Outbox.Lease(t.Context(), mail.Kind, 100, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

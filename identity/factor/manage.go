@@ -20,11 +20,11 @@ type List struct {
 
 // List returns what a person has enrolled.
 func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
-	all, err := f.store.Factors(ctx, userID)
+	all, err := f.store.Factors.List(ctx, userID)
 	if err != nil {
 		return nil, err
 	}
-	left, err := f.store.RecoveryCodesLeft(ctx, userID)
+	left, err := f.store.Factors.CountRecoveryCodes(ctx, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, nam
 	if name = clean(name); name == "" {
 		return identity.FieldErrors{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
 	}
-	return f.store.RenameFactor(ctx, w.User.ID, factorID, name, w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
+	return f.store.Factors.Rename(ctx, w.User.ID, factorID, name, w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
 }
 
 // Remove takes factors away, all or none, with the last one the recovery codes, and
@@ -45,7 +45,7 @@ func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, nam
 // grace period over or not, asks for one such and they have no other;
 // storage.ErrNotFound if one is not theirs, or none is named.
 func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID) error {
-	all, err := f.store.Factors(ctx, w.User.ID)
+	all, err := f.store.Factors.List(ctx, w.User.ID)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID)
 	if r.Required, err = f.required(ctx, w.User.ID, kinds); err != nil {
 		return err
 	}
-	err = f.store.RemoveFactor(ctx, r)
+	err = f.store.Factors.Remove(ctx, r)
 	if errors.Is(err, storage.ErrConflict) {
 		return ErrRequired
 	}
@@ -102,7 +102,7 @@ func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]str
 		return nil, err
 	}
 	e := w.event(storage.EventFactorRecoveryCodesRegenerated, map[string]any{"count": len(codes)})
-	if err := f.store.ReplaceRecoveryCodes(ctx, w.User.ID, w.Session, hashes, e, notice...); err != nil {
+	if err := f.store.Factors.ReplaceRecoveryCodes(ctx, w.User.ID, w.Session, hashes, e, notice...); err != nil {
 		return nil, err
 	}
 	return codes, nil

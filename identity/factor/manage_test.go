@@ -105,7 +105,10 @@ func TestTheLastFactorAPolicyAsksForStays(t *testing.T) {
 		ask := func(require string) {
 			t.Helper()
 			settings := storage.OrganizationSettings{MFA: storage.MFAPolicy{Require: require, GraceDays: 30, Since: in.now}}
-			if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, settings, &storage.Event{Type: "organization.policy_changed"}); err != nil {
+			if err := in.store.EditOrganizationSettings(t.Context(), acme.ID, func(set *storage.OrganizationSettings) *storage.Event {
+				*set = settings
+				return &storage.Event{Type: "organization.policy_changed"}
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -118,13 +121,19 @@ func TestTheLastFactorAPolicyAsksForStays(t *testing.T) {
 			t.Errorf("got %+v, %v, want everything as it was", l, err)
 		}
 		stricter := storage.MFAPolicy{Require: storage.RequirePasskey, GraceDays: 30, Since: in.now, Earlier: &storage.MFAPolicy{Require: storage.RequireTOTP}}
-		if err := in.store.SetOrganizationSettings(t.Context(), acme.ID, storage.OrganizationSettings{MFA: stricter}, &storage.Event{Type: "organization.policy_changed"}); err != nil {
+		if err := in.store.EditOrganizationSettings(t.Context(), acme.ID, func(set *storage.OrganizationSettings) *storage.Event {
+			*set = storage.OrganizationSettings{MFA: stricter}
+			return &storage.Event{Type: "organization.policy_changed"}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, "the last app, while the policy that asked for it goes on", in.Remove(t.Context(), alice, second.Factor.ID), ErrRequired)
 		ask(storage.RequirePasskey) // an app never met it
 		wantError(t, "an app where a passkey is asked for", in.Remove(t.Context(), alice, second.Factor.ID), nil)
-		if err := in.store.SetPlatformSettings(t.Context(), storage.PlatformSettings{MFA: storage.MFAPolicy{Require: storage.RequireAny}}, &storage.Event{Type: "settings.changed"}); err != nil {
+		if err := in.store.EditPlatformSettings(t.Context(), func(set *storage.PlatformSettings) *storage.Event {
+			*set = storage.PlatformSettings{MFA: storage.MFAPolicy{Require: storage.RequireAny}}
+			return &storage.Event{Type: "settings.changed"}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, "the last one, by the platform's policy", in.Remove(t.Context(), bob, bobs.Factor.ID), ErrRequired)

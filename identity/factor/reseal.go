@@ -39,7 +39,7 @@ func (f *Factors) Reseal(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
-		switch err := f.store.ResealFactor(ctx, row.ID, row.Sealed, sealed); {
+		switch err := f.store.Factors.Reseal(ctx, row.ID, row.Sealed, sealed); {
 		case errors.Is(err, storage.ErrSpent): // removed or resealed meanwhile
 		case err != nil:
 			return err
@@ -54,7 +54,7 @@ func (f *Factors) Reseal(ctx context.Context) (int, error) {
 func (f *Factors) eachSeed(ctx context.Context, do func(*storage.Factor) error) error {
 	after := uuid.Nil
 	for {
-		rows, err := f.store.SealedFactors(ctx, after, resealBatch)
+		rows, err := f.store.Factors.ListSealed(ctx, after, resealBatch)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -86,7 +86,7 @@ func TestAnAppIsOfferedASeedOfOurs(t *testing.T) {
 		if picture, err := png.Decode(bytes.NewReader(offer.QR)); err != nil || picture.Bounds().Dx() < 200 {
 			t.Errorf("the QR code is no picture that can be scanned: %v", err)
 		}
-		all, err := in.store.Factors(t.Context(), alice.User.ID)
+		all, err := in.store.Factors.List(t.Context(), alice.User.ID)
 		if err != nil || len(all) != 1 {
 			t.Fatalf("got %d factors, %v, want the one that waits", len(all), err)
 		}
@@ -246,13 +246,13 @@ func TestASeedIsBoundToItsRow(t *testing.T) {
 	_, moved := in.enrolApp(t, alice)
 	other, _ := in.enrolApp(t, alice)
 	row := func(w Subject, n int) *storage.Factor {
-		all, err := in.store.Factors(t.Context(), w.User.ID)
+		all, err := in.store.Factors.List(t.Context(), w.User.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return &all[n]
 	}
-	if err := in.store.ResealFactor(t.Context(), moved.Factor.ID, row(alice, 0).Sealed, row(eve, 0).Sealed); err != nil {
+	if err := in.store.Factors.Reseal(t.Context(), moved.Factor.ID, row(alice, 0).Sealed, row(eve, 0).Sealed); err != nil {
 		t.Fatal(err)
 	}
 	v, err := in.VerifyTOTP(t.Context(), alice, in.code(t, eves, 0))
@@ -264,7 +264,7 @@ func TestASeedIsBoundToItsRow(t *testing.T) {
 	}
 	tampered := append([]byte{}, row(eve, 0).Sealed...)
 	tampered[len(tampered)-1] ^= 1
-	if err := in.store.ResealFactor(t.Context(), e.Factor.ID, row(eve, 0).Sealed, tampered); err != nil {
+	if err := in.store.Factors.Reseal(t.Context(), e.Factor.ID, row(eve, 0).Sealed, tampered); err != nil {
 		t.Fatal(err)
 	}
 	if v, err := in.VerifyTOTP(t.Context(), eve, in.code(t, eves, 0)); v != nil || err == nil {

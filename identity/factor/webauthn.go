@@ -268,7 +268,7 @@ func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer [
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	f, u, err := a.store.FactorByCredential(ctx, secret.HashOf(string(parsed.RawID)))
+	f, u, err := a.store.Factors.FindByCredential(ctx, secret.HashOf(string(parsed.RawID)))
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !u.Active() {
 		return nil, nil, nil, ErrVerification
 	}

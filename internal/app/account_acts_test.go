@@ -355,7 +355,10 @@ func testARequiredSecondStepStays(t *testing.T, s *harness.Server) {
 
 func requireOf(t *testing.T, s *harness.Server, organization uuid.UUID, policy storage.MFAPolicy) {
 	t.Helper()
-	if err := s.App.Store.SetOrganizationSettings(t.Context(), organization, storage.OrganizationSettings{MFA: policy}, &storage.Event{Type: "organization.changed", Organization: organization}); err != nil {
+	if err := s.App.Store.EditOrganizationSettings(t.Context(), organization, func(set *storage.OrganizationSettings) *storage.Event {
+		*set = storage.OrganizationSettings{MFA: policy}
+		return &storage.Event{Type: "organization.changed", Organization: organization}
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

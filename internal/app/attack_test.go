@@ -82,7 +82,7 @@ func TestNoRouteServesAHalfSession(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].ACR != assurance.ACRPassword {
 			t.Errorf("sessions: %v, %v", all, err)
 		}
-		if got, err := s.App.Store.Factors(t.Context(), me.UserID); err != nil || len(got) != 1 || got[0].Kind != storage.FactorTOTP {
+		if got, err := s.App.Store.Factors.List(t.Context(), me.UserID); err != nil || len(got) != 1 || got[0].Kind != storage.FactorTOTP {
 			t.Errorf("factors: %v, %v", got, err)
 		}
 	})

@@ -101,7 +101,7 @@ func TestARunOfTheNoticesReadsABoundedNumberOfRows(t *testing.T) {
 				CASE WHEN n %% 3 = 1 AND n <= 11997 THEN 1 END, CASE WHEN n %% 3 = 2 AND n <= 11997 THEN 'totp webauthn' WHEN n = 12000 THEN 'totp' ELSE '' END`, now-3600_000_000)
 		}))
 		told := func() int {
-			n, _, err := s.App.Store.WaitingMessages(t.Context())
+			n, _, err := s.App.Store.Outbox.CountWaiting(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

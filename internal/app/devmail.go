@@ -95,7 +95,7 @@ func forwarded(h http.Header) bool {
 
 // list shows the latest mails, as a page or, for tools, as JSON.
 func (d *devMail) list(w http.ResponseWriter, r *http.Request) error {
-	messages, err := d.store.Messages(r.Context(), mail.Kind, uuid.Nil, devMailShown)
+	messages, err := d.store.Outbox.List(r.Context(), mail.Kind, uuid.Nil, devMailShown)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (d *devMail) letter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errNotHere
 	}
-	m, err := d.store.Message(r.Context(), id)
+	m, err := d.store.Outbox.Get(r.Context(), id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return errNotHere
 	}

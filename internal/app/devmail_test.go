@@ -66,7 +66,7 @@ func (o *devOutbox) write(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.app.Store.Enqueue(t.Context(), m); err != nil {
+	if err := o.app.Store.Outbox.Add(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -196,7 +196,7 @@ func (d *doctor) schema(ctx context.Context, store *storage.Store) bool {
 
 // logos names the clients whose logo could not be fetched, with the cause.
 func (d *doctor) logos(ctx context.Context, store *storage.Store) {
-	failed, err := store.FailedLogos(ctx)
+	failed, err := store.Logos.ListFailed(ctx)
 	if err != nil {
 		cause, remedy := storage.Diagnose(err)
 		d.bad("logos", cause, remedy)

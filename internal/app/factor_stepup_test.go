@@ -27,7 +27,10 @@ func require(t *testing.T, s *harness.Server, slug, what string, graceDays int) 
 	t.Helper()
 	policy := storage.MFAPolicy{Require: what, GraceDays: graceDays, Since: s.Clock.Now().UTC().Add(-time.Hour)}
 	if slug == "" {
-		if err := s.App.Store.SetPlatformSettings(t.Context(), storage.PlatformSettings{MFA: policy}, &storage.Event{Type: "settings.changed"}); err != nil {
+		if err := s.App.Store.EditPlatformSettings(t.Context(), func(set *storage.PlatformSettings) *storage.Event {
+			*set = storage.PlatformSettings{MFA: policy}
+			return &storage.Event{Type: "settings.changed"}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.App.Registry.Refresh(t.Context()); err != nil {
@@ -39,7 +42,10 @@ func require(t *testing.T, s *harness.Server, slug, what string, graceDays int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.App.Store.SetOrganizationSettings(t.Context(), o.ID, storage.OrganizationSettings{MFA: policy}, &storage.Event{Type: "organization.changed", Organization: o.ID}); err != nil {
+	if err := s.App.Store.EditOrganizationSettings(t.Context(), o.ID, func(set *storage.OrganizationSettings) *storage.Event {
+		*set = storage.OrganizationSettings{MFA: policy}
+		return &storage.Event{Type: "organization.changed", Organization: o.ID}
+	}); err != nil {
 		t.Fatal(err)
 	}
 }

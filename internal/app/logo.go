@@ -19,7 +19,7 @@ func (s *Server) logo(w http.ResponseWriter, r *http.Request) error {
 	if raw, err := hex.DecodeString(hash); !ok || err != nil || len(raw) != 16 {
 		return &web.Error{Status: http.StatusNotFound}
 	}
-	image, err := s.app.Store.LogoImage(r.Context(), hash)
+	image, err := s.app.Store.Logos.Image(r.Context(), hash)
 	if errors.Is(err, storage.ErrNotFound) {
 		return &web.Error{Status: http.StatusNotFound}
 	}

@@ -234,7 +234,7 @@ func TestLogosThatCannotBeShownSayWhy(t *testing.T) {
 	fetched(t, s)
 	for _, all := range []map[string]string{causes, passing} {
 		for path, cause := range all {
-			l, err := s.App.Store.ClientLogo(t.Context(), strings.Trim(path, "/"))
+			l, err := s.App.Store.Logos.Get(t.Context(), strings.Trim(path, "/"))
 			if err != nil || !strings.Contains(l.Problem, cause) || l.Fetched || l.DueAt.IsZero() != (passing[path] == "") {
 				t.Errorf("%s: got %+v, %v, want %q", path, l, err, cause)
 			}
@@ -270,7 +270,7 @@ func TestLogosAreNotFetchedFromInside(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Count: true, Clients: clients, Environ: []string{"SALLYPORT_OUTBOUND_ALLOW=10.0.0.0/8"}})
 	fetched(t, s)
 	for _, client := range []string{"wide.png", "metadata", "name"} {
-		if l, err := s.App.Store.ClientLogo(t.Context(), client); err != nil || !strings.Contains(l.Problem, "cannot be reached at a public address") {
+		if l, err := s.App.Store.Logos.Get(t.Context(), client); err != nil || !strings.Contains(l.Problem, "cannot be reached at a public address") {
 			t.Errorf("%s: got %+v, %v", client, l, err)
 		}
 	}

@@ -59,7 +59,7 @@ func (s *Server) AllMail(t testing.TB) []Mail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := s.App.Store.Messages(t.Context(), mail.Kind, uuid.Nil, 1000)
+	messages, err := s.App.Store.Outbox.List(t.Context(), mail.Kind, uuid.Nil, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (s *Server) Settle(t testing.TB) {
 		waiting := 0
 		for kind, handler := range handlers {
 			// The server's own worker may have leased some already: those are waited for.
-			mine, err := s.App.Store.LeaseMessages(t.Context(), kind, 100, time.Minute)
+			mine, err := s.App.Store.Outbox.Lease(t.Context(), kind, 100, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func (s *Server) Settle(t testing.TB) {
 				if err := handler.Deliver(t.Context(), m); err != nil {
 					t.Fatalf("%s: %v", kind, err)
 				}
-				if err := s.App.Store.MessageDone(t.Context(), m, false); err != nil {
+				if err := s.App.Store.Outbox.Finish(t.Context(), m, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -119,7 +119,7 @@ func (s *Server) Settle(t testing.TB) {
 
 func (s *Server) undecided(t testing.TB, kind string) int {
 	t.Helper()
-	messages, err := s.App.Store.Messages(t.Context(), kind, uuid.Nil, 1000)
+	messages, err := s.App.Store.Outbox.List(t.Context(), kind, uuid.Nil, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -239,11 +239,11 @@ func TestKeysThatDoNotOpenStopTheStart(t *testing.T) {
 			t.Errorf("keys changed (-before +after):\n%s", diff)
 		}
 		// A ciphertext that was moved to another row does not open there.
-		rows, _, err := k.Store.SigningKeys(t.Context())
+		rows, _, err := k.Store.Keys.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Store.ResealSigningKey(t.Context(), rows[0].KID, rows[0].Sealed, rows[1].Sealed, &storage.Event{Type: "test"}); err != nil {
+		if err := k.Store.Keys.Reseal(t.Context(), rows[0].KID, rows[0].Sealed, rows[1].Sealed, &storage.Event{Type: "test"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := i.node(t).Load(t.Context()); !errorMentions(err, rows[0].KID, "backup") {

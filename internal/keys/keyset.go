@@ -104,7 +104,7 @@ func (k *Keyset) Load(ctx context.Context) error {
 func (k *Keyset) reload(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	rows, version, err := k.Store.SigningKeys(ctx)
+	rows, version, err := k.Store.Keys.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (k *Keyset) List() []Key {
 
 // ListStored lists the keys that the database has, as List does. It neither makes keys nor needs the ENCRYPTION_KEY.
 func (k *Keyset) ListStored(ctx context.Context) ([]Key, error) {
-	rows, _, err := k.Store.SigningKeys(ctx)
+	rows, _, err := k.Store.Keys.List(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 // CountSealed counts private halves by the id of the ENCRYPTION_KEY that they are
 // sealed under. A former key may go when none is.
 func (k *Keyset) CountSealed(ctx context.Context) (map[string]int, error) {
-	rows, _, err := k.Store.SigningKeys(ctx)
+	rows, _, err := k.Store.Keys.List(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (k *Keyset) CountSealed(ctx context.Context) (map[string]int, error) {
 // Reseal seals all private halves anew that a former ENCRYPTION_KEY has sealed,
 // and returns how many those were. It may be repeated, and run beside nodes that sign.
 func (k *Keyset) Reseal(ctx context.Context) (int, error) {
-	rows, _, err := k.Store.SigningKeys(ctx)
+	rows, _, err := k.Store.Keys.List(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +45,7 @@ func (k *Keyset) Reseal(ctx context.Context) (int, error) {
 			return done, err
 		}
 		// A key that was retired or resealed meanwhile needs it no more.
-		err = k.Store.ResealSigningKey(ctx, row.KID, row.Sealed, sealed, about(&storage.Event{}, storage.EventKeyResealed, row))
+		err = k.Store.Keys.Reseal(ctx, row.KID, row.Sealed, sealed, about(&storage.Event{}, storage.EventKeyResealed, row))
 		if ifFirst(err) != nil {
 			return done, err
 		}

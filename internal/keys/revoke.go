@@ -57,7 +57,7 @@ func (k *Keyset) revoke(ctx context.Context, p *keyPair, r Revocation) (successo
 	if successor != "" {
 		e.Facts["successor"] = successor
 	}
-	return successor, k.Store.RevokeSigningKey(ctx, p.row.KID, successor, k.clock(), e)
+	return successor, k.Store.Keys.Revoke(ctx, p.row.KID, successor, k.clock(), e)
 }
 
 func (r Revocation) event() *storage.Event {

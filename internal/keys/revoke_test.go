@@ -111,7 +111,7 @@ func rotate(t *testing.T, k *Keyset, immediately bool) {
 // expectRevoked looks at the row.
 func expectRevoked(t *testing.T, k *Keyset, kid string) {
 	t.Helper()
-	rows, _, err := k.Store.SigningKeys(t.Context())
+	rows, _, err := k.Store.Keys.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (k *Keyset) rotate(ctx context.Context, alg string, r Rotation) error {
 	if p == nil || !r.Immediately {
 		return nil
 	}
-	err := k.Store.ExpediteSigningKey(ctx, p.row.KID, at, about(event(), storage.EventKeyExpedited, p.row))
+	err := k.Store.Keys.Expedite(ctx, p.row.KID, at, about(event(), storage.EventKeyExpedited, p.row))
 	return ifFirst(err)
 }
 
@@ -88,7 +88,7 @@ func (k *Keyset) add(ctx context.Context, alg string, at time.Time, e *storage.E
 	if at.IsZero() {
 		row.State, row.ActivatesAt, row.ActiveAt = storage.KeyActive, now, now
 	}
-	return row.KID, k.Store.AddSigningKey(ctx, row, about(e, storage.EventKeyCreated, *row))
+	return row.KID, k.Store.Keys.Add(ctx, row, about(e, storage.EventKeyCreated, *row))
 }
 
 // Advance takes every step that has come due: activate, archive, delete, and a
@@ -118,7 +118,7 @@ func (k *Keyset) due(p *keyPair, s *snapshot, now time.Time) func(context.Contex
 	case storage.KeyPending:
 		if !now.Before(row.ActivatesAt) {
 			e := about(&storage.Event{}, storage.EventKeyRotated, row)
-			return func(ctx context.Context) error { return k.Store.ActivateSigningKey(ctx, row.KID, now, e) }
+			return func(ctx context.Context) error { return k.Store.Keys.Activate(ctx, row.KID, now, e) }
 		}
 	case storage.KeyActive:
 		if s.pending(row.Alg) == nil && !now.Before(row.ActiveAt.Add(k.RotateEvery-k.lead())) {
@@ -132,13 +132,13 @@ func (k *Keyset) due(p *keyPair, s *snapshot, now time.Time) func(context.Contex
 		before := now.Add(-k.TokenLifetime - k.JWKSMaxAge - skew)
 		if !row.RetiredAt.After(before) {
 			e := about(&storage.Event{}, storage.EventKeyArchived, row)
-			return func(ctx context.Context) error { return k.Store.ArchiveSigningKey(ctx, row.KID, now, before, e) }
+			return func(ctx context.Context) error { return k.Store.Keys.Archive(ctx, row.KID, now, before, e) }
 		}
 	case storage.KeyArchived, storage.KeyRevoked:
 		before := now.Add(-archiveFor)
 		if !row.ArchivedAt.After(before) {
 			e := about(&storage.Event{}, storage.EventKeyDeleted, row)
-			return func(ctx context.Context) error { return k.Store.DeleteSigningKey(ctx, row.KID, before, e) }
+			return func(ctx context.Context) error { return k.Store.Keys.Delete(ctx, row.KID, before, e) }
 		}
 	}
 	return nil

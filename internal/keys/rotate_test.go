@@ -195,7 +195,7 @@ func TestLifeOfAKey(t *testing.T) {
 			}
 		}
 		// A key that signs no more has no private half to lose.
-		rows, _, err := k.Store.SigningKeys(t.Context())
+		rows, _, err := k.Store.Keys.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/storage"
 )
 
 // Redis may fail between the reservation of an attempt and its end.
@@ -51,7 +52,9 @@ func TestSingleGuessesAtManyAccountsAreForgotten(t *testing.T) {
 		}
 	}
 	s.clock.add(11 * time.Minute)
-	s.store.Sweep(t.Context(), 10_000)
+	if err := (&storage.Sweeper{Store: s.store, Pace: storage.Pace{Rest: storage.Hurry}}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 1000 {
 		var names []secret.Hash
 		for _, b := range passwords.budgets {

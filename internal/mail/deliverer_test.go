@@ -79,7 +79,7 @@ func TestOnlyTheOutboxKeepsDeliveredMail(t *testing.T) {
 			n := in.start(t, in.store, nil)
 			n.expect(t, "mail delivered")
 			n.stop()
-			kept, err := in.store.Messages(t.Context(), mail.Kind, uuid.Nil, 10)
+			kept, err := in.store.Outbox.List(t.Context(), mail.Kind, uuid.Nil, 10)
 			if err != nil || len(kept) != 1 {
 				t.Fatalf("%T: got %v, %v, want the outbox's mail alone", sender, kept, err)
 			}
@@ -96,11 +96,11 @@ func TestADecidedRequestLeavesNothing(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		_, in.mails = newDeliverer(t, mail.Outbox{})
 		n := in.start(t, in.store, map[string]outbox.Handler{"recovery.requested": {Deliver: func(context.Context, *storage.Message) error { return nil }}})
-		if err := in.store.Enqueue(t.Context(), &storage.Message{Kind: "recovery.requested", Payload: []byte(`{"sealed":"x"}`)}); err != nil {
+		if err := in.store.Outbox.Add(t.Context(), &storage.Message{Kind: "recovery.requested", Payload: []byte(`{"sealed":"x"}`)}); err != nil {
 			t.Fatal(err)
 		}
 		n.expect(t, "recovery.requested delivered")
-		if left, err := in.store.Messages(t.Context(), "recovery.requested", uuid.Nil, 10); err != nil || len(left) != 0 {
+		if left, err := in.store.Outbox.List(t.Context(), "recovery.requested", uuid.Nil, 10); err != nil || len(left) != 0 {
 			t.Errorf("got %v, %v, want nothing", left, err)
 		}
 	})

@@ -98,7 +98,7 @@ func TestAServerThatNeverAnswersGetsThreeCopies(t *testing.T) {
 				t.Errorf("outcome: got %s, want %s", got, want)
 			}
 		}
-		all, err := in.store.Messages(t.Context(), mail.Kind, uuid.Nil, 1)
+		all, err := in.store.Outbox.List(t.Context(), mail.Kind, uuid.Nil, 1)
 		if err != nil || len(all) != 1 || !strings.Contains(all[0].LastError, "no answer to the whole message") {
 			t.Errorf("got %+v, %v, want the reason", all, err)
 		}
@@ -115,11 +115,11 @@ func TestStoppingCutsASlowSenderOff(t *testing.T) {
 		if took := time.Since(began); took > 15*time.Second {
 			t.Errorf("stopping took %v, want at most 15 s", took)
 		}
-		if left, err := in.store.LeaseMessages(t.Context(), mail.Kind, 1, time.Minute); err != nil || len(left) != 0 {
+		if left, err := in.store.Outbox.Lease(t.Context(), mail.Kind, 1, time.Minute); err != nil || len(left) != 0 {
 			t.Errorf("at once: got %v, %v, want nothing", left, err)
 		}
 		time.Sleep(18 * time.Minute) // a quarter of an hour and a fifth
-		if left, err := in.store.LeaseMessages(t.Context(), mail.Kind, 1, time.Minute); err != nil || len(left) != 1 || left[0].Unanswered != 1 {
+		if left, err := in.store.Outbox.Lease(t.Context(), mail.Kind, 1, time.Minute); err != nil || len(left) != 1 || left[0].Unanswered != 1 {
 			t.Errorf("later: got %v, %v, want the message, sent once perhaps", left, err)
 		}
 	})
@@ -145,7 +145,7 @@ func TestASilentServerIsLeftSoon(t *testing.T) {
 func TestAMessageIsHeldAsLongAsItsHandlerMayTake(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		in.write(t, 1)
-		if err := in.store.Enqueue(t.Context(), &storage.Message{Kind: "other", Payload: []byte(`{}`)}); err != nil {
+		if err := in.store.Outbox.Add(t.Context(), &storage.Message{Kind: "other", Payload: []byte(`{}`)}); err != nil {
 			t.Fatal(err)
 		}
 		begun, release := make(chan struct{}, 10), make(chan struct{})
@@ -156,15 +156,15 @@ func TestAMessageIsHeldAsLongAsItsHandlerMayTake(t *testing.T) {
 		<-begun
 		<-begun
 		in.clock.Advance(2 * time.Minute)
-		if got, err := in.store.LeaseMessages(t.Context(), "other", 1, time.Hour); err != nil || len(got) != 1 {
+		if got, err := in.store.Outbox.Lease(t.Context(), "other", 1, time.Hour); err != nil || len(got) != 1 {
 			t.Errorf("another kind after two minutes: got %v, %v, want it", got, err)
 		}
 		in.clock.Advance(mail.SendTimeout - 2*time.Minute)
-		if got, err := in.store.LeaseMessages(t.Context(), mail.Kind, 1, time.Hour); err != nil || len(got) != 0 {
+		if got, err := in.store.Outbox.Lease(t.Context(), mail.Kind, 1, time.Hour); err != nil || len(got) != 0 {
 			t.Errorf("a mail after %v: got %v, %v, want it held", mail.SendTimeout, got, err)
 		}
 		in.clock.Advance(time.Minute)
-		if got, err := in.store.LeaseMessages(t.Context(), mail.Kind, 1, time.Hour); err != nil || len(got) != 1 {
+		if got, err := in.store.Outbox.Lease(t.Context(), mail.Kind, 1, time.Hour); err != nil || len(got) != 1 {
 			t.Errorf("a mail of a dead node: got %v, %v, want it", got, err)
 		}
 	})

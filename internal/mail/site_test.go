@@ -104,7 +104,7 @@ func (in *installation) write(t *testing.T, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.store.Enqueue(t.Context(), m); err != nil {
+		if err := in.store.Outbox.Add(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,7 +105,7 @@ func (w *Worker) Poll(ctx context.Context) error {
 		}
 		// The lease hides the message from other nodes for a minute longer than the handler may take, so that none
 		// delivers what this one still does.
-		messages, err := w.c.Store.LeaseMessages(ctx, kind, free, w.timeout(kind)+time.Minute)
+		messages, err := w.c.Store.Outbox.Lease(ctx, kind, free, w.timeout(kind)+time.Minute)
 		if err != nil {
 			return err
 		}
@@ -144,11 +144,11 @@ func (w *Worker) deliver(ctx context.Context, m *storage.Message) {
 	}
 	switch {
 	case failed == nil:
-		outcome, err = Delivered, w.c.Store.MessageDone(ctx, m, w.c.Handlers[m.Kind].Keep)
+		outcome, err = Delivered, w.c.Store.Outbox.Finish(ctx, m, w.c.Handlers[m.Kind].Keep)
 	case w.exhausted(m, failure):
-		outcome, err = GivenUp, w.c.Store.MessageGivenUp(ctx, m, reason, w.givenUpEvent(m))
+		outcome, err = GivenUp, w.c.Store.Outbox.GiveUp(ctx, m, reason, w.givenUpEvent(m))
 	default:
-		outcome, err = Retried, w.c.Store.MessageFailed(ctx, m,
+		outcome, err = Retried, w.c.Store.Outbox.Retry(ctx, m,
 			storage.Failure{Reason: reason, Unanswered: failure.MaybeSent, Recipient: !failing})
 	}
 	w.noteOutage(m.Kind, failing, reason)
@@ -233,10 +233,10 @@ type Status struct {
 func (w *Worker) Status(ctx context.Context) (Status, error) {
 	var s Status
 	var err error
-	if s.Waiting, s.Oldest, err = w.c.Store.WaitingMessages(ctx); err != nil {
+	if s.Waiting, s.Oldest, err = w.c.Store.Outbox.CountWaiting(ctx); err != nil {
 		return s, err
 	}
-	inVain, err := w.c.Store.StuckMessage(ctx, stuck)
+	inVain, err := w.c.Store.Outbox.FindStuck(ctx, stuck)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return s, err
 	}

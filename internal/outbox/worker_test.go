@@ -78,7 +78,7 @@ func (in *installation) open(t *testing.T) *storage.Store {
 func (in *installation) write(t *testing.T, kind string, n int) {
 	t.Helper()
 	for range n {
-		if err := in.store.Enqueue(t.Context(), &storage.Message{Kind: kind, Payload: []byte(`{"sealed":"AAAA"}`)}); err != nil {
+		if err := in.store.Outbox.Add(t.Context(), &storage.Message{Kind: kind, Payload: []byte(`{"sealed":"AAAA"}`)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,7 +163,7 @@ func TestEachMessageIsDeliveredOnceByTwoNodes(t *testing.T) {
 func TestAnotherNodeDeliversWhatADeadOneHeld(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {
 		in.write(t, kind, 1)
-		held, err := in.store.LeaseMessages(t.Context(), kind, 1, 2*time.Minute)
+		held, err := in.store.Outbox.Lease(t.Context(), kind, 1, 2*time.Minute)
 		if err != nil || len(held) != 1 {
 			t.Fatalf("leased: got %v, %v", held, err)
 		}
@@ -194,7 +194,7 @@ func TestAnOutageDelaysMessagesAndShows(t *testing.T) {
 		// 10 s, 20 s, 40 s and 80 s, each longer by up to a fifth.
 		for _, wait := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second} {
 			in.clock.Advance(wait - time.Second)
-			if due, err := in.store.LeaseMessages(t.Context(), kind, 1, time.Minute); err != nil || len(due) != 0 {
+			if due, err := in.store.Outbox.Lease(t.Context(), kind, 1, time.Minute); err != nil || len(due) != 0 {
 				t.Errorf("short of %v: due %v, %v", wait, due, err)
 			}
 			in.clock.Advance(wait/5 + time.Second)
@@ -264,7 +264,7 @@ func TestAMessageThatCannotArriveIsGivenUp(t *testing.T) {
 		n.expect(t, "mail retried") // after 66 hours
 		in.clock.Advance(6 * time.Hour)
 		n.expect(t, "mail given_up")
-		all, err := in.store.Messages(t.Context(), kind, uuid.Nil, 10)
+		all, err := in.store.Outbox.List(t.Context(), kind, uuid.Nil, 10)
 		if err != nil || len(all) != 2 {
 			t.Fatalf("got %v, %v", all, err)
 		}
@@ -319,7 +319,7 @@ func TestAPoisonedMessageEnds(t *testing.T) {
 		}})
 		n.expect(t, "mail given_up")
 		n.stop()
-		if left, _, err := in.store.WaitingMessages(t.Context()); err != nil || left != 0 {
+		if left, _, err := in.store.Outbox.CountWaiting(t.Context()); err != nil || left != 0 {
 			t.Errorf("got %d waiting, %v, want none", left, err)
 		}
 	})
@@ -379,7 +379,7 @@ func TestStoppingFinishesWhatWasBegun(t *testing.T) {
 		<-begun
 		go close(release)
 		n.stop()
-		if left, _, err := in.store.WaitingMessages(t.Context()); err != nil || left != 0 {
+		if left, _, err := in.store.Outbox.CountWaiting(t.Context()); err != nil || left != 0 {
 			t.Errorf("got %d waiting, %v, want none", left, err)
 		}
 	})

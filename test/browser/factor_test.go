@@ -37,7 +37,10 @@ delete PublicKeyCredential.prototype.toJSON;`
 func requireSecondStep(t *testing.T, s *site) {
 	t.Helper()
 	settings := storage.PlatformSettings{MFA: storage.MFAPolicy{Require: storage.RequireAny, Since: time.Now().Add(-time.Hour)}}
-	if err := s.App.Store.SetPlatformSettings(t.Context(), settings, &storage.Event{Type: "settings.changed"}); err != nil {
+	if err := s.App.Store.EditPlatformSettings(t.Context(), func(set *storage.PlatformSettings) *storage.Event {
+		*set = settings
+		return &storage.Event{Type: "settings.changed"}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.App.Registry.Refresh(t.Context()); err != nil {

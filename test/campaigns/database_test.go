@@ -318,7 +318,7 @@ func TestAPoolerThatDoesNotKeepSettingsIsRefused(t *testing.T) {
 	} {
 		s, err := storage.Open(t.Context(), storage.Config{URL: in.through(t, startPgBouncer(t, in, mode)).url})
 		if err == nil {
-			_, _, err = s.Lease(t.Context(), "pooled", "me", time.Second)
+			_, err = s.AcquireJob(t.Context(), "pooled", "me", time.Second)
 			_ = s.Close()
 		}
 		if (err != nil) != (wants != nil) || err != nil && !errors.Is(err, storage.ErrPooler) {
