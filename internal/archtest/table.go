@@ -95,9 +95,9 @@ func libraries() []library {
 	return []library{
 		{"github.com/ory/", []string{"provider"}},
 		{"github.com/go-jose/", []string{"provider", "internal/keys"}},
-		{"github.com/crewjam/saml", []string{"internal/upstream"}},
-		{"github.com/russellhaering/goxmldsig", []string{"internal/upstream"}},
-		{"github.com/beevik/etree", []string{"internal/upstream"}},
+		{"github.com/crewjam/saml", []string{"internal/upstream", "internal/fakeidp"}},
+		{"github.com/russellhaering/goxmldsig", []string{"internal/upstream", "internal/fakeidp"}},
+		{"github.com/beevik/etree", []string{"internal/upstream", "internal/fakeidp"}},
 		{"github.com/coreos/go-oidc", []string{"internal/upstream", "internal/samplerp"}},
 		{"golang.org/x/oauth2", []string{"internal/upstream", "internal/samplerp"}},
 		{"github.com/go-webauthn/", []string{"identity/factor"}},

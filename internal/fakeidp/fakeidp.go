@@ -1,10 +1,12 @@
 // Package fakeidp is identity providers that speak the real protocols, for tests and for `sallyport demo`: an OpenID
-// provider as Google, Microsoft or anybody runs one, and GitHub with its API. Nothing of it is safe: whoever asks is
+// provider as Google, Microsoft or anybody runs one, GitHub with its API, and one of SAML. Nothing of it is safe: whoever asks is
 // signed in as whom they choose. A test makes one lie with Lie.
 //
 //	New ──▶ Provider.Handler   the provider, behind an httptest.Server or the listener of the demo
 //	        SignInAs           /authorize answers at once for this person; else it shows a page to choose from
 //	        Lie                the next answers are wrong in one way
+//	NewSAML ─▶ SAML.Response   the answer of a SAML provider, signed and encrypted as its SAMLConfig says
+//	        ReadRequest        what a service provider asked, if its signature is right
 package fakeidp
 
 import (

@@ -25,6 +25,17 @@
 //	discovery.go  metadata and keys, cached for each connection
 //	claims.go     the checks of an ID token as a table: each has a name that the log and `connections test` say
 //	github.go     GitHub
+//
+// The service provider of SAML is no kind yet: its engine is here, and no connection can have it.
+//
+//	saml.go          ServiceProvider: the request, the response, and the faults of the library by name
+//	samlxml.go       what is refused before the library reads it, and which signatures count
+//	samlassertion.go the checks of a verified assertion as a table, and whom it names
+//	samlmetadata.go  the provider's metadata, and ours
+//	samlkey.go       the key of a connection, sealed
+//
+// All of them share one file:
+//
 //	fault.go      what can go wrong, by name, with its remedy
 //
 // # What a provider can do to us

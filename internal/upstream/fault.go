@@ -64,6 +64,25 @@ const (
 	UserinfoWrong = "userinfo_subject"
 )
 
+// The codes of faults of SAML.
+const (
+	WeakKey            = "weak_key"           // a certificate of the metadata has a key that can be broken
+	ResponseForm       = "response_form"      // the response is too large, not XML, or could wrap an assertion in another
+	ResponseSignature  = "response_signature" // no confirmed certificate has signed what is read
+	ResponseAlgorithm  = "response_algorithm" // SHA-1, or a transform that could change what is signed
+	ResponseEncryption = "response_encryption"
+	ResponseRequest    = "response_request" // InResponseTo
+	AssertionMissing   = "assertion_missing"
+	AssertionIssuer    = "assertion_issuer"
+	AssertionAudience  = "assertion_audience"
+	AssertionRecipient = "assertion_recipient" // Recipient or Destination
+	AssertionExpired   = "assertion_expired"
+	AssertionEarly     = "assertion_early"
+	AssertionAge       = "assertion_age" // AuthnInstant is older than what was asked for
+	AssertionSubject   = "assertion_subject"
+	AssertionReplayed  = "assertion_replayed"
+)
+
 func fault(code string, err error, problem, remedy string, args ...any) *Fault {
 	return &Fault{Code: code, Problem: fmt.Sprintf(problem, args...), Remedy: remedy, Err: err}
 }
