@@ -18,8 +18,10 @@ type External struct {
 	Email                       string
 	EmailVerified               bool
 	Name, GivenName, FamilyName string
-	From                        request.Info
-	RequestID                   string
+	// SID is the provider's session; "" if it tells none.
+	SID       string
+	From      request.Info
+	RequestID string
 }
 
 var (
@@ -164,4 +166,10 @@ func (i *Connections) Unlink(ctx context.Context, a Actor, session uuid.UUID, c 
 	}
 	x := External{Connection: c, Subject: subject}
 	return i.store.UnlinkIdentity(ctx, i.row(x, u.ID), session, i.linkedEvent(a, storage.EventUserIdentityUnlinked, x))
+}
+
+// EndSessions ends the sessions that came through a connection, because its provider says that they are over there. One of
+// subject and sid may be "". It returns how many there were.
+func (i *Connections) EndSessions(ctx context.Context, c *storage.Connection, subject, sid, requestID string) (int, error) {
+	return i.store.EndUpstreamSessions(ctx, c.ID, subject, sid, requestID)
 }

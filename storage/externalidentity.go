@@ -17,6 +17,8 @@ type ExternalIdentity struct {
 	Email      string    `db:"email"`
 	CreatedAt  time.Time `db:"created_at"`
 	LastUsedAt time.Time `db:"last_used_at"`
+	// SID is the provider's session that a sign-in came through; "" if it told none. It is kept with our session.
+	SID string
 }
 
 var externalIdentityRow = layoutOf[ExternalIdentity]("e")
@@ -94,4 +96,47 @@ func (t *tx) useIdentity(ctx context.Context, x *ExternalIdentity) error {
 	return execOr(ctx, t, ErrConflict, `UPDATE external_identities SET last_used_at = ?, email = ? WHERE connection_id = ? AND subject = ? AND user_id = ?
 		AND EXISTS (SELECT 1 FROM connections c WHERE c.id = external_identities.connection_id AND `+connectionEnabled+`)`,
 		usec(t.s.clock()), x.Email, id(x.ConnectionID), x.Subject, id(x.UserID))
+}
+
+// noteUpstream notes through which connection a session came.
+func (t *tx) noteUpstream(ctx context.Context, session uuid.UUID, x *ExternalIdentity) error {
+	_, err := t.exec(ctx, `INSERT INTO upstream_sessions (session_id, connection_id, subject, sid) VALUES (?, ?, ?, ?)
+		ON CONFLICT (session_id) DO UPDATE SET connection_id = excluded.connection_id, subject = excluded.subject, sid = excluded.sid`,
+		id(session), id(x.ConnectionID), x.Subject, x.SID)
+	return err
+}
+
+// EndUpstream is why a session ended whose user signed out at the provider that it came through.
+const EndUpstream = "upstream_sign_out"
+
+// EndUpstreamSessions ends the live sessions that came through a connection with that subject and in that session of the
+// provider, with their grants that are not offline; "" stands for any subject, or any session. It returns how many.
+func (s *Store) EndUpstreamSessions(ctx context.Context, connectionID uuid.UUID, subject, sid, requestID string) (n int, err error) {
+	where, args := `x.connection_id = ?`, []any{id(connectionID)}
+	if subject != "" {
+		where, args = where+` AND x.subject = ?`, append(args, subject)
+	}
+	if sid != "" {
+		where, args = where+` AND x.sid = ?`, append(args, sid)
+	}
+	if len(args) == 1 {
+		return 0, nil
+	}
+	err = s.inTx(ctx, func(t *tx) error {
+		n = 0
+		all, err := list(ctx, t, "read the sessions of an upstream", column[uuid.UUID],
+			`SELECT x.session_id FROM upstream_sessions x WHERE `+where+` ORDER BY x.session_id`, args...)
+		for i := 0; i < len(all) && err == nil; i++ {
+			var ended []Session
+			if ended, err = t.endSessions(ctx, EndUpstream, `id = ?`, id(all[i])); err != nil || len(ended) == 0 {
+				continue
+			}
+			n++
+			if _, err = t.revokeGrants(ctx, EndUpstream, `session_id = ? AND NOT offline`, id(all[i])); err == nil {
+				err = t.event(ctx, endedEvent(&ended[0], EndUpstream, requestID))
+			}
+		}
+		return err
+	})
+	return n, fault("end the sessions of an upstream", err)
 }

@@ -306,6 +306,11 @@ func (t *tx) signIn(ctx context.Context, in *SignIn, args map[string]any) (out S
 	if err != nil {
 		return out, err
 	}
+	if in.External != nil {
+		if err := t.noteUpstream(ctx, out.ID, in.External); err != nil {
+			return out, err
+		}
+	}
 	if err = t.endBeyond(ctx, in, args); err != nil {
 		return out, err
 	}

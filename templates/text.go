@@ -100,18 +100,19 @@ var failures = map[string]failure{
 // ends are the sentences for somebody who was signed out without having asked for it, by
 // the reasons of package storage.
 var ends = map[string]string{
-	"network_changed":  "You were signed out because your network changed.",
-	"browser_changed":  "You were signed out because your session was used in another browser or on another system.",
-	"protection":       "You were signed out because your browser or your network changed.",
-	"idle":             "You were signed out because you had not been here for a while.",
-	"expired":          "Your last sign-in has expired.",
-	"bound":            "You were signed out here because you signed in on more devices than you may use at once.",
-	"ended_by_person":  "You were signed out here from another device.",
-	"password_changed": "You were signed out here because your password was changed.",
-	"email_changed":    "You were signed out here because the email address of your account was changed.",
-	"factor_changed":   "You were signed out here because your two-step verification was changed.",
-	"address_proven":   "You were signed out here because your email address was confirmed elsewhere.",
-	"address_unproven": "You were signed out because your email address has to be confirmed.",
+	"network_changed":   "You were signed out because your network changed.",
+	"browser_changed":   "You were signed out because your session was used in another browser or on another system.",
+	"protection":        "You were signed out because your browser or your network changed.",
+	"idle":              "You were signed out because you had not been here for a while.",
+	"expired":           "Your last sign-in has expired.",
+	"bound":             "You were signed out here because you signed in on more devices than you may use at once.",
+	"ended_by_person":   "You were signed out here from another device.",
+	"password_changed":  "You were signed out here because your password was changed.",
+	"email_changed":     "You were signed out here because the email address of your account was changed.",
+	"factor_changed":    "You were signed out here because your two-step verification was changed.",
+	"address_proven":    "You were signed out here because your email address was confirmed elsewhere.",
+	"upstream_sign_out": "You were signed out because you signed out at the provider that you sign in with.",
+	"address_unproven":  "You were signed out because your email address has to be confirmed.",
 }
 
 // SessionEndText says why somebody was signed out; "" for a reason that is not theirs to

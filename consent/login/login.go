@@ -16,6 +16,7 @@
 //	/logout                POST the way out
 //	/login/NAME            GET the way to the provider of a connection (upstream.go)
 //	/login/NAME/callback   GET or POST its answer
+//	/login/NAME/logout     POST a logout token of the provider (upstreamlogout.go)
 //	/login/link            GET how its identity is linked to an account that there is
 //
 // With ?flow= a page serves a flow of package provider, which finds it for this

@@ -40,6 +40,7 @@ func (p *Pages) MountUpstream(rt *web.Router) {
 		rt.Handle(path, handle(p.finishUpstream), http.MethodGet)
 		rt.Handle(path, handle(p.keepAnswer), http.MethodPost)
 	}
+	rt.Handle("/login/{connection}/logout", p.web.HandleJSON(p.upstreamLogout), http.MethodPost)
 	rt.Handle("/login/{connection}", web.Popup(p.web.Handle(p.beginUpstream)), http.MethodGet)
 }
 
@@ -357,7 +358,7 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 		return p.toLink(w, r, c, a, id, "/account/linked/confirm")
 	}
 	in, err := p.signIn.Upstream(r.Context(), p.sessions.Source(r), identity.External{Connection: c, Subject: id.Subject,
-		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName, FamilyName: id.FamilyName}, id.MFA)
+		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName, FamilyName: id.FamilyName, SID: id.SID}, id.MFA)
 	if errors.Is(err, identity.ErrLinkNeeded) {
 		return p.toLink(w, r, c, a, id, "/login/link")
 	}

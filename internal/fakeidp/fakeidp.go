@@ -45,6 +45,7 @@ type Person struct {
 	Name          string
 	Tenant        string   // of Microsoft
 	Methods       []string // amr
+	Session       string   // sid
 }
 
 // Lie is one way in which a provider is wrong.
@@ -356,9 +357,31 @@ func (p *Provider) idToken(g grant, code, access string, lie Lie) string {
 	if len(g.person.Methods) > 0 {
 		c["amr"] = g.person.Methods
 	}
+	if g.person.Session != "" {
+		c["sid"] = g.person.Session
+	}
 	if change := lies[lie]; change != nil {
 		change(c, now)
 	}
+	return p.sign(c, lie)
+}
+
+// LogoutToken is what the provider posts when a person has signed out there; change makes it wrong, nil leaves it right.
+func (p *Provider) LogoutToken(who Person, change func(c map[string]any)) string {
+	now := p.Now()
+	c := map[string]any{"iss": p.Issuer(), "aud": p.ClientID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": rand.Text(),
+		"sub": who.Subject, "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}}}
+	if who.Session != "" {
+		c["sid"] = who.Session
+	}
+	if change != nil {
+		change(c)
+	}
+	return p.sign(c, Honest)
+}
+
+// sign is a token with these claims.
+func (p *Provider) sign(c map[string]any, lie Lie) string {
 	p.mu.Lock()
 	key, kid := p.key, p.kid
 	p.mu.Unlock()

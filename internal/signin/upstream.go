@@ -21,7 +21,7 @@ func (s *Service) Upstream(ctx context.Context, from session.Source, x identity.
 		return nil, err
 	}
 	in := session.SignIn{ACR: assurance.ACRPassword, External: &storage.ExternalIdentity{ConnectionID: x.Connection.ID,
-		Subject: x.Subject, UserID: u.ID, Email: x.Email}}
+		Subject: x.Subject, UserID: u.ID, Email: x.Email, SID: x.SID}}
 	if mfa && x.Connection.Settings.TrustMFA {
 		in.ACR, in.AMR = assurance.ACRMFA, []string{assurance.AMRMFA}
 	}

@@ -35,6 +35,9 @@ type claims struct {
 	CodeHash      string   `json:"c_hash"`
 	ACR           string   `json:"acr"`
 	AMR           []string `json:"amr"`
+	SID           string   `json:"sid"`
+	ID            string   `json:"jti"`
+	Events        events   `json:"events"`
 	Email         string   `json:"email"`
 	EmailVerified truth    `json:"email_verified"`
 	Name          string   `json:"name"`
@@ -46,6 +49,9 @@ type claims struct {
 	ObjectID       string `json:"oid"`
 	DomainVerified truth  `json:"xms_edov"`
 }
+
+// events are those that a logout token tells.
+type events map[string]json.RawMessage
 
 // list is one string or several, as an audience may be.
 type list []string
@@ -138,6 +144,24 @@ func (v *verification) check() error {
 	return nil
 }
 
+// logoutEvent is the event of a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.4).
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// checkLogout is check for a logout token: the checks of an ID token that apply, and those of its own. The nonce keeps an
+// ID token from being taken for one.
+func (v *verification) checkLogout() error {
+	for _, c := range tokenChecks {
+		if slices.Contains([]string{TokenIssuer, TokenAudience, TokenExpired, TokenEarly}, c.code) && !c.ok(v) {
+			return fault(c.code, nil, "of a logout token: %s", "", c.problem)
+		}
+	}
+	_, isLogout := v.Events[logoutEvent]
+	if !isLogout || v.Nonce != "" || v.ID == "" || v.Subject == "" && v.SID == "" {
+		return fault(LogoutInvalid, nil, "the token is no logout token", "")
+	}
+	return nil
+}
+
 // matches reports whether hash, if the token has one, is the left half of that of text.
 func (v *verification) matches(hash, text string) bool {
 	if hash == "" {
@@ -178,7 +202,7 @@ func (c *claims) hasMFA() bool {
 // identity is whom the claims name.
 func (c *claims) identity(k *kind, connection *storage.Connection) *Identity {
 	return &Identity{Subject: k.subject(connection, c), Email: cut(c.Email), EmailVerified: k.verified(c), Name: cut(c.Name),
-		GivenName: cut(c.GivenName), FamilyName: cut(c.FamilyName), MFA: c.hasMFA()}
+		GivenName: cut(c.GivenName), FamilyName: cut(c.FamilyName), SID: cut(c.SID), MFA: c.hasMFA()}
 }
 
 // cut bounds a text that a provider sent. Addresses have at most 254 bytes; names are shortened further by package identity.

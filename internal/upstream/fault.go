@@ -62,6 +62,7 @@ const (
 	TokenAge      = "token_age" // auth_time is older than what was asked for
 	TokenHash     = "token_hash"
 	UserinfoWrong = "userinfo_subject"
+	LogoutInvalid = "logout_token"
 )
 
 // The codes of faults of SAML.

@@ -38,6 +38,8 @@ type kind struct {
 	begin  func(ctx context.Context, x *exchange, r Request, st *State) (string, error)
 	finish func(ctx context.Context, x *exchange, st State, a Answer) (*Identity, error)
 	test   func(ctx context.Context, x *exchange, redirectURI string) error
+	// logout is nil where the provider sends no logout tokens.
+	logout func(ctx context.Context, x *exchange, raw string) (*Logout, error)
 }
 
 var kinds = table()
@@ -64,6 +66,7 @@ func table() map[string]*kind {
 	microsoft.subject = microsoftSubject
 	microsoft.verified = func(t *claims) bool { return bool(t.DomainVerified) }
 
+	standard.logout = checkLogout
 	return map[string]*kind{KindOIDC: &standard, KindGoogle: &google, KindMicrosoft: &microsoft,
 		KindGitHub: {label: "GitHub", begin: beginGitHub, finish: finishGitHub, test: testGitHub,
 			issuer: func(c *storage.Connection) string { return cmp.Or(c.Settings.Issuer, "https://github.com") }}}

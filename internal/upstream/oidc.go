@@ -89,6 +89,16 @@ func (x *exchange) redeem(ctx context.Context, m *metadata, st State, code strin
 
 // verify returns the claims of an ID token, or a *Fault that names the check that failed.
 func (x *exchange) verify(ctx context.Context, m *metadata, st State, code, accessToken, raw string) (*claims, error) {
+	v, err := x.verifySignature(ctx, m, raw)
+	if err != nil {
+		return nil, err
+	}
+	v.state, v.code, v.accessToken = st, code, accessToken
+	return v.claims, v.check()
+}
+
+// verifySignature returns the claims of a token that the provider has signed, to be checked.
+func (x *exchange) verifySignature(ctx context.Context, m *metadata, raw string) (*verification, error) {
 	// The library checks signature and algorithm; the other checks are in the table, so that each has its name.
 	verifier := oidc.NewVerifier("", m.keys, &oidc.Config{SupportedSigningAlgs: algorithms, SkipClientIDCheck: true,
 		SkipIssuerCheck: true, SkipExpiryCheck: true})
@@ -97,16 +107,31 @@ func (x *exchange) verify(ctx context.Context, m *metadata, st State, code, acce
 		if strings.Contains(err.Error(), "fetching keys") {
 			return nil, fault(Unreachable, nil, "the keys of the provider cannot be fetched", retryRemedy)
 		}
-		return nil, fault(TokenInvalid, nil, "the ID token is not signed with a key and algorithm of the provider",
+		return nil, fault(TokenInvalid, nil, "the token is not signed with a key and algorithm of the provider",
 			"check that the issuer is the right one")
 	}
 	var c claims
 	if token.Claims(&c) != nil {
-		return nil, fault(BadAnswer, nil, "the claims of the ID token cannot be read", "")
+		return nil, fault(BadAnswer, nil, "the claims of the token cannot be read", "")
 	}
-	v := verification{claims: &c, connection: x.Connection, kind: x.kind, metadata: m, state: st, code: code,
-		accessToken: accessToken, hash: hashOf(algorithmOf(raw)), now: x.service.Now()}
-	return &c, v.check()
+	return &verification{claims: &c, connection: x.Connection, kind: x.kind, metadata: m, hash: hashOf(algorithmOf(raw)),
+		now: x.service.Now()}, nil
+}
+
+// checkLogout reads a logout token.
+func checkLogout(ctx context.Context, x *exchange, raw string) (*Logout, error) {
+	m, err := x.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := x.verifySignature(ctx, m, raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkLogout(); err != nil {
+		return nil, err
+	}
+	return &Logout{Subject: v.Subject, SID: v.SID, ID: v.ID, ExpiresAt: v.ExpiresAt.time()}, nil
 }
 
 // algorithmOf is what the header of a token names, which the verifier has accepted.

@@ -95,6 +95,8 @@ type Identity struct {
 	Name          string
 	GivenName     string
 	FamilyName    string
+	// SID is the provider's session; "" if it tells none.
+	SID string
 	// MFA: the provider says that the person has shown a second factor.
 	MFA bool
 }
@@ -128,6 +130,27 @@ func (s *Service) Finish(ctx context.Context, c *storage.Connection, st State, a
 		return err
 	})
 	return id, err
+}
+
+// Logout is what a logout token says (OpenID Connect Back-Channel Logout 1.0, section 2.4): the sessions of that subject,
+// in that session of the provider, are over. One of the two may be "".
+type Logout struct {
+	Subject, SID string
+	// ID and ExpiresAt are for the caller, who lets a token count once.
+	ID        string
+	ExpiresAt time.Time
+}
+
+// Logout checks a logout token that the provider of a connection has posted. A *Fault if it must not be believed.
+func (s *Service) Logout(ctx context.Context, c *storage.Connection, raw string) (out *Logout, err error) {
+	err = s.call(ctx, c, func(ctx context.Context, x *exchange) error {
+		if x.kind.logout == nil {
+			return fault(BadSettings, nil, "providers of the kind %s send no logout tokens", "", c.Kind)
+		}
+		out, err = x.kind.logout(ctx, x, raw)
+		return err
+	})
+	return out, err
 }
 
 // Test reports what is wrong with a connection, as far as that can be seen without a person: a *Fault, or nil.
