@@ -107,6 +107,11 @@ var samlTrees = map[string]func(d samlDocument){
 		d.response.InsertChildAt(1, extensions)
 		extensions.AddChild(signed)
 	},
+	"signed moved into extensions": func(d samlDocument) {
+		d.response.RemoveChild(d.assertion)
+		d.response.CreateElement("samlp:Extensions").AddChild(d.assertion)
+	},
+	"signed moved into no namespace": func(d samlDocument) { d.assertion.Space = "" },
 	"signed in an object in extensions": func(d samlDocument) {
 		signed := d.replace(d.forged("f"))
 		extensions := etree.NewElement("samlp:Extensions")
