@@ -28,4 +28,8 @@
 //
 // A station is a function that was read or looked at; files are those that the stations lie in; a return is a coming
 // back from a function of another package, after which the reader goes on to a further station.
+//
+// The bounds are what the code keeps to: see bounds.go. With -strict the command fails if one is exceeded. The page
+// docs/decisions/0040-renames.md has the names that the code had before; a name counts as declared again if its package
+// declares a top-level name, a method (package.Type.method) or a field (package.Type.Field) of that name.
 package main

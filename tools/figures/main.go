@@ -12,14 +12,15 @@ const loginHandler = "consent/login.Pages.login"
 func main() {
 	dir := flag.String("C", "..", "folder of the checkout to measure")
 	handler := flag.String("handler", loginHandler, "handler of POST /login, as package.Type.method")
+	strict := flag.Bool("strict", false, "fail if a bound is exceeded")
 	flag.Parse()
-	if err := run(*dir, *handler); err != nil {
+	if err := run(*dir, *handler, *strict); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, handler string) error {
+func run(dir, handler string, strict bool) error {
 	files, err := readModule(dir)
 	if err != nil {
 		return err
@@ -29,11 +30,19 @@ func run(dir, handler string) error {
 	printLargest(os.Stdout, files)
 	printClones(os.Stdout, findClones(files))
 	printImports(os.Stdout, files)
-	near, deep, err := walkPassword(dir, handler)
+	loaded, err := loadTypes(dir)
+	if err != nil {
+		return err
+	}
+	near, deep, err := walkPassword(loaded, handler)
 	if err != nil {
 		return err
 	}
 	near.print(os.Stdout, "WALK OF A PASSWORD")
 	deep.print(os.Stdout, "WITH ALL THAT IS CALLED ON THE WAY")
-	return nil
+	exceeded, err := printBounds(os.Stdout, dir, files, loaded)
+	if err == nil && strict && exceeded > 0 {
+		err = fmt.Errorf("%d bounds are exceeded", exceeded)
+	}
+	return err
 }

@@ -35,20 +35,24 @@ type source struct {
 	file string
 }
 
-// walkPassword follows the handler of POST /login in the checkout at dir until argon2 is called, without and with the
-// functions that do not lead there.
-func walkPassword(dir, handler string) (near, deep *walk, err error) {
+// loadTypes type-checks the packages of the checkout at dir.
+func loadTypes(dir string) ([]*packages.Package, error) {
 	loaded, err := packages.Load(&packages.Config{Dir: dir, Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax |
 		packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports}, "./...")
-	if err != nil {
-		return nil, nil, err
+	for _, p := range loaded {
+		for _, fault := range p.Errors {
+			return nil, fault
+		}
 	}
+	return loaded, err
+}
+
+// walkPassword follows the handler of POST /login until argon2 is called, without and with the
+// functions that do not lead there.
+func walkPassword(loaded []*packages.Package, handler string) (near, deep *walk, err error) {
 	w := &walk{code: map[string]source{}, leads: map[string]bool{}}
 	var start string
 	for _, p := range loaded {
-		for _, fault := range p.Errors {
-			return nil, nil, fault
-		}
 		w.addTypes(p)
 		for _, f := range p.Syntax {
 			for _, decl := range f.Decls {
