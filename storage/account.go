@@ -12,7 +12,7 @@ const EndEmailChanged = "email_changed"
 
 // UpdateProfile changes what a person tells about themself. edit may be run more than once.
 func (s *Store) UpdateProfile(ctx context.Context, userID uuid.UUID, edit func(*Profile), e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "update a profile", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -26,7 +26,6 @@ func (s *Store) UpdateProfile(ctx context.Context, userID uuid.UUID, edit func(*
 		}
 		return t.event(ctx, e)
 	})
-	return fault("update a profile", err)
 }
 
 func (t *tx) setProfile(ctx context.Context, userID uuid.UUID, p *Profile) error {
@@ -34,27 +33,21 @@ func (t *tx) setProfile(ctx context.Context, userID uuid.UUID, p *Profile) error
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE users SET profile = ? WHERE id = ?`, string(value), id(userID))
-	return err
+	return t.do(ctx, `UPDATE users SET profile = ? WHERE id = ?`, string(value), id(userID))
 }
 
 // ChangePassword is SetPassword by a user who has shown the present password, old; "" where there is none. ErrConflict
 // if it is another by now, or the session keep has ended: an intruder who knows the password must not overtake its owner.
 func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "change a password", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
-		var same int
-		err := t.row(ctx, `SELECT count(*) FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = ? AND COALESCE(p.hash, '') = ?`,
-			id(userID), old).Scan(&same)
-		if err == nil && same == 0 {
-			err = ErrConflict
+		if err := t.require(ctx, ErrConflict, `SELECT EXISTS (SELECT 1 FROM users u LEFT JOIN passwords p ON p.user_id = u.id
+			WHERE u.id = ? AND COALESCE(p.hash, '') = ?)`, id(userID), old); err != nil {
+			return err
 		}
-		if err == nil {
-			err = t.requireLiveSession(ctx, userID, keep, ErrConflict)
-		}
-		if err != nil {
+		if err := t.requireLiveSession(ctx, userID, keep, ErrConflict); err != nil {
 			return err
 		}
 		if err := t.setPassword(ctx, userID, hash, keep); err != nil {
@@ -62,7 +55,6 @@ func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash 
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("change a password", err)
 }
 
 // ChangeEmail gives a user an address that the caller vouches for. Their sessions and grants end, and links that were
@@ -70,7 +62,7 @@ func (s *Store) ChangePassword(ctx context.Context, userID uuid.UUID, old, hash 
 // consents go too.
 // ErrExists if the address is taken.
 func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailKey string, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "change an address", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -95,5 +87,4 @@ func (s *Store) ChangeEmail(ctx context.Context, userID uuid.UUID, email, emailK
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("change an address", err)
 }

@@ -236,20 +236,12 @@ type ClientUse struct {
 // transaction. Callers give them in the same order everywhere, so that two nodes
 // do not wait for each other.
 func (s *Store) TouchClients(ctx context.Context, used []ClientUse) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		for _, u := range used {
-			at := usec(u.At)
-			if _, err := t.exec(ctx, `UPDATE clients SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, u.ClientID, at); err != nil {
-				return err
-			}
-			if u.SecretID == uuid.Nil {
-				continue
-			}
-			if _, err := t.exec(ctx, `UPDATE client_secrets SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.SecretID), at); err != nil {
-				return err
-			}
+	var all []statement
+	for _, u := range used {
+		all = append(all, touchRow("clients", u.ClientID, u.At))
+		if u.SecretID != uuid.Nil {
+			all = append(all, touchRow("client_secrets", id(u.SecretID), u.At))
 		}
-		return nil
-	})
-	return fault("touch clients", err)
+	}
+	return s.touch(ctx, "touch clients", all)
 }

@@ -153,7 +153,7 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 		err = execOr(ctx, s, ErrWithdrawn, issueCodePostgres, in.postgresArgs(guards, event)...)
 		return fault("issue a code", err)
 	}
-	err = s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "issue a code", func(t *tx) error {
 		for _, g := range guards {
 			if err := t.holds(ctx, g); err != nil {
 				return err
@@ -171,7 +171,6 @@ func (s *Store) IssueCode(ctx context.Context, in IssueCode) error {
 		}
 		return t.event(ctx, &in.Event)
 	})
-	return fault("issue a code", err)
 }
 
 // holds is ErrWithdrawn if the condition is not met any more.
@@ -187,14 +186,6 @@ func (t *tx) holds(ctx context.Context, g statement) error {
 	err := t.row(ctx, query, g.args...).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrWithdrawn
-	}
-	return err
-}
-
-// spentUnless is err, or ErrSpent where a guard matched nothing.
-func spentUnless(err error) error {
-	if err == nil {
-		return ErrSpent
 	}
 	return err
 }
@@ -263,8 +254,7 @@ func (s *Store) Code(ctx context.Context, hash secret.Hash) (*Code, *Authorizati
 // SpendCode uses up a code of this client without a token: a wrong verifier gets
 // one try. ErrSpent if it was used already.
 func (s *Store) SpendCode(ctx context.Context, hash secret.Hash, clientID string) error {
-	err := execOr(ctx, s, ErrSpent, `UPDATE codes SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL`, usec(s.clock()), hash, clientID)
-	return fault("spend a code", err)
+	return fault("spend a code", execOr(ctx, s, ErrSpent, `UPDATE codes SET spent_at = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL`, usec(s.clock()), hash, clientID))
 }
 
 // Redemption is what the exchange of a code or a refresh token writes.
@@ -287,7 +277,7 @@ func (s *Store) RedeemCode(ctx context.Context, in Redemption) error {
 	if s.engine == Postgres {
 		return s.redeem(ctx, "redeem a code", redeemCodePostgres, slices.Concat([]any{in.Hash}, spend, in.tokenArgs()))
 	}
-	return fault("redeem a code", s.inTx(ctx, func(t *tx) error { return t.redeem(ctx, in, spendCode, spend) }))
+	return s.change(ctx, "redeem a code", func(t *tx) error { return t.redeem(ctx, in, spendCode, spend) })
 }
 
 // redeem runs a CTE that answers whether the grant lives and whether the code or token was spent.
@@ -333,27 +323,20 @@ func (in Redemption) tokenArgs() []any {
 
 // redeem is a redemption for SQLite: spend uses up the code or the refresh token.
 func (t *tx) redeem(ctx context.Context, in Redemption, spend string, args []any) error {
-	var live int
-	err := t.row(ctx, `SELECT count(*) FROM grants g JOIN clients c ON c.id = g.client_id`+authorizationJoins+` WHERE g.id = ? AND `+authorizationLives,
-		id(in.GrantID)).Scan(&live)
-	if err == nil && live == 0 {
-		err = ErrWithdrawn
-	}
-	if err != nil {
+	if err := t.require(ctx, ErrWithdrawn, `SELECT EXISTS (SELECT 1 FROM grants g JOIN clients c ON c.id = g.client_id`+authorizationJoins+`
+		WHERE g.id = ? AND `+authorizationLives+`)`, id(in.GrantID)); err != nil {
 		return err
 	}
-	if n, err := t.exec(ctx, spend, args...); err != nil || n == 0 {
-		return spentUnless(err)
+	if err := execOr(ctx, t, ErrSpent, spend, args...); err != nil {
+		return err
 	}
 	if at := in.Access; at != nil {
 		if _, err := t.exec(ctx, insertAccessToken+` VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, at.args()...); err != nil {
 			return err
 		}
 	}
-	if rt := in.Refresh; rt != nil {
-		if _, err := t.exec(ctx, insertRefreshToken+` VALUES (?, ?, ?, ?, ?, ?)`, rt.args()...); err != nil {
-			return err
-		}
+	if in.Refresh == nil {
+		return nil
 	}
-	return nil
+	return t.do(ctx, insertRefreshToken+` VALUES (?, ?, ?, ?, ?, ?)`, in.Refresh.args()...)
 }

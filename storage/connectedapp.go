@@ -60,7 +60,7 @@ func (s *Store) ConnectedApps(ctx context.Context, userID uuid.UUID) ([]Connecte
 // Disconnect withdraws all consents of a person to a client and revokes all its
 // grants of theirs, offline ones too. ErrNotFound if there were neither.
 func (s *Store) Disconnect(ctx context.Context, userID uuid.UUID, clientID string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "disconnect a client", func(t *tx) error {
 		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
 			return err
 		}
@@ -78,12 +78,11 @@ func (s *Store) Disconnect(ctx context.Context, userID uuid.UUID, clientID strin
 		}
 		return t.event(ctx, e)
 	})
-	return fault("disconnect a client", err)
 }
 
 // RevokeGrantOf is RevokeGrant by its person. ErrNotFound if they have none such that lives.
 func (s *Store) RevokeGrantOf(ctx context.Context, userID, grantID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "revoke a grant of a person", func(t *tx) error {
 		err := t.row(ctx, `SELECT client_id FROM grants WHERE id = ? AND user_id = ?`, id(grantID), id(userID)).Scan(&e.Client)
 		if err != nil {
 			return err
@@ -94,5 +93,4 @@ func (s *Store) RevokeGrantOf(ctx context.Context, userID, grantID uuid.UUID, e 
 		}
 		return t.event(ctx, e)
 	})
-	return fault("revoke a grant of a person", err)
 }

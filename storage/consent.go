@@ -55,7 +55,7 @@ func (s *Store) AnswerConsent(ctx context.Context, a *Answer) error {
 	if err != nil {
 		return err
 	}
-	err = s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "answer a consent page", func(t *tx) error {
 		if err := t.holds(ctx, statement{`SELECT s.id FROM sessions s WHERE s.token_hash = ? AND s.user_id = ? AND s.ended_at IS NULL` + s.engine.forShare(),
 			[]any{a.Browser, id(a.Consent.UserID)}}); err != nil {
 			return err
@@ -71,7 +71,6 @@ func (s *Store) AnswerConsent(ctx context.Context, a *Answer) error {
 		}
 		return t.event(ctx, a.Event)
 	})
-	return fault("answer a consent page", err)
 }
 
 // remember keeps the scopes of an answer. Those remembered before stay only if the row is still the one they were read
@@ -107,7 +106,7 @@ func union(a, b []string) []string {
 // nothing is remembered: grants may live without. The event is written if
 // anything changed.
 func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID string, organizationID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "withdraw a consent", func(t *tx) error {
 		if err := t.dropAnswers(ctx, userID, clientID); err != nil {
 			return err
 		}
@@ -123,7 +122,6 @@ func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID 
 		}
 		return t.event(ctx, e)
 	})
-	return fault("withdraw a consent", err)
 }
 
 // dropAnswers makes the person's open flows to a client ask again: an answer that was
@@ -131,7 +129,6 @@ func (s *Store) WithdrawConsent(ctx context.Context, userID uuid.UUID, clientID 
 // so that it waits for a code that is being written, and those of sessions that have
 // ended: a sign-in in the same browser goes on with them. Grants are revoked after it.
 func (t *tx) dropAnswers(ctx context.Context, userID uuid.UUID, clientID string) error {
-	_, err := t.exec(ctx, `UPDATE flows SET consent = '' WHERE client_id = ? AND spent_at IS NULL
+	return t.do(ctx, `UPDATE flows SET consent = '' WHERE client_id = ? AND spent_at IS NULL
 		AND browser_hash IN (SELECT s.token_hash FROM sessions s WHERE s.user_id = ?)`, clientID, id(userID))
-	return err
 }

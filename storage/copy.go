@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -47,7 +48,7 @@ func (s *Store) CopyTo(ctx context.Context, to *Store, progress func(table strin
 		return nil, fmt.Errorf("both databases are %s: use its own tools to copy one", s.engine)
 	}
 	if pending, err := s.Pending(ctx); err != nil || pending {
-		return nil, fault("copy", cmpErr(err, errors.New("the database that is copied lacks migrations: run `sallyport migrate up` on it first")))
+		return nil, fault("copy", cmp.Or(err, errors.New("the database that is copied lacks migrations: run `sallyport migrate up` on it first")))
 	}
 	if err := to.Migrate(ctx); err != nil {
 		return nil, err
@@ -83,13 +84,6 @@ func (s *Store) CopyTo(ctx context.Context, to *Store, progress func(table strin
 		all = append(all, done)
 	}
 	return all, fault("copy", into.Commit())
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // makeEmpty refuses a target that has rows, and takes away what its schema came with.

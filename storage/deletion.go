@@ -15,7 +15,7 @@ import (
 // without a superadmin (ErrLastSuperadmin). session is the one that a person deletes their own account in, nil for
 // none: ErrSpent if it has ended, because a user who ends it when an intruder is in it must not be overtaken.
 func (s *Store) DeleteUser(ctx context.Context, userID, session uuid.UUID, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "delete a person", func(t *tx) error {
 		if err := t.keepSuperadmin(ctx, userID, e); err != nil {
 			return err
 		}
@@ -33,7 +33,6 @@ func (s *Store) DeleteUser(ctx context.Context, userID, session uuid.UUID, e *Ev
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("delete a person", err)
 }
 
 // deleteUser makes a tombstone of a person whom the caller holds.
@@ -92,8 +91,7 @@ func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event)
 			return err
 		}
 	}
-	_, err = t.exec(ctx, `DELETE FROM memberships WHERE user_id = ?`, id(userID))
-	return err
+	return t.do(ctx, `DELETE FROM memberships WHERE user_id = ?`, id(userID))
 }
 
 // closeOrganization makes an organization that the caller holds a tombstone, with

@@ -118,7 +118,7 @@ func (s *Store) Record(ctx context.Context, e *Event) error {
 	if e.Authority == (Authority{}) {
 		return fault("record an event", writeEvent(ctx, s, e, s.clock()))
 	}
-	return fault("record an event", s.inTx(ctx, func(t *tx) error { return t.event(ctx, e) }))
+	return s.change(ctx, "record an event", func(t *tx) error { return t.event(ctx, e) })
 }
 
 // EventsAbout returns up to limit events that concern a person, the newest first.

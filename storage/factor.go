@@ -101,7 +101,7 @@ func (factors Factors) FindByCredential(ctx context.Context, credential secret.H
 // any other of this person and kind that does. ErrConflict if their address is
 // not verified: its owner is not known yet.
 func (factors Factors) Begin(ctx context.Context, f *Factor) error {
-	err := factors.store.inTx(ctx, func(t *tx) error {
+	return factors.store.change(ctx, "begin a factor", func(t *tx) error {
 		if err := t.lockVerified(ctx, f.UserID); err != nil {
 			return err
 		}
@@ -110,14 +110,12 @@ func (factors Factors) Begin(ctx context.Context, f *Factor) error {
 		}
 		return t.insertFactor(ctx, f)
 	})
-	return fault("begin a factor", err)
 }
 
 func (t *tx) insertFactor(ctx context.Context, f *Factor) error {
-	_, err := t.exec(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at, session_id)
+	return t.do(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at, session_id)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(f.ID), id(f.UserID), f.Kind, f.Name, f.Sealed, string(f.Credential), f.CredentialHash, f.Passkey, f.Counter,
 		usec(f.CreatedAt), usec(f.ConfirmedAt), id(f.Session))
-	return err
 }
 
 // NewFactor is an authenticator that a person has just shown to hold.
@@ -149,12 +147,9 @@ func (factors Factors) Confirm(ctx context.Context, n *NewFactor) (codes bool, e
 		if err := t.requireLiveSession(ctx, f.UserID, n.Keep, ErrSpent); err != nil {
 			return err
 		}
-		var have int
-		if err := t.row(ctx, `SELECT count(*) FROM factors WHERE user_id = ? AND kind = ? AND confirmed_at IS NOT NULL`, id(f.UserID), f.Kind).Scan(&have); err != nil {
+		if err := t.require(ctx, ErrConflict, `SELECT count(*) < ? FROM factors WHERE user_id = ? AND kind = ? AND confirmed_at IS NOT NULL`,
+			MaxFactors, id(f.UserID), f.Kind); err != nil {
 			return err
-		}
-		if have >= MaxFactors {
-			return ErrConflict
 		}
 		if err := t.confirm(ctx, n); err != nil {
 			return err
@@ -194,12 +189,11 @@ func (t *tx) factorsChanged(ctx context.Context, userID, keep uuid.UUID) error {
 
 // noteFactors brings users.factors up to date.
 func (t *tx) noteFactors(ctx context.Context, userID uuid.UUID) error {
-	_, err := t.exec(ctx, `UPDATE users SET factors =
+	return t.do(ctx, `UPDATE users SET factors =
 		CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'totp' AND f.confirmed_at IS NOT NULL) THEN
 			CASE WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'totp webauthn' ELSE 'totp' END
 		WHEN EXISTS (SELECT 1 FROM factors f WHERE f.user_id = users.id AND f.kind = 'webauthn' AND f.confirmed_at IS NOT NULL) THEN 'webauthn' ELSE '' END
 		WHERE id = ?`, id(userID))
-	return err
 }
 
 // useFactor spends what was verified: exactly one of several that try at once succeeds, the others get ErrSpent.
@@ -234,13 +228,10 @@ func (t *tx) spendChallenge(ctx context.Context, challenge secret.Hash, expires 
 
 // Rename gives a confirmed authenticator another name.
 func (factors Factors) Rename(ctx context.Context, userID, factorID uuid.UUID, name string, e *Event) error {
-	err := factors.store.inTx(ctx, func(t *tx) error {
-		if err := execOr(ctx, t, ErrNotFound, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`, name, id(factorID), id(userID)); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+	return factors.store.change(ctx, "rename a factor", func(t *tx) error {
+		return t.doWith(ctx, e, ErrNotFound, `UPDATE factors SET name = ? WHERE id = ? AND user_id = ? AND confirmed_at IS NOT NULL`,
+			name, id(factorID), id(userID))
 	})
-	return fault("rename a factor", err)
 }
 
 // FactorRemoval are authenticators to take away, all or none.
@@ -259,7 +250,7 @@ type FactorRemoval struct {
 // too. ErrNotFound if one is not theirs or none is named, ErrConflict if nothing is left of what is
 // required: then they stay. ErrNotFound too if the session has ended.
 func (factors Factors) Remove(ctx context.Context, f *FactorRemoval) error {
-	err := factors.store.inTx(ctx, func(t *tx) error {
+	return factors.store.change(ctx, "remove a factor", func(t *tx) error {
 		if err := t.lockUser(ctx, f.UserID); err != nil {
 			return err
 		}
@@ -289,7 +280,6 @@ func (factors Factors) Remove(ctx context.Context, f *FactorRemoval) error {
 		}
 		return t.enqueue(ctx, f.Mails...)
 	})
-	return fault("remove a factor", err)
 }
 
 // keepsFactors is ErrConflict if of one of the sets of kinds nothing is left.
@@ -309,7 +299,7 @@ func (t *tx) keepsFactors(ctx context.Context, userID uuid.UUID, required [][]st
 // Reset takes everything away that a person proves a second step with, and
 // ends all their sessions and grants: the way back in that an operator opens.
 func (factors Factors) Reset(ctx context.Context, userID uuid.UUID, e *Event, mails ...*Message) error {
-	err := factors.store.inTx(ctx, func(t *tx) error {
+	return factors.store.change(ctx, "reset the factors of a person", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -321,21 +311,15 @@ func (factors Factors) Reset(ctx context.Context, userID uuid.UUID, e *Event, ma
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("reset the factors of a person", err)
 }
 
 // forgetFactors leaves nothing of a person's second factors.
 func (t *tx) forgetFactors(ctx context.Context, userID uuid.UUID) error {
-	for _, query := range []string{
-		`DELETE FROM factors WHERE user_id = ?`,
-		`DELETE FROM recovery_codes WHERE user_id = ?`,
-		`UPDATE users SET factors = '' WHERE id = ?`,
-	} {
-		if _, err := t.exec(ctx, query, id(userID)); err != nil {
-			return err
-		}
-	}
-	return nil
+	user := []any{id(userID)}
+	return t.execAll(ctx,
+		statement{`DELETE FROM factors WHERE user_id = ?`, user},
+		statement{`DELETE FROM recovery_codes WHERE user_id = ?`, user},
+		statement{`UPDATE users SET factors = '' WHERE id = ?`, user})
 }
 
 // ListSealed returns up to limit authenticators with a sealed seed, in the
@@ -346,8 +330,7 @@ func (factors Factors) ListSealed(ctx context.Context, after uuid.UUID, limit in
 
 // Reseal replaces a sealed seed. ErrSpent if it is not that one any more.
 func (factors Factors) Reseal(ctx context.Context, factorID uuid.UUID, old, sealed []byte) error {
-	err := execOr(ctx, factors.store, ErrSpent, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old)
-	return fault("reseal a factor", err)
+	return fault("reseal a factor", execOr(ctx, factors.store, ErrSpent, `UPDATE factors SET sealed = ? WHERE id = ? AND sealed = ?`, sealed, id(factorID), old))
 }
 
 // lockVerified is lockUser for what attaches to proven addresses only: ErrConflict if it is not.
@@ -355,12 +338,5 @@ func (t *tx) lockVerified(ctx context.Context, userID uuid.UUID) error {
 	if err := t.lockUser(ctx, userID); err != nil {
 		return err
 	}
-	var proven int
-	if err := t.row(ctx, `SELECT count(*) FROM users WHERE id = ? AND email_verified_at IS NOT NULL`, id(userID)).Scan(&proven); err != nil {
-		return err
-	}
-	if proven == 0 {
-		return ErrConflict
-	}
-	return nil
+	return t.require(ctx, ErrConflict, `SELECT email_verified_at IS NOT NULL FROM users WHERE id = ?`, id(userID))
 }

@@ -140,8 +140,7 @@ func (s *Store) CreateFlow(ctx context.Context, f *Flow, b FlowBudget) error {
 				return ErrConflict
 			}
 		}
-		_, err = t.exec(ctx, insertFlow+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row...)
-		return err
+		return t.do(ctx, insertFlow+` VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row...)
 	})
 	if errors.Is(err, ErrConflict) {
 		err = s.full(ctx, b.New, b)
@@ -194,9 +193,8 @@ func (h *Hint) column() (string, error) {
 // OpenFlow notes that a request came back with the cookie that a flow is bound to: from
 // now on it is not dropped for others. ErrSpent if it has been dropped or has ended.
 func (s *Store) OpenFlow(ctx context.Context, idHash, browser secret.Hash) error {
-	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET opened_at = COALESCE(opened_at, ?) WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL`,
-		usec(s.clock()), idHash, browser)
-	return fault("open a flow", err)
+	return fault("open a flow", execOr(ctx, s, ErrSpent, `UPDATE flows SET opened_at = COALESCE(opened_at, ?) WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL`,
+		usec(s.clock()), idHash, browser))
 }
 
 // Flow returns a flow, spent and expired ones too as long as they are kept, so
@@ -208,9 +206,8 @@ func (s *Store) Flow(ctx context.Context, idHash secret.Hash) (*Flow, error) {
 // BindFlow gives an unbound flow to a browser, if it was requested after since.
 // ErrSpent when another browser was first or it is too late.
 func (s *Store) BindFlow(ctx context.Context, idHash, browser secret.Hash, since time.Time) error {
-	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET browser_hash = ? WHERE id_hash = ? AND browser_hash IS NULL AND spent_at IS NULL AND requested_at > ?`,
-		browser, idHash, usec(since))
-	return fault("bind a flow", err)
+	return fault("bind a flow", execOr(ctx, s, ErrSpent, `UPDATE flows SET browser_hash = ? WHERE id_hash = ? AND browser_hash IS NULL AND spent_at IS NULL AND requested_at > ?`,
+		browser, idHash, usec(since)))
 }
 
 // MoveFlows gives the live flows of a browser whose session has ended to the token that
@@ -228,21 +225,18 @@ func (s *Store) MoveFlows(ctx context.Context, from, to secret.Hash) (bool, erro
 // ChooseOrganization records what the person picked within a live flow. An
 // earlier consent of the flow was for another organization and is dropped.
 func (s *Store) ChooseOrganization(ctx context.Context, idHash, browser secret.Hash, organization uuid.UUID) error {
-	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET organization_id = ?, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
-		id(organization), idHash, browser, usec(s.clock()))
-	return fault("choose an organization", err)
+	return fault("choose an organization", execOr(ctx, s, ErrSpent, `UPDATE flows SET organization_id = ?, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
+		id(organization), idHash, browser, usec(s.clock())))
 }
 
 // SpendFlow ends a flow that answers with an error. ErrSpent if it was ended before.
 func (s *Store) SpendFlow(ctx context.Context, idHash secret.Hash) error {
-	err := execOr(ctx, s, ErrSpent, endFlow, usec(s.clock()), idHash)
-	return fault("end a flow", err)
+	return fault("end a flow", execOr(ctx, s, ErrSpent, endFlow, usec(s.clock()), idHash))
 }
 
 // AskAgain makes a live flow ask who the person is once more: "not you?".
 func (s *Store) AskAgain(ctx context.Context, idHash, browser secret.Hash) error {
 	now := usec(s.clock())
-	err := execOr(ctx, s, ErrSpent, `UPDATE flows SET sign_in_after = ?, organization_id = NULL, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
-		now, idHash, browser, now)
-	return fault("ask a flow again", err)
+	return fault("ask a flow again", execOr(ctx, s, ErrSpent, `UPDATE flows SET sign_in_after = ?, organization_id = NULL, consent = '' WHERE id_hash = ? AND browser_hash = ? AND spent_at IS NULL AND expires_at > ?`,
+		now, idHash, browser, now))
 }

@@ -163,14 +163,13 @@ func (t *tx) revokeGrants(ctx context.Context, reason, where string, args ...any
 // RevokeGrant ends a grant with all its tokens and writes the event. Revoking it
 // again changes nothing and writes nothing.
 func (s *Store) RevokeGrant(ctx context.Context, grantID uuid.UUID, reason string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "revoke a grant", func(t *tx) error {
 		n, err := t.revokeGrants(ctx, reason, `id = ?`, id(grantID))
 		if err != nil || n == 0 {
 			return err
 		}
 		return t.event(ctx, e)
 	})
-	return fault("revoke a grant", err)
 }
 
 // GrantUse is when a grant was last used.
@@ -182,14 +181,9 @@ type GrantUse struct {
 // TouchGrants records when grants were last used, in one transaction. Callers give
 // them in the order of their ids, so that two nodes do not wait for each other.
 func (s *Store) TouchGrants(ctx context.Context, used []GrantUse) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		for _, u := range used {
-			at := usec(u.At)
-			if _, err := t.exec(ctx, `UPDATE grants SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.GrantID), at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return fault("touch grants", err)
+	all := make([]statement, len(used))
+	for n, u := range used {
+		all[n] = touchRow("grants", id(u.GrantID), u.At)
+	}
+	return s.touch(ctx, "touch grants", all)
 }

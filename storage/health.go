@@ -25,8 +25,7 @@ func (s *Store) TryWrite(ctx context.Context) error {
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1`
 	if s.engine == SQLite {
 		err := s.inTx(ctx, func(t *tx) error {
-			_, err := t.exec(ctx, write, strings.Repeat("x", 64<<10))
-			return err
+			return t.do(ctx, write, strings.Repeat("x", 64<<10))
 		})
 		if err == nil {
 			_, err = s.exec(ctx, `DELETE FROM leases WHERE name = 'write-test'`)

@@ -55,27 +55,22 @@ var ErrSuspended = errors.New("the invitation must be confirmed by an owner")
 // more. They stay so until an owner confirms them, even if the person comes back.
 // Whatever takes a role away or disables a person calls it after the change.
 func (t *tx) suspendInvitations(ctx context.Context, inviter uuid.UUID) error {
-	_, err := t.exec(ctx, `UPDATE invitations AS i SET suspended_at = ? WHERE i.invited_by = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+	return t.do(ctx, `UPDATE invitations AS i SET suspended_at = ? WHERE i.invited_by = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL
 		AND i.suspended_at IS NULL AND NOT `+inviterMay, usec(t.s.clock()), id(inviter))
-	return err
 }
 
 // ConfirmInvitation makes a suspended invitation one of the event's actor, on whose
 // authority it stands from now on. ErrNotFound if the organization has none such that
 // is open.
 func (s *Store) ConfirmInvitation(ctx context.Context, organizationID, invitationID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "confirm an invitation", func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
-		if err := execOr(ctx, t, ErrNotFound, `UPDATE invitations AS i SET suspended_at = NULL, invited_by = ? WHERE i.id = ? AND i.organization_id = ?
+		return t.doWith(ctx, e, ErrNotFound, `UPDATE invitations AS i SET suspended_at = NULL, invited_by = ? WHERE i.id = ? AND i.organization_id = ?
 			AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? AND `+invitationSuspended,
-			id(e.Actor), id(invitationID), id(organizationID), usec(s.clock())); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+			id(e.Actor), id(invitationID), id(organizationID), usec(s.clock()))
 	})
-	return fault("confirm an invitation", err)
 }
 
 // invitationWith is an invitation as it is read: inviter is what the name is made of, of those who have none the address.
@@ -100,11 +95,12 @@ func (i *invitationWith) named() *Invitation {
 // the address is a member's, ErrConflict if limit others are open, or were made
 // within a day and not accepted.
 func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "create an invitation", func(t *tx) error {
 		if err := t.lockOrganization(ctx, i.OrganizationID); err != nil {
 			return err
 		}
-		if err := t.notMember(ctx, i.OrganizationID, i.EmailKey); err != nil {
+		if err := t.require(ctx, ErrExists, `SELECT NOT EXISTS (SELECT 1 FROM memberships m JOIN users u ON u.id = m.user_id
+			WHERE m.organization_id = ? AND u.email_key = ?)`, id(i.OrganizationID), i.EmailKey); err != nil {
 			return err
 		}
 		now := usec(s.clock())
@@ -112,14 +108,9 @@ func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, 
 			now, id(i.OrganizationID), i.EmailKey); err != nil {
 			return err
 		}
-		var open int
 		// Those that were taken back count too: their mails are sent.
-		err := t.row(ctx, `SELECT count(*) FROM invitations WHERE organization_id = ? AND accepted_at IS NULL
-			AND (revoked_at IS NULL AND expires_at > ? OR created_at > ?)`, id(i.OrganizationID), now, usec(s.clock().Add(-24*time.Hour))).Scan(&open)
-		if err == nil && open >= limit {
-			err = ErrConflict
-		}
-		if err != nil {
+		if err := t.require(ctx, ErrConflict, `SELECT count(*) < ? FROM invitations WHERE organization_id = ? AND accepted_at IS NULL
+			AND (revoked_at IS NULL AND expires_at > ? OR created_at > ?)`, limit, id(i.OrganizationID), now, usec(s.clock().Add(-24*time.Hour))); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
@@ -129,17 +120,6 @@ func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, 
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("create an invitation", err)
-}
-
-func (t *tx) notMember(ctx context.Context, organizationID uuid.UUID, emailKey string) error {
-	var members int
-	err := t.row(ctx, `SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.organization_id = ? AND u.email_key = ?`,
-		id(organizationID), emailKey).Scan(&members)
-	if err == nil && members > 0 {
-		err = ErrExists
-	}
-	return err
 }
 
 // Invitations returns up to limit invitations of an organization that can still be
@@ -175,15 +155,11 @@ func (s *Store) Invitation(ctx context.Context, token secret.Hash) (*Invitation,
 // RevokeInvitation makes an invitation worthless. ErrNotFound if the organization
 // has none such that is open.
 func (s *Store) RevokeInvitation(ctx context.Context, organizationID, invitationID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "revoke an invitation", func(t *tx) error {
 		now := usec(s.clock())
-		if err := execOr(ctx, t, ErrNotFound, `UPDATE invitations SET revoked_at = ? WHERE id = ? AND organization_id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`,
-			now, id(invitationID), id(organizationID), now); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+		return t.doWith(ctx, e, ErrNotFound, `UPDATE invitations SET revoked_at = ? WHERE id = ? AND organization_id = ?
+			AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > ?`, now, id(invitationID), id(organizationID), now)
 	})
-	return fault("revoke an invitation", err)
 }
 
 // Acceptance is an invitation that is used.
@@ -208,7 +184,7 @@ type Acceptance struct {
 // the person's address, or Acceptance's, is not the invited one; ErrNotFound for a
 // person who is gone or disabled.
 func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid.UUID) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "accept an invitation", func(t *tx) error {
 		first, err := t.verifyAddress(ctx, userID, a.EmailKey)
 		if err != nil {
 			return err
@@ -223,7 +199,6 @@ func (s *Store) AcceptInvitation(ctx context.Context, a *Acceptance, userID uuid
 		}
 		return t.accept(ctx, a, userID)
 	})
-	return fault("accept an invitation", err)
 }
 
 // accept spends the invitation and makes the person, whom the caller holds, a member.
@@ -269,16 +244,11 @@ func (t *tx) accept(ctx context.Context, a *Acceptance, userID uuid.UUID) error 
 
 // notAccepted says why an invitation could not be accepted.
 func (t *tx) notAccepted(ctx context.Context, invitation uuid.UUID, now any) error {
-	var waits int
-	err := t.row(ctx, `SELECT count(*) FROM invitations i WHERE i.id = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > ? AND `+invitationSuspended,
-		id(invitation), now).Scan(&waits)
-	switch {
-	case err != nil:
+	if err := t.require(ctx, ErrSpent, `SELECT EXISTS (SELECT 1 FROM invitations i WHERE i.id = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL
+		AND i.expires_at > ? AND `+invitationSuspended+`)`, id(invitation), now); err != nil {
 		return err
-	case waits > 0:
-		return ErrSuspended
 	}
-	return ErrSpent
+	return ErrSuspended
 }
 
 // RegisterInvited uses an invitation for a person who has no account, or none that
@@ -287,7 +257,7 @@ func (t *tx) notAccepted(ctx context.Context, invitation uuid.UUID, now any) err
 // of a creation, claimed of taking over. Errors are those of AcceptInvitation, and
 // ErrExists if an account has the address already: then the invitation stays.
 func (s *Store) RegisterInvited(ctx context.Context, a *Acceptance, p *NewUser, claimed *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "register an invited person", func(t *tx) error {
 		if err := t.createOrTakeOver(ctx, p, claimed); err != nil {
 			return err
 		}
@@ -296,7 +266,6 @@ func (s *Store) RegisterInvited(ctx context.Context, a *Acceptance, p *NewUser, 
 		}
 		return t.enqueue(ctx, mails...)
 	})
-	return fault("register an invited person", err)
 }
 
 func (t *tx) createOrTakeOver(ctx context.Context, p *NewUser, claimed *Event) error {

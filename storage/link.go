@@ -34,7 +34,7 @@ type Link struct {
 // CreateLink stores a link with what tells about it; e is nil where the link concerns
 // no account yet, so that nothing has changed.
 func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "store a link", func(t *tx) error {
 		if err := t.createLink(ctx, l); err != nil {
 			return err
 		}
@@ -43,13 +43,11 @@ func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Mes
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("store a link", err)
 }
 
 func (t *tx) createLink(ctx context.Context, l *Link) error {
-	_, err := t.exec(ctx, `INSERT INTO links (hash, purpose, user_id, payload, browser_hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	return t.do(ctx, `INSERT INTO links (hash, purpose, user_id, payload, browser_hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		l.Hash, l.Purpose, id(l.UserID), string(l.Payload), l.Browser, usec(l.CreatedAt), usec(l.ExpiresAt))
-	return err
 }
 
 // Link returns a link that can still be used. ErrSpent if it was used or has

@@ -26,15 +26,13 @@ func (r *RegistryEdit) setLogo(ctx context.Context, clientID, uri string) error 
 	if uri == "" {
 		return r.deleteLogo(ctx, clientID)
 	}
-	_, err := r.tx.exec(ctx, `INSERT INTO client_logos (client_id, uri, due_at) VALUES (?, ?, ?)
+	return r.tx.do(ctx, `INSERT INTO client_logos (client_id, uri, due_at) VALUES (?, ?, ?)
 		ON CONFLICT (client_id) DO UPDATE SET uri = excluded.uri, due_at = excluded.due_at, hash = NULL, image = NULL, tries = 0, problem = ''
 		WHERE client_logos.uri <> excluded.uri OR client_logos.hash IS NULL`, clientID, uri, r.now)
-	return err
 }
 
 func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
-	_, err := r.tx.exec(ctx, `DELETE FROM client_logos WHERE client_id = ?`, clientID)
-	return err
+	return r.tx.do(ctx, `DELETE FROM client_logos WHERE client_id = ?`, clientID)
 }
 
 // Lease takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
@@ -57,7 +55,7 @@ func (logos Logos) Lease(ctx context.Context, until time.Time) (*ClientLogo, err
 // Save keeps the picture of a leased logo, under its hash. It does nothing if the registration has changed
 // meanwhile.
 func (logos Logos) Save(ctx context.Context, l *ClientLogo, hash string, image []byte) error {
-	err := logos.store.inTx(ctx, func(t *tx) error {
+	return logos.store.change(ctx, "save a logo", func(t *tx) error {
 		n, err := t.exec(ctx, `UPDATE client_logos SET hash = ?, image = ?, due_at = NULL, problem = '' WHERE client_id = ? AND uri = ? AND due_at = ?`,
 			hash, image, l.ClientID, l.URI, usec(l.DueAt))
 		if err != nil || n == 0 {
@@ -65,7 +63,6 @@ func (logos Logos) Save(ctx context.Context, l *ClientLogo, hash string, image [
 		}
 		return t.changeRegistry(ctx, registryChange{changedClient, l.ClientID})
 	})
-	return fault("save a logo", err)
 }
 
 // maxProblem bounds a cause in bytes: it may quote what another server has sent.

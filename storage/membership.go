@@ -117,26 +117,22 @@ func (s *Store) Role(ctx context.Context, organizationID, userID uuid.UUID) (str
 // they have one already, whatever the role; ErrEmailUnverified if their address is not
 // proven: who made the account need not be whom the place is for.
 func (s *Store) AddMember(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "add a member", func(t *tx) error {
 		if err := t.lockVerifiedUser(ctx, userID); err != nil {
 			return err
 		}
-		if err := execOr(ctx, t, ErrNotFound, `INSERT INTO memberships (organization_id, user_id, role, created_at)
+		return t.doWith(ctx, e, ErrNotFound, `INSERT INTO memberships (organization_id, user_id, role, created_at)
 			SELECT o.id, u.id, `+s.engine.casts("text", "bigint")+` FROM organizations o, users u
 			WHERE o.id = ? AND o.deleted_at IS NULL AND u.id = ? AND u.deleted_at IS NULL`,
-			role, usec(s.clock()), id(organizationID), id(userID)); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+			role, usec(s.clock()), id(organizationID), id(userID))
 	})
-	return fault("add a member", err)
 }
 
 // SetRole changes a member's role. ErrConflict if that would leave the
 // organization without an owner who can act; ErrEmailUnverified for a higher role than
 // they have while their address is not proven.
 func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, role string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "set a role", func(t *tx) error {
 		if err := t.higherIsProven(ctx, organizationID, userID, role); err != nil {
 			return err
 		}
@@ -159,7 +155,6 @@ func (s *Store) SetRole(ctx context.Context, organizationID, userID uuid.UUID, r
 		}
 		return t.event(ctx, e)
 	})
-	return fault("set a role", err)
 }
 
 // authorizeOver is authorize for an act on a member, whose organization the caller
@@ -198,7 +193,7 @@ func (t *tx) higherIsProven(ctx context.Context, organizationID, userID uuid.UUI
 // RemoveMember takes a person out of an organization and revokes every grant and
 // personal access token in which they act for it. ErrConflict as for SetRole.
 func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "remove a member", func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
@@ -213,7 +208,6 @@ func (s *Store) RemoveMember(ctx context.Context, organizationID, userID uuid.UU
 		}
 		return t.event(ctx, e)
 	})
-	return fault("remove a member", err)
 }
 
 // endMembership takes a person out of an organization, with every grant and personal
@@ -237,13 +231,8 @@ func (t *tx) endMembership(ctx context.Context, organizationID, userID uuid.UUID
 // Disabled owners do not count: they could not act. The caller holds the
 // organization's row.
 func (t *tx) keepOwner(ctx context.Context, organizationID, userID uuid.UUID) error {
-	var last int
-	err := t.row(ctx, `SELECT count(*) FROM memberships m WHERE m.organization_id = ? AND m.user_id = ? AND m.role = 'owner'
+	return t.require(ctx, ErrConflict, `SELECT NOT EXISTS (SELECT 1 FROM memberships m WHERE m.organization_id = ? AND m.user_id = ? AND m.role = 'owner'
 		AND NOT EXISTS (SELECT 1 FROM memberships k JOIN users u ON u.id = k.user_id WHERE k.organization_id = m.organization_id
-			AND k.user_id <> m.user_id AND k.role = 'owner' AND u.disabled_at IS NULL AND u.deleted_at IS NULL)`,
-		id(organizationID), id(userID)).Scan(&last)
-	if err == nil && last > 0 {
-		err = ErrConflict
-	}
-	return err
+			AND k.user_id <> m.user_id AND k.role = 'owner' AND u.disabled_at IS NULL AND u.deleted_at IS NULL))`,
+		id(organizationID), id(userID))
 }

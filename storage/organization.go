@@ -30,7 +30,7 @@ type NewOrganization struct {
 // CreateOrganizations creates organizations, all or none of them. ErrExists if a
 // slug is or ever was taken.
 func (s *Store) CreateOrganizations(ctx context.Context, all ...*NewOrganization) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "create organizations", func(t *tx) error {
 		for _, n := range all {
 			if err := t.createOrganization(ctx, n); err != nil {
 				return err
@@ -38,7 +38,6 @@ func (s *Store) CreateOrganizations(ctx context.Context, all ...*NewOrganization
 		}
 		return nil
 	})
-	return fault("create organizations", err)
 }
 
 func (t *tx) createOrganization(ctx context.Context, n *NewOrganization) error {
@@ -81,7 +80,7 @@ func (s *Store) Organizations(ctx context.Context, after uuid.UUID, limit int) (
 
 // RenameOrganization changes the name people see; the slug never changes.
 func (s *Store) RenameOrganization(ctx context.Context, organizationID uuid.UUID, name string, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "rename an organization", func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
@@ -93,7 +92,6 @@ func (s *Store) RenameOrganization(ctx context.Context, organizationID uuid.UUID
 		}
 		return t.event(ctx, e)
 	})
-	return fault("rename an organization", err)
 }
 
 // lockOrganization takes the row of a live organization until the transaction

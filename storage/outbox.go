@@ -48,21 +48,19 @@ func newMessage(m **Message) []any {
 
 // Add writes messages that go with no other change.
 func (outbox Outbox) Add(ctx context.Context, messages ...*Message) error {
-	err := outbox.store.inTx(ctx, func(t *tx) error { return t.enqueue(ctx, messages...) })
-	return fault("enqueue a message", err)
+	return outbox.store.change(ctx, "enqueue a message", func(t *tx) error { return t.enqueue(ctx, messages...) })
 }
 
 // AddOnce writes a message with the event that says so, or neither where there is
 // a message with its Dedupe already.
 func (outbox Outbox) AddOnce(ctx context.Context, m *Message, e *Event) error {
-	err := outbox.store.inTx(ctx, func(t *tx) error {
+	return outbox.store.change(ctx, "enqueue a message", func(t *tx) error {
 		n, err := t.enqueueOne(ctx, m)
 		if err != nil || n == 0 {
 			return err
 		}
 		return t.event(ctx, e)
 	})
-	return fault("enqueue a message", err)
 }
 
 // enqueue writes messages within t.
@@ -146,14 +144,10 @@ func (outbox Outbox) Finish(ctx context.Context, m *Message, keep bool) error {
 // that says so. reason is kept for the operator and holds no secret; the payload
 // goes. ErrSpent as for Finish; then there is no event.
 func (outbox Outbox) GiveUp(ctx context.Context, m *Message, reason string, e *Event) error {
-	err := outbox.store.inTx(ctx, func(t *tx) error {
-		if err := execOr(ctx, t, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
-			usec(outbox.store.clock()), reason, id(m.ID), m.lease); err != nil {
-			return err
-		}
-		return t.event(ctx, e)
+	return outbox.store.change(ctx, "give a message up", func(t *tx) error {
+		return t.doWith(ctx, e, ErrSpent, `UPDATE outbox SET done_at = ?, last_error = ?, payload = '{}' WHERE id = ? AND lease = ? AND done_at IS NULL`,
+			usec(outbox.store.clock()), reason, id(m.ID), m.lease)
 	})
-	return fault("give a message up", err)
 }
 
 // Failure is why a try failed.
@@ -174,10 +168,9 @@ func (outbox Outbox) Retry(ctx context.Context, m *Message, f Failure) error {
 		wait, copies = 15*time.Minute<<(3*min(m.Unanswered, 2)), 1
 	}
 	wait += rand.N(wait / 5)
-	err := execOr(ctx, outbox.store, ErrSpent, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
+	return fault("put a message back", execOr(ctx, outbox.store, ErrSpent, `UPDATE outbox SET available_at = ?, lease = '', last_error = ?, unanswered = unanswered + ?,
 			trying_since = CASE WHEN ? THEN NULL ELSE trying_since END WHERE id = ? AND lease = ? AND done_at IS NULL`,
-		usec(outbox.store.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease)
-	return fault("put a message back", err)
+		usec(outbox.store.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease))
 }
 
 // Messages lists messages of a kind, the newest first, at most limit and only

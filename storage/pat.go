@@ -32,7 +32,7 @@ var personalTokenRow = layoutOf[PersonalToken]("p")
 // the organization, not disabled and proven, and their session lives; ErrConflict if
 // they have limit live ones already.
 func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit int, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "create a personal access token", func(t *tx) error {
 		if err := t.lockUser(ctx, p.UserID); err != nil {
 			return err
 		}
@@ -46,12 +46,8 @@ func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit
 			id(p.Organization.ID), id(p.UserID)).Scan(&role); err != nil {
 			return err
 		}
-		var live int
-		err := t.row(ctx, `SELECT count(*) FROM personal_access_tokens WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?`, id(p.UserID), usec(s.clock())).Scan(&live)
-		if err == nil && live >= limit {
-			err = ErrConflict
-		}
-		if err != nil {
+		if err := t.require(ctx, ErrConflict, `SELECT count(*) < ? FROM personal_access_tokens WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?`,
+			limit, id(p.UserID), usec(s.clock())); err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -60,7 +56,6 @@ func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit
 		}
 		return t.event(ctx, e)
 	})
-	return fault("create a personal access token", err)
 }
 
 // PersonalTokens returns the tokens of a person that live, the newest first.
@@ -73,14 +68,13 @@ func (s *Store) PersonalTokens(ctx context.Context, userID uuid.UUID) ([]Persona
 
 // revokePersonalTokens revokes the tokens that a condition picks from those that live.
 func (t *tx) revokePersonalTokens(ctx context.Context, where string, args ...any) error {
-	_, err := t.exec(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE `+where+` AND revoked_at IS NULL`, append([]any{usec(t.s.clock())}, args...)...)
-	return err
+	return t.do(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE `+where+` AND revoked_at IS NULL`, append([]any{usec(t.s.clock())}, args...)...)
 }
 
 // RevokePersonalToken ends a token of a person. ErrNotFound if they have none such
 // that lives.
 func (s *Store) RevokePersonalToken(ctx context.Context, userID, tokenID uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "revoke a personal access token", func(t *tx) error {
 		now := usec(s.clock())
 		err := t.row(ctx, `UPDATE personal_access_tokens SET revoked_at = ? WHERE id = ? AND user_id = ? AND revoked_at IS NULL AND expires_at > ? RETURNING organization_id`,
 			now, id(tokenID), id(userID), now).Scan(&e.Organization)
@@ -89,7 +83,6 @@ func (s *Store) RevokePersonalToken(ctx context.Context, userID, tokenID uuid.UU
 		}
 		return t.event(ctx, e)
 	})
-	return fault("revoke a personal access token", err)
 }
 
 // TokenHolder is who acts by a personal access token, as they are now.
@@ -139,14 +132,9 @@ type TokenUse struct {
 // TouchPersonalTokens records uses, in one transaction. Callers give them in the
 // same order everywhere, so that two nodes do not wait for each other.
 func (s *Store) TouchPersonalTokens(ctx context.Context, used []TokenUse) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		for _, u := range used {
-			at := usec(u.At)
-			if _, err := t.exec(ctx, `UPDATE personal_access_tokens SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, at, id(u.ID), at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return fault("touch personal access tokens", err)
+	all := make([]statement, len(used))
+	for n, u := range used {
+		all[n] = touchRow("personal_access_tokens", id(u.ID), u.At)
+	}
+	return s.touch(ctx, "touch personal access tokens", all)
 }

@@ -65,16 +65,11 @@ type UnprotectedUse struct {
 
 // CountUnprotected adds to the counts of clients, by client_id, in one transaction.
 func (s *Store) CountUnprotected(ctx context.Context, uses map[string]UnprotectedUse) error {
-	err := s.inTx(ctx, func(t *tx) error {
-		// In the same order on every node, so that two nodes do not wait for each other.
-		for _, clientID := range slices.Sorted(maps.Keys(uses)) {
-			_, err := t.exec(ctx, `UPDATE clients SET unprotected_requests = unprotected_requests + ?, unprotected_at = ? WHERE id = ?`,
-				uses[clientID].Requests, usec(uses[clientID].Last), clientID)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return fault("count unprotected requests", err)
+	var all []statement
+	// In the same order on every node, so that two nodes do not wait for each other.
+	for _, clientID := range slices.Sorted(maps.Keys(uses)) {
+		all = append(all, statement{`UPDATE clients SET unprotected_requests = unprotected_requests + ?, unprotected_at = ? WHERE id = ?`,
+			[]any{uses[clientID].Requests, usec(uses[clientID].Last), clientID}})
+	}
+	return s.touch(ctx, "count unprotected requests", all)
 }

@@ -106,7 +106,7 @@ func (s *Store) OrganizationSettings(ctx context.Context, organizationID uuid.UU
 // EditOrganizationSettings changes them. edit may be run more than once, and is
 // given what no other change can overtake; a nil event of it is no change.
 func (s *Store) EditOrganizationSettings(ctx context.Context, organizationID uuid.UUID, edit func(*OrganizationSettings) *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "set an organization's settings", func(t *tx) error {
 		if err := t.lockOrganization(ctx, organizationID); err != nil {
 			return err
 		}
@@ -127,7 +127,6 @@ func (s *Store) EditOrganizationSettings(ctx context.Context, organizationID uui
 		}
 		return t.event(ctx, e)
 	})
-	return fault("set an organization's settings", err)
 }
 
 const settingPlatform = "platform"
@@ -145,7 +144,7 @@ func (s *Store) PlatformSettings(ctx context.Context) (PlatformSettings, error) 
 // EditPlatformSettings changes them as EditOrganizationSettings does; every process
 // sees it within a second.
 func (s *Store) EditPlatformSettings(ctx context.Context, edit func(*PlatformSettings) *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "set the settings", func(t *tx) error {
 		// It takes the row until the transaction ends, and makes it before the first change.
 		var settings PlatformSettings
 		if err := t.row(ctx, `INSERT INTO settings (name, value, updated_at) VALUES (?, '{}', ?)
@@ -168,5 +167,4 @@ func (s *Store) EditPlatformSettings(ctx context.Context, edit func(*PlatformSet
 		}
 		return t.event(ctx, e)
 	})
-	return fault("set the settings", err)
 }

@@ -56,8 +56,7 @@ func (s *Store) CreatePushedRequest(ctx context.Context, p *PushedRequest, b Bud
 		} else if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, insertPushed+` VALUES (?, ?, ?, ?, ?, ?)`, row...)
-		return err
+		return t.do(ctx, insertPushed+` VALUES (?, ?, ?, ?, ?, ?)`, row...)
 	})
 	if errors.Is(err, ErrConflict) {
 		err = s.full(ctx, b, FlowBudget{})

@@ -57,7 +57,7 @@ func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorU
 // that session (nil: in none): all others end, with their grants. ErrConflict if the
 // person has no second factor, or the session has ended.
 func (factors Factors) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
-	err := factors.store.inTx(ctx, func(t *tx) error {
+	return factors.store.change(ctx, "replace recovery codes", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -82,7 +82,6 @@ func (factors Factors) ReplaceRecoveryCodes(ctx context.Context, userID, session
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("replace recovery codes", err)
 }
 
 // CountRecoveryCodes counts a person's unspent recovery codes.

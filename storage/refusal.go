@@ -68,7 +68,7 @@ func (m *RefusedMinute) HasRoom(r *Refusal) bool {
 // all nodes together; the others are counted. Those of a client that is deleted are dropped. Callers give them in the
 // order of client and minute, so that two nodes do not wait for each other.
 func (s *Store) AddRefusals(ctx context.Context, minutes []RefusedMinute) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "store refusals", func(t *tx) error {
 		for n := range minutes {
 			if err := t.addRefusals(ctx, &minutes[n]); err != nil {
 				return err
@@ -76,7 +76,6 @@ func (s *Store) AddRefusals(ctx context.Context, minutes []RefusedMinute) error 
 		}
 		return nil
 	})
-	return fault("store refusals", err)
 }
 
 func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
@@ -122,16 +121,14 @@ func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
 	if more == 0 {
 		return nil
 	}
-	_, err = t.exec(ctx, `UPDATE refusals SET n = n + ?, occurred_at = ? WHERE client_id = ? AND minute = ? AND line = ?`,
+	return t.do(ctx, `UPDATE refusals SET n = n + ?, occurred_at = ? WHERE client_id = ? AND minute = ? AND line = ?`,
 		more, usec(m.LastAt), m.ClientID, m.Minute, MaxRefusals+1)
-	return err
 }
 
 // trimRefusals deletes the oldest minutes of a client beyond maxRefusalRows.
 func (t *tx) trimRefusals(ctx context.Context, clientID string) error {
-	_, err := t.exec(ctx, `DELETE FROM refusals WHERE client_id = ? AND minute <
+	return t.do(ctx, `DELETE FROM refusals WHERE client_id = ? AND minute <
 		(SELECT minute FROM refusals WHERE client_id = ? ORDER BY minute DESC, line DESC LIMIT 1 OFFSET ?)`, clientID, clientID, maxRefusalRows)
-	return err
 }
 
 // Refusals returns up to limit refusals of a client, the latest first.

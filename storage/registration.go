@@ -21,7 +21,7 @@ type Registration struct {
 // Register makes an account. ErrSpent as for Link, ErrExists if an account
 // has the address already: then the link stays.
 func (s *Store) Register(ctx context.Context, r *Registration) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "register a person", func(t *tx) error {
 		if !r.Link.IsZero() {
 			if err := t.spendLink(ctx, r.Link, LinkRegister); err != nil {
 				return err
@@ -42,5 +42,4 @@ func (s *Store) Register(ctx context.Context, r *Registration) error {
 		}
 		return t.enqueue(ctx, r.Mails...)
 	})
-	return fault("register a person", err)
 }

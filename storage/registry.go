@@ -32,7 +32,9 @@ type Registry struct {
 	loading     sync.Mutex // one reads the scopes for all
 
 	version atomic.Int64
-	mu      sync.Mutex // of version together with what is cached
+	mu      sync.Mutex // of version and refreshed together with what is cached
+	// refreshed is when Refresh last succeeded.
+	refreshed time.Time
 	// resources are what scopes was made of, nil before it is read; changed are those that must be read again.
 	resources []Resource
 	changed   []string
@@ -49,6 +51,7 @@ func (r *Registry) remember(version int64, put func()) {
 
 // Refresh looks for a new version and forgets what changed.
 func (r *Registry) Refresh(ctx context.Context) error {
+	now := r.store.clock()
 	version, changes, all, err := r.store.registryChanges(ctx, r.version.Load())
 	if err != nil {
 		return err
@@ -56,7 +59,10 @@ func (r *Registry) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.version.Store(version)
-	if all {
+	// A sweep that has not finished may have left some rows of a version and deleted others.
+	late := now.Sub(r.refreshed) > keepChange/2
+	r.refreshed = now
+	if all || late {
 		r.clients.Purge()
 		r.orgs.Purge()
 		r.origins.Purge()

@@ -173,8 +173,7 @@ func (r *RegistryEdit) AddSecret(ctx context.Context, clientID string, k *Client
 // DeleteSecrets takes all secrets of a client, for one that is to have none.
 func (r *RegistryEdit) DeleteSecrets(ctx context.Context, clientID string) error {
 	r.note(changedClient, clientID)
-	_, err := r.tx.exec(ctx, `DELETE FROM client_secrets WHERE client_id = ?`, clientID)
-	return err
+	return r.tx.do(ctx, `DELETE FROM client_secrets WHERE client_id = ?`, clientID)
 }
 
 func (r *RegistryEdit) insertSecret(ctx context.Context, clientID string, k *ClientSecret) error {
@@ -185,9 +184,8 @@ func (r *RegistryEdit) insertSecret(ctx context.Context, clientID string, k *Cli
 	if len(k.MAC) > 0 {
 		mac = k.MAC
 	}
-	_, err := r.tx.exec(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	return r.tx.do(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		id(k.ID), clientID, k.KeyID, mac, k.PHC, k.Weak, r.now, usec(k.ExpiresAt))
-	return err
 }
 
 // PutResource registers a resource or replaces its name, scopes and servers.
@@ -227,8 +225,7 @@ func (r *RegistryEdit) clearResource(ctx context.Context, identifier string) err
 	if _, err := r.tx.exec(ctx, `DELETE FROM resource_scopes WHERE resource = ?`, identifier); err != nil {
 		return err
 	}
-	_, err := r.tx.exec(ctx, `DELETE FROM resource_servers WHERE resource = ?`, identifier)
-	return err
+	return r.tx.do(ctx, `DELETE FROM resource_servers WHERE resource = ?`, identifier)
 }
 
 // client is one for a client's row, whose origins may change with it.
@@ -242,10 +239,7 @@ func (r *RegistryEdit) client(ctx context.Context, clientID string, e *Event, qu
 
 // one changes exactly one row and writes the event; ErrNotFound if there is none.
 func (r *RegistryEdit) one(ctx context.Context, e *Event, query string, args ...any) error {
-	if err := execOr(ctx, r.tx, ErrNotFound, query, args...); err != nil {
-		return err
-	}
-	return r.tx.event(ctx, e)
+	return r.tx.doWith(ctx, e, ErrNotFound, query, args...)
 }
 
 // AdoptSecret replaces the stored form of a client secret that was just verified
@@ -253,7 +247,7 @@ func (r *RegistryEdit) one(ctx context.Context, e *Event, query string, args ...
 // read in (old) any more. A PHC string is bumped out of every process's copy,
 // because verifying it is dear; a MAC under an earlier key is as good as a new one.
 func (s *Store) AdoptSecret(ctx context.Context, old *ClientSecret, keyID string, mac []byte, phc string) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "adopt a client secret", func(t *tx) error {
 		var client string
 		err := t.row(ctx, `UPDATE client_secrets SET key_id = ?, mac = ?, phc = ? WHERE id = ? AND key_id = ? AND phc = ? RETURNING client_id`,
 			keyID, mac, phc, id(old.ID), old.KeyID, old.PHC).Scan(&client)
@@ -265,5 +259,4 @@ func (s *Store) AdoptSecret(ctx context.Context, old *ClientSecret, keyID string
 		}
 		return t.changeRegistry(ctx, registryChange{changedClient, client})
 	})
-	return fault("adopt a client secret", err)
 }

@@ -297,3 +297,46 @@ func TestTheWayDownOfRequirePKCEIsTheStricterValue(t *testing.T) {
 		}
 	})
 }
+
+// The sweep deletes what versions changed row by row: a version of which one row is left tells half of its changes.
+func TestANodeThatWasAwayForgetsEverything(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *Store) {
+		ctx, clock, registry := t.Context(), stopClock(s), NewRegistry(s)
+		audience := func(scope string) []string {
+			t.Helper()
+			for _, id := range []string{"one", "two"} {
+				raw(t, s, `DELETE FROM registry_changes WHERE id = ?`, id)
+			}
+			if err := registry.Refresh(ctx); err != nil {
+				t.Fatal(err)
+			}
+			scopes, err := registry.Scopes(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return scopes.Audience(scope)
+		}
+		put := func(scope string) {
+			t.Helper()
+			err := s.EditRegistry(ctx, 0, func(r *RegistryEdit) error {
+				var errs []error
+				for _, id := range []string{"one", "two", "three"} {
+					errs = append(errs, r.PutResource(ctx, &Resource{Identifier: id, Scopes: map[string]string{scope: "Do it"}}, &Event{Type: EventResourceCreated}))
+				}
+				return errors.Join(errs...)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("read")
+		if got := audience("read"); len(got) != 3 {
+			t.Fatalf("read is a scope of %v, want all three", got)
+		}
+		put("write")
+		clock.add(keepChange)
+		if got := audience("write"); len(got) != 3 {
+			t.Errorf("after an hour without a look, write is a scope of %v, want all three", got)
+		}
+	})
+}

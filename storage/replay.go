@@ -11,6 +11,5 @@ import (
 // expires, such as the jti of a client assertion (RFC 7523 section 3). hash
 // covers whose it is too. ErrSpent if it was spent before.
 func (s *Store) SpendID(ctx context.Context, hash secret.Hash, expires time.Time) error {
-	err := execOr(ctx, s, ErrSpent, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, hash, usec(expires))
-	return fault("spend an id", err)
+	return fault("spend an id", execOr(ctx, s, ErrSpent, `INSERT INTO replay_ids (hash, expires_at) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, hash, usec(expires)))
 }

@@ -78,20 +78,19 @@ func endedEvent(row *Session, reason, requestID string) *Event {
 // is the hash of the device token that came with the request, zero if none came that has
 // signed in as this person: a stolen cookie alone earns its owner no exemption.
 func (s *Store) EndMoved(ctx context.Context, browser, device secret.Hash, requestID string) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "end a session that moved", func(t *tx) error {
 		if _, err := t.exec(ctx, `UPDATE sessions SET device_hash = ? WHERE token_hash = ? AND ended_at IS NULL`, device, browser); err != nil {
 			return err
 		}
 		_, err := t.endSession(ctx, browser, EndNetwork, requestID)
 		return err
 	})
-	return fault("end a session that moved", err)
 }
 
 // EndSessionOf ends one live session of a person with all its grants, offline
 // ones too: they say that it is not theirs any more. ErrNotFound if they have none such.
 func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "end a session of a person", func(t *tx) error {
 		ended, err := t.endSessions(ctx, EndByPerson, `id = ? AND user_id = ?`, id(sid), id(userID))
 		if err != nil || len(ended) == 0 {
 			return cmp.Or(err, ErrNotFound)
@@ -101,19 +100,17 @@ func (s *Store) EndSessionOf(ctx context.Context, userID, sid uuid.UUID, e *Even
 		}
 		return t.event(ctx, e)
 	})
-	return fault("end a session of a person", err)
 }
 
 // EndOtherSessions ends every session of a person but keep (nil: every one), with
 // all their grants, and their personal access tokens.
 func (s *Store) EndOtherSessions(ctx context.Context, userID, keep uuid.UUID, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "end the other sessions of a person", func(t *tx) error {
 		if err := t.endAccess(ctx, userID, keep, keep, EndByPerson); err != nil {
 			return err
 		}
 		return t.event(ctx, e)
 	})
-	return fault("end the other sessions of a person", err)
 }
 
 // SessionEnd tells why the session of a browser's token has ended. ErrNotFound if it has

@@ -16,12 +16,7 @@ func (t *tx) requireLiveSession(ctx context.Context, userID, session uuid.UUID, 
 	if session == uuid.Nil {
 		return nil
 	}
-	var live int
-	err := t.row(ctx, `SELECT count(*) FROM sessions WHERE id = ? AND user_id = ? AND ended_at IS NULL`, id(session), id(userID)).Scan(&live)
-	if err == nil && live == 0 {
-		err = ended
-	}
-	return err
+	return t.require(ctx, ended, `SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ? AND ended_at IS NULL)`, id(session), id(userID))
 }
 
 // EndIdleSession writes that a session was last used at seen and has been idle for long

@@ -14,7 +14,7 @@ import (
 // NewSetupLink stores a link that makes the first administrator, in the place of
 // every one before it. ErrConflict once there is a superadmin.
 func (s *Store) NewSetupLink(ctx context.Context, l *Link, e *Event) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "store a setup link", func(t *tx) error {
 		if err := t.lockSetup(ctx); err != nil {
 			return err
 		}
@@ -29,14 +29,13 @@ func (s *Store) NewSetupLink(ctx context.Context, l *Link, e *Event) error {
 		}
 		return t.event(ctx, e)
 	})
-	return fault("store a setup link", err)
 }
 
 // Bootstrap spends a setup link and creates the first administrator. ErrSpent if
 // the link was used, has expired or is not the newest, ErrConflict if there is a
 // superadmin already, ErrExists if an account has the address.
 func (s *Store) Bootstrap(ctx context.Context, link secret.Hash, p *NewUser) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "create the first administrator", func(t *tx) error {
 		if err := t.lockSetup(ctx); err != nil {
 			return err
 		}
@@ -48,24 +47,18 @@ func (s *Store) Bootstrap(ctx context.Context, link secret.Hash, p *NewUser) err
 		}
 		return t.createUser(ctx, p)
 	})
-	return fault("create the first administrator", err)
 }
 
 // lockSetup makes those who begin the installation queue: two nodes that start
 // together would each print a token that counts.
 func (t *tx) lockSetup(ctx context.Context) error {
-	_, err := t.exec(ctx, `UPDATE versions SET n = n WHERE name = ?`, VersionRegistry)
-	return err
+	return t.do(ctx, `UPDATE versions SET n = n WHERE name = ?`, VersionRegistry)
 }
 
 // noSuperadmin is ErrConflict if there is a superadmin.
 func (t *tx) noSuperadmin(ctx context.Context) error {
-	var n int
-	err := t.row(ctx, `SELECT count(*) FROM users WHERE platform_roles <> '' AND ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL`).Scan(&n)
-	if err == nil && n > 0 {
-		err = ErrConflict
-	}
-	return err
+	return t.require(ctx, ErrConflict, `SELECT NOT EXISTS (SELECT 1 FROM users WHERE platform_roles <> ''
+		AND ' ' || platform_roles || ' ' LIKE '% superadmin %' AND disabled_at IS NULL AND deleted_at IS NULL)`)
 }
 
 const settingTests = "client_tests"
@@ -168,9 +161,8 @@ func (r *RegistryEdit) putClientTests(ctx context.Context, tests map[string]Clie
 	if err != nil {
 		return err
 	}
-	_, err = r.tx.exec(ctx, `INSERT INTO settings (name, value, updated_at) VALUES (?, ?, ?)
+	return r.tx.do(ctx, `INSERT INTO settings (name, value, updated_at) VALUES (?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, settingTests, string(value), r.now)
-	return err
 }
 
 // editRedirects changes the redirect URIs that a client has now, and nothing else.
@@ -197,7 +189,6 @@ func (r *RegistryEdit) editRedirects(ctx context.Context, clientID string, edit 
 // newest, and that must never be this one.
 func (r *RegistryEdit) insertTestSecret(ctx context.Context, clientID string, k *ClientSecret) error {
 	k.ID = uuid.Must(uuid.NewV7())
-	_, err := r.tx.exec(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, '', ?, 0, ?)`,
+	return r.tx.do(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, '', ?, 0, ?)`,
 		id(k.ID), clientID, k.KeyID, k.MAC, k.Weak, usec(k.ExpiresAt))
-	return err
 }

@@ -347,10 +347,34 @@ func (t *tx) row(ctx context.Context, query string, args ...any) result {
 	return result{row: st.QueryRowxContext(ctx, args...)}
 }
 
+// do is exec where the number of rows does not matter.
+func (t *tx) do(ctx context.Context, query string, args ...any) error {
+	_, err := t.exec(ctx, query, args...)
+	return err
+}
+
+// doWith runs a guarded statement as execOr does, and writes the event of what it changed.
+func (t *tx) doWith(ctx context.Context, e *Event, unchanged error, query string, args ...any) error {
+	if err := execOr(ctx, t, unchanged, query, args...); err != nil {
+		return err
+	}
+	return t.event(ctx, e)
+}
+
+// require returns unmet if the condition that the query reads is false.
+func (t *tx) require(ctx context.Context, unmet error, query string, args ...any) error {
+	var met bool
+	err := t.row(ctx, query, args...).Scan(&met)
+	if err == nil && !met {
+		err = unmet
+	}
+	return err
+}
+
 // execAll runs statements one after the other.
 func (t *tx) execAll(ctx context.Context, all ...statement) error {
 	for _, q := range all {
-		if _, err := t.exec(ctx, q.query, q.args...); err != nil {
+		if err := t.do(ctx, q.query, q.args...); err != nil {
 			return err
 		}
 	}
@@ -446,6 +470,21 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 		}
 		return err
 	})
+}
+
+// change is inTx for a method of the Store: an error names the operation.
+func (s *Store) change(ctx context.Context, op string, fn func(*tx) error) error {
+	return fault(op, s.inTx(ctx, fn))
+}
+
+// touch runs statements in one transaction, such as the times at which rows were last used.
+func (s *Store) touch(ctx context.Context, op string, all []statement) error {
+	return s.change(ctx, op, func(t *tx) error { return t.execAll(ctx, all...) })
+}
+
+// touchRow notes when a row was last used, unless a later use is noted already.
+func touchRow(table string, id any, at time.Time) statement {
+	return statement{`UPDATE ` + table + ` SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)`, []any{usec(at), id, usec(at)}}
 }
 
 func (s *Store) once(ctx context.Context, fn func(*tx) error) error {

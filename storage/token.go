@@ -59,9 +59,8 @@ func (t *RefreshToken) args() []any {
 // CreateClientToken stores an access token of the client_credentials grant.
 // ErrSpent if the client was disabled since it was read.
 func (s *Store) CreateClientToken(ctx context.Context, at *AccessToken) error {
-	err := execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
-		FROM clients WHERE id = ? AND disabled_at IS NULL AND deleted_at IS NULL`, append(at.args(), at.ClientID)...)
-	return fault("store a client's token", err)
+	return fault("store a client's token", execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+		FROM clients WHERE id = ? AND disabled_at IS NULL AND deleted_at IS NULL`, append(at.args(), at.ClientID)...))
 }
 
 var accessTokenSQL = forEngines(func(e Engine) string {
@@ -152,7 +151,7 @@ func (s *Store) Rotate(ctx context.Context, in Redemption) error {
 	if s.engine == Postgres {
 		return s.redeem(ctx, "rotate a refresh token", rotatePostgres, slices.Concat([]any{in.Hash}, spend, in.tokenArgs()))
 	}
-	return fault("rotate a refresh token", s.inTx(ctx, func(t *tx) error { return t.redeem(ctx, in, spendRefreshToken, spend) }))
+	return s.change(ctx, "rotate a refresh token", func(t *tx) error { return t.redeem(ctx, in, spendRefreshToken, spend) })
 }
 
 const spendRefreshToken = `UPDATE refresh_tokens SET spent_at = ?, successor_hash = ? WHERE hash = ? AND client_id = ? AND spent_at IS NULL AND expires_at > ?`
@@ -167,10 +166,9 @@ const rotatePostgres = `WITH
 // time, as long as the successor that goes with it is unspent and the grant lives;
 // ErrSpent otherwise.
 func (s *Store) RepeatAccess(ctx context.Context, at *AccessToken, successor secret.Hash) error {
-	err := execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
+	return fault("repeat a refresh", execOr(ctx, s, ErrSpent, insertAccessToken+` SELECT `+s.engine.casts("bytea", "uuid", "text", "uuid", "text", "text", "bigint", "bigint")+`
 		FROM refresh_tokens n JOIN grants g ON g.id = n.grant_id JOIN clients c ON c.id = n.client_id`+authorizationJoins+`
-		WHERE n.hash = ? AND n.spent_at IS NULL AND `+authorizationLives, append(at.args(), successor)...)
-	return fault("repeat a refresh", err)
+		WHERE n.hash = ? AND n.spent_at IS NULL AND `+authorizationLives, append(at.args(), successor)...))
 }
 
 // RevokeAccessToken ends one access token of this client and writes the event
@@ -211,7 +209,7 @@ func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event)
 		_, err = s.exec(ctx, `WITH hit AS (`+update+`) `+revokedEvent, append(args, event...)...)
 		return fault("revoke a token", err)
 	}
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "revoke a token", func(t *tx) error {
 		var grantID uuid.UUID
 		err := t.row(ctx, update, args...).Scan(&grantID)
 		if classify(err) == ErrNotFound {
@@ -227,5 +225,4 @@ func (s *Store) revoke(ctx context.Context, update string, args []any, e *Event)
 		}
 		return t.event(ctx, e)
 	})
-	return fault("revoke a token", err)
 }

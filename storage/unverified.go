@@ -50,7 +50,7 @@ func (s *Store) DeleteUnverified(ctx context.Context, before time.Time, pace *Pa
 	return gone, fault("let unproven people lapse", err)
 }
 
-// unproven is a person whose address was never proven.
+// unverified is a person whose address was never proven.
 type unverified struct {
 	id        uuid.UUID
 	createdAt int64

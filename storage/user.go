@@ -78,7 +78,7 @@ type Address struct {
 	Country       string `json:"country,omitempty"`
 }
 
-// Proven reports whether the address is known to be theirs.
+// EmailVerified reports whether the address is known to be theirs.
 func (u *User) EmailVerified() bool { return !u.EmailVerifiedAt.IsZero() }
 
 // Active reports whether the person may sign in and be named in tokens.
@@ -101,7 +101,7 @@ type NewUser struct {
 // CreateUsers creates people, all or none of them. ErrExists if an address is
 // taken, ErrConflict if an organization does not exist.
 func (s *Store) CreateUsers(ctx context.Context, people ...*NewUser) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "create people", func(t *tx) error {
 		for _, p := range people {
 			if err := t.createUser(ctx, p); err != nil {
 				return err
@@ -109,7 +109,6 @@ func (s *Store) CreateUsers(ctx context.Context, people ...*NewUser) error {
 		}
 		return nil
 	})
-	return fault("create people", err)
 }
 
 func (t *tx) createUser(ctx context.Context, p *NewUser) error {
@@ -242,7 +241,7 @@ func (t *tx) keepSuperadmin(ctx context.Context, userID uuid.UUID, e *Event) err
 // all their grants and makes links to reset it worthless: an intruder who knew the old one
 // is out.
 func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID, e *Event, mails ...*Message) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "set a password", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err
 		}
@@ -251,7 +250,6 @@ func (s *Store) SetPassword(ctx context.Context, userID uuid.UUID, hash string, 
 		}
 		return t.eventAndMail(ctx, e, mails)
 	})
-	return fault("set a password", err)
 }
 
 func (t *tx) setPassword(ctx context.Context, userID uuid.UUID, hash string, keep uuid.UUID) error {
@@ -375,7 +373,7 @@ func (t *tx) lockVerifiedUser(ctx context.Context, userID uuid.UUID) error {
 	return err
 }
 
-// tell writes the event of a change and the mails that go with it.
+// eventAndMail writes the event of a change and the mails that go with it.
 func (t *tx) eventAndMail(ctx context.Context, e *Event, mails []*Message) error {
 	if err := t.event(ctx, e); err != nil {
 		return err

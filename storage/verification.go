@@ -38,7 +38,7 @@ type EmailVerification struct {
 // ErrSpent for a link that was used, ErrNotFound for a person who is gone or
 // disabled, ErrConflict if they have another address now.
 func (s *Store) VerifyEmail(ctx context.Context, p *EmailVerification) error {
-	err := s.inTx(ctx, func(t *tx) error {
+	return s.change(ctx, "prove an address", func(t *tx) error {
 		if !p.Link.IsZero() {
 			if err := t.spendLink(ctx, p.Link, p.Purpose); err != nil {
 				return err
@@ -73,7 +73,6 @@ func (s *Store) VerifyEmail(ctx context.Context, p *EmailVerification) error {
 		}
 		return t.eventAndMail(ctx, p.Event, p.Mails)
 	})
-	return fault("prove an address", err)
 }
 
 // verifyAddress tells whether it is the first proof. What was mailed to an address
