@@ -14,7 +14,8 @@
 //
 // The db tags of a struct are its columns: layoutOf makes the SELECT list and the scan targets from them, one and list
 // read rows, and target says how a column becomes a Go value. execOr is a guarded statement: the error it names tells
-// that the guard did not hold.
+// that the guard did not hold; doWith writes the event of what it changed, and require checks a condition. A method that
+// only changes something is one call of change, which names the operation in errors.
 //
 //	states       live ─▶ spent (codes, refresh tokens, flows, links), ended (sessions), revoked (grants, tokens,
 //	             invitations), withdrawn (consents), tombstone (people, organizations, clients) ─▶ swept
