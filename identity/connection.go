@@ -42,8 +42,8 @@ func CheckConnectionName(name string) string {
 	return ""
 }
 
-// Configure makes the connections those of the configuration: it creates and changes what differs, and takes those out of
-// use that are not named any more. One that an operator has disabled stays so.
+// Configure makes the connections those of the configuration: it creates and changes what differs, and takes those out
+// of use that are not named any more. One that an operator has disabled stays so.
 func (i *Connections) Configure(ctx context.Context, a Actor, all []ConnectionConfig) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err

@@ -34,8 +34,8 @@ var (
 )
 
 // User returns the user that an identity signs in. An identity that is new gets an account, where registration allows
-// that, or the account of its address if nobody has verified that address before: whatever was made with it goes. Errors:
-// ErrLinkNeeded, ErrExternalEmail, ErrRegistrationClosed, and ErrForbidden for a user who is disabled.
+// that, or the account of its address if nobody has verified that address before: whatever was made with it goes.
+// Errors: ErrLinkNeeded, ErrExternalEmail, ErrRegistrationClosed, and ErrForbidden for a user who is disabled.
 //
 // An address alone never leads to an account that is in use: who administers a provider can give an account there any
 // address.
@@ -92,7 +92,8 @@ func (i *Connections) register(ctx context.Context, x External, key string) (*st
 	}
 	p := i.registrations.newUnverifiedUser(linkPayload{EmailKey: key, Email: x.Email}, x.From, x.RequestID)
 	p.User.Profile, p.User.EmailVerifiedAt = x.profile(), p.User.CreatedAt
-	p.Events = append(p.Events, i.linkedEvent(Actor{UserID: p.User.ID, RequestID: x.RequestID}, storage.EventUserIdentityLinked, x))
+	actor := Actor{UserID: p.User.ID, RequestID: x.RequestID}
+	p.Events = append(p.Events, i.linkedEvent(actor, storage.EventUserIdentityLinked, x))
 	err := i.store.Register(ctx, &storage.Registration{Person: *p, External: i.row(x, p.User.ID)})
 	return &p.User, err
 }
@@ -168,8 +169,8 @@ func (i *Connections) Unlink(ctx context.Context, a Actor, session uuid.UUID, c 
 	return i.store.UnlinkIdentity(ctx, i.row(x, u.ID), session, i.linkedEvent(a, storage.EventUserIdentityUnlinked, x))
 }
 
-// EndSessions ends the sessions that came through a connection, because its provider says that they are over there. One of
-// subject and sid may be "". It returns how many there were.
+// EndSessions ends the sessions that came through a connection, because its provider says that they are over there. One
+// of subject and sid may be "". It returns how many there were.
 func (i *Connections) EndSessions(ctx context.Context, c *storage.Connection, subject, sid, requestID string) (int, error) {
 	return i.store.EndUpstreamSessions(ctx, c.ID, subject, sid, requestID)
 }

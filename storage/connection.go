@@ -77,7 +77,8 @@ type ConnectionChange struct {
 	Event      *Event
 }
 
-// PutConnections stores connections in the place of those with their ids, all or none. ErrExists if another has the name.
+// PutConnections stores connections in the place of those with their ids, all or none. ErrExists if another has the
+// name.
 func (s *Store) PutConnections(ctx context.Context, changes ...ConnectionChange) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		for i := range changes {

@@ -35,8 +35,9 @@ func (s *Store) ExternalIdentities(ctx context.Context, userID uuid.UUID) ([]Ext
 		FROM external_identities e WHERE e.user_id = ? ORDER BY e.created_at, e.subject`, id(userID))
 }
 
-// LinkIdentity gives an external identity to its user, in a session that must be live (ErrSpent). ErrExists if a user has
-// it already, ErrEmailUnverified where the user's own address is not verified, ErrConflict if the connection is disabled.
+// LinkIdentity gives an external identity to its user, in a session that must be live (ErrSpent). ErrExists if a user
+// has it already, ErrEmailUnverified where the user's own address is not verified, ErrConflict if the connection is
+// disabled.
 func (s *Store) LinkIdentity(ctx context.Context, x *ExternalIdentity, session uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockVerifiedUser(ctx, x.UserID); err != nil {
@@ -59,8 +60,9 @@ func (t *tx) insertIdentity(ctx context.Context, x *ExternalIdentity) error {
 		x.Subject, id(x.UserID), x.Email, usec(x.CreatedAt), id(x.ConnectionID))
 }
 
-// UnlinkIdentity takes an external identity from its user, in a session that must be live (ErrSpent). ErrConflict if the
-// user could not sign in any more: without a password, a passkey and another identity of a connection that is enabled.
+// UnlinkIdentity takes an external identity from its user, in a session that must be live (ErrSpent). ErrConflict if
+// the user could not sign in any more: without a password, a passkey and another identity of a connection that is
+// enabled.
 func (s *Store) UnlinkIdentity(ctx context.Context, x *ExternalIdentity, session uuid.UUID, e *Event) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		if err := t.lockUser(ctx, x.UserID); err != nil {
@@ -109,8 +111,8 @@ func (t *tx) noteUpstream(ctx context.Context, session uuid.UUID, x *ExternalIde
 // EndUpstream is why a session ended whose user signed out at the provider that it came through.
 const EndUpstream = "upstream_sign_out"
 
-// EndUpstreamSessions ends the live sessions that came through a connection with that subject and in that session of the
-// provider, with their grants that are not offline; "" stands for any subject, or any session. It returns how many.
+// EndUpstreamSessions ends the live sessions that came through a connection with that subject and in that session of
+// the provider, with their grants that are not offline; "" stands for any subject, or any session. It returns how many.
 func (s *Store) EndUpstreamSessions(ctx context.Context, connectionID uuid.UUID, subject, sid, requestID string) (n int, err error) {
 	where, args := `x.connection_id = ?`, []any{id(connectionID)}
 	if subject != "" {

@@ -17,7 +17,8 @@ type ConnectionButton struct {
 	URL   string
 }
 
-// LinkAccount says that an account has the address that a provider gave, and what to do: sign in to it, and link the two.
+// LinkAccount says that an account has the address that a provider gave, and what to do: sign in to it, and link the
+// two.
 type LinkAccount struct {
 	Label     string // of the connection
 	Email     string

@@ -99,7 +99,7 @@ func (p *program) connectionsTest() *cobra.Command {
 	return &cobra.Command{
 		Use: "test NAME", Short: "See whether a connection works",
 		Long: "Ask the provider of a connection for all that a sign-in needs: its metadata, its keys, and whether it accepts the client\n" +
-			"with its secret. What only a person can try, signing in, is left out.",
+			"with its secret. Signing in itself is left out, because it takes a person.",
 		Example: examples("sallyport connections test google"), Args: cobra.ExactArgs(1),
 		RunE: p.withReadOnly(func(ctx context.Context, a *app.App, args []string) error {
 			c, err := p.connection(ctx, a, args[0])

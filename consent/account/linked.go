@@ -14,7 +14,10 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-const linkedPath = "/account/linked"
+const (
+	linkedPath = "/account/linked"
+	toLinked   = "Go to your linked accounts"
+)
 
 // mountLinked adds the pages about identities of other providers.
 func (p *Pages) mountLinked(show, act func(path string, n login.Need, h handler)) {
@@ -40,8 +43,8 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, v *person) error 
 		if c == nil {
 			continue
 		}
-		shown := templates.LinkedIdentity{Email: x.Email, Since: page.Moment(x.CreatedAt), LastUsed: page.Moment(x.LastUsedAt),
-			Off: !c.Enabled(), Connection: buttonOf(c)}
+		shown := templates.LinkedIdentity{Email: x.Email, Off: !c.Enabled(), Connection: buttonOf(c),
+			Since: page.Moment(x.CreatedAt), LastUsed: page.Moment(x.LastUsedAt)}
 		shown.Connection.URL = linkedPath + "/remove?" + linkedQuery(c, x).Encode()
 		page.Identities = append(page.Identities, shown)
 	}
@@ -58,7 +61,8 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, v *person) error 
 }
 
 func buttonOf(c *storage.Connection) templates.ConnectionButton {
-	return templates.ConnectionButton{Name: c.Name, Label: c.Settings.Label, Kind: c.Kind, URL: "/login/" + c.Name + "?link=1"}
+	return templates.ConnectionButton{Name: c.Name, Label: c.Settings.Label, Kind: c.Kind,
+		URL: "/login/" + c.Name + "?link=1"}
 }
 
 func linkedQuery(c *storage.Connection, x *storage.ExternalIdentity) url.Values {
@@ -66,7 +70,8 @@ func linkedQuery(c *storage.Connection, x *storage.ExternalIdentity) url.Values 
 }
 
 // identities are the person's, with the connections that they are of.
-func (p *Pages) identities(r *http.Request, v *person) ([]storage.ExternalIdentity, map[uuid.UUID]*storage.Connection, error) {
+func (p *Pages) identities(r *http.Request, v *person) ([]storage.ExternalIdentity,
+	map[uuid.UUID]*storage.Connection, error) {
 	identities, err := p.Identity.Connections.Linked(r.Context(), v.Actor)
 	if err != nil {
 		return nil, nil, err
@@ -91,15 +96,16 @@ func (p *Pages) pendingLink(r *http.Request) (*login.PendingLink, *storage.Conne
 			return pending, &usable[i], nil
 		}
 	}
-	return nil, nil, cmp.Or(err, error(&web.Error{Status: http.StatusBadRequest, Code: "upstream_lost", BackURL: linkedPath,
-		BackLabel: "Go to your linked accounts"}))
+	return nil, nil, cmp.Or(err, error(&web.Error{Status: http.StatusBadRequest, Code: "upstream_lost",
+		BackURL: linkedPath, BackLabel: toLinked}))
 }
 
 // confirmation is the page that says what linking does.
-func (p *Pages) confirmation(r *http.Request, v *person, pending *login.PendingLink, c *storage.Connection) templates.AccountConfirm {
+func (p *Pages) confirmation(r *http.Request, v *person, pending *login.PendingLink,
+	c *storage.Connection) templates.AccountConfirm {
 	label := c.Settings.Label
-	return templates.AccountConfirm{AccountPart: p.part(r), Title: "Link this account?", What: cmp.Or(pending.Email, label),
-		Detail: "Your account at " + label, Safe: true,
+	return templates.AccountConfirm{AccountPart: p.part(r), Title: "Link this account?",
+		What: cmp.Or(pending.Email, label), Detail: "Your account at " + label, Safe: true,
 		Losses: []string{"Whoever can sign in to it at " + label + " can sign in to " + v.User.Email + " here.",
 			"Your password and two-step verification stay as they are."},
 		Action: linkedPath + "/confirm", Button: "Link", Busy: "Linking…", Back: linkedPath}
@@ -127,7 +133,7 @@ func (p *Pages) link(w http.ResponseWriter, r *http.Request, v *person) error {
 		identity.External{Connection: c, Subject: pending.Subject, Email: pending.Email})
 	switch {
 	case errors.Is(err, identity.ErrExternalTaken):
-		return &web.Error{Status: http.StatusConflict, Code: "upstream_taken", Err: err, BackURL: linkedPath, BackLabel: "Go to your linked accounts"}
+		return &web.Error{Status: http.StatusConflict, Code: "upstream_taken", Err: err, BackURL: linkedPath, BackLabel: toLinked}
 	case errors.Is(err, storage.ErrEmailUnverified):
 		page := p.confirmation(r, v, pending, c)
 		page.Error = "Confirm the email address of your account first. Then link this account."
@@ -145,7 +151,8 @@ func (p *Pages) link(w http.ResponseWriter, r *http.Request, v *person) error {
 }
 
 // unlinking is the page that says what unlinking does.
-func (p *Pages) unlinking(r *http.Request, v *person, query url.Values) (templates.AccountConfirm, *storage.Connection, error) {
+func (p *Pages) unlinking(r *http.Request, v *person, query url.Values) (templates.AccountConfirm,
+	*storage.Connection, error) {
 	identities, connections, err := p.identities(r, v)
 	if err != nil {
 		return templates.AccountConfirm{}, nil, err
@@ -156,9 +163,11 @@ func (p *Pages) unlinking(r *http.Request, v *person, query url.Values) (templat
 		if c == nil || c.Name != query.Get("connection") || x.Subject != query.Get("subject") {
 			continue
 		}
-		return templates.AccountConfirm{AccountPart: p.part(r), Title: "Unlink this account?", What: cmp.Or(x.Email, c.Settings.Label),
-			Detail: "Your account at " + c.Settings.Label,
-			Losses: []string{"It does not sign you in here any more.", "Nothing changes at " + c.Settings.Label + ", and you stay signed in here."},
+		label := c.Settings.Label
+		return templates.AccountConfirm{AccountPart: p.part(r), Title: "Unlink this account?",
+			What: cmp.Or(x.Email, label), Detail: "Your account at " + label,
+			Losses: []string{"It does not sign you in here any more.",
+				"Nothing changes at " + label + ", and you stay signed in here."},
 			Action: linkedPath + "/remove", Hidden: map[string]string{"connection": c.Name, "subject": x.Subject},
 			Button: "Unlink", Busy: "Unlinking…", Back: linkedPath}, c, nil
 	}

@@ -29,8 +29,8 @@ var callbacks = map[string]string{
 	storage.CallbackAPI:        "/api/v1/auth/external/{connection}/callback",
 }
 
-// MountUpstream adds the routes of sign-in with other providers. It comes after all other pages below /login, whose names
-// no connection can have.
+// MountUpstream adds the routes of sign-in with other providers. It comes after all other pages below /login, whose
+// names no connection can have.
 func (p *Pages) MountUpstream(rt *web.Router) {
 	rt.Handle("/login/link", web.Popup(p.web.Handle(p.showLink)), http.MethodGet)
 	for name, path := range callbacks {
@@ -57,7 +57,7 @@ type attempt struct {
 	Link bool `json:"link,omitempty"`
 	// Answer came by a POST, which brings no cookie of ours; the GET after it takes it from here.
 	Answer *upstream.Answer `json:"answer,omitempty"`
-	// Finished: an answer was used. What is left leads a browser on that opens the address again.
+	// Finished: an answer was used. The rest leads a browser on that opens the address again.
 	Finished bool `json:"finished,omitempty"`
 }
 
@@ -152,10 +152,11 @@ func usePassword(c templates.LoginConnections) templates.LoginConnections {
 	return c
 }
 
-// emailFirst sends a person to the connection that claims the domain of their address, whatever the password field holds:
-// it is neither compared nor counted. An address that none claims is asked for its password, if that was left out. Both
-// are the same whether or not the address has an account.
-func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values) (done bool, err error) {
+// emailFirst sends a person to the connection that claims the domain of their address, whatever the password field
+// holds: it is neither compared nor counted. An address that none claims is asked for its password, if that was left
+// out. Both are the same whether or not the address has an account.
+func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values) (done bool,
+	err error) {
 	page := p.loginPage(r, v)
 	if page.Connections.UsePasswordURL == "" || form.Get("use_password") != "" {
 		return false, nil
@@ -224,8 +225,8 @@ func (p *Pages) beginUpstream(w http.ResponseWriter, r *http.Request) error {
 	return web.SeeOther(w, r, to)
 }
 
-// upstreamRequest is what the provider is asked for. A person who is signed in already, or of whom the client wants a new
-// sign-in, has to sign in to the provider anew too: otherwise an open browser would be enough.
+// upstreamRequest is what the provider is asked for. A person who is signed in already, or of whom the client wants a
+// new sign-in, has to sign in to the provider anew too: otherwise an open browser would be enough.
 func (p *Pages) upstreamRequest(r *http.Request, v PageRequest, link bool) (request upstream.Request, err error) {
 	request.LoginHint = cut(v.Query.Get("email"))
 	if j := v.Journey; j != nil {
@@ -316,7 +317,8 @@ func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback 
 	if answer == nil {
 		answer = answerOf(query)
 	}
-	finished := &attempt{State: upstream.State{Connection: c.ID}, Callback: callback, Flow: a.Flow, To: a.To, Finished: true}
+	finished := &attempt{State: upstream.State{Connection: c.ID}, Callback: callback, Flow: a.Flow, To: a.To,
+		Finished: true}
 	if err := p.saveAttempt(w, r, a.Token, finished); err != nil {
 		return err
 	}
@@ -358,7 +360,8 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 		return p.toLink(w, r, c, a, id, "/account/linked/confirm")
 	}
 	in, err := p.signIn.Upstream(r.Context(), p.sessions.Source(r), identity.External{Connection: c, Subject: id.Subject,
-		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName, FamilyName: id.FamilyName, SID: id.SID}, id.MFA)
+		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName,
+		FamilyName: id.FamilyName, SID: id.SID}, id.MFA)
 	if errors.Is(err, identity.ErrLinkNeeded) {
 		return p.toLink(w, r, c, a, id, "/login/link")
 	}
@@ -375,7 +378,8 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 // toLink keeps the identity that is to be linked, and leads to the page about it.
 func (p *Pages) toLink(w http.ResponseWriter, r *http.Request, c *storage.Connection, a *attempt, id *upstream.Identity,
 	path string) error {
-	if err := SavePendingLink(p.sessions, r, &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}); err != nil {
+	pending := &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}
+	if err := SavePendingLink(p.sessions, r, pending); err != nil {
 		return err
 	}
 	return web.SeeOther(w, r, path)

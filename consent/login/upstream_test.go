@@ -203,7 +203,7 @@ func TestTheLastWayToSignInIsNotUnlinked(t *testing.T) {
 	})
 }
 
-// What a provider says of an address is no proof, and registration has its own rules.
+// An address that a provider has not verified makes no account, and registration has its own rules.
 func TestWhoGetsNoAccount(t *testing.T) {
 	nameless := carol
 	nameless.Email = ""
@@ -228,7 +228,8 @@ func TestWhoGetsNoAccount(t *testing.T) {
 	}
 }
 
-// Somebody registers the address of another and waits: when its owner comes with a provider, nothing of theirs is left.
+// An attacker registers the address of another person and waits. When its owner comes with a provider, nothing that the
+// attacker made is left.
 func TestAnAccountThatNobodyProvedIsTakenOver(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		p := connect(t, s, fakeidp.OIDC, nil)

@@ -23,14 +23,15 @@ func upstreamLost(again string) error {
 	return &web.Error{Status: http.StatusBadRequest, Code: "upstream_lost", BackURL: again, BackLabel: "Start again"}
 }
 
-// upstreamFault is the page about a provider that signs nobody in. What went wrong stands in the log.
+// upstreamFault is the page about a provider that signs nobody in. The log says what went wrong.
 func upstreamFault(r *http.Request, again string, c *storage.Connection, err error) error {
 	f, ok := errors.AsType[*upstream.Fault](err)
 	if !ok {
 		return err
 	}
 	web.Annotate(r.Context(), "connection", c.Name, "fault", f.Code)
-	e := &web.Error{Status: http.StatusBadGateway, Code: "upstream_failed", Err: err, BackURL: again, BackLabel: "Sign in another way"}
+	e := &web.Error{Status: http.StatusBadGateway, Code: "upstream_failed", Err: err, BackURL: again,
+		BackLabel: "Sign in another way"}
 	switch {
 	case f.Temporary():
 		e.Status, e.Code = http.StatusServiceUnavailable, "upstream_unavailable"
@@ -94,7 +95,8 @@ func ReadPendingLink(m *session.Manager, r *http.Request) (*PendingLink, error) 
 		return nil, err
 	}
 	text := func(name string) string { v, _ := s.Values[name].(string); return v }
-	return &PendingLink{Connection: text("connection"), Subject: text("subject"), Email: text("email"), Flow: text("flow")}, nil
+	return &PendingLink{Connection: text("connection"), Subject: text("subject"), Email: text("email"),
+		Flow: text("flow")}, nil
 }
 
 // DropPendingLink forgets what was to be linked.

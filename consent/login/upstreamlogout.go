@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// upstreamLogout takes a logout token of a connection's provider (OpenID Connect Back-Channel Logout 1.0, section 2.5): the
-// sessions that came through it end. A machine asks, and no cookie counts.
+// upstreamLogout takes a logout token of a connection's provider (OpenID Connect Back-Channel Logout 1.0, section 2.5):
+// the sessions that came through it end. A machine asks, and no cookie counts.
 func (p *Pages) upstreamLogout(w http.ResponseWriter, r *http.Request) error {
 	c, err := p.connection(r)
 	if err != nil {
@@ -39,7 +39,8 @@ func (p *Pages) upstreamLogout(w http.ResponseWriter, r *http.Request) error {
 	// A token counts once, and one that came before has done its work.
 	err = p.store.SpendID(r.Context(), secret.HashOf("upstream logout "+c.ID.String()+" "+out.ID), out.ExpiresAt)
 	if errors.Is(err, storage.ErrSpent) {
-		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the token was used before", Err: err}
+		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the token was used before",
+			Err: err}
 	} else if err != nil {
 		return err
 	}

@@ -40,7 +40,8 @@ func connectionSettings() []setting {
 		row(connectionClient, "", "1234567890", "", accept)
 		row(connectionSecret, "", "", "", accept)
 		if p.kind == upstream.KindMicrosoft {
-			row(connectionTenant, "common", "contoso.onmicrosoft.com", "Whose accounts: a tenant's id or domain, organizations, or common for all.", accept)
+			row(connectionTenant, "common", "contoso.onmicrosoft.com",
+				"Whose accounts: a tenant's id or domain, organizations, or common for all.", accept)
 		}
 	}
 	return rows
@@ -76,7 +77,8 @@ func (l *loader) addConnections(c *Config, values map[string]value) {
 		names[given.Name] = true
 		for _, domain := range given.Settings.Domains {
 			if other := domains[domain]; other != "" {
-				l.fault("connections", fmt.Sprintf("has %s and %s that both claim the domain %s", other, given.Name, domain), "name a domain once")
+				l.fault("connections", fmt.Sprintf("has %s and %s that both claim the domain %s", other, given.Name, domain),
+					"name a domain once")
 			}
 			domains[domain] = given.Name
 		}
@@ -120,7 +122,8 @@ func (l *loader) fileConnection(where string, fields map[string]any) (out identi
 	}
 	out = identity.ConnectionConfig{Name: text("name"), Kind: text("kind"), Secret: l.connectionSecret(where, text),
 		Settings: storage.ConnectionSettings{Label: text("label"), Issuer: text("issuer"), ClientID: text("client_id"),
-			Tenant: text("tenant"), Domains: list(strings.ToLower(text("domains"))), CAFile: text("ca_file"), Callback: text("callback")}}
+			Tenant: text("tenant"), Domains: list(strings.ToLower(text("domains"))), CAFile: text("ca_file"),
+			Callback: text("callback")}}
 	if trust := text("trust_mfa"); trust != "" {
 		var err error
 		if out.Settings.TrustMFA, err = parseBool(trust); err != nil {

@@ -29,7 +29,8 @@ func demoUpstreams(port string, now func() time.Time) (http.Handler, []identity.
 	var all []identity.ConnectionConfig
 	for _, kind := range []string{upstream.KindGoogle, upstream.KindGitHub, upstream.KindMicrosoft, upstream.KindOIDC} {
 		base := "http://localhost:" + port + "/" + kind
-		fake := fakeidp.New(fakeidp.Config{Kind: kind, BaseURL: base, ClientID: clientID, ClientSecret: clientSecret, People: people, Now: now})
+		fake := fakeidp.New(fakeidp.Config{Kind: kind, BaseURL: base, ClientID: clientID, ClientSecret: clientSecret,
+			People: people, Now: now})
 		mux.Handle("/"+kind+"/", http.StripPrefix("/"+kind, fake.Handler()))
 		c := identity.ConnectionConfig{Name: kind, Kind: kind, Secret: clientSecret, Settings: storage.ConnectionSettings{
 			Label: "Fake " + upstream.Label(kind, "OpenID"), Issuer: base, ClientID: clientID, Callback: storage.CallbackLogin}}

@@ -1,6 +1,6 @@
 // Package fakeidp is identity providers that speak the real protocols, for tests and for `sallyport demo`: an OpenID
-// provider as Google, Microsoft or anybody runs one, GitHub with its API, and one of SAML. Nothing of it is safe: whoever asks is
-// signed in as whom they choose. A test makes one lie with Lie.
+// provider as Google, Microsoft or anybody runs one, GitHub with its API, and one of SAML. Nothing of it is safe:
+// whoever asks is signed in as whom they choose. A test makes one lie with Lie.
 //
 //	New ──▶ Provider.Handler   the provider, behind an httptest.Server or the listener of the demo
 //	        SignInAs           /authorize answers at once for this person; else it shows a page to choose from
@@ -366,7 +366,8 @@ func (p *Provider) idToken(g grant, code, access string, lie Lie) string {
 	return p.sign(c, lie)
 }
 
-// LogoutToken is what the provider posts when a person has signed out there; change makes it wrong, nil leaves it right.
+// LogoutToken is what the provider posts when a person has signed out there; change makes it wrong, nil leaves it
+// right.
 func (p *Provider) LogoutToken(who Person, change func(c map[string]any)) string {
 	now := p.Now()
 	c := map[string]any{"iss": p.Issuer(), "aud": p.ClientID, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": rand.Text(),

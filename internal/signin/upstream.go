@@ -11,9 +11,9 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Upstream signs in the user of an identity that a connection vouches for. Nothing is counted: there is nothing to guess.
-// The user's own second factor is still asked for, unless mfa, which says that the provider has seen one, and the
-// connection is configured to trust that. The errors are those of identity.Connections.User.
+// Upstream signs in the user of an identity that a connection vouches for. Nothing is counted: there is nothing to
+// guess. The user's own second factor is still asked for, unless mfa, which says that the provider has seen one, and
+// the connection is configured to trust that. The errors are those of identity.Connections.User.
 func (s *Service) Upstream(ctx context.Context, from session.Source, x identity.External, mfa bool) (*Result, error) {
 	x.From, x.RequestID = s.Origin(from), from.RequestID
 	u, err := s.identity.Connections.User(ctx, x)

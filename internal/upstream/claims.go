@@ -147,8 +147,8 @@ func (v *verification) check() error {
 // logoutEvent is the event of a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.4).
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// checkLogout is check for a logout token: the checks of an ID token that apply, and those of its own. The nonce keeps an
-// ID token from being taken for one.
+// checkLogout is check for a logout token: the checks of an ID token that apply, and those of its own. The nonce keeps
+// an ID token from being taken for one.
 func (v *verification) checkLogout() error {
 	for _, c := range tokenChecks {
 		if slices.Contains([]string{TokenIssuer, TokenAudience, TokenExpired, TokenEarly}, c.code) && !c.ok(v) {
@@ -190,13 +190,15 @@ func hashOf(algorithm string) crypto.Hash {
 // secondFactors are the methods of RFC 8176 that say that more than a password was shown.
 var secondFactors = []string{"mfa", "otp", "hwk", "swk", "fpt", "sms", "tel"}
 
+// multiFactor are the contexts that say so (acr).
+var multiFactor = []string{"http://schemas.openid.net/pape/policies/2007/06/multi-factor", "urn:sallyport:acr:mfa", "phr",
+	"phrh"}
+
 // hasMFA reports whether the provider says that the person has shown a second factor.
 func (c *claims) hasMFA() bool {
-	if slices.Contains([]string{"http://schemas.openid.net/pape/policies/2007/06/multi-factor", "urn:sallyport:acr:mfa", "phr", "phrh"}, c.ACR) {
-		return true
-	}
-	return slices.Contains(c.AMR, "mfa") ||
-		slices.Contains(c.AMR, "pwd") && slices.ContainsFunc(c.AMR, func(m string) bool { return slices.Contains(secondFactors, m) })
+	isSecond := func(method string) bool { return slices.Contains(secondFactors, method) }
+	return slices.Contains(multiFactor, c.ACR) || slices.Contains(c.AMR, "mfa") ||
+		slices.Contains(c.AMR, "pwd") && slices.ContainsFunc(c.AMR, isSecond)
 }
 
 // identity is whom the claims name.
@@ -205,5 +207,6 @@ func (c *claims) identity(k *kind, connection *storage.Connection) *Identity {
 		GivenName: cut(c.GivenName), FamilyName: cut(c.FamilyName), SID: cut(c.SID), MFA: c.hasMFA()}
 }
 
-// cut bounds a text that a provider sent. Addresses have at most 254 bytes; names are shortened further by package identity.
+// cut bounds a text that a provider sent. Addresses have at most 254 bytes; names are shortened further by package
+// identity.
 func cut(text string) string { return storage.Storable(text, 1000) }

@@ -59,8 +59,8 @@ func (s *Service) endpoint(c *storage.Connection) *endpoint {
 	return e
 }
 
-// discover returns the metadata of the connection's issuer, fetched at most once an hour, and once in five seconds while
-// that fails.
+// discover returns the metadata of the connection's issuer, fetched at most once an hour, and once in five seconds
+// while that fails.
 func (x *exchange) discover(ctx context.Context) (*metadata, error) {
 	e := x.service.endpoint(x.Connection)
 	e.mu.Lock()
@@ -80,28 +80,33 @@ func (x *exchange) discover(ctx context.Context) (*metadata, error) {
 
 func (x *exchange) fetchMetadata(ctx context.Context) (*metadata, error) {
 	issuer := x.kind.issuer(x.Connection)
-	body, err := x.get(ctx, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", "the discovery document of "+issuer)
+	body, err := x.get(ctx, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration",
+		"the discovery document of "+issuer)
 	if err != nil {
 		return nil, err
 	}
 	var m metadata
 	if json.Unmarshal(body, &m) != nil {
-		return nil, fault(BadMetadata, nil, "the discovery document of %s is not JSON as it should be", "check the issuer", issuer)
+		return nil, fault(BadMetadata, nil, "the discovery document of %s is not JSON as it should be",
+			"check the issuer", issuer)
 	}
 	if !x.kind.sameIssuer(x.Connection, m.Issuer) {
 		return nil, fault(WrongIssuer, nil, "the discovery document of %s names the issuer %.200q",
 			"set the issuer to exactly what the provider names, with or without the slash at its end", issuer, m.Issuer)
 	}
-	for name, uri := range map[string]string{"authorization_endpoint": m.AuthURL, "token_endpoint": m.TokenURL, "jwks_uri": m.KeysURL} {
+	for name, uri := range map[string]string{"authorization_endpoint": m.AuthURL, "token_endpoint": m.TokenURL,
+		"jwks_uri": m.KeysURL} {
 		if !plainURL(uri, issuer) {
-			return nil, fault(BadMetadata, nil, "the discovery document has no %s that is an https URL", "check the issuer", name)
+			return nil, fault(BadMetadata, nil, "the discovery document has no %s that is an https URL",
+				"check the issuer", name)
 		}
 	}
 	if m.UserinfoURL != "" && !plainURL(m.UserinfoURL, issuer) {
 		return nil, fault(BadMetadata, nil, "the userinfo_endpoint is no https URL", "check the issuer")
 	}
 	if len(m.ResponseTypes) > 0 && !slices.Contains(m.ResponseTypes, "code") {
-		return nil, fault(BadMetadata, nil, "the provider does not offer the authorization code flow", "use another kind of connection")
+		return nil, fault(BadMetadata, nil, "the provider does not offer the authorization code flow",
+			"use another kind of connection")
 	}
 	m.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), x.client), m.KeysURL)
 	return &m, nil

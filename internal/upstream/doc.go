@@ -18,8 +18,9 @@
 //
 // # Kinds
 //
-// A Connection has a kind, which is a row of the table in kinds.go: oidc for any issuer, google and microsoft for OpenID
-// providers that differ from the standard, github for OAuth 2.0 with an API. To add one, write its file and its row.
+// A Connection has a kind, which is a row of the table in kinds.go: oidc for any issuer, google and microsoft for
+// OpenID providers that differ from the standard, github for OAuth 2.0 with an API. To add one, write its file and its
+// row.
 //
 //	oidc.go       begin and finish of OpenID Connect, on go-oidc and x/oauth2
 //	discovery.go  metadata and keys, cached for each connection
@@ -40,9 +41,9 @@
 //
 // # What a provider can do to us
 //
-// Every request goes through internal/fetch: public addresses only, no redirects, 1 MiB at most, and all requests of one
-// Begin or Finish end within Config.Timeout together. A provider that does not answer is asked once in five seconds, and
-// no more than 32 calls wait for one connection: the others are refused at once.
+// Every request goes through internal/fetch: public addresses only, no redirects, 1 MiB at most, and all requests of
+// one Begin or Finish end within Config.Timeout together. A provider that does not answer is asked once in five
+// seconds, and no more than 32 calls wait for one connection: the others are refused at once.
 //
 // # Who may call whom
 //

@@ -99,7 +99,8 @@ func (x *exchange) getJSON(ctx context.Context, uri, accessToken, what string, v
 	case err != nil || resp.StatusCode >= 500:
 		return fault(Unreachable, nil, "%s cannot be fetched", retryRemedy, what)
 	case resp.StatusCode != http.StatusOK:
-		return fault(BadAnswer, nil, "%s are answered with %d", "see which permissions the client has at the provider", what, resp.StatusCode)
+		return fault(BadAnswer, nil, "%s are answered with %d", "see which permissions the client has at the provider",
+			what, resp.StatusCode)
 	case json.Unmarshal(body, v) != nil:
 		return fault(BadAnswer, nil, "%s cannot be read", "", what)
 	}

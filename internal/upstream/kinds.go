@@ -60,9 +60,13 @@ func table() map[string]*kind {
 
 	microsoft := standard
 	microsoft.label, microsoft.maxAge = "Microsoft", false
-	microsoft.issuer = func(c *storage.Connection) string { return microsoftAuthority(c, cmp.Or(c.Settings.Tenant, "common")) }
+	microsoft.issuer = func(c *storage.Connection) string {
+		return microsoftAuthority(c, cmp.Or(c.Settings.Tenant, "common"))
+	}
 	microsoft.sameIssuer = sameMicrosoftIssuer
-	microsoft.tokenIssuer = func(m *metadata, t *claims) string { return strings.Replace(m.Issuer, "{tenantid}", t.Tenant, 1) }
+	microsoft.tokenIssuer = func(m *metadata, t *claims) string {
+		return strings.Replace(m.Issuer, "{tenantid}", t.Tenant, 1)
+	}
 	microsoft.subject = microsoftSubject
 	microsoft.verified = func(t *claims) bool { return bool(t.DomainVerified) }
 
@@ -113,8 +117,8 @@ func sameMicrosoftIssuer(c *storage.Connection, named string) bool {
 	return tenantID.MatchString(tenant) // of a tenant that is configured by its domain, and of "consumers"
 }
 
-// microsoftSubject is tenant and object id: the claim sub is another one for each application, and an address can be set
-// by whoever administers a tenant.
+// microsoftSubject is tenant and object id: the claim sub is another one for each application, and an address can be
+// set by whoever administers a tenant.
 func microsoftSubject(c *storage.Connection, t *claims) string {
 	if !tenantID.MatchString(t.Tenant) || t.ObjectID == "" || len(t.ObjectID) > 100 ||
 		c.Settings.Tenant == "organizations" && t.Tenant == personalTenant {

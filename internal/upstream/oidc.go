@@ -53,7 +53,8 @@ func finishOIDC(ctx context.Context, x *exchange, st State, a Answer) (*Identity
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
-		return nil, fault(TokenMissing, nil, "the token response has no ID token", "allow the scope openid for this client at the provider")
+		return nil, fault(TokenMissing, nil, "the token response has no ID token",
+			"allow the scope openid for this client at the provider")
 	}
 	c, err := x.verify(ctx, m, st, a.Code, token.AccessToken, raw)
 	if err != nil {
@@ -69,13 +70,15 @@ func finishOIDC(ctx context.Context, x *exchange, st State, a Answer) (*Identity
 
 // redeem exchanges the code for tokens.
 func (x *exchange) redeem(ctx context.Context, m *metadata, st State, code string) (*oauth2.Token, error) {
-	token, err := x.oauth(m, st.RedirectURI).Exchange(oidc.ClientContext(ctx, x.client), code, oauth2.VerifierOption(st.Verifier))
+	token, err := x.oauth(m, st.RedirectURI).Exchange(oidc.ClientContext(ctx, x.client), code,
+		oauth2.VerifierOption(st.Verifier))
 	if err == nil {
 		return token, nil
 	}
 	refused, isRefusal := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
-	case isRefusal && (slices.Contains(clientErrors, refused.ErrorCode) || refused.Response.StatusCode == http.StatusUnauthorized):
+	case isRefusal && (slices.Contains(clientErrors, refused.ErrorCode) ||
+		refused.Response.StatusCode == http.StatusUnauthorized):
 		return nil, fault(ClientRefused, nil, "the provider does not accept the client", "check client_id and client_secret")
 	case isRefusal && refused.ErrorCode != "":
 		return nil, fault(CodeRefused, nil, "the provider refused the code with the error %s",

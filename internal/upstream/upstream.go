@@ -121,7 +121,8 @@ func (s *Service) Finish(ctx context.Context, c *storage.Connection, st State, a
 	case a.Error == "access_denied":
 		return nil, fault(Denied, nil, "the sign-in was cancelled", "")
 	case a.Error != "":
-		return nil, fault(AnswerRefused, nil, "the provider answered with the error %s", "look the error up with the provider", cleanCode(a.Error))
+		return nil, fault(AnswerRefused, nil, "the provider answered with the error %s",
+			"look the error up with the provider", cleanCode(a.Error))
 	case a.Code == "":
 		return nil, fault(BadAnswer, nil, "the answer has neither a code nor an error", "")
 	}
@@ -132,8 +133,8 @@ func (s *Service) Finish(ctx context.Context, c *storage.Connection, st State, a
 	return id, err
 }
 
-// Logout is what a logout token says (OpenID Connect Back-Channel Logout 1.0, section 2.4): the sessions of that subject,
-// in that session of the provider, are over. One of the two may be "".
+// Logout is what a logout token says (OpenID Connect Back-Channel Logout 1.0, section 2.4): the sessions of that
+// subject, in that session of the provider, are over. One of the two may be "".
 type Logout struct {
 	Subject, SID string
 	// ID and ExpiresAt are for the caller, who lets a token count once.

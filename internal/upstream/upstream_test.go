@@ -150,7 +150,7 @@ func TestWhichIssuersMicrosoftHas(t *testing.T) {
 	}
 }
 
-// What the provider says of methods counts as a second factor only where there were two.
+// Methods that the provider reports count as a second factor only where there were two.
 func TestWhatCountsAsASecondFactor(t *testing.T) {
 	for _, tc := range []struct {
 		acr  string

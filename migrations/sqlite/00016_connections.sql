@@ -16,7 +16,7 @@ CREATE TABLE connections (
 );
 CREATE INDEX connections_organization_id ON connections (organization_id);
 
--- Whom an upstream knows under a subject. email is what it said last, for the person's own pages.
+-- The users that an upstream knows, by its subject. email is what it said last, for the person's own pages.
 CREATE TABLE external_identities (
     connection_id TEXT NOT NULL REFERENCES connections (id),
     subject TEXT NOT NULL,
