@@ -3,12 +3,12 @@
 //
 // # Nouns
 //
-// New makes a Domain, which has one part for each noun. A part holds only what its rules need; all share access (the
-// database, the clock, who may do what) and those that write mails share mailer.
+// New makes a Domain, which has one part for each noun. A part has only what its rules need. All parts share access (the
+// database, the clock, the permissions); those that write mails share mailer.
 //
-//	People         user.go, account.go     users, as those see and change them who administer the installation
+//	People         user.go, account.go     users, as superadmins and the operator see and change them
 //	Accounts       account.go, credentials.go, apps.go, accountexport.go, welcome.go
-//	               what people do with their own account: profile, password, connected apps, export, deletion
+//	               what users do with their own account: profile, password, connected apps, export, deletion
 //	Registrations  registration.go, verification.go, recovery.go, jobs.go
 //	               how accounts begin and how an address is verified, by mailed links (letter.go)
 //	Connections    connection.go, externalidentity.go
@@ -28,15 +28,15 @@
 // Packages beside it: assurance (pure rules: which second factor a sign-in needs), factor (the second factors
 // themselves), manifest (clients.yaml), importer (people from other systems).
 //
-// # Who may do what
+// # Permissions
 //
-// A method that changes something takes the Actor first: authorization, change and audit event are one call, so that
-// no caller can forget one of them. An Actor is a person, a personal access token (one organization, some scopes) or
-// the operator at the command line. Authorize compares it with the table of permissions (authority.go) and notes in it
-// what the act was allowed for; the transaction that writes the event checks that again. People need no permission for
-// what is their own, only an active account.
+// A method that changes something takes the Actor first. Permission, change and audit event are one call, so that no
+// caller can forget one of them. An Actor is a user, a personal access token (one organization, some scopes) or the
+// operator at the command line. Authorize checks the table of permissions (authority.go) and notes in the Actor what the
+// action was allowed for; the transaction that writes the event checks that again. Users need no permission for their
+// own account, only that it is active.
 //
-// An actor who may not see something gets storage.ErrNotFound, as if it were not there; one who may see it and not
-// change it gets ErrForbidden. Input that breaks a rule is answered with FieldErrors, which names every field that is wrong at once, what
-// is wrong with it and what to do.
+// An actor who may not see something gets storage.ErrNotFound, as if it did not exist; an actor who may see it but not
+// change it gets ErrForbidden. Input that breaks a rule is answered with FieldErrors: every field that is wrong, what is
+// wrong with it, and what to do.
 package identity

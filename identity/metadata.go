@@ -13,7 +13,7 @@ import (
 
 var clientIDGrammar = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:/+-]{0,127}$`)
 
-// The values of a registration that discovery does not list; oauth has the others.
+// The values of a registration that discovery does not list; package oauth has the others.
 var (
 	applicationTypes = []string{"web", "native"}
 	tokenFormats     = []string{"opaque", "jwt"}

@@ -12,9 +12,8 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// stretch is a time before a deadline in which people are told of it. An
-// outbox row that keeps a second one from being sent stays for 7 days after the
-// first was delivered: a stretch must be shorter.
+// reminderWindow is a time before a deadline in which users are reminded once. It must be shorter than the 7 days for
+// which the outbox keeps the row that prevents a second mail.
 type reminderWindow struct {
 	name     string
 	from, to time.Duration // before the deadline
@@ -25,20 +24,20 @@ func reminderWindows() []reminderWindow {
 }
 
 const (
-	// noticesAtOnce bounds the transaction in which notices are written.
+	// noticesAtOnce bounds the reminders written in one transaction.
 	noticesAtOnce = 500
-	// noticesPerRun bounds the rows that a run reads. The next one goes on from there.
+	// noticesPerRun bounds the rows that one run reads; the next run continues.
 	noticesPerRun = 10_000
 )
 
-// noticePlace is how far the policies have been gone through: the installation's and then the organizations', by id.
+// noticePlace is a position in the policies: the installation's first, then the organizations', by id.
 type noticePlace struct {
-	organization uuid.UUID // whose policy it is; nil is the installation's
-	window       int       // of stretches, those before it are done
+	organization uuid.UUID // the owner of the policy; nil is the installation
+	window       int       // index in reminderWindows
 	after        storage.ArrivalKey
 }
 
-// noticeRun goes through the policies until all is read, or as much as one run may read.
+// noticeRun goes through the policies until all are read, or as many rows as one run may read.
 type noticeRun struct {
 	*Policies
 	pace  storage.Pace
@@ -46,14 +45,12 @@ type noticeRun struct {
 	left  int
 }
 
-// DeadlineNotices mails those who do not meet a policy 7 days and 1 day before
-// their deadline, once each, however often and on how many nodes it is called.
-// Where the grace is shorter than that, the first notice goes out at once. It reads
-// at most noticesPerRun rows: more reports that the next call goes on where this one stopped.
+// DeadlineNotices mails users who do not meet a policy 7 days and 1 day before their deadline, once each, however
+// often and on how many nodes it is called. If the grace is shorter, the first mail is sent at once. It reads at most
+// noticesPerRun rows: more reports that the next call continues there.
 //
-// It goes by the clock, and one node at a time is to call it. The place where it stopped is this process's alone: a
-// node
-// that takes the job over begins again, which costs reading but tells nobody twice.
+// Call it on one node at a time. The position is kept in this process only: another node starts again, which costs
+// reading but sends no mail twice.
 func (po *Policies) DeadlineNotices(ctx context.Context) (more bool, err error) {
 	po.reminders.Lock()
 	defer po.reminders.Unlock()
@@ -78,7 +75,7 @@ func (r *noticeRun) remindAllPolicies(ctx context.Context) (done bool, err error
 		}
 	}
 	for {
-		// The page begins with the organization that was the last; of what is done with it nothing is read again.
+		// The page begins with the last organization; windows that are done are skipped.
 		all, err := r.store.OrganizationPolicies(ctx, r.place.organization, noticesAtOnce)
 		if err != nil {
 			return false, err
@@ -95,8 +92,7 @@ func (r *noticeRun) remindAllPolicies(ctx context.Context) (done bool, err error
 	}
 }
 
-// remind writes the notices of one policy: an organization's, or with nil the
-// installation's.
+// remindPolicy writes the reminders of one policy. The zero organization is the installation.
 func (r *noticeRun) remindPolicy(ctx context.Context, o *storage.Organization, p storage.MFAPolicy) (done bool, err error) {
 	if r.place.organization != o.ID {
 		r.place = noticePlace{organization: o.ID}
@@ -104,13 +100,13 @@ func (r *noticeRun) remindPolicy(ctx context.Context, o *storage.Organization, p
 	all, now := reminderWindows(), r.currentTime()
 	for ; r.place.window < len(all); r.place = (noticePlace{organization: o.ID, window: r.place.window + 1}) {
 		s := all[r.place.window]
-		// A deadline is the later of Since and when the person came, and the grace after it.
+		// The deadline is the grace after Since, or after the user came if that was later.
 		since, until := now.Add(s.to-assurance.Days(p.GraceDays)), now.Add(s.from-assurance.Days(p.GraceDays))
 		if p.Require == "" || p.Since.After(until) {
 			continue
 		}
 		if p.Since.After(since) {
-			since = time.Time{} // it counts for everybody who was there already
+			since = time.Time{} // all earlier users have the same deadline
 		}
 		if done, err := r.remindWindow(ctx, o, p, s, since, until); err != nil || !done {
 			return false, err
@@ -119,7 +115,7 @@ func (r *noticeRun) remindPolicy(ctx context.Context, o *storage.Organization, p
 	return true, nil
 }
 
-// stretch writes the notices to those who came after since, and at the latest at until.
+// remindWindow writes the reminders to users who came after since and not after until.
 func (r *noticeRun) remindWindow(ctx context.Context, o *storage.Organization, p storage.MFAPolicy, s reminderWindow,
 	since, until time.Time) (done bool, err error) {
 	err = r.pace.Run(ctx, func(size int) (int, error) {
@@ -148,8 +144,8 @@ func (r *noticeRun) remindWindow(ctx context.Context, o *storage.Organization, p
 	return done && err == nil, err
 }
 
-// people are those of the next batch, with when they came: members by id, for there is no index by when they joined, or
-// everybody in the order in which they came.
+// nextMembers are the next users with the time when they came: members of an organization by id, because there is no
+// index by time, or all users in the order in which they came.
 func (r *noticeRun) nextMembers(ctx context.Context, o *storage.Organization, since, until time.Time,
 	size int) ([]storage.Member, error) {
 	after := r.place.after

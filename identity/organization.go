@@ -18,7 +18,7 @@ const maxSlug = 39
 
 var slugGrammar = regexp.MustCompile(`^[a-z][a-z0-9-]{1,38}$`)
 
-// reservedSlugs are names that read like a part of the product, or like nobody.
+// reservedSlugs are names that look like a part of the product, or like no value.
 var reservedSlugs = []string{
 	"account", "admin", "administrator", "api", "app", "audit", "auth", "authorize", "callback", "client", "clients",
 	"console", "consent",
@@ -31,8 +31,7 @@ var reservedSlugs = []string{
 	"support", "system", "token", "true", "undefined", "userinfo", "users", "verify", "webhooks", "well-known", "www",
 }
 
-// CheckSlug applies the rules for the name of an organization in URLs, scopes and
-// tokens. The error is FieldErrors.
+// CheckSlug applies the rules for the name of an organization in URLs, scopes and tokens. The error is FieldErrors.
 func CheckSlug(slug string) error {
 	const remedy = "use 2 to 39 of a-z, 0-9 and -, beginning with a letter, such as acme-corp"
 	var faults FieldErrors
@@ -48,8 +47,7 @@ func CheckSlug(slug string) error {
 	return faults.err()
 }
 
-// checkName is for what people are shown: one line without anything invisible,
-// which could make it look like another name.
+// checkName is for visible names: one line without invisible characters, which could make it look like another name.
 func checkName(faults *FieldErrors, field, name string, max int) {
 	switch {
 	case len(name) > utf8.UTFMax*max: // before the work of looking at each character
@@ -66,7 +64,7 @@ func checkName(faults *FieldErrors, field, name string, max int) {
 	}
 }
 
-// Clip keeps what somebody typed short enough for a message.
+// Clip shortens typed text for a message.
 func Clip(s string) string {
 	characters := 0
 	for at := range s {
@@ -77,9 +75,8 @@ func Clip(s string) string {
 	return s
 }
 
-// Create creates an organization, with its owner if there is one.
-// storage.ErrExists if the slug is or ever was taken, storage.ErrEmailUnverified if nobody
-// has proven the owner's address, storage.ErrNotFound for no such owner.
+// Create creates an organization, with an owner unless it is uuid.Nil. storage.ErrExists if the slug is or was taken,
+// storage.ErrEmailUnverified if the owner's address is not verified, storage.ErrNotFound if there is no such user.
 func (og *Organizations) Create(ctx context.Context, a Actor, slug, name string, owner uuid.UUID) (*storage.Organization,
 	error) {
 	if err := og.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -103,7 +100,7 @@ func (og *Organizations) Create(ctx context.Context, a Actor, slug, name string,
 	return &n.Organization, og.store.CreateOrganizations(ctx, n)
 }
 
-// PrepareOrganization is an organization to create at now, and the event about it.
+// PrepareOrganization is an organization to create at now, with its event.
 func PrepareOrganization(a Actor, slug, name string, owner uuid.UUID, now time.Time) *storage.NewOrganization {
 	o := storage.Organization{ID: uuid.Must(uuid.NewV7()), Slug: slug, Name: name, CreatedAt: now, UpdatedAt: now}
 	e := WithFact(a.Event(storage.EventOrganizationCreated), "slug", slug)
@@ -111,8 +108,7 @@ func PrepareOrganization(a Actor, slug, name string, owner uuid.UUID, now time.T
 	return &storage.NewOrganization{Organization: o, Owner: owner, Event: e}
 }
 
-// BySlug finds an organization for its members and for those who
-// administer the installation.
+// BySlug finds an organization for its members, superadmins and the operator.
 func (og *Organizations) BySlug(ctx context.Context, a Actor, slug string) (*storage.Organization, error) {
 	o, err := og.store.OrganizationBySlug(ctx, slug)
 	if err != nil {
@@ -124,7 +120,7 @@ func (og *Organizations) BySlug(ctx context.Context, a Actor, slug string) (*sto
 	return o, nil
 }
 
-// List lists up to limit organizations after the one with that id.
+// List returns up to limit organizations after the id after.
 func (og *Organizations) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.Organization, error) {
 	if err := og.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -132,8 +128,7 @@ func (og *Organizations) List(ctx context.Context, a Actor, after uuid.UUID, lim
 	return og.store.Organizations(ctx, after, limit)
 }
 
-// Rename changes the name that people see. The slug never changes:
-// relying parties have it written down.
+// Rename changes the visible name. The slug never changes, because relying parties have stored it.
 func (og *Organizations) Rename(ctx context.Context, a Actor, organizationID uuid.UUID, name string) error {
 	if err := og.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
 		return err

@@ -18,18 +18,16 @@ import (
 )
 
 const (
-	// Fewer guesses than this and a password is common: it is a word of the lists, a
-	// pattern, or one of the person's own words with a year behind it.
+	// A password that needs fewer guesses is common: a listed word, a pattern, or a word of the user's with a year.
 	commonGuesses = 1e6
-	// zxcvbn's time grows with more than the square of the length: it takes seconds for
-	// 128 characters that all could stand for letters, and no slot bounds it as one does
-	// the hashes. What is longer is judged by its beginning and its end.
+	// zxcvbn's time grows faster than the square of the length: it takes seconds for 128 characters that could replace
+	// letters, and no slot limits it as for hashes. A longer password is judged by its beginning and its end.
 	zxcvbnRunes = 32
 )
 
-// Check applies the rules for a new password of the person with that
-// address: long enough, at most 256 characters, not the address, not common. No
-// composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is FieldErrors.
+// Check applies the rules for a new password of the user with that address: long enough, at most 256 characters, not
+// the address, not common. There are no composition rules (NIST SP 800-63B-4, section 3.1.1.2). The error is
+// FieldErrors.
 func (pw *Passwords) Check(password, email string, words ...string) error {
 	tooLong := FieldErrors{{Field: "password", Problem: fmt.Sprintf("has more than %d characters", secret.MaxPasswordChars),
 		Remedy: "choose a shorter one"}}
@@ -37,7 +35,7 @@ func (pw *Passwords) Check(password, email string, words ...string) error {
 		return tooLong
 	}
 	var faults FieldErrors
-	// An address or a name that is too long is refused elsewhere, and must not cost the work here either.
+	// Too long an address or name is refused elsewhere; here it must not cost work.
 	email, words = truncate(email, maxTyped), slices.Clone(words)
 	for n, w := range words {
 		words[n] = truncate(w, utf8.UTFMax*maxPersonName)
@@ -71,11 +69,11 @@ func isCommon(text string, words []string) bool {
 	return needsFewerGuesses(text, commonGuesses, words)
 }
 
-// drawnKeyGuesses is far below what 32 drawn characters take, and above what a person types.
+// drawnKeyGuesses is far less than 32 random characters need, and more than typed text needs.
 const drawnKeyGuesses = 1e22
 
-// IsMadeUp reports whether a key of 32 characters or more was typed by a person rather
-// than drawn: words, rows of the keyboard, sequences, repetitions.
+// IsMadeUp reports whether a key of 32 characters or more was typed by a person instead of drawn at random: words,
+// rows of the keyboard, sequences, repetitions.
 func IsMadeUp(key string) bool { return needsFewerGuesses(key, drawnKeyGuesses, nil) }
 
 func needsFewerGuesses(text string, guesses float64, words []string) bool {
@@ -87,8 +85,7 @@ func needsFewerGuesses(text string, guesses float64, words []string) bool {
 	return fewer(r[:zxcvbnRunes]) && fewer(r[len(r)-zxcvbnRunes:])
 }
 
-// pieces are the words that part of an address is made of: "acme-corp.com" is acme,
-// corp, acmecorp and com.
+// addressWords are the words in a part of an address: "acme-corp.com" has acme, corp, acmecorp and com.
 func addressWords(s string) []string {
 	var all []string
 	for label := range strings.SplitSeq(s, ".") {
@@ -98,7 +95,7 @@ func addressWords(s string) []string {
 	return append(all, s)
 }
 
-// splitWords takes names and addresses apart.
+// splitWords splits names and addresses into words.
 func splitWords(texts []string) []string {
 	var all []string
 	for _, t := range texts {
@@ -114,7 +111,7 @@ func splitWords(texts []string) []string {
 // the process, to build its dictionaries. The heap of a program that only loads zxcvbn is then 5.0 instead of 6.4 MiB.
 var freeWordLists = sync.OnceFunc(func() { clear(frequency.FrequencyLists) })
 
-// confirm compares a password with the one of the registration.
+// checkCurrent compares a typed password with the stored hash of the current one.
 func (pw *Passwords) checkCurrent(ctx context.Context, hash, password string) error {
 	if hash == "" {
 		return ErrWrongPassword
@@ -134,8 +131,8 @@ func (pw *Passwords) hashNew(ctx context.Context, password, email, name string) 
 	return pw.Hash(ctx, password)
 }
 
-// checkPerson names everything that is wrong with what a person who wants an account has typed, and returns the key of
-// the address. The name may be empty. words are others that the password must not build on.
+// checkPerson checks what a person has typed to get an account, and returns the key of the address. The name may be
+// empty. The password must not be built on words either. The error is FieldErrors.
 func (pw *Passwords) checkPerson(email, name, password string, words ...string) (emailKey string, err error) {
 	var faults FieldErrors
 	emailKey, err = EmailKey(email)

@@ -13,7 +13,7 @@ import (
 // MaxGraceDays is the longest time to enrol that a policy can give.
 const MaxGraceDays = 90
 
-// MFA returns what an organization asks of its members, to its owners and admins.
+// MFA returns the policy of an organization, for its owners and admins.
 func (po *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) (storage.MFAPolicy, error) {
 	if err := po.Authorize(ctx, &a, ReadOrganization, organizationID); err != nil {
 		return storage.MFAPolicy{}, err
@@ -22,11 +22,10 @@ func (po *Policies) MFA(ctx context.Context, a Actor, organizationID uuid.UUID) 
 	return settings.MFA, err
 }
 
-// SetMFA sets what an organization asks of its members and returns it as it
-// stands then. Since is not the caller's: the grace begins anew when people who met
-// the requirement may meet it no longer, and stays when it becomes easier. Nor is
-// Earlier: until the grace is over, what was in force stays so. Errors:
-// FieldErrors, ErrForbidden, storage.ErrNotFound.
+// SetMFA sets the policy of an organization and returns it as it is in force then. Since and Earlier are not taken
+// from the caller: the grace begins again if members who met the policy may no longer meet it, and goes on if the
+// policy becomes easier; until it is over, the previous policy stays in force. Errors: FieldErrors, ErrForbidden,
+// storage.ErrNotFound.
 func (po *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUID,
 	p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := po.Authorize(ctx, &a, ManageOrganization, organizationID); err != nil {
@@ -41,7 +40,7 @@ func (po *Policies) SetMFA(ctx context.Context, a Actor, organizationID uuid.UUI
 	return p, err
 }
 
-// PlatformMFA returns what the installation asks of everybody.
+// PlatformMFA returns the policy of the installation, for all users.
 func (po *Policies) PlatformMFA(ctx context.Context, a Actor) (storage.MFAPolicy, error) {
 	if err := po.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return storage.MFAPolicy{}, err
@@ -50,7 +49,7 @@ func (po *Policies) PlatformMFA(ctx context.Context, a Actor) (storage.MFAPolicy
 	return settings.MFA, err
 }
 
-// SetPlatformMFA is SetMFAPolicy for everybody.
+// SetPlatformMFA is SetMFA for the installation.
 func (po *Policies) SetPlatformMFA(ctx context.Context, a Actor, p storage.MFAPolicy) (storage.MFAPolicy, error) {
 	if err := po.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return p, err
@@ -77,7 +76,7 @@ func checkPolicy(p *storage.MFAPolicy) error {
 	return faults.err()
 }
 
-// change puts next in the place of present and tells of it; nil if they are the same.
+// replacePolicy replaces present by next and returns the event; nil if they are equal.
 func (po *Policies) replacePolicy(a Actor, kind storage.EventType, organizationID uuid.UUID,
 	present, next *storage.MFAPolicy) *storage.Event {
 	*next = assurance.BeginGrace(*present, *next, po.currentTime())

@@ -24,14 +24,14 @@ var (
 	phoneGrammar  = regexp.MustCompile(`^\+?[0-9 ().-]{3,30}(;ext=[0-9]{1,10})?$`)
 )
 
-// claim is one member of a patch: what it becomes, where it goes and its rule.
+// claim is one member of a patch: the new value, its place in the profile, and its rule.
 type claim struct {
 	name      string
 	value, to *string
 	check     func(faults *FieldErrors, name, value string)
 }
 
-// claims are the members of the patch, for the profile to.
+// claims are the members of the patch, with their places in the profile to.
 func (p *ProfilePatch) claims(to *storage.Profile) []claim {
 	return []claim{
 		{"name", p.Name, &to.Name, checkLine},
@@ -71,7 +71,7 @@ func (p *ProfilePatch) Check() (changed []string, err error) {
 	return changed, faults.err()
 }
 
-// Apply makes the change.
+// Apply changes the profile.
 func (p *ProfilePatch) Apply(to *storage.Profile) {
 	phone := to.PhoneNumber
 	for _, c := range p.claims(to) {
@@ -96,10 +96,9 @@ func checkClaimURL(faults *FieldErrors, name, value string) {
 		u.User != nil, name, "is no address of a web page", "write it like https://example.com/me")
 }
 
-// checkBirthdate: YYYY-MM-DD, YYYY, or 0000-MM-DD without the year (OpenID Connect
-// Core 1.0, section 5.1).
+// checkBirthdate accepts YYYY-MM-DD, YYYY, and 0000-MM-DD without the year (OpenID Connect Core 1.0, section 5.1).
 func checkBirthdate(faults *FieldErrors, name, value string) {
-	full := value[:min(len(value), len(time.DateOnly)+1)] // what is cut off is no date either
+	full := value[:min(len(value), len(time.DateOnly)+1)] // a longer text is not a date either
 	if len(value) == 4 {
 		full += "-01-01"
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// resetLife is how long a link sets a new password.
+// resetLife is how long a link to reset a password is valid.
 const resetLife = 30 * time.Minute
 
-// ErrRecoveryClosed: this installation sends no links to reset a password.
+// ErrRecoveryClosed: this installation does not send links to reset a password.
 var ErrRecoveryClosed = errors.New("recovery is closed")
 
 // IsRecoveryOpen reports whether links to reset a password are sent.
 func (rg *Registrations) IsRecoveryOpen() bool { return rg.recovery }
 
-// recoveryRequested is the kind of message that decides a recovery.
+// recoveryRequested is the kind of the message by which a worker processes a recovery.
 const recoveryRequested = "recovery.requested"
 
 // requestedRecovery is its payload, sealed.
@@ -32,9 +32,9 @@ type requestedRecovery struct {
 	RequestID string
 }
 
-// RequestRecovery asks for a link to choose a new password. It does the same work
-// and gives the same answer whether anybody has the address: a worker decides.
-// Errors: FieldErrors for what is no address, ErrRecoveryClosed.
+// RequestRecovery asks for a link to choose a new password. It does the same work and gives the same answer whether
+// the address has an account or not, because a worker decides. Errors: FieldErrors for an invalid address,
+// ErrRecoveryClosed.
 func (rg *Registrations) RequestRecovery(ctx context.Context, email string, way ReturnTo, from request.Info,
 	requestID string) error {
 	if !rg.recovery {
@@ -48,8 +48,7 @@ func (rg *Registrations) RequestRecovery(ctx context.Context, email string, way 
 		RequestID: requestID})
 }
 
-// processRecovery is the worker's half of RequestRecovery. The mail goes to the
-// address as it is stored, never to one that was typed.
+// processRecovery is the worker's part of RequestRecovery. The mail goes to the stored address, never to a typed one.
 func (rg *Registrations) processRecovery(ctx context.Context, m *storage.Message) error {
 	var r requestedRecovery
 	if err := outbox.Open(rg.sealer, m, &r); err != nil {
@@ -78,14 +77,13 @@ func (rg *Registrations) processRecovery(ctx context.Context, m *storage.Message
 		RequestID: r.RequestID}, r.From), note)
 }
 
-// ResetTarget is the person whose password a link sets.
+// ResetTarget is the user whose password a link resets.
 type ResetTarget struct {
 	*storage.User
 	way ReturnTo
 }
 
-// ReturnTo is where they go on afterwards: nowhere in another browser than the one that
-// asked for the link.
+// ReturnTo is where the user goes on afterwards: only in the browser that asked for the link.
 func (r *ResetTarget) ReturnTo(browser secret.Hash) (flow, to string) {
 	if !sameBrowser(browser, r.way.Browser) {
 		return "", ""
@@ -95,8 +93,7 @@ func (r *ResetTarget) ReturnTo(browser secret.Hash) (flow, to string) {
 
 func sameBrowser(a, b secret.Hash) bool { return !a.IsZero() && a == b }
 
-// OpenReset returns whose password a token of /recover/reset sets, without using
-// it. ErrLink if nobody's (any more).
+// OpenReset returns the user of a token of /recover/reset without using it. ErrLink if it is not valid (any more).
 func (rg *Registrations) OpenReset(ctx context.Context, token string) (*ResetTarget, error) {
 	l, to, u, err := rg.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
@@ -105,10 +102,9 @@ func (rg *Registrations) OpenReset(ctx context.Context, token string) (*ResetTar
 	return &ResetTarget{User: u, way: ReturnTo{Browser: l.Browser, Flow: to.Flow, To: to.To}}, nil
 }
 
-// Reset uses the link: it sets the password, which proves the address too, ends
-// all sessions and grants, and mails a notice. Second factors stay and are asked
-// for at the next sign-in: a mailbox alone is not enough. Errors: ErrLink, FieldErrors,
-// secret.ErrBusy; after FieldErrors the link can still be used.
+// Reset uses the link: it sets the password, verifies the address, ends all sessions and grants, and mails a notice.
+// Second factors stay and are asked for at the next sign-in, because access to a mailbox is not enough. Errors:
+// ErrLink, FieldErrors, secret.ErrBusy; after FieldErrors the link is still valid.
 func (rg *Registrations) Reset(ctx context.Context, token, password string, from request.Info, requestID string) error {
 	l, to, u, err := rg.linkedPerson(ctx, secret.HashOf(token), storage.LinkReset)
 	if err != nil {
@@ -135,7 +131,7 @@ func (ml *mailer) passwordChanged(u *storage.User, from request.Info) templates.
 	return templates.PasswordChanged{Name: u.Profile.Name, RecoverLink: ml.recoverLink(), From: ml.withTime(from)}
 }
 
-// recoverLink is the page that mails a link, "" where it is closed.
+// recoverLink is the page that mails a reset link, "" if recovery is closed.
 func (ml *mailer) recoverLink() string {
 	if !ml.recovery {
 		return ""

@@ -10,15 +10,15 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// maxPending bounds the refusals that wait to be written, and the minutes of clients that they are of.
+// maxPending bounds the refusals that wait to be written, and the minutes of clients that they belong to.
 const maxPending = 5000
 
-// maxRefusalWait is how old refusals may become while the database does not take them.
+// maxRefusalWait is how long refusals are kept while the database does not accept them.
 const maxRefusalWait = 10 * time.Minute
 
-// refusals collects what clients were refused, so that no request waits for it to be written.
+// refusals collects refused requests of clients, so that no request waits for the database.
 type refusals struct {
-	writing sync.Mutex // one writes at a time: who has written finds all that was noted before
+	writing sync.Mutex // one writer at a time, so that a call that returns has written all that was noted before
 	mu      sync.Mutex
 	minutes map[refusedMinute]*storage.RefusedMinute
 	pending int
@@ -38,7 +38,7 @@ func (cl *Clients) NoteRefusal(r storage.Refusal) {
 		LastAt:   r.At})
 }
 
-// add adds to what waits, within the bounds. Callers hold mu.
+// add adds refusals within the bounds. Callers hold mu.
 func (r *refusals) add(m *storage.RefusedMinute) {
 	key := refusedMinute{m.ClientID, m.Minute}
 	waiting := r.minutes[key]
@@ -66,7 +66,7 @@ func (r *refusals) add(m *storage.RefusedMinute) {
 	}
 }
 
-// take takes all that waits.
+// take removes and returns all refusals that wait.
 func (r *refusals) take() []storage.RefusedMinute {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,15 +75,15 @@ func (r *refusals) take() []storage.RefusedMinute {
 		all = append(all, *m)
 	}
 	r.minutes, r.pending = nil, 0
-	// One order everywhere: nodes that write at once must not wait for each other in a circle.
+	// All nodes write in the same order, so that they cannot block each other.
 	slices.SortFunc(all, func(a, b storage.RefusedMinute) int {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.Minute, b.Minute))
 	})
 	return all
 }
 
-// putBack lets what was taken wait again, before what was noted meanwhile. What is of before since is dropped, so
-// that a minute which the database never takes does not stop those of other clients for good.
+// putBack returns refusals that could not be written, before those noted since. Those from before since are dropped,
+// so that rows that the database never accepts do not block those of other clients for ever.
 func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,9 +99,9 @@ func (r *refusals) putBack(all []storage.RefusedMinute, since time.Time) {
 	}
 }
 
-// WriteRefusals stores what was noted, in batches. Call it every few seconds and at the end. What it could not write
-// waits for the next call, ten minutes at most. What waits when the process crashes is lost: it is help for developers,
-// and no audit log.
+// WriteRefusals stores the noted refusals in batches. Call it every few seconds and at the end. What cannot be written
+// waits for the next call, at most ten minutes. A crash loses what waits: refusals help developers and are not an
+// audit log.
 func (cl *Clients) WriteRefusals(ctx context.Context, pace *storage.Pace) error {
 	cl.refusals.writing.Lock()
 	defer cl.refusals.writing.Unlock()
@@ -118,7 +118,7 @@ func (cl *Clients) WriteRefusals(ctx context.Context, pace *storage.Pace) error 
 	return err
 }
 
-// Refusals lists up to limit requests of a client that were refused in the last 14 days, the latest first.
+// Refusals returns up to limit refused requests of a client in the last 14 days, the latest first.
 func (cl *Clients) Refusals(ctx context.Context, a Actor, clientID string, limit int) ([]storage.Refusal, error) {
 	if _, err := cl.Get(ctx, a, clientID); err != nil {
 		return nil, err

@@ -17,58 +17,58 @@ import (
 
 // The values of REGISTRATION.
 const (
-	RegistrationOpen   = "true"   // anybody registers
-	RegistrationInvite = "invite" // who was invited does
-	RegistrationClosed = "false"  // nobody does
+	RegistrationOpen   = "true"   // everyone may register
+	RegistrationInvite = "invite" // only with an invitation
+	RegistrationClosed = "false"  // no registration
 )
 
-// verifyLife is how long a link proves an address.
+// verifyLife is how long a link to verify an address is valid.
 const verifyLife = 24 * time.Hour
 
 // maxPersonName is in characters.
 const maxPersonName = 200
 
 var (
-	// ErrRegistrationClosed: this installation registers nobody, or nobody without an invitation.
+	// ErrRegistrationClosed: this installation allows no registration, or none without an invitation.
 	ErrRegistrationClosed = errors.New("registration is closed")
-	// ErrRegistered: the address has an account already. It is told only to whoever
-	// has shown that the address is theirs, or where CONFIRM_EMAIL is off.
+	// ErrRegistered: the address has an account already. It is returned only to a caller who has proven to own the
+	// address, or if CONFIRM_EMAIL is off.
 	ErrRegistered = errors.New("the address has an account already")
-	// ErrLink: the link was used, has expired, or never was one. Which is not told.
+	// ErrLink: the link was used, has expired, or never existed. The caller does not learn which.
 	ErrLink = errors.New("the link does not work")
-	// ErrTooManyMails: the address was written to often enough for now.
+	// ErrTooManyMails: too many mails were sent to the address recently.
 	ErrTooManyMails = errors.New("too many mails to this address")
 )
 
-// Registration is what somebody typed who wants an account.
+// Registration is the input of a person who wants an account.
 type Registration struct {
 	Email, Name, Password string // Name may be empty
-	// Browser is the hash of the browser's token: the same browser may finish
-	// without the password. Zero if there is none, as for the JSON API.
+	// Browser is the hash of the browser's token: this browser may finish without the password. Zero if there is none,
+	// as for the JSON API.
 	Browser secret.Hash
 	// Flow and To are as in ReturnTo.
 	Flow, To string
-	// Invitation is the token of an invitation, "" for none. It proves the address
-	// it was sent to, which Email must be; an empty Email stands for it.
+	// Invitation is the token of an invitation, "" for none. It verifies the address that it was sent to, which Email
+	// must be; an empty Email means that address.
 	Invitation string
 	From       request.Info
 	RequestID  string
 }
 
-// ReturnTo is where somebody goes on after a mailed link, if they follow it in the
-// browser that asked for it. Flow and To are opaque here, "" for none.
+// ReturnTo is where a user goes on after a mailed link, if they open it in the browser that asked for it. This package
+// does not interpret Flow and To; "" is none.
 type ReturnTo struct {
 	Browser  secret.Hash // of the browser's token; zero for none, as for the JSON API
 	Flow, To string
 }
 
-// Mode is who may register: RegistrationOpen, RegistrationInvite or RegistrationClosed.
+// Mode is RegistrationOpen, RegistrationInvite or RegistrationClosed.
 func (rg *Registrations) Mode() string { return rg.registration }
 
-// ConfirmsEmail reports whether an account is made only once its address is proven.
+// ConfirmsEmail reports whether an account is created only after its address was verified.
 func (rg *Registrations) ConfirmsEmail() bool { return rg.accounts.confirmEmail }
 
-// registrationRequested is the kind of message that decides a registration.
+// registrationRequested is the kind of the message by which a worker processes a registration.
 const registrationRequested = "registration.requested"
 
 // requestedRegistration is its payload, sealed.
@@ -79,11 +79,10 @@ type requestedRegistration struct {
 	RequestID string
 }
 
-// Request is how accounts begin where CONFIRM_EMAIL is on: nothing is
-// made before the address is proven. It does the same work for every address (one
-// password hash, one row for a worker, which then decides) and has the same answer:
-// nil. Who has an invitation may Register instead, which proves the address.
-// Errors: FieldErrors, ErrRegistrationClosed, ErrLink for the invitation, secret.ErrBusy.
+// Request starts a registration if CONFIRM_EMAIL is on: the account is created after its address was verified. It does
+// the same work for every address (one password hash, one row for a worker, which then decides) and gives the same
+// answer, nil. A person with an invitation may use Register instead. Errors: FieldErrors, ErrRegistrationClosed,
+// ErrLink for the invitation, secret.ErrBusy.
 func (rg *Registrations) Request(ctx context.Context, r Registration) error {
 	key, hash, err := rg.check(ctx, &r)
 	if err != nil {
@@ -94,8 +93,8 @@ func (rg *Registrations) Request(ctx context.Context, r Registration) error {
 		Browser:     r.Browser, From: rg.withTime(r.From), RequestID: r.RequestID})
 }
 
-// ask leaves a question to a worker, so that whoever asked cannot tell by the
-// answer, nor by the time it takes, what the database knows.
+// enqueueSealed leaves a request to a worker, so that the caller cannot learn from the answer or its time what the
+// database contains.
 func (ml *mailer) enqueueSealed(ctx context.Context, kind string, question any) error {
 	m, err := outbox.Seal(ml.sealer, kind, "", question)
 	if err != nil {
@@ -105,11 +104,10 @@ func (ml *mailer) enqueueSealed(ctx context.Context, kind string, question any) 
 	return ml.store.Outbox.Add(ctx, m)
 }
 
-// Register makes an account at once: by invitation, proven and with its place in
-// the organization; else, only where CONFIRM_EMAIL is off, with an address that is
-// yet to be proven from the mail that goes out. passwordHash is the stored hash, to
-// sign in with. Errors: FieldErrors, ErrRegistrationClosed, ErrRegistered, ErrLink for
-// the invitation, ErrForbidden without one where CONFIRM_EMAIL is on, secret.ErrBusy.
+// Register creates an account at once: by invitation, with a verified address and the role in the organization;
+// otherwise only if CONFIRM_EMAIL is off, with an address to verify by the mail that is sent. passwordHash is the
+// stored hash, for signing in. Errors: FieldErrors, ErrRegistrationClosed, ErrRegistered, ErrLink for the invitation,
+// ErrForbidden without one if CONFIRM_EMAIL is on, secret.ErrBusy.
 func (rg *Registrations) Register(ctx context.Context, r Registration) (u *storage.User, passwordHash string,
 	err error) {
 	if r.Invitation == "" && rg.accounts.confirmEmail {
@@ -139,8 +137,8 @@ func (rg *Registrations) Register(ctx context.Context, r Registration) (u *stora
 	return &p.User, hash, replaceError(rg.store.Register(ctx, made), map[error]error{storage.ErrExists: ErrRegistered})
 }
 
-// admit decides whether this registration may be at all, and fills in the address
-// that an invitation was sent to. words are what the invitation brings to mind.
+// checkInvitation decides whether the registration is allowed, and fills in the invited address. words are words of
+// the organization, on which the password must not be built.
 func (rg *Registrations) checkInvitation(ctx context.Context, r *Registration) (words []string, err error) {
 	switch {
 	case rg.registration == RegistrationClosed, rg.registration == RegistrationInvite && r.Invitation == "":
@@ -162,7 +160,7 @@ func (rg *Registrations) checkInvitation(ctx context.Context, r *Registration) (
 	return []string{invited.Organization.Name, invited.Organization.Slug}, nil
 }
 
-// check decides whether r is admitted, names all that is wrong with it, and hashes its password.
+// check decides whether r is allowed, reports all that is wrong with it, and hashes its password.
 func (rg *Registrations) check(ctx context.Context, r *Registration) (key, hash string, err error) {
 	words, err := rg.checkInvitation(ctx, r)
 	if err != nil {
@@ -176,7 +174,7 @@ func (rg *Registrations) check(ctx context.Context, r *Registration) (key, hash 
 	return key, hash, err
 }
 
-// registrant is a person to make whose address is not proven yet.
+// newUnverifiedUser is a user to create whose address is not verified.
 func (rg *Registrations) newUnverifiedUser(l linkPayload, from request.Info, requestID string) *storage.NewUser {
 	now := rg.currentTime()
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: l.Email, EmailKey: l.EmailKey,
@@ -186,8 +184,7 @@ func (rg *Registrations) newUnverifiedUser(l linkPayload, from request.Info, req
 	return &storage.NewUser{User: u, PasswordHash: l.PasswordHash, Events: []*storage.Event{withOrigin(e, from)}}
 }
 
-// processRegistration is the worker's half of Request: whoever has the
-// address learns what to do, and nobody else anything.
+// processRegistration is the worker's part of Request. Only the owner of the address learns, by mail, what to do.
 func (rg *Registrations) processRegistration(ctx context.Context, m *storage.Message) error {
 	var r requestedRegistration
 	if err := outbox.Open(rg.sealer, m, &r); err != nil {
@@ -220,7 +217,6 @@ func (rg *Registrations) processRegistration(ctx context.Context, m *storage.Mes
 	if err != nil {
 		return outbox.Permanent(err)
 	}
-	// No event: whoever finishes it is one, and strangers ask for as many as they like.
-	// The worker counts the requests.
+	// There is no event, because strangers could cause any number of them. Finishing the registration writes one.
 	return rg.store.CreateLink(ctx, l, nil, note)
 }

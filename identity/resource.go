@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// List lists all resource servers, by identifier.
+// List returns all resource servers, by identifier.
 func (rs *Resources) List(ctx context.Context, a Actor) ([]storage.Resource, error) {
 	if err := rs.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (rs *Resources) Create(ctx context.Context, a Actor, r storage.Resource) er
 	})
 }
 
-// checkServers judges the clients that are to serve a resource.
+// checkServers checks the clients that serve a resource.
 func (rs *Resources) checkServers(ctx context.Context, clientIDs []string, faults *FieldErrors) error {
 	for n, id := range clientIDs {
 		if slices.Contains(clientIDs[:n], id) {
@@ -73,8 +73,8 @@ func (rs *Resources) checkServers(ctx context.Context, clientIDs []string, fault
 	return nil
 }
 
-// Delete removes a resource server with its scopes. One that clients.yaml owns is refused with FieldErrors, and so
-// is one whose scopes a client may still ask for, because nothing would define them any more. Errors: FieldErrors,
+// Delete removes a resource server with its scopes. It refuses, with FieldErrors, one that clients.yaml owns and one
+// whose scopes a client may still request, because nothing would define them any more. Errors: FieldErrors,
 // ErrForbidden, storage.ErrNotFound.
 func (rs *Resources) Delete(ctx context.Context, a Actor, identifier string) error {
 	if err := rs.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
@@ -103,7 +103,7 @@ func (rs *Resources) Delete(ctx context.Context, a Actor, identifier string) err
 	})
 }
 
-// checkUnused has a fault for each client that may ask for one of the scopes, up to maxNamed of them.
+// checkUnused has an error for each client that may request one of the scopes, up to maxNamed.
 func (rs *Resources) checkUnused(ctx context.Context, scopes map[string]string) error {
 	const page, maxNamed = 500, 10
 	var faults FieldErrors

@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// EndRestored ends everything that a backup taken at since may have brought back to life. totpStep is the highest
-// step of which an authenticator app's code may have been used; factor.Factors.EndRestored knows it.
+// EndRestored ends everything that a backup taken at since may have restored. totpStep is the highest step whose code
+// in an authenticator app may have been used; factor.Factors.EndRestored knows it.
 func (in *Installation) EndRestored(ctx context.Context, a Actor, since time.Time, totpStep int64) ([]storage.Ended,
 	error) {
 	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// List are the acting person's live sessions, those of API tokens too, the
-// latest used first.
+// List returns the acting user's active sessions, those of API tokens too, the last used first.
 func (ss *Sessions) List(ctx context.Context, a Actor) ([]storage.Session, error) {
 	u, err := ss.actingUser(ctx, a)
 	if err != nil {
@@ -24,8 +23,8 @@ func (ss *Sessions) List(ctx context.Context, a Actor) ([]storage.Session, error
 	return ss.store.Sessions(ctx, u.ID)
 }
 
-// ListBefore are up to limit of them, the newest first, that are older than the
-// one with that id; uuid.Max begins.
+// ListBefore returns up to limit sessions, the newest first, that are older than the session before; uuid.Max starts
+// with the newest.
 func (ss *Sessions) ListBefore(ctx context.Context, a Actor, before uuid.UUID, limit int) ([]storage.Session, error) {
 	u, err := ss.actingUser(ctx, a)
 	if err != nil {
@@ -34,8 +33,8 @@ func (ss *Sessions) ListBefore(ctx context.Context, a Actor, before uuid.UUID, l
 	return ss.store.SessionsBefore(ctx, u.ID, before, limit)
 }
 
-// End ends one of the acting person's sessions and every grant that was made
-// in it, offline ones too. storage.ErrNotFound if they have none such.
+// End ends one of the acting user's sessions and all grants that were made in it, offline ones too.
+// storage.ErrNotFound if there is none.
 func (ss *Sessions) End(ctx context.Context, a Actor, sid uuid.UUID) error {
 	u, err := ss.actingUser(ctx, a)
 	if err != nil {
@@ -45,8 +44,7 @@ func (ss *Sessions) End(ctx context.Context, a Actor, sid uuid.UUID) error {
 	return ss.store.EndSessionOf(ctx, u.ID, sid, e)
 }
 
-// EndOthers ends the acting person's sessions but keep (uuid.Nil: every one)
-// and every grant that was not made in it.
+// EndOthers ends the acting user's sessions except keep (uuid.Nil: all) and all grants that were not made in it.
 func (ss *Sessions) EndOthers(ctx context.Context, a Actor, keep uuid.UUID) error {
 	u, err := ss.actingUser(ctx, a)
 	if err != nil {
@@ -56,10 +54,9 @@ func (ss *Sessions) EndOthers(ctx context.Context, a Actor, keep uuid.UUID) erro
 		keep))
 }
 
-// NewDeviceMail is the mail about a sign-in from a device that was not used before;
-// nil where the address is not known to be the person's, or there were several just
-// now: whoever has the password must not be able to bury the others under it. It
-// goes with the sign-in.
+// NewDeviceMail is the mail about a sign-in on a new device. It is nil if the address is not verified, or if there
+// were several such mails just now: an attacker with the password must not bury other mails under them. It is sent
+// with the sign-in.
 func (ss *Sessions) NewDeviceMail(ctx context.Context, u *storage.User, from request.Info) (*storage.Message, error) {
 	if !u.EmailVerified() {
 		return nil, nil
@@ -72,9 +69,9 @@ func (ss *Sessions) NewDeviceMail(ctx context.Context, u *storage.User, from req
 }
 
 const (
-	// secondFactorCheck is the kind of the message that asks whether a second step was passed.
+	// secondFactorCheck is the kind of the message that checks whether a second factor was verified.
 	secondFactorCheck = "second step owed"
-	// secondFactorWait is how long a person may take to find their phone before they are mailed.
+	// secondFactorWait is how long a user may take before the mail is sent.
 	secondFactorWait = 10 * time.Minute
 )
 
@@ -83,17 +80,16 @@ type secondFactorCheckPayload struct {
 	Session uuid.UUID `json:"session"`
 }
 
-// NewSecondFactorCheck goes with a sign-in that has yet to pass its second step, on a device
-// on which none was passed before. If it is not passed within 10 minutes, the person is
-// told that somebody has their password.
+// NewSecondFactorCheck is the message for a sign-in that still needs its second factor, on a device on which none was
+// verified before. If it is not verified within 10 minutes, the user is told by mail that another person may know the
+// password.
 func (ss *Sessions) NewSecondFactorCheck() (*storage.Message, error) {
-	payload, err := json.Marshal(secondFactorCheckPayload{}) // the store puts the sid in the place of the nil UUID
+	payload, err := json.Marshal(secondFactorCheckPayload{}) // the store replaces the nil UUID by the session's id
 	return &storage.Message{Kind: secondFactorCheck, Payload: payload, AvailableAt: ss.currentTime().Add(secondFactorWait)}, err
 }
 
-// processSecondFactorCheck mails a person whose password was entered in a session that still
-// lacks the second step, or ended without it: once a day (UTC), so that whoever has the
-// password cannot bury other mails.
+// processSecondFactorCheck mails a user whose password was entered in a session that still lacks the second factor, or
+// ended without it: once a day (UTC), so that an attacker with the password cannot bury other mails.
 func (ss *Sessions) processSecondFactorCheck(ctx context.Context, m *storage.Message) error {
 	var owed secondFactorCheckPayload
 	if err := json.Unmarshal(m.Payload, &owed); err != nil {

@@ -14,25 +14,23 @@ import (
 )
 
 const (
-	// SetupTokenFor is how long a setup token counts.
+	// SetupTokenFor is how long a setup token is valid.
 	SetupTokenFor = time.Hour
-	// administeredFor is how long a process believes that there is an administrator
-	// before it looks again.
+	// administeredFor is how long a process remembers that there is a superadmin.
 	administeredFor = time.Minute
 )
 
 var (
-	// ErrAlreadySetUp: somebody administers the installation, so nobody can begin it.
+	// ErrAlreadySetUp: there is a superadmin already.
 	ErrAlreadySetUp = errors.New("there is an administrator already")
-	// ErrSetupToken: the token is not the one that was printed last, was used, or is too old.
+	// ErrSetupToken: the setup token is not the last one that was printed, was used, or has expired.
 	ErrSetupToken = errors.New("the setup token does not count")
 )
 
-// administered is until when a process believes that there is an administrator.
+// superadminSeen is until when a process assumes that there is a superadmin.
 type superadminSeen struct{ until atomic.Int64 }
 
-// NeedsSetup reports whether the installation waits for its first administrator.
-// Once there is one it mostly answers from memory.
+// NeedsSetup reports whether there is no superadmin yet. Once there is one, it mostly answers from memory.
 func (in *Installation) NeedsSetup(ctx context.Context) (bool, error) {
 	now := in.currentTime()
 	if now.UnixMicro() < in.superadmin.until.Load() {
@@ -45,9 +43,8 @@ func (in *Installation) NeedsSetup(ctx context.Context) (bool, error) {
 	return !has, err
 }
 
-// NewSetupToken makes the token that lets its bearer become the first
-// administrator, once. Those made before count no more. Only the operator may:
-// whoever reads the server's output owns the machine. ErrAlreadySetUp.
+// NewSetupToken makes the token by which its holder can become the first superadmin, once. It invalidates earlier
+// tokens. Only the operator may, who can read the server's output. Error: ErrAlreadySetUp.
 func (in *Installation) NewSetupToken(ctx context.Context, a Actor) (token string, expires time.Time, err error) {
 	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return "", time.Time{}, err
@@ -60,19 +57,18 @@ func (in *Installation) NewSetupToken(ctx context.Context, a Actor) (token strin
 	return token, expires, replaceError(err, map[error]error{storage.ErrConflict: ErrAlreadySetUp})
 }
 
-// SetupLink is where a browser begins with a setup token.
+// SetupLink is the page for a setup token.
 func (in *Installation) SetupLink(token string) string { return in.issuer + "/setup?token=" + token }
 
-// CheckSetupToken is nil for a token that Bootstrap would take now, else ErrSetupToken.
+// CheckSetupToken returns nil for a token that Bootstrap would accept, otherwise ErrSetupToken.
 func (in *Installation) CheckSetupToken(ctx context.Context, token string) error {
 	_, err := in.store.Link(ctx, secret.HashOf(token), storage.LinkSetup)
 	return replaceError(err, map[error]error{storage.ErrNotFound: ErrSetupToken, storage.ErrSpent: ErrSetupToken})
 }
 
-// Bootstrap makes the bearer of a setup token the first administrator, with a
-// proven address: whoever has the token could vouch for any. It returns the stored
-// hash of the password for signing in. Errors: FieldErrors, ErrSetupToken, ErrAlreadySetUp,
-// ErrRegistered if somebody has the address; the last leaves the token as it was.
+// Bootstrap makes the holder of a setup token the first superadmin, with a verified address: the holder could vouch
+// for any. It returns the stored hash of the password, for signing in. Errors: FieldErrors, ErrSetupToken,
+// ErrAlreadySetUp, ErrRegistered if the address has an account; then the token stays valid.
 func (in *Installation) Bootstrap(ctx context.Context, token string, n NewUser, requestID string) (u *storage.User,
 	passwordHash string, err error) {
 	if err := in.CheckSetupToken(ctx, token); err != nil {
@@ -96,9 +92,8 @@ func (in *Installation) Bootstrap(ctx context.Context, token string, n NewUser, 
 
 var brandColor = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// SetBrand sets how the installation presents itself where its configuration does
-// not say; empty members leave it to the default. Logo is as CheckLogo returns it.
-// Every process shows it within a second. Errors: FieldErrors, ErrForbidden.
+// SetBrand sets the appearance of the installation where its configuration does not; empty members are the default.
+// Logo is a result of CheckLogo. Every process shows it within a second. Errors: FieldErrors, ErrForbidden.
 func (in *Installation) SetBrand(ctx context.Context, a Actor, b storage.BrandSettings) error {
 	if err := in.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err

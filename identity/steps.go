@@ -8,13 +8,12 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// FreshFor is how long after signing in what weakens an account may be done.
+// FreshFor is how long after a sign-in actions that can weaken the account are allowed.
 const FreshFor = 5 * time.Minute
 
-// RequiredSteps is what a person's session still needs before they may do anything with
-// their account: what the installation requires (settings, as storage.Registry has
-// them) and what each of their organizations requires. An authorization request requires
-// less, of the one organization that it acts for, or more, its acr.
+// RequiredSteps is what a user's session still needs before the user may do anything with the account: what the
+// installation (settings, from storage.Registry) and all their organizations require. An authorization request
+// requires less, of its organization only, or more, by its acr.
 func (ss *Sessions) RequiredSteps(ctx context.Context, v *storage.SessionContext,
 	settings storage.PlatformSettings) (assurance.Decision, error) {
 	asked, err := ss.store.Requirements(ctx, v.User.ID)
@@ -28,9 +27,8 @@ func (ss *Sessions) RequiredSteps(ctx context.Context, v *storage.SessionContext
 		Requirements: asked, Now: ss.currentTime()}), nil
 }
 
-// OverdueSince returns since when an organization asks for a second step that the
-// person's session does not meet; false if it asks for none. Relying parties learn
-// nothing of such an organization, its member does.
+// OverdueSince returns since when the session does not meet the organization's policy; false if it meets it. Only the
+// member learns this, relying parties do not.
 func (ss *Sessions) OverdueSince(v *storage.SessionContext, m *storage.Membership) (time.Time, bool) {
 	if m.Requirement == nil {
 		return time.Time{}, false
@@ -40,8 +38,8 @@ func (ss *Sessions) OverdueSince(v *storage.SessionContext, m *storage.Membershi
 	return s.OverdueSince()
 }
 
-// IsFresh reports whether the person signed in within FreshFor, and has shown their
-// second step if they have one. The caller looks at where the session is used from.
+// IsFresh reports whether the user signed in within FreshFor and has verified a second factor if they have one. The
+// caller checks from where the session is used.
 func (ss *Sessions) IsFresh(v *storage.SessionContext) bool {
 	return !assurance.NeedsSecondFactor(v.User.Factors, v.Session.ACR) && ss.currentTime().Sub(v.Session.AuthTime) <= FreshFor
 }

@@ -27,31 +27,31 @@ const (
 
 // How long a personal access token lives.
 const (
-	TokenLife    = 30 * 24 * time.Hour // if nobody says
+	TokenLife    = 30 * 24 * time.Hour // the default
 	MaxTokenLife = 90 * 24 * time.Hour
 )
 
-// maxTokens bounds the live ones of a person.
+// maxTokens bounds a user's active tokens.
 const maxTokens = 50
 
-// ErrTooManyTokens: the person has as many live ones as one may.
+// ErrTooManyTokens: the user has the maximum number of active tokens.
 var ErrTooManyTokens = errors.New("too many personal access tokens")
 
 // NewToken is a personal access token to create.
 type NewToken struct {
-	// Session is the one that the person asks in: once it has ended, nothing comes of it.
+	// Session is the one in which the user acts; nothing is created once it has ended.
 	Session        uuid.UUID
 	OrganizationID uuid.UUID
 	Name           string
-	// Scopes are ScopeRead and ScopeWrite, no more than TokenScopes of the person's role.
+	// Scopes are ScopeRead and ScopeWrite, within TokenScopes of the user's role.
 	Scopes []string
 	// Life is at most MaxTokenLife; 0 is TokenLife.
 	Life time.Duration
 }
 
-// Create creates a personal access token of the acting person. The token
-// itself is returned this once. Errors: FieldErrors, storage.ErrNotFound if they are not
-// a member, ErrForbidden while their address is not proven, ErrTooManyTokens.
+// Create creates a personal access token of the acting user. The token is returned only here. Errors: FieldErrors,
+// storage.ErrNotFound for a user who is not a member, ErrForbidden while the address is not verified,
+// ErrTooManyTokens.
 func (tk *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string, t *storage.PersonalToken, err error) {
 	u, err := tk.actingUser(ctx, a)
 	if err != nil {
@@ -86,8 +86,7 @@ func (tk *Tokens) Create(ctx context.Context, a Actor, n NewToken) (token string
 	return token, t, nil
 }
 
-// check puts the scopes in order and finds what is wrong with the token for
-// somebody of that role.
+// check sorts the scopes and reports all that is wrong with the token for a member with that role.
 func (n *NewToken) check(role string) error {
 	var faults FieldErrors
 	checkName(&faults, "name", n.Name, 100)
@@ -106,7 +105,7 @@ func (n *NewToken) check(role string) error {
 	return faults.err()
 }
 
-// List are the acting person's personal access tokens that live, the newest first.
+// List returns the acting user's active personal access tokens, the newest first.
 func (tk *Tokens) List(ctx context.Context, a Actor) ([]storage.PersonalToken, error) {
 	u, err := tk.actingUser(ctx, a)
 	if err != nil {
@@ -115,7 +114,7 @@ func (tk *Tokens) List(ctx context.Context, a Actor) ([]storage.PersonalToken, e
 	return tk.store.PersonalTokens(ctx, u.ID)
 }
 
-// Revoke ends one of them. storage.ErrNotFound if they have none such that lives.
+// Revoke ends one of the acting user's tokens. storage.ErrNotFound if there is no such active token.
 func (tk *Tokens) Revoke(ctx context.Context, a Actor, tokenID uuid.UUID) error {
 	u, err := tk.actingUser(ctx, a)
 	if err != nil {
@@ -125,28 +124,27 @@ func (tk *Tokens) Revoke(ctx context.Context, a Actor, tokenID uuid.UUID) error 
 		tokenID.String()))
 }
 
-// Bearer is who acts by a personal access token.
+// Bearer is a personal access token in use, with its owner.
 type Bearer struct {
 	Token storage.PersonalToken // with its organization
 	User  storage.User
-	Role  string // of now
-	// Scopes are those of the token that the role still allows.
+	Role  string // the current one
+	// Scopes are the token's scopes that the role still allows.
 	Scopes []string
-	// Overdue: a policy asks the person for a second step that they have not
-	// enrolled in time. The token does nothing until they have.
+	// Overdue says that the owner has not enrolled a second factor that a policy requires. The token is useless until
+	// then.
 	Overdue bool
 }
 
-// Actor is the person within the bounds of the token: in its organization alone,
-// without platform roles, and without authority over credentials, roles and tokens.
+// Actor is the owner, limited to the token's organization, without platform roles and without permission to change
+// credentials, roles and tokens.
 func (b *Bearer) Actor(requestID string) Actor {
 	return Actor{UserID: b.User.ID, RequestID: requestID, kind: tokenActor, organization: b.Token.Organization.ID,
 		scopes: b.Scopes, token: b.Token.ID}
 }
 
-// ByHash returns who acts by the personal access token with that hash, in one
-// query, and notes its use. storage.ErrNotFound for one that never was, expired or
-// was revoked, of a person who is disabled or not a member any more.
+// ByHash returns the token with that hash and its owner, in one query, and notes the use. storage.ErrNotFound for a
+// token that does not exist, has expired or was revoked, and if the owner is disabled or no longer a member.
 func (tk *Tokens) ByHash(ctx context.Context, hash secret.Hash) (*Bearer, error) {
 	h, err := tk.store.TokenHolder(ctx, hash)
 	if err != nil {
@@ -162,8 +160,7 @@ func (tk *Tokens) ByHash(ctx context.Context, hash secret.Hash) (*Bearer, error)
 	return b, nil
 }
 
-// TokenScopes are the scopes that a role in an organization allows: only those who
-// administer it have anything to change there.
+// TokenScopes are the scopes that a role in an organization allows: only owners and admins can change anything there.
 func TokenScopes(role string) []string {
 	switch role {
 	case storage.RoleOwner, storage.RoleAdmin:
@@ -174,7 +171,7 @@ func TokenScopes(role string) []string {
 	return nil
 }
 
-// tokenUses collects when personal access tokens were last used, so that no request waits for it to be written.
+// tokenUses collects the times when tokens were last used, so that no request waits for the database.
 type tokenUses struct {
 	mu   sync.Mutex
 	seen map[uuid.UUID]time.Time
@@ -186,8 +183,7 @@ func (tk *Tokens) noteUse(tokenID uuid.UUID, at time.Time) {
 	tk.uses.mu.Unlock()
 }
 
-// writeUses stores uses in the order of the ids: nodes that write at once must
-// not wait for each other in a circle.
+// writeUses stores the uses in the order of the ids, so that nodes cannot block each other.
 func (tk *Tokens) writeUses(ctx context.Context, pace *storage.Pace) error {
 	tk.uses.mu.Lock()
 	seen := tk.uses.seen

@@ -15,12 +15,12 @@ const (
 	maxURIBytes = 2048
 )
 
-// uriKind says where a URI of a registration may point.
+// uriKind says which URIs a field of a registration accepts.
 type uriKind struct {
-	// loopback: plain http to this machine is allowed, by IP literal; localhost, a
-	// name that a resolver can be made to answer otherwise, needs localhost too.
+	// loopback allows plain http to this machine by IP address. The name localhost, which a resolver can be made to
+	// answer differently, needs localhost too.
 	loopback, localhost bool
-	// custom: a private-use scheme of an app is allowed (RFC 8252, section 7.1).
+	// custom allows a private-use scheme of an app (RFC 8252, section 7.1).
 	custom bool
 }
 
@@ -29,12 +29,11 @@ func redirectKind(native, production bool) uriKind {
 	return uriKind{loopback: native || !production, localhost: !production, custom: native}
 }
 
-// pageKind is for pages and key sets that are linked to or fetched.
+// pageKind is for pages and key sets that are linked or fetched.
 func pageKind(production bool) uriKind { return uriKind{loopback: !production, localhost: !production} }
 
-// checkURI refuses every URI that a browser, Go and a person could read as
-// different places, and every one that is not safe to send a code to (RFC 9700,
-// section 4.1). What it lets through is compared as a whole and literally.
+// checkURI refuses URIs that a browser, Go and a person could read differently, and those that are not safe to send a
+// code to (RFC 9700, section 4.1). An accepted URI is compared as a whole and literally.
 func checkURI(raw string, kind uriKind) error {
 	if err := checkURIText(raw); err != nil {
 		return err
@@ -65,7 +64,7 @@ func checkURI(raw string, kind uriKind) error {
 	return checkCustomScheme(u, kind)
 }
 
-// checkURIText looks at the bytes before any parser gives them a meaning.
+// checkURIText checks the bytes before a parser interprets them.
 func checkURIText(raw string) error {
 	if raw == "" || len(raw) > maxURIBytes {
 		return fmt.Errorf("is empty or longer than %d bytes", maxURIBytes)
@@ -93,8 +92,8 @@ func checkURIText(raw string) error {
 	return nil
 }
 
-// checkPath refuses . and .. as path segments, which some take out and others
-// keep. u.Path is unescaped, so that %2e and a segment behind %2f are seen too.
+// checkPath refuses . and .. as path segments, which some software removes and other keeps. u.Path is unescaped, so
+// that %2e and a segment after %2f are found too.
 func checkPath(u *url.URL) error {
 	if u.Path != "" && !strings.HasPrefix(u.Path, "/") {
 		return errors.New("has a path that does not begin with /")
@@ -130,7 +129,7 @@ func checkHost(u *url.URL) error {
 			return errors.New("has a host that is no name")
 		}
 	}
-	// A browser reads 2130706433, 0x7f.1 and 127.1 as addresses, other software as names.
+	// A browser reads 2130706433, 0x7f.1 and 127.1 as IP addresses, other software as names.
 	last := strings.ToLower(labels[len(labels)-1])
 	_, hex := strings.CutPrefix(last, "0x")
 	if hex || strings.Trim(last, "0123456789") == "" {
@@ -159,13 +158,13 @@ func checkCustomScheme(u *url.URL, kind uriKind) error {
 	case !kind.custom:
 		return fmt.Errorf("has the scheme %s; use https", u.Scheme)
 	case !strings.Contains(u.Scheme, ".") || slices.Contains(strings.Split(u.Scheme, "."), ""):
-		// Without a dot it is nobody's: javascript, data, file, or another app's (RFC 8252, section 7.1).
+		// A scheme without a dot can be javascript, data, file, or that of another app (RFC 8252, section 7.1).
 		return fmt.Errorf("has the scheme %s; use a domain of yours in reverse, such as com.example.app:/callback", u.Scheme)
 	}
 	return nil
 }
 
-// checkOrigin is for web_origins: scheme, host and port as a browser sends them.
+// checkOrigin checks an entry of web_origins: scheme, host and port as a browser sends them.
 func checkOrigin(raw string, kind uriKind) error {
 	if err := checkURI(raw, kind); err != nil {
 		return err
@@ -178,7 +177,7 @@ func checkOrigin(raw string, kind uriKind) error {
 	return nil
 }
 
-// checkURIs judges a whole list.
+// checkURIs checks a list.
 func checkURIs(faults *FieldErrors, field string, uris []string, check func(string, uriKind) error, kind uriKind) {
 	if len(uris) > maxURIs {
 		faults.Add(field, fmt.Sprintf("has more than %d entries", maxURIs), "register another client")

@@ -12,15 +12,15 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// UseInterval is how old the time of a last use may be that is kept: each node writes a client's, a secret's or a
-// token's at most once an hour.
+// UseInterval is how old a stored time of last use may be: each node writes that of a client, a secret or a token at
+// most once an hour.
 const UseInterval = time.Hour
 
-// uses collects when clients were last used, so that no request waits for it to be written.
+// uses collects when clients were last used, so that no request waits for the database.
 type uses struct {
 	mu      sync.Mutex
 	seen    map[use]time.Time
-	written map[use]time.Time // what is less than UseInterval old
+	written map[use]time.Time // stored less than UseInterval ago
 	// unprotected is by client_id.
 	unprotected map[string]storage.UnprotectedUse
 }
@@ -30,8 +30,8 @@ type use struct {
 	secret   uuid.UUID
 }
 
-// NoteUse records that a client authenticated without a secret: by an
-// assertion, or as a public client. VerifySecret does so by itself.
+// NoteUse records that a client authenticated without a secret: by an assertion, or as a public client. VerifySecret
+// records uses itself.
 func (cl *Clients) NoteUse(clientID string) { cl.noteUse(use{clientID: clientID}, cl.currentTime()) }
 
 func (cl *Clients) noteUse(u use, at time.Time) {
@@ -42,7 +42,7 @@ func (cl *Clients) noteUse(u use, at time.Time) {
 	}
 }
 
-// NoteUnprotected counts a request of a client that got a code with neither PKCE nor nonce.
+// NoteUnprotected counts a request of a client that got a code with neither PKCE nor a nonce.
 func (cl *Clients) NoteUnprotected(clientID string) {
 	cl.uses.mu.Lock()
 	defer cl.uses.mu.Unlock()
@@ -63,7 +63,7 @@ func (cl *Clients) writeUses(ctx context.Context, pace *storage.Pace) error {
 	for u, at := range seen {
 		all = append(all, storage.ClientUse{ClientID: u.clientID, SecretID: u.secret, At: at})
 	}
-	// One order everywhere: nodes that write at once must not wait for each other in a circle.
+	// All nodes write in the same order, so that they cannot block each other.
 	slices.SortFunc(all, func(a, b storage.ClientUse) int {
 		return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.SecretID.String(), b.SecretID.String()))
 	})

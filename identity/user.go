@@ -13,17 +13,16 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// NewUser is a person to create by somebody who vouches for the address.
+// NewUser is a user to create, for whose address the actor vouches.
 type NewUser struct {
 	Email      string
-	Password   string // "": they cannot sign in with one yet
+	Password   string // "" for none yet
 	Profile    storage.Profile
 	Superadmin bool
 }
 
-// Create creates a person. The address counts as proven: whoever administers
-// the installation vouches for it. Errors: FieldErrors, ErrForbidden, and
-// storage.ErrExists if the address is taken.
+// Create creates a user. The address counts as verified, because the actor vouches for it. Errors: FieldErrors,
+// ErrForbidden, storage.ErrExists if the address is taken.
 func (pe *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User, error) {
 	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -46,7 +45,7 @@ func (pe *People) Create(ctx context.Context, a Actor, n NewUser) (*storage.User
 	return &p.User, pe.store.CreateUsers(ctx, p)
 }
 
-// PrepareUser is a person to create at now, with a proven address whose key is given, and the event about it.
+// PrepareUser is a user to create at now, with a verified address whose key is given, and the event.
 func PrepareUser(a Actor, n NewUser, key string, now time.Time) *storage.NewUser {
 	u := storage.User{ID: uuid.Must(uuid.NewV7()), Sub: uuid.New(), Email: strings.TrimSpace(n.Email), EmailKey: key,
 		EmailVerifiedAt: now, Profile: n.Profile, CreatedAt: now, UpdatedAt: now}
@@ -60,7 +59,7 @@ func PrepareUser(a Actor, n NewUser, key string, now time.Time) *storage.NewUser
 	return &storage.NewUser{User: u, Events: []*storage.Event{created}}
 }
 
-// ByEmail finds a person by address, however it is written.
+// ByEmail finds a user by address, in any spelling.
 func (pe *People) ByEmail(ctx context.Context, a Actor, email string) (*storage.User, error) {
 	if err := pe.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -72,7 +71,7 @@ func (pe *People) ByEmail(ctx context.Context, a Actor, email string) (*storage.
 	return pe.store.UserByEmail(ctx, key)
 }
 
-// List lists up to limit people after the one with that id (uuid.Nil: from the first).
+// List returns up to limit users after the id after (uuid.Nil: from the first).
 func (pe *People) List(ctx context.Context, a Actor, after uuid.UUID, limit int) ([]storage.User, error) {
 	if err := pe.Authorize(ctx, &a, ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -80,9 +79,8 @@ func (pe *People) List(ctx context.Context, a Actor, after uuid.UUID, limit int)
 	return pe.store.Users(ctx, after, limit)
 }
 
-// SetPassword gives a person a new password, ends their sessions but keep, revokes
-// all their grants and mails a notice to a proven address. People may set their
-// own; the caller has made sure that it is really they.
+// SetPassword gives a user a new password, ends their sessions except keep, revokes all grants and mails a notice to a
+// verified address. Users may set their own; the caller has authenticated them.
 func (pe *People) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, password string, keep uuid.UUID) error {
 	if err := pe.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
@@ -103,7 +101,7 @@ func (pe *People) SetPassword(ctx context.Context, a Actor, userID uuid.UUID, pa
 	return pe.store.SetPassword(ctx, userID, hash, keep, userEvent(a, storage.EventUserPasswordChanged, userID), notes...)
 }
 
-// Disable shuts a person out at once. False if they were disabled already.
+// Disable locks a user out at once. False if the user was disabled already.
 func (pe *People) Disable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
 	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
@@ -111,7 +109,7 @@ func (pe *People) Disable(ctx context.Context, a Actor, userID uuid.UUID) (chang
 	return pe.store.DisableUser(ctx, userID, userEvent(a, storage.EventUserDisabled, userID))
 }
 
-// Enable takes Disable back. False if they were not disabled.
+// Enable is the reverse of Disable. False if the user was not disabled.
 func (pe *People) Enable(ctx context.Context, a Actor, userID uuid.UUID) (changed bool, err error) {
 	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err
@@ -119,14 +117,14 @@ func (pe *People) Enable(ctx context.Context, a Actor, userID uuid.UUID) (change
 	return pe.store.EnableUser(ctx, userID, userEvent(a, storage.EventUserEnabled, userID))
 }
 
-// AddPlatformRole gives a person superadmin or admin. False if they had it.
-// storage.ErrEmailUnverified while nobody has proven their address.
+// AddPlatformRole gives a user the role superadmin or admin. False if they had it. storage.ErrEmailUnverified while
+// the address is not verified.
 func (pe *People) AddPlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
 	err error) {
 	return pe.setPlatformRole(ctx, a, userID, role, true, storage.EventUserRoleAdded)
 }
 
-// RemovePlatformRole takes it away. False if they did not have it.
+// RemovePlatformRole removes the role. False if the user did not have it.
 func (pe *People) RemovePlatformRole(ctx context.Context, a Actor, userID uuid.UUID, role string) (changed bool,
 	err error) {
 	return pe.setPlatformRole(ctx, a, userID, role, false, storage.EventUserRoleRemoved)
@@ -144,10 +142,9 @@ func (pe *People) setPlatformRole(ctx context.Context, a Actor, userID uuid.UUID
 	return pe.store.SetPlatformRole(ctx, userID, role, has, WithFact(userEvent(a, kind, userID), "role", role))
 }
 
-// Delete makes a person a tombstone and mails a proven address a last time;
-// nothing brings them back. People may delete themselves. storage.ErrConflict if
-// an organization would lose its last owner, or the installation its last superadmin
-// (storage.ErrLastSuperadmin).
+// Delete deletes a user for good and mails a verified address a last time. Users may delete themselves.
+// storage.ErrConflict if an organization would lose its last owner, storage.ErrLastSuperadmin if the installation
+// would lose its last superadmin.
 func (pe *People) Delete(ctx context.Context, a Actor, userID uuid.UUID) error {
 	if err := pe.authorizeSelf(ctx, &a, userID); err != nil {
 		return err
@@ -168,14 +165,14 @@ func (pe *People) deleteUser(ctx context.Context, a Actor, userID, session uuid.
 	return pe.store.DeleteUser(ctx, userID, session, userEvent(a, storage.EventUserDeleted, userID), notes...)
 }
 
-// about is an event concerning a person.
+// userEvent is an event about a user.
 func userEvent(a Actor, kind storage.EventType, userID uuid.UUID) *storage.Event {
 	e := a.Event(kind)
 	e.User = userID
 	return e
 }
 
-// NoteUnlock records that an operator lets a person try again at once.
+// NoteUnlock records that an operator removed the limits on a user's attempts.
 func (pe *People) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) error {
 	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
@@ -183,10 +180,8 @@ func (pe *People) NoteUnlock(ctx context.Context, a Actor, userID uuid.UUID) err
 	return pe.store.Record(ctx, userEvent(a, storage.EventUserUnlocked, userID))
 }
 
-// ResetFactors takes everything away that a person proves a second step with, and
-// ends all their sessions and grants. Whoever administers the installation may,
-// for everybody, themselves too; the mails about it are notice's. ErrForbidden,
-// storage.ErrNotFound.
+// ResetFactors removes all second factors of a user and ends all sessions and grants. Superadmins and the operator
+// may, superadmins also for themselves. notice writes the mails about it. Errors: ErrForbidden, storage.ErrNotFound.
 func (pe *People) ResetFactors(ctx context.Context, a Actor, userID uuid.UUID,
 	notice func(*storage.User) ([]*storage.Message, error)) error {
 	if err := pe.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {

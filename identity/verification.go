@@ -11,21 +11,20 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Verification is what a link that proves an address is about.
+// Verification is the content of a link that verifies an address.
 type Verification struct {
 	Email, Name string
-	// Registration: the link makes the account. Else it has one already.
+	// Registration says that the link creates the account; otherwise there is one already.
 	Registration bool
-	// User is whose account it is; nil for a registration.
+	// User is the account; nil for a registration.
 	User uuid.UUID
 
 	browser  secret.Hash
 	verified bool
 }
 
-// KeepsPassword reports whether somebody with this browser and this sign-in (nil for nobody's)
-// keeps the password without typing it: they are known to be who chose it, or the
-// address is proven already.
+// KeepsPassword reports whether the password stays valid without typing it again, for this browser and this signed-in
+// user (nil for none): they are known to have chosen it, or the address is verified already.
 func (v *Verification) KeepsPassword(browser secret.Hash, signedInAs uuid.UUID) bool {
 	if v.Registration {
 		return sameBrowser(browser, v.browser)
@@ -40,32 +39,32 @@ func viewVerification(l *storage.Link, to linkPayload, u *storage.User) *Verific
 	return &Verification{Email: u.Email, Name: u.Profile.Name, User: u.ID, verified: u.EmailVerified()}
 }
 
-// VerifyInput is who follows a link that proves an address.
+// VerifyInput is the input of a user who opens a link that verifies an address.
 type VerifyInput struct {
 	Browser secret.Hash // as in Registration
-	// SignedInAs is whose live session the browser has; nil for nobody's.
+	// SignedInAs is the user who is signed in in the browser; nil for none.
 	SignedInAs uuid.UUID
-	// Password is the one of the registration, typed again; "" if it was not asked
-	// for. The caller has counted the guess.
+	// Password is the password of the registration, typed again; "" if it was not asked for. The caller has counted
+	// the attempt.
 	Password string
-	// NewPassword takes the place of one that does not count; "" if none was chosen yet.
+	// NewPassword replaces a password that is not kept; "" if none was chosen yet.
 	NewPassword string
 	From        request.Info
 	RequestID   string
 }
 
-// VerifiedEmail is an address that now belongs to somebody.
+// VerifiedEmail is the result of a verification.
 type VerifiedEmail struct {
 	User *storage.User
-	// PasswordToken is the token of a reset link when the person has to choose a
-	// password; "" if the one they registered with counts.
+	// PasswordToken is the token of a reset link if the user has to choose a password; "" if the one of the
+	// registration stays.
 	PasswordToken string
-	// Flow and To are those of the registration, "" if it was another browser's.
+	// Flow and To are those of the registration, "" if it was made in another browser.
 	Flow, To string
 }
 
-// RequestVerification mails the signed-in person another link to prove their
-// address; nothing if it is proven. ErrTooManyMails if they had several just now.
+// RequestVerification mails the signed-in user another link to verify their address, unless it is verified.
+// ErrTooManyMails if there were several just now.
 func (rg *Registrations) RequestVerification(ctx context.Context, a Actor, from request.Info) error {
 	u, err := rg.actingUser(ctx, a)
 	if err != nil || u.EmailVerified() {
@@ -82,7 +81,7 @@ func (rg *Registrations) RequestVerification(ctx context.Context, a Actor, from 
 	return rg.store.CreateLink(ctx, l, withOrigin(userEvent(a, storage.EventUserVerificationRequested, u.ID), from), m)
 }
 
-// verificationMail is a link that proves a person's address, and the mail with it.
+// verificationMail is a link that verifies a user's address, with its mail.
 func (ml *mailer) verificationMail(u *storage.User, from request.Info) (*storage.Message, *storage.Link, error) {
 	token, l, err := ml.newLink(storage.LinkVerify, u.ID, verifyLife, linkPayload{EmailKey: u.EmailKey})
 	if err != nil {
@@ -93,8 +92,7 @@ func (ml *mailer) verificationMail(u *storage.User, from request.Info) (*storage
 	return m, l, err
 }
 
-// OpenVerification tells what a token of /verify stands for, without using it.
-// ErrLink if it stands for nothing (any more).
+// OpenVerification returns the content of a token of /verify without using it. ErrLink if it is not valid (any more).
 func (rg *Registrations) OpenVerification(ctx context.Context, token string) (*Verification, error) {
 	l, to, u, err := rg.verificationLink(ctx, token)
 	if err != nil {
@@ -103,7 +101,7 @@ func (rg *Registrations) OpenVerification(ctx context.Context, token string) (*V
 	return viewVerification(l, to, u), nil
 }
 
-// verificationLink reads a link of either purpose; u is nil for one that makes the account.
+// verificationLink reads a link of either purpose; u is nil for one that creates the account.
 func (rg *Registrations) verificationLink(ctx context.Context, token string) (l *storage.Link, to linkPayload,
 	u *storage.User, err error) {
 	hash := secret.HashOf(token)
@@ -118,8 +116,7 @@ func (rg *Registrations) verificationLink(ctx context.Context, token string) (l 
 	return l, to, nil, err
 }
 
-// linkedPerson reads a link of a person. It is worthless for somebody who is
-// disabled, or has another address by now.
+// linkedPerson reads a link of a user. It is not valid if the user is disabled or has another address by now.
 func (rg *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, purpose string) (l *storage.Link, to linkPayload,
 	u *storage.User, err error) {
 	if l, err = rg.store.Link(ctx, hash, purpose); err != nil {
@@ -135,23 +132,22 @@ func (rg *Registrations) linkedPerson(ctx context.Context, hash secret.Hash, pur
 	return l, to, u, linkError(err)
 }
 
-// linkError tells nobody why a link does not work.
+// linkError hides why a link does not work.
 func linkError(err error) error {
 	return replaceError(err, map[error]error{storage.ErrNotFound: ErrLink, storage.ErrSpent: ErrLink,
 		storage.ErrConflict: ErrLink})
 }
 
-// Verify uses the link: the address is proven, and the account made if there is
-// none. Its password stays only if whoever follows the link is known to be who
-// chose it: the same browser registered, is signed in to the account, or the
-// password was typed again. Else it goes, with every session and grant that was
-// made with it, and NewPassword counts, or PasswordToken leads to one: otherwise
-// somebody could register the address of another, wait, and be in. Where recovery is
-// closed NewPassword is needed then: an answer that is lost must not lock anybody out.
+// Verify uses the link: the address is verified, and the account created if there is none. The password stays valid
+// only if the user is known to be the one who chose it: in the browser that registered, signed in to the account, or
+// by typing the password again. Otherwise it is removed with every session and grant that was made with it, and
+// NewPassword replaces it, or PasswordToken leads to a new one. Without this, an attacker could register the address
+// of another person, wait for the verification, and be signed in. If recovery is closed, NewPassword is required,
+// because a lost response must not lock the user out.
 //
-// Errors: ErrLink; ErrWrongPassword if a password was typed and is another one, FieldErrors
-// of the new one, then the link stays; ErrRegistered if
-// the address has a proven account by now, which leads to signing in; secret.ErrBusy.
+// Errors: ErrLink; ErrWrongPassword for a wrong typed password and FieldErrors for the new one, after which the link
+// is still valid; ErrRegistered if the address has a verified account by now, which leads to signing in;
+// secret.ErrBusy.
 func (rg *Registrations) Verify(ctx context.Context, token string, by VerifyInput) (*VerifiedEmail, error) {
 	l, to, u, err := rg.verificationLink(ctx, token)
 	if err != nil {
@@ -164,7 +160,7 @@ func (rg *Registrations) Verify(ctx context.Context, token string, by VerifyInpu
 	return rg.verifyAccount(ctx, l, to, u, by, keeps)
 }
 
-// chosen is the hash of a new password, "" if there is yet to be one.
+// hashChosen is the hash of the new password, "" if it will be chosen later.
 func (rg *Registrations) hashChosen(ctx context.Context, by VerifyInput, email, name string) (hash string, err error) {
 	switch {
 	case by.NewPassword == "" && rg.recovery:
@@ -176,7 +172,7 @@ func (rg *Registrations) hashChosen(ctx context.Context, by VerifyInput, email, 
 	return rg.passwords.hashNew(ctx, by.NewPassword, email, name)
 }
 
-// verifyAccount proves the address of an account that was made without.
+// verifyAccount verifies the address of an existing account.
 func (rg *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to linkPayload, u *storage.User, by VerifyInput,
 	keeps bool) (*VerifiedEmail, error) {
 	proof := &storage.EmailVerification{UserID: u.ID, Link: l.Hash, Purpose: l.Purpose}
@@ -200,8 +196,8 @@ func (rg *Registrations) verifyAccount(ctx context.Context, l *storage.Link, to 
 	return rg.verifyEmail(ctx, u, to, proof, by)
 }
 
-// finishRegistration makes the account that was asked for. One that was made
-// meanwhile without a proof of the address gives way to it.
+// finishRegistration creates the account that was asked for. An unverified account of the address that was created in
+// the meantime is taken over.
 func (rg *Registrations) finishRegistration(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput,
 	keeps bool) (*VerifiedEmail, error) {
 	var err error
@@ -218,7 +214,7 @@ func (rg *Registrations) finishRegistration(ctx context.Context, l *storage.Link
 	if !keeps {
 		to.Flow, to.To = "", ""
 	}
-	// Twice: somebody may be made, or lapse, between looking and doing.
+	// An account may be created or deleted between reading and writing, so there is a second try.
 	for try := 1; ; try++ {
 		p, err := rg.finishOnce(ctx, l, to, by)
 		if try == 2 || !errors.Is(err, storage.ErrExists) && !errors.Is(err, storage.ErrNotFound) {
@@ -227,7 +223,8 @@ func (rg *Registrations) finishRegistration(ctx context.Context, l *storage.Link
 	}
 }
 
-func (rg *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput) (*VerifiedEmail, error) {
+func (rg *Registrations) finishOnce(ctx context.Context, l *storage.Link, to linkPayload,
+	by VerifyInput) (*VerifiedEmail, error) {
 	u, err := rg.store.UserByEmail(ctx, to.EmailKey)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -242,8 +239,9 @@ func (rg *Registrations) finishOnce(ctx context.Context, l *storage.Link, to lin
 	return rg.verifyEmail(ctx, u, to, proof, by)
 }
 
-// createVerified makes an account whose address the link has proven.
-func (rg *Registrations) createVerified(ctx context.Context, l *storage.Link, to linkPayload, by VerifyInput) (*VerifiedEmail, error) {
+// createVerified creates an account whose address the link has verified.
+func (rg *Registrations) createVerified(ctx context.Context, l *storage.Link, to linkPayload,
+	by VerifyInput) (*VerifiedEmail, error) {
 	p := rg.newUnverifiedUser(to, by.From, by.RequestID)
 	p.User.EmailVerifiedAt = p.User.CreatedAt
 	made := &storage.Registration{Person: *p, Link: l.Hash}
@@ -257,8 +255,8 @@ func (rg *Registrations) createVerified(ctx context.Context, l *storage.Link, to
 	return done, rg.store.Register(ctx, made)
 }
 
-// prove carries a proof out. Whoever loses the password with it gets a link to
-// choose one at once: following the first was proof enough.
+// verifyEmail writes the verification. A user who loses the password gets a link to choose one, because opening the
+// first link was proof enough.
 func (rg *Registrations) verifyEmail(ctx context.Context, u *storage.User, to linkPayload, proof *storage.EmailVerification,
 	by VerifyInput) (*VerifiedEmail, error) {
 	proof.EmailKey = to.EmailKey

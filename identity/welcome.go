@@ -14,14 +14,13 @@ import (
 
 // The values of PERSONAL_ORG.
 const (
-	PersonalAlways    = "always"    // everybody gets an organization of their own
-	PersonalUninvited = "uninvited" // who belongs to none at the first sign-in does
+	PersonalAlways    = "always"    // every user gets an organization of their own
+	PersonalUninvited = "uninvited" // only users who are in none at their first sign-in
 	PersonalNever     = "never"
 )
 
-// OnFirstSignIn notes that a person has signed in and, at the first time, gives them an
-// organization of their own if PERSONAL_ORG says so. For everybody but newcomers
-// it does nothing. u is not changed.
+// OnFirstSignIn records a user's first sign-in and gives them an organization of their own if PERSONAL_ORG says so. At
+// later sign-ins it does nothing. u is not changed.
 func (ac *Accounts) OnFirstSignIn(ctx context.Context, u *storage.User) error {
 	if !u.FirstSignInAt.IsZero() {
 		return nil
@@ -34,8 +33,8 @@ func (ac *Accounts) OnFirstSignIn(ctx context.Context, u *storage.User) error {
 	return err
 }
 
-// personalOrganizations are a person's own organization under one slug after another:
-// somebody of the same name may have been faster.
+// personalOrganizations are alternatives for a user's own organization, with different slugs, because another user of
+// the same name may have the first.
 func (ac *Accounts) personalOrganizations(u *storage.User) []*storage.NewOrganization {
 	name, slug := personalOrganizationName(u)
 	var all []*storage.NewOrganization
@@ -55,12 +54,11 @@ func (ac *Accounts) personalOrganizations(u *storage.User) []*storage.NewOrganiz
 	return all
 }
 
-// maxOwnSlug leaves room for a random end.
+// maxOwnSlug leaves room for a random suffix.
 const maxOwnSlug = 39 - 9
 
-// personalOrganizationName is what a person's own organization is called, "Bob's organization" and
-// bobs-organization. The end is what keeps people from taking the slug of a company
-// by giving its name for theirs.
+// personalOrganizationName is the name of a user's own organization, "Bob's organization", and the slug,
+// bobs-organization. The suffix prevents taking the slug of a company by using its name as one's own.
 func personalOrganizationName(u *storage.User) (name, slug string) {
 	const end = "-organization"
 	local, _, _ := strings.Cut(u.Email, "@")
@@ -75,7 +73,7 @@ func personalOrganizationName(u *storage.User) (name, slug string) {
 	return owner + "’s organization", strings.TrimRight(slug[:min(len(slug), maxOwnSlug-len(end))], "-") + end
 }
 
-// visible is a name as checkName wants it, short enough to be a part of one.
+// visibleName is a name that checkName accepts, short enough to be a part of another.
 func visibleName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -92,8 +90,7 @@ func visibleName(name string) string {
 	return strings.TrimSpace(name)
 }
 
-// plain is what is left of a name in a-z, 0-9 and -, from its first letter on;
-// "" if nothing is.
+// slugOf is the part of a name in a-z, 0-9 and -, from its first letter on; "" if there is none.
 func slugOf(name string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(strings.ToLower(name)) {

@@ -20,24 +20,23 @@ const (
 	AMRPassword = "pwd"
 	AMROTP      = "otp"
 	AMRMFA      = "mfa"
-	// The key of a WebAuthn authenticator cannot leave it, or can be backed up.
+	// The key of a WebAuthn authenticator cannot leave it (hwk), or can be backed up (swk).
 	AMRHardwareKey = "hwk"
 	AMRSoftwareKey = "swk"
 )
 
-// acrRank orders the contexts; a stronger one answers for a weaker one.
+// acrRank orders the contexts; a stronger one satisfies a weaker one.
 var acrRank = map[string]int{ACRPassword: 1, ACRMFA: 2, ACRPhishingResistant: 3}
 
-// ACRs are the contexts that can be asked for, the weakest first.
+// ACRs are the contexts that can be requested, the weakest first.
 func ACRs() []string { return []string{ACRPassword, ACRMFA, ACRPhishingResistant} }
 
-// Satisfies reports whether a sign-in with acr have answers one of the contexts wanted.
+// Satisfies reports whether a sign-in with the acr have satisfies one of the wanted contexts.
 func Satisfies(have string, wanted []string) bool {
 	return slices.ContainsFunc(wanted, func(w string) bool { return acrRank[w] > 0 && acrRank[have] >= acrRank[w] })
 }
 
-// StrongestSatisfied is the strongest of the contexts wanted that a sign-in with acr have answers;
-// "" if it answers none.
+// StrongestSatisfied is the strongest wanted context that a sign-in with the acr have satisfies; "" if there is none.
 func StrongestSatisfied(have string, wanted []string) string {
 	best := ""
 	for _, w := range wanted {
@@ -48,48 +47,46 @@ func StrongestSatisfied(have string, wanted []string) string {
 	return best
 }
 
-// FactorRecovery is a recovery code where kinds of second factors are named.
+// FactorRecovery is the name of recovery codes among the kinds of factors.
 const FactorRecovery = "recovery"
 
-// Input is all that decides what a sign-in still needs.
+// Input is everything that decides what a sign-in still needs.
 type Input struct {
-	// Factors are the kinds that the person has enrolled: storage.User.Factors.
+	// Factors are the enrolled kinds: storage.User.Factors.
 	Factors []string
 	// ACR and AMR are what the session has proven.
 	ACR string
 	AMR []string
-	// Requirements apply to the person for what they are about to do.
+	// Requirements apply to the user for the intended action.
 	Requirements []storage.Requirement
-	// Wanted are contexts that would be better than what there is, in order of
-	// preference: asked for if the person can reach one, else let be.
+	// Wanted are preferred contexts in order of preference. They are asked for if the user can reach one, and ignored
+	// otherwise.
 	Wanted []string
 	Now    time.Time
 }
 
-// Decision is what a sign-in still needs. The zero value is a complete one.
+// Decision is what a sign-in still needs. The zero value means nothing.
 type Decision struct {
-	// Verify are the kinds of second factors of which one is to be shown, in the
-	// order they should be offered.
+	// Verify are the kinds of factors of which the user has to verify one, in the order to offer them.
 	Verify []string
-	// VerifyFor is the requirement that a kind of Verify is to meet, and nothing else does; nil
-	// if it is the person's own factors, or a wanted context, that ask.
+	// VerifyFor is the requirement that only a kind in Verify meets; nil if the reason is the user's own factor or a
+	// wanted context.
 	VerifyFor *storage.Requirement
-	// Enrol are the kinds of which one is to be enrolled before anything else: the
-	// time for it is over. EnrolFor is the requirement that asks for it.
+	// Enrol are the kinds of which one has to be enrolled before anything else, because a deadline is over. EnrolFor
+	// is the requirement with that deadline.
 	Enrol    []string
 	EnrolFor *storage.Requirement
-	// Deadline is when the earliest requirement will be enforced that the person has
-	// nothing for yet, and Upcoming that one. Zero if there is none.
+	// Deadline is the earliest deadline of a requirement that the user has no factor for, and Upcoming is that
+	// requirement. Zero if there is none.
 	Deadline time.Time
 	Upcoming *storage.Requirement
 }
 
-// Incomplete reports whether anything must happen before the person may go on.
+// Incomplete reports whether the user has to do something before going on.
 func (a *Decision) Incomplete() bool { return len(a.Verify) > 0 || len(a.Enrol) > 0 }
 
-// accepted are the kinds that meet a requirement, in the order to offer them. A
-// recovery code stands in for an authenticator app that was lost, never where
-// nothing that can be phished will do.
+// accepted are the kinds that meet a requirement, in the order to offer them. A recovery code replaces a lost
+// authenticator app, but never a factor that resists phishing.
 func accepted(require string) []string {
 	switch require {
 	case storage.RequireTOTP:
@@ -100,10 +97,9 @@ func accepted(require string) []string {
 	return []string{storage.FactorWebAuthn, storage.FactorTOTP, FactorRecovery}
 }
 
-// hasProven reports whether a session has proven what a requirement asks for. otp alone
-// does not say of what: it is that of a recovery code too, which stands in only for
-// an app that there is. The methods count beside the context, since a client that
-// asked for a weaker one was told no more.
+// hasProven reports whether the session has proven what a requirement asks for. otp alone is ambiguous: a recovery
+// code has it too, which counts only for a user with an authenticator app. The methods are checked beside the context,
+// because a client that requested a weaker context was told that one.
 func (s *Input) hasProven(require string) bool {
 	switch require {
 	case storage.RequireTOTP:
@@ -115,19 +111,18 @@ func (s *Input) hasProven(require string) bool {
 	return acrRank[s.ACR] >= acrRank[ACRMFA] || slices.Contains(s.AMR, AMRMFA)
 }
 
-// NeedsSecondFactor reports whether a person with these factors has proven none of them: such
-// a session carries no rights yet.
+// NeedsSecondFactor reports whether a user with these factors has verified none of them. Such a session has no rights
+// yet.
 func NeedsSecondFactor(factors []string, acr string) bool {
 	return len(factors) > 0 && acrRank[acr] < acrRank[ACRMFA]
 }
 
-// Evaluate decides what a sign-in still needs. A person who has a second factor proves one.
-// Then each requirement whose deadline is over asks for a factor that it accepts; a person
-// who has none enrols one. Before the deadline no person is asked, not even one who has
-// such a factor, so that a lost one can be replaced. Proving comes before enrolling.
+// Evaluate decides what a sign-in still needs. A user who has a second factor verifies one. Then each requirement whose
+// deadline is over asks for a factor that it accepts; a user without one enrols one. Before the deadline no user is
+// asked, not even one who has such a factor, so that a lost one can be replaced. Verifying comes before enrolling.
 //
-// Until the person's own factor is proven, what organizations require is left out:
-// the answer would tell whoever has the password where the person is a member.
+// Until the user's own factor is verified, the requirements of organizations are left out: the decision would reveal the
+// user's memberships to an attacker who has only the password.
 func Evaluate(s Input) Decision {
 	var a Decision
 	half := NeedsSecondFactor(s.Factors, s.ACR)
@@ -164,14 +159,14 @@ func Evaluate(s Input) Decision {
 	return a
 }
 
-// CanSatisfy reports whether a person with these factors can satisfy one of the contexts wanted.
+// CanSatisfy reports whether a user with these factors can satisfy one of the wanted contexts.
 func CanSatisfy(factors, wanted []string) bool {
 	s := Input{Factors: factors, Wanted: wanted}
 	return Satisfies(ACRPassword, wanted) || len(s.stepUpKinds()) > 0
 }
 
-// OverdueSince returns the earliest deadline that is over of a requirement that is not
-// met by what the person has, or not by what was proven; false if there is none.
+// OverdueSince returns the earliest deadline of an overdue requirement that the enrolled factors or the proven ones do
+// not meet; false if there is none.
 func (s *Input) OverdueSince() (since time.Time, overdue bool) {
 	for _, d := range conditions(s.Requirements, s.Now) {
 		if !d.over(s.Now) || slices.ContainsFunc(d.oneOf, func(r string) bool {
@@ -187,8 +182,7 @@ func (s *Input) OverdueSince() (since time.Time, overdue bool) {
 	return since, overdue
 }
 
-// ask narrows what is to be proven down to kinds. What has nothing in common with
-// what was asked before is asked after it.
+// ask reduces Verify to the kinds. If the two have nothing in common, the kinds are asked for in a later step.
 func (a *Decision) ask(kinds []string) {
 	if len(a.Verify) == 0 {
 		a.Verify = kinds
@@ -200,8 +194,7 @@ func (a *Decision) ask(kinds []string) {
 	}
 }
 
-// available are those of kinds that the person can show: recovery codes come with the
-// first other factor.
+// available are those of kinds that the user can show. Recovery codes exist if another factor does.
 func (s *Input) available(kinds []string) []string {
 	mine := slices.DeleteFunc(slices.Clone(kinds), func(k string) bool {
 		return k != FactorRecovery &&
@@ -214,7 +207,7 @@ func (s *Input) available(kinds []string) []string {
 	return mine
 }
 
-// availableFor are the kinds that the person can show to meet a condition.
+// availableFor are the kinds by which the user can meet a condition.
 func (s *Input) availableFor(d condition) []string {
 	var mine []string
 	for _, require := range d.oneOf {
@@ -223,19 +216,11 @@ func (s *Input) availableFor(d condition) []string {
 	return inOrder(mine)
 }
 
-// stepUpKinds are the kinds that reach the first of the wanted contexts that can be reached.
+// stepUpKinds are the kinds for the first wanted context that can be reached.
 func (s *Input) stepUpKinds() []string {
 	for _, w := range s.Wanted {
-		require := ""
-		switch w {
-		case ACRMFA:
-			require = storage.RequireAny
-		case ACRPhishingResistant:
-			require = storage.RequirePasskey
-		default:
-			continue
-		}
-		if kinds := s.available(accepted(require)); len(kinds) > 0 {
+		require, known := map[string]string{ACRMFA: storage.RequireAny, ACRPhishingResistant: storage.RequirePasskey}[w]
+		if kinds := s.available(accepted(require)); known && len(kinds) > 0 {
 			return kinds
 		}
 	}

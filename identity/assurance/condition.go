@@ -7,14 +7,14 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// condition is what a requirement asks for from its deadline on: one of oneOf.
+// condition is what a requirement asks for after its deadline: one of oneOf.
 type condition struct {
 	*storage.Requirement
 	oneOf []string
 }
 
-// conditions are what requirements come down to now. While the grace of a policy runs,
-// the one before it goes on, and people who meet the new one already need not meet it.
+// conditions are what requirements mean now. During the grace of a policy the previous one stays in force, but a user
+// who already meets the new one need not meet it.
 func conditions(all []storage.Requirement, now time.Time) []condition {
 	var out []condition
 	for n := range all {
@@ -33,12 +33,12 @@ func conditions(all []storage.Requirement, now time.Time) []condition {
 
 func (c condition) over(now time.Time) bool { return !now.Before(c.Deadline()) }
 
-// enrolled reports whether a person with these factors has what is asked for.
+// enrolled reports whether a user with these factors meets the condition.
 func (c condition) enrolled(factors []string) bool {
 	return slices.ContainsFunc(c.oneOf, func(r string) bool { return HasEnrolled(factors, r) })
 }
 
-// enrollable are the kinds of which one is to be enrolled.
+// enrollable are the kinds of which one can be enrolled to meet the condition.
 func (c condition) enrollable() []string {
 	var kinds []string
 	for _, require := range c.oneOf {
@@ -47,19 +47,12 @@ func (c condition) enrollable() []string {
 	return slices.DeleteFunc(inOrder(kinds), func(k string) bool { return k == FactorRecovery })
 }
 
-// inOrder are those kinds, each once, in the order to offer them; nil for none.
+// inOrder are these kinds, each once, in the order to offer them.
 func inOrder(kinds []string) []string {
-	var out []string
-	for _, k := range accepted(storage.RequireAny) {
-		if slices.Contains(kinds, k) {
-			out = append(out, k)
-		}
-	}
-	return out
+	return slices.DeleteFunc(accepted(storage.RequireAny), func(k string) bool { return !slices.Contains(kinds, k) })
 }
 
-// IsOverdue reports whether a person with these factors has none that a requirement asks
-// for whose deadline is over.
+// IsOverdue reports whether a user with these factors does not meet a requirement whose deadline is over.
 func IsOverdue(factors []string, requirements []storage.Requirement, now time.Time) bool {
 	return slices.ContainsFunc(conditions(requirements, now), func(c condition) bool {
 		return c.over(now) &&
@@ -67,8 +60,8 @@ func IsOverdue(factors []string, requirements []storage.Requirement, now time.Ti
 	})
 }
 
-// RequiredKinds are the sets of kinds of which people with these requirements must keep one
-// each, their deadline over or not.
+// RequiredKinds are sets of kinds; a user with these requirements must keep a factor of each set, even before the
+// deadline.
 func RequiredKinds(requirements []storage.Requirement, now time.Time) [][]string {
 	var sets [][]string
 	for _, c := range conditions(requirements, now) {
@@ -77,7 +70,7 @@ func RequiredKinds(requirements []storage.Requirement, now time.Time) [][]string
 	return sets
 }
 
-// HasEnrolled reports whether a person with these factors has what a policy requires.
+// HasEnrolled reports whether a user with these factors has what a policy requires.
 func HasEnrolled(factors []string, require string) bool {
 	switch require {
 	case "":

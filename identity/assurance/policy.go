@@ -6,17 +6,17 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// BeginGrace returns next as it stands when it replaces present at now: from when it counts, and what goes on until then.
+// BeginGrace returns next as it replaces present at now: with the time from which it counts, and the policy that stays
+// in force until then.
 func BeginGrace(present, next storage.MFAPolicy, now time.Time) storage.MFAPolicy {
 	next.Since = graceStart(present, next, now)
 	next.Earlier = stillInForce(present, next, now)
 	return next
 }
 
-// graceStart is when the grace of next begins. A passkey in place of a code is another
-// requirement, not a stricter one, and begins anew too: nobody has it because they
-// had the other. A shorter grace counts from now, but gives nobody a later deadline
-// than they had.
+// graceStart is when the grace of next begins. A passkey instead of a code is a different requirement, not a stricter
+// one, so the grace begins again: a user with the other factor does not have this one. A shorter grace counts from
+// now, but no user gets a later deadline than before.
 func graceStart(present, next storage.MFAPolicy, now time.Time) time.Time {
 	switch {
 	case next.Require == "":
@@ -32,9 +32,8 @@ func graceStart(present, next storage.MFAPolicy, now time.Time) time.Time {
 	return present.Since
 }
 
-// stillInForce is the policy that goes on while the grace of next runs. A stricter one must
-// not switch off what is in force. What was itself not in force yet is forgotten, so
-// there is never more than one.
+// stillInForce is the policy that stays in force during the grace of next, so that a stricter policy does not switch
+// off the current one. A policy that was not in force yet is dropped, so there is never more than one.
 func stillInForce(present, next storage.MFAPolicy, now time.Time) *storage.MFAPolicy {
 	switch {
 	case next.Require == "", present.Require == "", !now.Before(next.Settled()):
@@ -42,7 +41,7 @@ func stillInForce(present, next storage.MFAPolicy, now time.Time) *storage.MFAPo
 	case now.Before(present.Settled()):
 		return present.Earlier
 	case next.Require == present.Require, next.Require == storage.RequireAny:
-		return nil // more time, or less to have
+		return nil // next only gives more time, or requires less
 	}
 	present.Earlier = nil
 	return &present
@@ -51,15 +50,12 @@ func stillInForce(present, next storage.MFAPolicy, now time.Time) *storage.MFAPo
 // Days is a duration.
 func Days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
-// RequirementText is what a policy requires, as pages, mails and commands say it in a sentence.
+// RequirementText is what a policy requires, in a sentence of a page, a mail or a command.
 func RequirementText(require string) string {
-	switch require {
-	case "":
-		return "no second step"
-	case storage.RequireTOTP:
-		return "an authenticator app"
-	case storage.RequirePasskey:
-		return "a passkey or security key"
-	}
-	return "a second step"
+	return map[string]string{
+		"":                     "no second step",
+		storage.RequireAny:     "a second step",
+		storage.RequireTOTP:    "an authenticator app",
+		storage.RequirePasskey: "a passkey or security key",
+	}[require]
 }

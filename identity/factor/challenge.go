@@ -10,32 +10,32 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// challengeLife is how long a ceremony may take.
+// challengeLife is how long a WebAuthn ceremony may take.
 const challengeLife = 5 * time.Minute
 
-// The purposes of challenges. An answer to one is worth nothing for another.
+// The purposes of challenges. An answer for one purpose is not accepted for another.
 const (
 	forEnrolment  = "enrol"
 	forSecondStep = "second step"
 	forPasskey    = "passkey"
 )
 
-// A challenge is when it ends (seconds since 1970, 64 bits), 128 random bits, and a MAC.
+// A challenge consists of its end (seconds since 1970, 64 bits), 128 random bits, and a MAC.
 const (
 	challengeMAC    = 8 + 16
 	challengeLength = challengeMAC + 32
 )
 
-// errNoBrowser: a zero bind would let every browser answer.
+// errNoBrowser refuses a zero bind, with which every browser could answer.
 var errNoBrowser = errors.New("factor: a challenge needs the browser's token")
 
-// challenges gives out challenges that are kept nowhere.
+// challenges makes and checks challenges without storing them.
 type challenges struct {
 	keys secret.Subkeys
 	now  func() time.Time
 }
 
-// give returns a new challenge for one browser and, unless it is nil, one person.
+// give returns a new challenge for one browser and one user; uuid.Nil is any user.
 func (c challenges) give(purpose string, bind secret.Hash, user uuid.UUID) ([]byte, error) {
 	if bind.IsZero() {
 		return nil, errNoBrowser
@@ -46,15 +46,15 @@ func (c challenges) give(purpose string, bind secret.Hash, user uuid.UUID) ([]by
 	return append(head, mac[:]...), nil
 }
 
-// answered is a challenge that came back, to be spent.
+// answered is a challenge that came back and has to be spent.
 type answered struct {
 	text    string
 	hash    secret.Hash
 	expires time.Time
 }
 
-// take checks that a challenge that came back, in base64url, was given for the
-// same and has not ended. That it was not answered before, only spending it tells.
+// take checks that a challenge that came back, in base64url, was given for the same purpose, browser and user and has
+// not expired. Only spending it shows whether it was answered before.
 func (c challenges) take(text, purpose string, bind secret.Hash, user uuid.UUID) (*answered, error) {
 	if len(text) > 2*challengeLength { // before the work of decoding it
 		return nil, ErrChallenge

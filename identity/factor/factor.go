@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,65 +17,63 @@ import (
 	"github.com/sallyport-id/sallyport/internal/request"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
 var (
-	// ErrVerification: the code or the answer of the authenticator is not right, or was used before.
+	// ErrVerification: the code or the authenticator's answer is wrong, or was used before.
 	ErrVerification = errors.New("the proof is wrong")
-	// ErrChallenge: what was answered is no challenge that waits: it is too old, was
-	// answered before, or was given to another browser. Beginning anew helps.
+	// ErrChallenge: the challenge is unknown: too old, answered before, or given to another browser. Starting again helps.
 	ErrChallenge = errors.New("no such challenge")
-	// ErrEmailUnverified: the address is not known to be the person's, so nothing attaches to it yet.
+	// ErrEmailUnverified: the address is not verified, so no factor can be added yet.
 	ErrEmailUnverified = errors.New("the address is not proven")
-	// ErrTooMany: the person has as many factors of that kind as anybody may have.
+	// ErrTooMany: the user has the maximum number of factors of that kind.
 	ErrTooMany = errors.New("too many factors")
-	// ErrNotAllowed: that kind is not accepted here.
+	// ErrNotAllowed: this kind of factor is not accepted here.
 	ErrNotAllowed = errors.New("this kind of factor is not accepted here")
-	// ErrRequired: a policy asks for this factor, and the person has no other that meets it.
+	// ErrRequired: a policy requires this factor, and the user has no other one that meets it.
 	ErrRequired = errors.New("a policy requires this factor")
 	// ErrUnavailable: WebAuthn needs an issuer with a domain name, and this one has an address.
 	ErrUnavailable = errors.New("WebAuthn is not available")
 )
 
-// EnrolmentText says to the user why a factor was not set up; "" for faults of this server.
+// EnrolmentText tells the user why a factor was not set up; "" for a fault of this server.
 func EnrolmentText(err error) string {
-	switch {
-	case errors.Is(err, ErrEmailUnverified):
-		return "Confirm your email address first."
-	case errors.Is(err, ErrTooMany):
-		return "You have as many of this kind as anybody may have. Remove one on your account page first."
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrNotAllowed):
-		return "This cannot be used here. Choose another way."
-	case errors.Is(err, storage.ErrExists):
-		return "This passkey or security key is set up already."
-	case errors.Is(err, ErrChallenge):
-		return "That took too long, or the page was opened twice. Nothing was added. Try again."
-	case errors.Is(err, ErrVerification):
-		return "What the passkey or security key answered is not right. Nothing was added. Try again."
+	for of, text := range map[error]string{
+		ErrEmailUnverified: "Confirm your email address first.",
+		ErrTooMany:         "You have as many of this kind as anybody may have. Remove one on your account page first.",
+		ErrUnavailable:     "This cannot be used here. Choose another way.",
+		ErrNotAllowed:      "This cannot be used here. Choose another way.",
+		storage.ErrExists:  "This passkey or security key is set up already.",
+		ErrChallenge:       "That took too long, or the page was opened twice. Nothing was added. Try again.",
+		ErrVerification:    "What the passkey or security key answered is not right. Nothing was added. Try again.",
+	} {
+		if errors.Is(err, of) {
+			return text
+		}
 	}
 	return ""
 }
 
-// Config is what a Factors is made of.
+// Config has what Factors needs.
 type Config struct {
 	Store  *storage.Store
 	Sealer *secret.Sealer
 	Keys   *secret.Keyring
 	Mail   *mail.Writer
-	// Identity says who may reset another person's factors.
+	// Identity decides who may reset another user's factors.
 	Identity *identity.Domain
-	// Issuer is the URL of this server: its origin is the only one, its host the RP ID.
+	// Issuer is the URL of this server. WebAuthn accepts only its origin; its host is the RP ID.
 	Issuer string
-	// Name is what authenticators show: the product's, asked for at each enrolment.
-	// nil is the issuer's host.
+	// Name returns the name that authenticators show, at each enrolment. nil is the issuer's host.
 	Name func() string
-	// RecoveryCodes is how many are given out at once; 0 is 3.
+	// RecoveryCodes is how many codes are made at once; 0 is 3.
 	RecoveryCodes int
-	// Now is the node's clock; nil is the system's.
+	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }
 
-// Factors enrols, asks for and verifies second factors. It is safe for concurrent use.
+// Factors enrols and verifies second factors. It is safe for concurrent use.
 type Factors struct {
 	store        *storage.Store
 	people       *identity.People
@@ -86,18 +85,18 @@ type Factors struct {
 	now          func() time.Time
 }
 
-// kind is a kind of factor that is enrolled. all are the person's factors, those
-// that wait too.
+// kind is a kind of factor that can be enrolled. all are the user's factors, unconfirmed ones included.
 type kind interface {
 	// confirm checks what ends an enrolment and returns the factor as it will be.
 	confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error)
-	// verify checks what a person shows, and returns the factor and what a sign-in is to spend.
-	verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error)
+	// verify checks what a user shows, and returns the factor and what the sign-in has to spend.
+	verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse,
+		error)
 	// proves is what showing f proves.
 	proves(f *storage.Factor) Strength
 }
 
-// New returns Factors for c, or an error that says what c lacks.
+// New returns Factors, or an error that names what c lacks.
 func New(c Config) (*Factors, error) {
 	if c.Store == nil || c.Sealer == nil || c.Keys == nil || c.Mail == nil || c.Identity == nil {
 		return nil, errors.New("factor: store, sealer, keys, mail and identity are needed")
@@ -109,9 +108,6 @@ func New(c Config) (*Factors, error) {
 	if c.Name == nil {
 		c.Name = issuer.Hostname
 	}
-	if c.RecoveryCodes == 0 {
-		c.RecoveryCodes = 3
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -122,55 +118,53 @@ func New(c Config) (*Factors, error) {
 		installation: c.Identity.Installation,
 		notices:      notices{writer: c.Mail, account: c.Issuer + "/account"},
 		apps:         &apps{sealer: c.Sealer, issuer: c.Name, now: now},
-		recovery:     &recovery{keys: c.Keys.Subkeys("recovery code"), count: c.RecoveryCodes},
+		recovery:     &recovery{keys: c.Keys.Subkeys("recovery code"), count: cmp.Or(c.RecoveryCodes, 3)},
 		now:          now,
 	}
 	f.keys, err = newAuthenticators(c.Store, challenges{c.Keys.Subkeys("WebAuthn challenge"), now}, issuer, c.Name, now)
 	return f, err
 }
 
-// kind returns the kind of that name, and ErrNotAllowed or ErrUnavailable if it is not to be had.
+// kind returns the kind with that name, or ErrNotAllowed or ErrUnavailable.
 func (f *Factors) kind(w *Subject, name string) (kind, error) {
-	if w.Allowed != nil && !slices.Contains(w.Allowed, name) {
+	switch {
+	case w.Allowed != nil && !slices.Contains(w.Allowed, name):
 		return nil, ErrNotAllowed
-	}
-	if name == storage.FactorTOTP {
+	case name == storage.FactorTOTP:
 		return f.apps, nil
-	}
-	if f.keys == nil {
+	case f.keys == nil:
 		return nil, ErrUnavailable
 	}
 	return f.keys, nil
 }
 
-// Subject is the user in front of a browser that a factor is enrolled or shown in.
+// Subject is the user and the browser in which a factor is enrolled or verified.
 type Subject struct {
 	User *storage.User
-	// Session is theirs in this browser: it outlives a change of factors, others do not.
+	// Session is the user's session in this browser. A change of factors ends the user's other sessions.
 	Session uuid.UUID
-	// SessionHash is the hash of the token of that session: a challenge counts for it alone.
+	// SessionHash is the hash of that session's token. A challenge is valid for this session only.
 	SessionHash secret.Hash
-	// From is told in notices.
+	// From is shown in mails.
 	From      request.Info
 	RequestID string
-	// Allowed are the kinds that are accepted: storage.FactorTOTP, storage.FactorWebAuthn,
-	// assurance.FactorRecovery. nil: all.
+	// Allowed are the accepted kinds: storage.FactorTOTP, storage.FactorWebAuthn, assurance.FactorRecovery. nil is
+	// all.
 	Allowed []string
 }
 
-// event is something that this person did to their own factors.
+// event is an event about the user's own factors.
 func (w *Subject) event(what storage.EventType, facts map[string]any) *storage.Event {
 	return &storage.Event{Type: what, Actor: w.User.ID, User: w.User.ID, RequestID: w.RequestID, Facts: facts}
 }
 
-// Strength is what a factor that was shown proves of a sign-in.
+// Strength is how strongly a verified factor authenticates the user.
 type Strength struct {
 	ACR string
 	AMR []string // RFC 8176
 }
 
-// Combine is the proof together with what a session had proven before: the stronger
-// context, and the methods of both.
+// Combine adds what a session has proven before: the result has the stronger context and the methods of both.
 func (p Strength) Combine(acr string, amr []string) (string, []string) {
 	if !assurance.Satisfies(p.ACR, []string{acr}) && acr != "" {
 		p.ACR = acr
@@ -184,16 +178,16 @@ func (p Strength) Combine(acr string, amr []string) (string, []string) {
 	return p.ACR, both
 }
 
-// Enrolment is a factor that counts from now on. The caller steps the session up to its Strength.
+// Enrolment is a factor that was just confirmed. The caller raises the session to its Strength.
 type Enrolment struct {
 	Factor storage.Factor
-	// RecoveryCodes are shown once; nil if the person had some.
+	// RecoveryCodes are shown once; nil if the user had some already.
 	RecoveryCodes []string
 	Strength
 }
 
-// Verified is a factor that was shown. It counts when Use is spent with the
-// sign-in: storage.ErrSpent there is the same as ErrVerification here.
+// Verified is a factor that was verified. It counts when Use is spent with the sign-in; storage.ErrSpent there means
+// the same as ErrVerification here.
 type Verified struct {
 	User *storage.User
 	Use  *storage.FactorUse
@@ -201,8 +195,8 @@ type Verified struct {
 	renewal []string
 }
 
-// NewCodes are the recovery codes that came in the place of the last one, to be
-// shown this once; nil if some are left. It is known once Use is spent.
+// NewCodes are the recovery codes that replace the last one, to be shown once; nil if others are left. This is known
+// only after Use was spent.
 func (v *Verified) NewCodes() []string {
 	if !v.Use.Renewed {
 		return nil
@@ -210,12 +204,12 @@ func (v *Verified) NewCodes() []string {
 	return v.renewal
 }
 
-// HasWebAuthn reports whether authenticators can be used on this issuer.
+// HasWebAuthn reports whether authenticators can be used with this issuer.
 func (f *Factors) HasWebAuthn() bool { return f.keys != nil }
 
-// BeginTOTP makes a seed that waits half an hour for ConfirmTOTP in the same session,
-// in the place of any other that does; where one waits in this session already, under
-// that name or if none is given, it is shown again. ErrEmailUnverified, ErrTooMany, ErrNotAllowed.
+// BeginTOTP makes a seed that waits half an hour for ConfirmTOTP in the same session and replaces any other that
+// waits. If one already waits in this session, under that name or if none is given, it is returned again. Errors:
+// ErrEmailUnverified, ErrTooMany, ErrNotAllowed.
 func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPEnrolment, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorTOTP)
 	if err != nil {
@@ -237,16 +231,15 @@ func (f *Factors) BeginTOTP(ctx context.Context, w Subject, name string) (*TOTPE
 	return offer, nil
 }
 
-// ConfirmTOTP makes the app that waits in this session count, shown by its current
-// code. A name that is not empty replaces the first. That the sign-in was fresh when
-// it began is enough: whoever took their time has the key already. ErrVerification,
-// ErrChallenge if none waits (any more), and those of BeginTOTP.
+// ConfirmTOTP confirms the authenticator app that waits in this session by its current code. A name that is not empty
+// replaces the first. The sign-in need not be recent any more: BeginTOTP has already revealed the key. Errors:
+// ErrVerification, ErrChallenge if no app waits, and those of BeginTOTP.
 func (f *Factors) ConfirmTOTP(ctx context.Context, w Subject, code, name string) (*Enrolment, error) {
 	return f.confirm(ctx, &w, storage.FactorTOTP, name, []byte(code))
 }
 
-// BeginWebAuthn returns the argument of navigator.credentials.create, as JSON:
-// {"publicKey": …}. ErrEmailUnverified, ErrTooMany, ErrNotAllowed, ErrUnavailable.
+// BeginWebAuthn returns the argument of navigator.credentials.create as JSON: {"publicKey": …}. Errors:
+// ErrEmailUnverified, ErrTooMany, ErrNotAllowed, ErrUnavailable.
 func (f *Factors) BeginWebAuthn(ctx context.Context, w Subject) (json.RawMessage, error) {
 	_, all, err := f.enrolling(ctx, &w, storage.FactorWebAuthn)
 	if err != nil {
@@ -255,14 +248,15 @@ func (f *Factors) BeginWebAuthn(ctx context.Context, w Subject) (json.RawMessage
 	return f.keys.beginCreate(&w, all)
 }
 
-// ConfirmWebAuthn stores the authenticator that answered, the JSON of the
-// credential. An empty name becomes one that says what it is. ErrVerification,
-// ErrChallenge, storage.ErrExists if it is somebody's already, and those of BeginWebAuthn.
-func (f *Factors) ConfirmWebAuthn(ctx context.Context, w Subject, name string, response json.RawMessage) (*Enrolment, error) {
+// ConfirmWebAuthn stores the authenticator whose credential is in response. An empty name is replaced by one that
+// describes it. Errors: ErrVerification, ErrChallenge, storage.ErrExists if the credential belongs to any user, and
+// those of BeginWebAuthn.
+func (f *Factors) ConfirmWebAuthn(ctx context.Context, w Subject, name string, response json.RawMessage) (*Enrolment,
+	error) {
 	return f.confirm(ctx, &w, storage.FactorWebAuthn, name, response)
 }
 
-// enrolling admits an enrolment and returns the factors that the person has.
+// enrolling checks that the user may enrol a factor, and returns the user's factors.
 func (f *Factors) enrolling(ctx context.Context, w *Subject, name string) (kind, []storage.Factor, error) {
 	k, err := f.kind(w, name)
 	if err != nil {
@@ -299,7 +293,7 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	case errors.Is(err, storage.ErrSpent):
 		return nil, ErrChallenge
 	case errors.Is(err, storage.ErrConflict) && w.User.EmailVerified():
-		return nil, ErrTooMany // others were confirmed meanwhile
+		return nil, ErrTooMany // other factors were confirmed in the meantime
 	case errors.Is(err, storage.ErrConflict):
 		return nil, ErrEmailUnverified
 	case err != nil:
@@ -311,13 +305,13 @@ func (f *Factors) confirm(ctx context.Context, w *Subject, name, called string, 
 	return &Enrolment{Factor: n.Factor, RecoveryCodes: codes, Strength: k.proves(&n.Factor)}, nil
 }
 
-// VerifyTOTP checks the code of any of the person's authenticator apps. ErrVerification, ErrNotAllowed.
+// VerifyTOTP checks the code of any of the user's authenticator apps. Errors: ErrVerification, ErrNotAllowed.
 func (f *Factors) VerifyTOTP(ctx context.Context, w Subject, code string) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorTOTP, []byte(code))
 }
 
-// ChallengeWebAuthn returns the argument of navigator.credentials.get for the
-// person's authenticators. storage.ErrNotFound if they have none.
+// ChallengeWebAuthn returns the argument of navigator.credentials.get for the user's authenticators.
+// storage.ErrNotFound if there is none.
 func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Subject) (json.RawMessage, error) {
 	if _, err := f.kind(&w, storage.FactorWebAuthn); err != nil {
 		return nil, err
@@ -329,7 +323,8 @@ func (f *Factors) ChallengeWebAuthn(ctx context.Context, w Subject) (json.RawMes
 	return f.keys.beginGet(&w, all)
 }
 
-// VerifyWebAuthn checks the answer to it. ErrVerification, ErrChallenge, ErrNotAllowed, ErrUnavailable.
+// VerifyWebAuthn checks the answer to ChallengeWebAuthn. Errors: ErrVerification, ErrChallenge, ErrNotAllowed,
+// ErrUnavailable.
 func (f *Factors) VerifyWebAuthn(ctx context.Context, w Subject, response json.RawMessage) (*Verified, error) {
 	return f.verify(ctx, &w, storage.FactorWebAuthn, response)
 }
@@ -350,9 +345,9 @@ func (f *Factors) verify(ctx context.Context, w *Subject, name string, answer []
 	return &Verified{User: w.User, Use: use, Strength: k.proves(shown)}, nil
 }
 
-// ChallengePasskey returns the argument of navigator.credentials.get for whoever
-// has a passkey here. bind is the hash of the browser's token, which may be
-// anonymous but not zero. It asks no database. ErrUnavailable.
+// ChallengePasskey returns the argument of navigator.credentials.get for any passkey of this site. bind is the hash of
+// the browser's token; the browser may be anonymous, but bind must not be zero. It does not use the database. Error:
+// ErrUnavailable.
 func (f *Factors) ChallengePasskey(_ context.Context, bind secret.Hash) (json.RawMessage, error) {
 	if f.keys == nil {
 		return nil, ErrUnavailable
@@ -360,8 +355,8 @@ func (f *Factors) ChallengePasskey(_ context.Context, bind secret.Hash) (json.Ra
 	return f.keys.beginPasskey(bind)
 }
 
-// VerifyPasskey checks the answer to it and tells who it is. ErrVerification for
-// passkeys that nobody has and for people who may not sign in, ErrChallenge, ErrUnavailable.
+// VerifyPasskey checks the answer to ChallengePasskey and returns its user. ErrVerification for an unknown passkey or
+// a user who may not sign in, ErrChallenge, ErrUnavailable.
 func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response json.RawMessage) (*Verified, error) {
 	if f.keys == nil {
 		return nil, ErrUnavailable
@@ -373,8 +368,8 @@ func (f *Factors) VerifyPasskey(ctx context.Context, bind secret.Hash, response 
 	return &Verified{User: user, Use: use, Strength: f.keys.proves(shown)}, nil
 }
 
-// VerifyRecoveryCode checks a recovery code, however it is written. If it is the
-// last one, spending it makes new ones: see NewCodes. ErrVerification, ErrNotAllowed.
+// VerifyRecoveryCode checks a recovery code in any spelling. If it is the last one, spending it makes new ones: see
+// NewCodes. Errors: ErrVerification, ErrNotAllowed.
 func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string) (*Verified, error) {
 	if w.Allowed != nil && !slices.Contains(w.Allowed, assurance.FactorRecovery) {
 		return nil, ErrNotAllowed
@@ -390,8 +385,10 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string
 	if !there {
 		return nil, ErrVerification
 	}
-	use := &storage.FactorUse{RecoveryCode: hashes, Event: w.event(storage.EventFactorRecoveryCodeUsed, map[string]any{"left": left - 1})}
-	if use.Mails, err = f.notices.codeUsed(&w, left-1); err != nil {
+	use := &storage.FactorUse{RecoveryCode: hashes,
+		Event: w.event(storage.EventFactorRecoveryCodeUsed, map[string]any{"left": left - 1})}
+	if use.Mails, err = f.notices.to(w.User, templates.RecoveryCodeUsed{Name: w.User.Profile.Name, Left: left - 1,
+		AccountLink: f.notices.account, From: w.From}); err != nil {
 		return nil, err
 	}
 	v := &Verified{User: w.User, Use: use, Strength: f.apps.proves(nil)}
@@ -400,7 +397,9 @@ func (f *Factors) VerifyRecoveryCode(ctx context.Context, w Subject, code string
 	return v, nil
 }
 
-// confirmed are those of a kind that count.
+// confirmed are the confirmed factors of a kind.
 func confirmed(all []storage.Factor, kind string) []storage.Factor {
-	return slices.DeleteFunc(slices.Clone(all), func(f storage.Factor) bool { return f.Kind != kind || f.ConfirmedAt.IsZero() })
+	return slices.DeleteFunc(slices.Clone(all), func(f storage.Factor) bool {
+		return f.Kind != kind || f.ConfirmedAt.IsZero()
+	})
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// List is what a person has enrolled.
+// List is what a user has enrolled.
 type List struct {
 	Factors           []storage.Factor // confirmed ones, the oldest first
 	RecoveryCodesLeft int
 }
 
-// List returns what a person has enrolled.
+// List returns what a user has enrolled.
 func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
 	all, err := f.store.Factors.List(ctx, userID)
 	if err != nil {
@@ -28,22 +28,23 @@ func (f *Factors) List(ctx context.Context, userID uuid.UUID) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &List{Factors: slices.DeleteFunc(all, func(f storage.Factor) bool { return f.ConfirmedAt.IsZero() }), RecoveryCodesLeft: left}, nil
+	all = slices.DeleteFunc(all, func(f storage.Factor) bool { return f.ConfirmedAt.IsZero() })
+	return &List{Factors: all, RecoveryCodesLeft: left}, nil
 }
 
-// Rename gives a factor another name. identity.FieldErrors if it is empty,
-// storage.ErrNotFound if the factor is not theirs.
+// Rename gives a factor another name. identity.FieldErrors if it is empty, storage.ErrNotFound if the user has no such
+// factor.
 func (f *Factors) Rename(ctx context.Context, w Subject, factorID uuid.UUID, name string) error {
 	if name = clean(name); name == "" {
 		return identity.FieldErrors{{Field: "name", Problem: "is empty", Remedy: "choose a word that you will know it by"}}
 	}
-	return f.store.Factors.Rename(ctx, w.User.ID, factorID, name, w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
+	return f.store.Factors.Rename(ctx, w.User.ID, factorID, name,
+		w.event(storage.EventFactorRenamed, map[string]any{"factor": factorID}))
 }
 
-// Remove takes factors away, all or none, with the last one the recovery codes, and
-// ends the person's other sessions. ErrRequired if a policy that applies to them, its
-// grace period over or not, asks for one such and they have no other;
-// storage.ErrNotFound if one is not theirs, or none is named.
+// Remove removes factors, all or none, and with the last one the recovery codes; it ends the user's other sessions.
+// ErrRequired if a policy for the user requires one of them, even during its grace, and there is no other that meets
+// it; storage.ErrNotFound if the user does not have one of them, or if none is named.
 func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID) error {
 	all, err := f.store.Factors.List(ctx, w.User.ID)
 	if err != nil {
@@ -61,7 +62,8 @@ func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID)
 			return err
 		}
 		kinds, r.Mails = append(kinds, all[n].Kind), append(r.Mails, notice...)
-		r.Events = append(r.Events, w.event(storage.EventFactorRemoved, map[string]any{"factor": factorID, "kind": all[n].Kind}))
+		r.Events = append(r.Events, w.event(storage.EventFactorRemoved,
+			map[string]any{"factor": factorID, "kind": all[n].Kind}))
 	}
 	if r.Required, err = f.required(ctx, w.User.ID, kinds); err != nil {
 		return err
@@ -73,8 +75,7 @@ func (f *Factors) Remove(ctx context.Context, w Subject, factorIDs ...uuid.UUID)
 	return err
 }
 
-// required are the sets of kinds, of each of which the person must keep one, that
-// factors of these kinds count for.
+// required are the sets of kinds that a removal of these kinds concerns; the user must keep one kind of each set.
 func (f *Factors) required(ctx context.Context, userID uuid.UUID, kinds []string) (sets [][]string, err error) {
 	asked, err := f.store.Requirements(ctx, userID)
 	if err != nil {
@@ -92,9 +93,8 @@ func (f *Factors) required(ctx context.Context, userID uuid.UUID, kinds []string
 	return sets, nil
 }
 
-// RegenerateRecoveryCodes returns new codes; the old ones count no more, and the
-// person's other sessions end.
-// storage.ErrConflict if the person has no second factor, or the session has ended.
+// RegenerateRecoveryCodes replaces the recovery codes and ends the user's other sessions. storage.ErrConflict if the
+// user has no second factor, or the session has ended.
 func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]string, error) {
 	codes, hashes := f.recovery.make(w.User.ID)
 	notice, err := f.notices.added(&w, "new recovery codes")
@@ -108,9 +108,8 @@ func (f *Factors) RegenerateRecoveryCodes(ctx context.Context, w Subject) ([]str
 	return codes, nil
 }
 
-// Reset takes everything away that a person proves a second step with, and ends
-// all their sessions: the way back in that somebody opens who administers the
-// installation. identity.ErrForbidden, storage.ErrNotFound.
+// Reset removes all second factors of a user and ends all sessions, so that a user who has lost them can sign in
+// again. Errors: identity.ErrForbidden, storage.ErrNotFound.
 func (f *Factors) Reset(ctx context.Context, a identity.Actor, userID uuid.UUID, from request.Info) error {
 	return f.people.ResetFactors(ctx, a, userID, func(u *storage.User) ([]*storage.Message, error) {
 		return f.notices.removed(u, from, "every second step")

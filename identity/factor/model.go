@@ -1,25 +1,19 @@
 package factor
 
 import (
+	"cmp"
+
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
 )
 
-// modelName is what a new authenticator is called until its holder says otherwise.
-// What it says of its own model (AAGUID) is believed for that alone.
+// modelName is the first name of a new authenticator. The model that it claims (AAGUID) is trusted for nothing else.
 func modelName(c *webauthn.Credential, passkey bool) string {
-	if id, err := uuid.FromBytes(c.Authenticator.AAGUID); err == nil {
-		if name := models()[id.String()]; name != "" {
-			return name
-		}
-	}
-	if passkey {
-		return "Passkey"
-	}
-	return "Security key"
+	id, _ := uuid.FromBytes(c.Authenticator.AAGUID) // the zero id has no name
+	return cmp.Or(models()[id.String()], map[bool]string{true: "Passkey", false: "Security key"}[passkey])
 }
 
-// models are the providers of passkeys that most people use.
+// models are common providers of passkeys.
 func models() map[string]string {
 	return map[string]string{
 		"ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4": "Google Password Manager",

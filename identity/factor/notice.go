@@ -12,32 +12,30 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// notices writes the mails about changes of second factors.
+// notices writes mails about changes of second factors.
 type notices struct {
 	writer  *mail.Writer
 	account string
 }
 
-func (n notices) to(u *storage.User) mail.Address {
-	return mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}
-}
-
+// added is the mail about a factor, or what else was added.
 func (n notices) added(w *Subject, what string) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(w.User), templates.FactorAdded{Name: w.User.Profile.Name, Factor: what, AccountLink: n.account, From: w.From}, "")
-	return []*storage.Message{m}, err
+	return n.to(w.User, templates.FactorAdded{Name: w.User.Profile.Name, Factor: what, AccountLink: n.account,
+		From: w.From})
 }
 
+// removed is the mail about a factor, or all of them, that were removed.
 func (n notices) removed(u *storage.User, from request.Info, what string) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(u), templates.FactorRemoved{Name: u.Profile.Name, Factor: what, AccountLink: n.account, From: from}, "")
+	return n.to(u, templates.FactorRemoved{Name: u.Profile.Name, Factor: what, AccountLink: n.account, From: from})
+}
+
+// to writes a mail to a user.
+func (n notices) to(u *storage.User, l templates.Mail) ([]*storage.Message, error) {
+	m, err := n.writer.Message(mail.Address{Email: u.Email, Name: u.Profile.Name, User: u.ID}, l, "")
 	return []*storage.Message{m}, err
 }
 
-func (n notices) codeUsed(w *Subject, left int) ([]*storage.Message, error) {
-	m, err := n.writer.Message(n.to(w.User), templates.RecoveryCodeUsed{Name: w.User.Profile.Name, Left: left, AccountLink: n.account, From: w.From}, "")
-	return []*storage.Message{m}, err
-}
-
-// words name a factor in a sentence.
+// words names a factor in a sentence.
 func words(f *storage.Factor) string {
 	what := "an authenticator app"
 	switch {
@@ -52,9 +50,9 @@ func words(f *storage.Factor) string {
 // maxName is in characters.
 const maxName = 64
 
-// clean is a name as it is kept: one line that prints, cut to maxName.
+// clean is a name as it is stored: one line of printable characters, at most maxName.
 func clean(name string) string {
-	// The rest beyond so many bytes is not kept; a character that this divides goes with those that do not print.
+	// This bounds the work. If it cuts a character, the rest of it is removed below.
 	name = name[:min(len(name), 4*utf8.UTFMax*maxName)]
 	name = strings.Map(func(r rune) rune {
 		switch {

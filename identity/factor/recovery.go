@@ -7,24 +7,22 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// alphabet is Crockford's base 32: no i, l, o or u, which people misread.
+// alphabet is Crockford's base 32, without i, l, o and u, which are easily misread.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// codeLength is in characters of five bits: 80 bits, which nobody guesses under
-// any limit, and which even a copy of the database does not give away while the
-// key is elsewhere.
+// A code has 80 bits: it cannot be guessed under any rate limit, and not from a copy of the database without the key.
 const (
 	codeLength = 16
 	codeGroup  = 4
 )
 
-// recovery makes recovery codes and finds them again.
+// recovery makes and checks recovery codes.
 type recovery struct {
 	keys  secret.Subkeys
 	count int
 }
 
-// make returns new codes as they are shown, and as they are kept.
+// make returns new codes in the form that is shown, and their hashes.
 func (r *recovery) make(user uuid.UUID) (codes []string, hashes []secret.Hash) {
 	for range r.count {
 		var code, shown strings.Builder
@@ -42,7 +40,7 @@ func (r *recovery) make(user uuid.UUID) (codes []string, hashes []secret.Hash) {
 	return codes, hashes
 }
 
-// hashes are what a typed code is kept as under each key; ErrVerification if it cannot be one.
+// hashes are the hashes of a typed code under each key; ErrVerification if it cannot be a code.
 func (r *recovery) hashes(user uuid.UUID, typed string) ([]secret.Hash, error) {
 	code, ok := normal(typed)
 	if !ok {
@@ -55,13 +53,13 @@ func (r *recovery) hashes(user uuid.UUID, typed string) ([]secret.Hash, error) {
 	return all, nil
 }
 
-// normal is a code without what people change about it: case, dashes, spaces, and
-// the letters that stand for digits.
+// normal removes what users change in a code: case, dashes, spaces, and letters that look like digits.
 func normal(typed string) (string, bool) {
 	if len(typed) > 4*codeLength {
 		return "", false
 	}
-	code := strings.NewReplacer("-", "", " ", "", "\t", "", "\r", "", "\n", "", "o", "0", "i", "1", "l", "1").Replace(strings.ToLower(typed))
+	code := strings.NewReplacer("-", "", " ", "", "\t", "", "\r", "", "\n", "", "o", "0", "i", "1", "l", "1").
+		Replace(strings.ToLower(typed))
 	if len(code) != codeLength || strings.Trim(code, alphabet) != "" {
 		return "", false
 	}

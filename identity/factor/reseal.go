@@ -3,7 +3,6 @@ package factor
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/storage"
@@ -12,7 +11,7 @@ import (
 // resealBatch is how many seeds are read at once.
 const resealBatch = 500
 
-// Sealed counts seeds by the id of the ENCRYPTION_KEY that they are sealed under.
+// Sealed counts seeds by the id of the ENCRYPTION_KEY that they are encrypted with.
 func (f *Factors) Sealed(ctx context.Context) (map[string]int, error) {
 	counts := map[string]int{}
 	err := f.eachSeed(ctx, func(row *storage.Factor) error {
@@ -22,25 +21,24 @@ func (f *Factors) Sealed(ctx context.Context) (map[string]int, error) {
 	return counts, err
 }
 
-// Reseal seals all seeds anew that a former ENCRYPTION_KEY has sealed, and returns
-// how many those were. It may be repeated, and run beside nodes that serve.
+// Reseal encrypts all seeds under the current ENCRYPTION_KEY that are under an older one, and returns their number. It
+// may be repeated, and run while nodes serve.
 func (f *Factors) Reseal(ctx context.Context) (int, error) {
 	done := 0
 	err := f.eachSeed(ctx, func(row *storage.Factor) error {
 		if f.apps.sealer.KeyID(row.Sealed) == f.apps.sealer.CurrentKeyID() {
 			return nil
 		}
-		at := place(row.ID, row.UserID)
-		seed, err := f.apps.sealer.Open(row.Sealed, at)
+		seed, err := f.apps.open(row)
 		if err != nil {
-			return fmt.Errorf("the seed of factor %s does not open: %w", row.ID, err)
+			return err
 		}
-		sealed, err := f.apps.sealer.Seal(seed, at)
+		sealed, err := f.apps.sealer.Seal(seed, place(row.ID, row.UserID))
 		if err != nil {
 			return err
 		}
 		switch err := f.store.Factors.Reseal(ctx, row.ID, row.Sealed, sealed); {
-		case errors.Is(err, storage.ErrSpent): // removed or resealed meanwhile
+		case errors.Is(err, storage.ErrSpent): // removed or encrypted anew in the meantime
 		case err != nil:
 			return err
 		default:

@@ -2,6 +2,7 @@ package factor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/base32"
@@ -20,8 +21,7 @@ import (
 	"rsc.io/qr"
 )
 
-// What every authenticator app understands (RFC 6238): SHA-1, which is sound in
-// an HMAC, six digits, half a minute.
+// The parameters that every authenticator app supports (RFC 6238): SHA-1, which is safe in an HMAC, six digits, 30 seconds.
 const (
 	totpPeriod   = 30 // seconds
 	totpDigits   = 6
@@ -41,8 +41,8 @@ type apps struct {
 	now    func() time.Time
 }
 
-// TOTPEnrolment is an authenticator app that waits for its first code. All of it
-// but ID is secret, and shown in the session that asked for it alone.
+// TOTPEnrolment is an authenticator app that waits for its first code. Everything but ID is secret and is shown only
+// in the session that asked for it.
 type TOTPEnrolment struct {
 	ID     uuid.UUID
 	Secret string // base32, for typing
@@ -50,44 +50,44 @@ type TOTPEnrolment struct {
 	QR     []byte // the URI as a PNG
 }
 
-// ImageURL is the QR code as the address of an image.
+// ImageURL is the QR code as a data: URL.
 func (e *TOTPEnrolment) ImageURL() string {
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(e.QR)
 }
 
-// place binds a sealed seed to its row and its person: moved to another of either
-// it does not open.
+// place binds an encrypted seed to its row and user, so that it cannot be moved to another.
 func place(factorID, userID uuid.UUID) []byte {
 	return []byte("factors\x00" + factorID.String() + "\x00" + userID.String() + "\x00totp")
 }
 
-// begin makes a seed. Nothing of it comes from outside (RFC 6238 section 5.1).
+// begin makes a seed. No part of it comes from outside (RFC 6238 section 5.1).
 func (a *apps) begin(w *Subject, name string) (*storage.Factor, *TOTPEnrolment, error) {
-	if name == "" {
-		name = defaultName
-	}
 	seed := secret.Random(totpSeed)
-	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: w.User.ID, Session: w.Session, Kind: storage.FactorTOTP, Name: name, CreatedAt: a.now()}
-	var err error
-	if row.Sealed, err = a.sealer.Seal(seed, place(row.ID, w.User.ID)); err != nil {
+	row, err := a.newFactor(w.User.ID, w.Session, cmp.Or(name, defaultName), seed)
+	if err != nil {
 		return nil, nil, err
 	}
 	offer, err := a.offer(w.User, row.ID, seed)
 	return row, offer, err
 }
 
-// ImportedTOTP is the authenticator app of a person who had it with another system: confirmed, for they have used it
+// ImportedTOTP is the authenticator app of a user of another system. It is confirmed, because the user has used it
 // there.
 func (f *Factors) ImportedTOTP(userID uuid.UUID, seed []byte) (*storage.Factor, error) {
-	now := f.apps.now()
-	row := &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: userID, Kind: storage.FactorTOTP, Name: defaultName,
-		CreatedAt: now, ConfirmedAt: now}
-	var err error
-	row.Sealed, err = f.apps.sealer.Seal(seed, place(row.ID, userID))
+	row, err := f.apps.newFactor(userID, uuid.Nil, defaultName, seed)
+	row.ConfirmedAt = row.CreatedAt
 	return row, err
 }
 
-// offer is a seed as people get it into an app.
+// newFactor is the row of an authenticator app with that seed.
+func (a *apps) newFactor(userID, session uuid.UUID, name string, seed []byte) (row *storage.Factor, err error) {
+	row = &storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: userID, Session: session, Kind: storage.FactorTOTP,
+		Name: name, CreatedAt: a.now()}
+	row.Sealed, err = a.sealer.Seal(seed, place(row.ID, userID))
+	return row, err
+}
+
+// offer is a seed in the forms in which a user can add it to an app.
 func (a *apps) offer(u *storage.User, factorID uuid.UUID, seed []byte) (*TOTPEnrolment, error) {
 	key := base32Text.EncodeToString(seed)
 	uri := keyURI(a.issuer(), u.Email, key)
@@ -98,10 +98,10 @@ func (a *apps) offer(u *storage.User, factorID uuid.UUID, seed []byte) (*TOTPEnr
 	return &TOTPEnrolment{ID: factorID, Secret: key, URI: uri, QR: picture.PNG()}, nil
 }
 
-// keyURI is what authenticator apps read: label and issuer escaped but for unreserved
-// characters (RFC 3986, section 2.3), because strict apps refuse others in a label and
-// not all read + as a space. A colon separates the issuer from the account in the label,
-// and some apps take %3A for one. An issuer with a colon is therefore in the parameter alone.
+// keyURI is the URI that authenticator apps read. Label and issuer are escaped except for unreserved characters (RFC
+// 3986, section 2.3), because strict apps refuse others in a label and not all read + as a space. A colon separates
+// the issuer from the account in the label, and some apps take %3A for one; an issuer with a colon is therefore only
+// in the parameter.
 func keyURI(issuer, account, key string) string {
 	if hasColon(issuer) && hasColon(account) {
 		issuer = strings.NewReplacer(":", " ", "%3A", " ", "%3a", " ").Replace(issuer)
@@ -120,20 +120,20 @@ func hasColon(s string) bool {
 
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// waiting is the app of all that waits for its first code from this session.
+// waiting is the app that waits for its first code in this session.
 func (a *apps) waiting(w *Subject, all []storage.Factor) *storage.Factor {
 	for n := range all {
 		f := &all[n]
-		if f.Kind == storage.FactorTOTP && f.ConfirmedAt.IsZero() && f.Session == w.Session && a.now().Sub(f.CreatedAt) <= totpWaits {
+		if f.Kind == storage.FactorTOTP && f.ConfirmedAt.IsZero() && f.Session == w.Session &&
+			a.now().Sub(f.CreatedAt) <= totpWaits {
 			return f
 		}
 	}
 	return nil
 }
 
-// again is the offer of the app that waits in this session already, unless it is to
-// have another name: loading the page again, or in a second tab, must not throw a
-// key away that somebody has just scanned. nil if none waits.
+// again is the offer of the app that already waits in this session, unless another name is given; nil if none waits. A
+// reload or a second tab must not replace a key that the user has just scanned.
 func (a *apps) again(w *Subject, all []storage.Factor, name string) (*TOTPEnrolment, error) {
 	row := a.waiting(w, all)
 	if row == nil || w.Session == uuid.Nil || name != "" && name != row.Name {
@@ -166,7 +166,7 @@ func (a *apps) confirm(w *Subject, all []storage.Factor, name string, answer []b
 	if !ok {
 		return nil, ErrVerification
 	}
-	// The code that enrols it is used: it does not sign in too.
+	// The code that enrols the app is used up and cannot sign in.
 	row.Counter = step
 	if name = clean(name); name != "" {
 		row.Name = name
@@ -174,12 +174,13 @@ func (a *apps) confirm(w *Subject, all []storage.Factor, name string, answer []b
 	return &storage.NewFactor{Factor: *row}, nil
 }
 
-func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+func (a *apps) verify(_ context.Context, _ *Subject, all []storage.Factor, answer []byte) (*storage.Factor,
+	*storage.FactorUse, error) {
 	refused := ErrVerification
 	for _, row := range confirmed(all, storage.FactorTOTP) {
 		step, ok, err := a.match(&row, string(answer))
 		if err != nil {
-			refused = err // another app may still do
+			refused = err // another app may still match
 		}
 		if ok {
 			return &row, &storage.FactorUse{Factor: row.ID, Counter: step}, nil
@@ -192,8 +193,8 @@ func (a *apps) proves(*storage.Factor) Strength {
 	return Strength{ACR: assurance.ACRMFA, AMR: []string{assurance.AMROTP, assurance.AMRMFA}}
 }
 
-// match tells for which step a code is the right one that is later than the last
-// step used (RFC 6238 section 5.2). Storage has the last word on that.
+// match returns the step whose code was typed, if it is later than the last used step (RFC 6238 section 5.2). Storage
+// checks that again.
 func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, err error) {
 	code, well := digits(typed)
 	if !well {
@@ -205,7 +206,8 @@ func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, er
 	}
 	now := a.now().Unix() / totpPeriod
 	for n := now - totpWindow; n <= now+totpWindow; n++ {
-		want, err := hotp.GenerateCodeCustom(base32Text.EncodeToString(seed), uint64(n), hotp.ValidateOpts{Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
+		want, err := hotp.GenerateCodeCustom(base32Text.EncodeToString(seed), uint64(n),
+			hotp.ValidateOpts{Digits: totpDigits, Algorithm: otp.AlgorithmSHA1})
 		if err != nil {
 			return 0, false, err
 		}
@@ -216,8 +218,8 @@ func (a *apps) match(row *storage.Factor, typed string) (step int64, ok bool, er
 	return step, ok, nil
 }
 
-// digits is a code as typed: six ASCII digits, with the spaces around and the one
-// in the middle that apps show, and nothing else.
+// digits parses a typed code: six ASCII digits, optionally with spaces around them and the one in the middle that apps
+// show.
 func digits(typed string) ([]byte, bool) {
 	if len(typed) > maxTypedCode {
 		return nil, false
@@ -226,13 +228,8 @@ func digits(typed string) ([]byte, bool) {
 	if len(code) == totpDigits+1 && code[totpDigits/2] == ' ' {
 		code = append(code[:totpDigits/2:totpDigits/2], code[totpDigits/2+1:]...)
 	}
-	if len(code) != totpDigits {
+	if len(code) != totpDigits || len(bytes.Trim(code, "0123456789")) > 0 {
 		return nil, false
-	}
-	for _, c := range code {
-		if c < '0' || c > '9' {
-			return nil, false
-		}
 	}
 	return code, true
 }

@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,11 +24,11 @@ const (
 	maxCredentialID = 1023 // WebAuthn Level 3 section 7.1, step 25
 )
 
-// amrPresence is a touch (RFC 8176 section 2).
+// amrPresence says that the user touched the authenticator (RFC 8176 section 2).
 const amrPresence = "user"
 
-// authenticators are WebAuthn authenticators. One origin and one RP ID, fixed by
-// the issuer, so that what was made for another host is worth nothing here.
+// authenticators are WebAuthn authenticators. There is one origin and one RP ID, those of the issuer, so that a
+// credential for another host is not accepted.
 type authenticators struct {
 	store      *storage.Store
 	library    *webauthn.WebAuthn
@@ -37,8 +38,9 @@ type authenticators struct {
 	now        func() time.Time
 }
 
-// newAuthenticators returns nil if the issuer's host is an address: that is no RP ID.
-func newAuthenticators(store *storage.Store, c challenges, issuer *url.URL, name func() string, now func() time.Time) (*authenticators, error) {
+// newAuthenticators returns nil if the issuer's host is an IP address, which cannot be an RP ID.
+func newAuthenticators(store *storage.Store, c challenges, issuer *url.URL, name func() string,
+	now func() time.Time) (*authenticators, error) {
 	if protocol.ValidateRPID(issuer.Hostname()) != nil {
 		return nil, nil
 	}
@@ -52,7 +54,7 @@ func newAuthenticators(store *storage.Store, c challenges, issuer *url.URL, name
 			UserVerification: protocol.VerificationPreferred,
 		},
 		Timeouts: webauthn.TimeoutsConfig{Login: timeout, Registration: timeout},
-		// Section 9: what was not asked for is to be borne. Nothing here acts on it.
+		// Section 9: unsolicited extension outputs must be ignored.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
@@ -61,17 +63,18 @@ func newAuthenticators(store *storage.Store, c challenges, issuer *url.URL, name
 	return &authenticators{store: store, library: library, challenges: c, origin: origin, name: name, now: now}, nil
 }
 
-// algorithms are what a credential's key may be of, the preferred one first.
+// algorithms are the accepted algorithms of a credential's key, the preferred one first.
 func algorithms() []protocol.CredentialParameter {
 	var all []protocol.CredentialParameter
-	for _, alg := range []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256} {
+	for _, alg := range []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA,
+		webauthncose.AlgRS256} {
 		all = append(all, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})
 	}
 	return all
 }
 
-// holder is a person as the library sees them. The handle that authenticators
-// keep and give out is the sub: it names nobody (section 14.6.1).
+// holder is a user as the library sees one. The user handle that authenticators store and send is the sub, which does
+// not identify the person (section 14.6.1).
 type holder struct {
 	user        *storage.User
 	credentials []webauthn.Credential
@@ -81,13 +84,10 @@ func (h *holder) WebAuthnID() []byte                         { return h.user.Sub
 func (h *holder) WebAuthnName() string                       { return h.user.Email }
 func (h *holder) WebAuthnCredentials() []webauthn.Credential { return h.credentials }
 func (h *holder) WebAuthnDisplayName() string {
-	if h.user.Profile.Name != "" {
-		return h.user.Profile.Name
-	}
-	return h.user.Email
+	return cmp.Or(h.user.Profile.Name, h.user.Email)
 }
 
-// credential is the record in a row. The column has the last word on the counter.
+// credential is the credential in a row. The counter is the column's, which is newer.
 func credential(f *storage.Factor) (webauthn.Credential, error) {
 	var c webauthn.Credential
 	if err := json.Unmarshal(f.Credential, &c); err != nil {
@@ -109,7 +109,7 @@ func newHolder(u *storage.User, mine []storage.Factor) (*holder, error) {
 	return h, nil
 }
 
-// beginCreate asks for a new authenticator, and for none that is enrolled already.
+// beginCreate asks for an authenticator that is not enrolled yet.
 func (a *authenticators) beginCreate(w *Subject, all []storage.Factor) (json.RawMessage, error) {
 	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
 	if err != nil {
@@ -119,19 +119,24 @@ func (a *authenticators) beginCreate(w *Subject, all []storage.Factor) (json.Raw
 	if err != nil {
 		return nil, err
 	}
-	options, _, err := a.library.BeginRegistration(h, webauthn.WithCredentialParameters(algorithms()),
-		webauthn.WithExclusions(webauthn.Credentials(h.credentials).CredentialDescriptors()), webauthn.WithExtensions(webauthn.WithExtensionCredProps()),
+	return marshal(a.library.BeginRegistration(h, webauthn.WithCredentialParameters(algorithms()),
+		webauthn.WithExclusions(webauthn.Credentials(h.credentials).CredentialDescriptors()),
+		webauthn.WithExtensions(webauthn.WithExtensionCredProps()),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
 			o.Challenge, o.RelyingParty.Name = challenge, a.name()
 			return nil
-		})
+		}))
+}
+
+// marshal returns the options of the library as JSON. Its session data are not used: see challenges.
+func marshal[Options any](options *Options, _ *webauthn.SessionData, err error) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(options)
 }
 
-// beginGet asks for one of the person's authenticators.
+// beginGet asks for one of the user's authenticators.
 func (a *authenticators) beginGet(w *Subject, all []storage.Factor) (json.RawMessage, error) {
 	h, err := newHolder(w.User, confirmed(all, storage.FactorWebAuthn))
 	if err != nil {
@@ -144,25 +149,18 @@ func (a *authenticators) beginGet(w *Subject, all []storage.Factor) (json.RawMes
 	if err != nil {
 		return nil, err
 	}
-	options, _, err := a.library.BeginLogin(h, webauthn.WithChallenge(challenge))
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(options)
+	return marshal(a.library.BeginLogin(h, webauthn.WithChallenge(challenge)))
 }
 
-// beginPasskey asks for any passkey of this site. It names no credentials, so it
-// tells nothing about anybody, and as the only step it wants the user verified.
+// beginPasskey asks for any passkey of this site. It names no credentials, so it reveals nothing about a user. A
+// passkey is the only factor here, so user verification is required.
 func (a *authenticators) beginPasskey(bind secret.Hash) (json.RawMessage, error) {
 	challenge, err := a.challenges.give(forPasskey, bind, uuid.Nil)
 	if err != nil {
 		return nil, err
 	}
-	options, _, err := a.library.BeginDiscoverableLogin(webauthn.WithChallenge(challenge), webauthn.WithUserVerification(protocol.VerificationRequired))
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(options)
+	return marshal(a.library.BeginDiscoverableLogin(webauthn.WithChallenge(challenge),
+		webauthn.WithUserVerification(protocol.VerificationRequired)))
 }
 
 func (a *authenticators) confirm(w *Subject, all []storage.Factor, name string, answer []byte) (*storage.NewFactor, error) {
@@ -182,8 +180,9 @@ func (a *authenticators) confirm(w *Subject, all []storage.Factor, name string, 
 		return nil, err
 	}
 	h := &holder{user: w.User}
-	c, err := a.library.CreateCredential(h, webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(), CredParams: algorithms(),
-		UserVerification: protocol.VerificationPreferred, Extensions: protocol.SessionExtensions{Requested: []string{protocol.ExtensionCredProps}}}, parsed)
+	c, err := a.library.CreateCredential(h, webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(),
+		CredParams: algorithms(), UserVerification: protocol.VerificationPreferred,
+		Extensions: protocol.SessionExtensions{Requested: []string{protocol.ExtensionCredProps}}}, parsed)
 	if err != nil {
 		return nil, wrong(err)
 	}
@@ -191,53 +190,52 @@ func (a *authenticators) confirm(w *Subject, all []storage.Factor, name string, 
 	if err != nil {
 		return nil, err
 	}
-	row := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: w.User.ID, Kind: storage.FactorWebAuthn, Name: clean(name), Credential: record,
-		CredentialHash: secret.HashOf(string(c.ID)), Passkey: discoverable(c), Counter: int64(c.Authenticator.SignCount), CreatedAt: a.now()}
-	if row.Name == "" {
-		row.Name = modelName(c, row.Passkey)
-	}
+	passkey := isDiscoverable(c)
+	row := storage.Factor{ID: uuid.Must(uuid.NewV7()), UserID: w.User.ID, Kind: storage.FactorWebAuthn,
+		Name: cmp.Or(clean(name), modelName(c, passkey)), Credential: record, CredentialHash: secret.HashOf(string(c.ID)),
+		Passkey: passkey, Counter: int64(c.Authenticator.SignCount), CreatedAt: a.now()}
 	return &storage.NewFactor{Factor: row, Challenge: challenge.hash, ChallengeExpires: challenge.expires}, nil
 }
 
-// mayEnrol holds a new credential against what was asked for, beyond what the
-// library does: the origin to the letter, no attestation, and a key that can verify.
+// mayEnrol checks a new credential beyond what the library checks: exactly our origin, no attestation, and a key that
+// can be used.
 func (a *authenticators) mayEnrol(p *protocol.ParsedCredentialCreationData) error {
 	object := &p.Response.AttestationObject
-	if p.Response.CollectedClientData.Origin != a.origin {
-		return wrong(errors.New("another origin"))
-	}
-	// None was asked for, and a client passes on no other then than the credential's
-	// own signature (section 5.1.3). So no certificate of a stranger is ever parsed.
+	// No attestation was requested, so a client sends at most the credential's own signature (section 5.1.3), and no
+	// certificate of a stranger is ever parsed.
 	_, chain := object.AttStatement["x5c"]
-	if object.Format != string(protocol.AttestationFormatNone) && object.Format != string(protocol.AttestationFormatPacked) || chain {
-		return wrong(errors.New("an attestation that was not asked for"))
-	}
-	if _, err := webauthncose.ParsePublicKey(object.AuthData.AttData.CredentialPublicKey); err != nil {
-		return wrong(errors.New("a key that cannot be used"))
+	plain := object.Format == string(protocol.AttestationFormatNone) ||
+		object.Format == string(protocol.AttestationFormatPacked)
+	_, err := webauthncose.ParsePublicKey(object.AuthData.AttData.CredentialPublicKey)
+	if p.Response.CollectedClientData.Origin != a.origin || chain || !plain || err != nil {
+		return ErrVerification
 	}
 	return nil
 }
 
-// discoverable tells whether the authenticator itself stores the credential: it
-// says so, or says nothing and syncs, which only such ones do.
-func discoverable(c *webauthn.Credential) bool {
+// isDiscoverable reports whether the authenticator itself stores the credential: it says so, or it says nothing but
+// synchronizes, which only such ones do.
+func isDiscoverable(c *webauthn.Credential) bool {
 	if c.Extensions.RK != nil {
 		return *c.Extensions.RK
 	}
 	return c.Flags.BackupEligible
 }
 
-func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor, *storage.FactorUse, error) {
+func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.Factor, answer []byte) (*storage.Factor,
+	*storage.FactorUse, error) {
 	parsed, err := a.parse(answer)
 	if err != nil {
 		return nil, nil, err
 	}
-	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forSecondStep, w.SessionHash, w.User.ID)
+	challenge, err := a.challenges.take(parsed.Response.CollectedClientData.Challenge, forSecondStep, w.SessionHash,
+		w.User.ID)
 	if err != nil {
 		return nil, nil, err
 	}
 	mine := confirmed(all, storage.FactorWebAuthn)
-	n := slices.IndexFunc(mine, func(f storage.Factor) bool { return f.CredentialHash == secret.HashOf(string(parsed.RawID)) })
+	hash := secret.HashOf(string(parsed.RawID))
+	n := slices.IndexFunc(mine, func(f storage.Factor) bool { return f.CredentialHash == hash })
 	if n < 0 {
 		return nil, nil, ErrVerification
 	}
@@ -245,7 +243,8 @@ func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.F
 	if err != nil {
 		return nil, nil, err
 	}
-	session := webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(), UserVerification: protocol.VerificationPreferred}
+	session := webauthn.SessionData{Challenge: challenge.text, UserID: h.WebAuthnID(),
+		UserVerification: protocol.VerificationPreferred}
 	for _, c := range h.credentials {
 		session.AllowedCredentialIDs = append(session.AllowedCredentialIDs, c.ID)
 	}
@@ -257,9 +256,9 @@ func (a *authenticators) verify(ctx context.Context, w *Subject, all []storage.F
 	return &mine[n], use, err
 }
 
-// passkey finds out whose passkey answered. The handle and the credential must
-// name the same person.
-func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer []byte) (*storage.User, *storage.Factor, *storage.FactorUse, error) {
+// passkey finds the user of the passkey that answered. User handle and credential must belong to the same user.
+func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer []byte) (*storage.User, *storage.Factor,
+	*storage.FactorUse, error) {
 	parsed, err := a.parse(answer)
 	if err != nil {
 		return nil, nil, nil, err
@@ -279,9 +278,10 @@ func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer [
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	// ValidatePasskeyLogin insists on a handle and compares it with the holder's.
+	// ValidatePasskeyLogin requires a user handle and compares it with the holder's.
 	session := webauthn.SessionData{Challenge: challenge.text, UserVerification: protocol.VerificationRequired}
-	_, c, err := a.library.ValidatePasskeyLogin(func([]byte, []byte) (webauthn.User, error) { return h, nil }, session, parsed)
+	find := func([]byte, []byte) (webauthn.User, error) { return h, nil }
+	_, c, err := a.library.ValidatePasskeyLogin(find, session, parsed)
 	if err != nil {
 		return nil, nil, nil, wrong(err)
 	}
@@ -289,7 +289,7 @@ func (a *authenticators) passkey(ctx context.Context, bind secret.Hash, answer [
 	return u, f, use, err
 }
 
-// parse reads an assertion that is not too large and from this very origin.
+// parse reads an assertion of bounded size from exactly our origin.
 func (a *authenticators) parse(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
 	if len(answer) > maxAnswer {
 		return nil, ErrVerification
@@ -304,10 +304,10 @@ func (a *authenticators) parse(answer []byte) (*protocol.ParsedCredentialAsserti
 	return parsed, nil
 }
 
-// use is what a verified assertion spends. A counter that did not grow means that
-// the key may be in two places: it is refused and told (section 6.1.1). Those that
-// do not count stay at zero.
-func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn.Credential, p *protocol.ParsedCredentialAssertionData, challenge *answered, requestID string) (*storage.FactorUse, error) {
+// use is what a verified assertion spends. A counter that did not grow means that the key may have been copied: the
+// assertion is refused and recorded (section 6.1.1). Authenticators that do not count stay at zero.
+func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn.Credential,
+	p *protocol.ParsedCredentialAssertionData, challenge *answered, requestID string) (*storage.FactorUse, error) {
 	if c.Authenticator.CloneWarning {
 		e := &storage.Event{Type: storage.EventFactorCloneSuspected, User: f.UserID, RequestID: requestID,
 			Facts: map[string]any{"factor": f.ID, "stored": f.Counter, "given": p.Response.AuthenticatorData.Counter}}
@@ -320,11 +320,11 @@ func (a *authenticators) use(ctx context.Context, f *storage.Factor, c *webauthn
 	if err != nil {
 		return nil, err
 	}
-	return &storage.FactorUse{Factor: f.ID, Counter: int64(c.Authenticator.SignCount), Credential: record, Challenge: challenge.hash, ChallengeExpires: challenge.expires}, nil
+	return &storage.FactorUse{Factor: f.ID, Counter: int64(c.Authenticator.SignCount), Credential: record,
+		Challenge: challenge.hash, ChallengeExpires: challenge.expires}, nil
 }
 
-// proves is phishing-resistant in every case: as the second step after another,
-// or as the only one with the user verified.
+// proves is phishing-resistant in every case: as a second factor, or as the only one with user verification.
 func (a *authenticators) proves(f *storage.Factor) Strength {
 	key := assurance.AMRHardwareKey
 	if c, err := credential(f); err == nil && c.Flags.BackupEligible {
@@ -333,7 +333,7 @@ func (a *authenticators) proves(f *storage.Factor) Strength {
 	return Strength{ACR: assurance.ACRPhishingResistant, AMR: []string{key, amrPresence, assurance.AMRMFA}}
 }
 
-// wrong is ErrVerification with the library's short reason, which quotes nothing that was sent.
+// wrong is ErrVerification with the library's short reason, which contains no input.
 func wrong(err error) error {
 	var e *protocol.Error
 	if errors.As(err, &e) {

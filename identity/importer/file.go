@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,13 +17,13 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// maxImportLine bounds a line, in bytes.
+// maxImportLine is in bytes.
 const maxImportLine = 64 << 10
 
-// importLine is a person as a file has them. The columns of CSV have the same names.
+// importLine is a user in a file. CSV columns have the same names.
 type importLine struct {
 	identity.ProfilePatch
-	// PreferredUsername is a nickname here: no claim but that one tells a name that a person chose.
+	// PreferredUsername becomes the nickname, the only claim for a name that a user chose.
 	PreferredUsername   *string  `json:"preferred_username"`
 	PhoneNumberVerified bool     `json:"phone_number_verified"`
 	Email               string   `json:"email"`
@@ -36,7 +37,7 @@ type importLine struct {
 	Organizations map[string]string `json:"organizations"`
 }
 
-// jsonText is a JSON string, or what another JSON value is written as: databases export a column of JSON in either way.
+// jsonText is a JSON string, or the text of another JSON value: databases export a column of JSON in either form.
 type jsonText string
 
 // UnmarshalJSON takes any value but null.
@@ -51,7 +52,7 @@ func (t *jsonText) UnmarshalJSON(value []byte) error {
 	return json.Unmarshal(value, (*string)(t))
 }
 
-// importColumns are those that CSV can have; the flags are true or false.
+// importColumns are the columns of CSV with text; importFlags are true or false.
 var (
 	importColumns = []string{
 		"email", "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile",
@@ -62,13 +63,11 @@ var (
 	importFlags = []string{"email_verified", "phone_number_verified", "disabled"}
 )
 
-// roles maps the slugs of the line's organizations to the roles in them.
+// roles maps the slugs of the organizations in the line to the roles.
 func (l *importLine) roles() (map[string]string, identity.FieldErrors) {
 	var faults identity.FieldErrors
 	roles := map[string]string{}
-	for slug, role := range l.Organizations {
-		roles[slug] = role
-	}
+	maps.Copy(roles, l.Organizations)
 	switch {
 	case l.Organization == "" && l.Role != "":
 		faults.Add("role", "is given without an organization", "add its slug: organization")
@@ -82,11 +81,11 @@ func (l *importLine) roles() (map[string]string, identity.FieldErrors) {
 	return roles, faults
 }
 
-// heard is told of each line of a file: its number, what it says or nil, what is
-// wrong with it, and how many bytes were read.
+// heard is called for each line of a file with its number, its content or nil, what is wrong with it, and how many
+// bytes were read.
 type heard func(line int, l *importLine, faults identity.FieldErrors, at int64) error
 
-// readImport reads a file from its beginning. Its error is that of each or of the file.
+// readImport reads a file from the start. Its error is that of each or of the file.
 func readImport(file io.ReadSeeker, each heard) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -140,8 +139,7 @@ func readJSONLines(in io.Reader, at *countingReader, each heard) error {
 	return s.Err()
 }
 
-// parseLine reads one JSON object. What is wrong is told without its values: they
-// may be hashes.
+// parseLine reads one JSON object. Its errors do not repeat values, which may be hashes.
 func parseLine(text []byte) (*importLine, identity.FieldErrors) {
 	refuse := func(field, problem, remedy string) (*importLine, identity.FieldErrors) {
 		return nil, identity.FieldErrors{{Field: identity.Clip(field), Problem: problem, Remedy: remedy}}
@@ -204,7 +202,7 @@ func readCSV(in io.Reader, at *countingReader, each heard) error {
 	}
 }
 
-// eachCSVFault tells of what makes the rest of the file unreadable.
+// eachCSVFault reports an error after which the rest of the file cannot be read.
 func eachCSVFault(err error, line int, at int64, each heard) error {
 	wrong, ok := errors.AsType[*csv.ParseError](err)
 	if !ok {
@@ -230,7 +228,7 @@ func checkHeader(header []string) identity.FieldErrors {
 	return faults
 }
 
-// parseRecord reads a line of CSV as the JSON object it stands for.
+// parseRecord reads a line of CSV as the equivalent JSON object.
 func parseRecord(header, record []string) (*importLine, identity.FieldErrors) {
 	var faults identity.FieldErrors
 	object := map[string]any{}

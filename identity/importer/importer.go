@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,13 +17,13 @@ import (
 )
 
 const (
-	// importBatch is how many people go into one transaction.
+	// importBatch is how many users are created in one transaction.
 	importBatch = 500
-	// maxImportFaults bounds what is told of a file of another kind altogether.
+	// maxImportFaults bounds the listed errors of a file in an entirely different format.
 	maxImportFaults = 100
 )
 
-// Config is what an Importer is made of.
+// Config has what an Importer needs.
 type Config struct {
 	Store     *storage.Store
 	Identity  *identity.Domain
@@ -30,7 +31,7 @@ type Config struct {
 	Now       func() time.Time
 }
 
-// Importer creates the people of files. It is safe for concurrent use.
+// Importer creates users from files. It is safe for concurrent use.
 type Importer struct {
 	store     *storage.Store
 	identity  *identity.Domain
@@ -43,44 +44,42 @@ func New(c Config) *Importer {
 	return &Importer{store: c.Store, identity: c.Identity, passwords: c.Passwords, now: c.Now}
 }
 
-// Options say how people are imported.
+// Options say how a file is imported.
 type Options struct {
-	// Peppered says that PASSWORD_PEPPER went into every hash, as Flask-Security does
-	// it with SECURITY_PASSWORD_SALT.
+	// Peppered says that PASSWORD_PEPPER went into every hash, as Flask-Security does with SECURITY_PASSWORD_SALT.
 	Peppered bool
-	// TOTPSecrets open the TOTP secrets of the file, as Flask-Security does it with SECURITY_TOTP_SECRETS.
+	// TOTPSecrets decrypt the TOTP secrets of the file, as Flask-Security does with SECURITY_TOTP_SECRETS.
 	TOTPSecrets secret.PasslibSecrets
-	// Authenticator makes the authenticator app of a person from its seed, confirmed and sealed.
+	// Authenticator makes the confirmed authenticator app of a user from its seed.
 	Authenticator func(userID uuid.UUID, seed []byte) (*storage.Factor, error)
 	// DryRun checks the file, counts, and changes nothing.
 	DryRun bool
-	// Progress, if not nil, hears how far the work has come.
+	// Progress, if not nil, is told how much of the work is done.
 	Progress func(what string, done, of int)
 }
 
-// Result is what became of a file.
+// Result is what was done with a file.
 type Result struct {
 	People  int `json:"people"` // in the file
 	Created int `json:"created"`
-	// Skipped have an address that somebody has already; Exists names the first hundred.
+	// Skipped have an address that has an account already; Exists names the first hundred.
 	Skipped int    `json:"skipped"`
 	Exists  []Line `json:"exists"`
 }
 
-// Line is a person of the file.
+// Line is a user of the file.
 type Line struct {
 	Line  int    `json:"line"`
 	Email string `json:"email"`
 }
 
-// LineError is one thing wrong in one line. It never holds a hash.
+// LineError is one thing that is wrong in a line. It never contains a hash.
 type LineError struct {
 	Line int
 	identity.FieldError
 }
 
-// FileErrors is everything wrong in a file, as an error; More counts those that
-// are not listed.
+// FileErrors is everything that is wrong in a file, as an error. More counts those that are not listed.
 type FileErrors struct {
 	Errors []LineError
 	More   int
@@ -107,14 +106,11 @@ func (f *FileErrors) add(line int, all identity.FieldErrors) {
 	}
 }
 
-// Import creates the people of a file: JSON Lines or CSV, told by its first
-// character. The whole file is checked first: with *FileErrors nothing has
-// changed. Then people are created in batches. Whoever has an address of the file
-// already is left as they are, so that an import that was interrupted, which
-// returns what it has done beside the error, is finished by running it again.
+// Import creates the users of a file in JSON Lines or CSV. It first checks the whole file: if it returns *FileErrors,
+// nothing was changed. Then it creates users in batches. An address that has an account already is skipped, so an
+// import that was interrupted, which returns what was done with the error, is finished by running it again.
 //
-// Addresses count as proven unless the line says otherwise: whoever administers the
-// installation vouches for them.
+// Addresses count as verified unless the line says otherwise, because the operator vouches for them.
 func (p *Importer) Import(ctx context.Context, a identity.Actor, file io.ReadSeeker, o Options) (*Result, error) {
 	if err := p.identity.Authorize(ctx, &a, identity.ManagePlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -133,7 +129,7 @@ func (p *Importer) Import(ctx context.Context, a identity.Actor, file io.ReadSee
 	return &im.done, err
 }
 
-// run carries one import.
+// run is one import.
 type run struct {
 	*Importer
 	a     identity.Actor
@@ -142,13 +138,13 @@ type run struct {
 	done  Result
 }
 
-// imported is a person of a line, ready to be created.
+// imported is a user to create, with the line.
 type imported struct {
 	line int
 	*storage.NewUser
 }
 
-// check reads the file once and returns how many people it has.
+// check reads the file once and returns how many users it has.
 func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -156,13 +152,8 @@ func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err e
 	}
 	var wrong FileErrors
 	lines := map[string]int{} // where each address was seen first
-	err = readImport(file, func(n int, l *importLine, faults identity.FieldErrors, at int64) error {
-		if l != nil {
-			p, more, err := im.person(ctx, l)
-			if err != nil {
-				return err
-			}
-			faults = append(faults, more...)
+	err = im.eachPerson(ctx, file, func(n int, p *storage.NewUser, faults identity.FieldErrors, at int64) error {
+		if p != nil {
 			if first := lines[p.User.EmailKey]; first > 0 {
 				faults.Add("email", fmt.Sprintf("is that of line %d", first),
 					"write each person once; organizations takes several")
@@ -188,8 +179,8 @@ func (im *run) check(ctx context.Context, file io.ReadSeeker) (people int, err e
 	return people, nil
 }
 
-// create reads the file again. What was wrong was found before, unless the file or
-// an organization has changed meanwhile: then it ends here.
+// create reads the file again and creates the users. An error in a line is still possible: the file or an organization
+// may have changed since the check.
 func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 	var batch []imported
 	flush := func() error {
@@ -200,16 +191,7 @@ func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 		im.o.Progress("people", im.done.Created+im.done.Skipped, im.done.People)
 		return nil
 	}
-	err := readImport(file, func(n int, l *importLine, faults identity.FieldErrors, _ int64) error {
-		var p *storage.NewUser
-		if l != nil {
-			var more identity.FieldErrors
-			var err error
-			if p, more, err = im.person(ctx, l); err != nil {
-				return err
-			}
-			faults = append(faults, more...)
-		}
+	err := im.eachPerson(ctx, file, func(n int, p *storage.NewUser, faults identity.FieldErrors, _ int64) error {
 		if len(faults) > 0 {
 			var wrong FileErrors
 			wrong.add(n, faults)
@@ -226,7 +208,22 @@ func (im *run) create(ctx context.Context, file io.ReadSeeker) error {
 	return err
 }
 
-// batch creates those whose addresses nobody has.
+// eachPerson calls each for every line with its user, nil if the line cannot be read, and all that is wrong with it.
+func (im *run) eachPerson(ctx context.Context, file io.ReadSeeker,
+	each func(line int, p *storage.NewUser, faults identity.FieldErrors, at int64) error) error {
+	return readImport(file, func(n int, l *importLine, faults identity.FieldErrors, at int64) error {
+		if l == nil {
+			return each(n, nil, faults, at)
+		}
+		p, more, err := im.person(ctx, l)
+		if err != nil {
+			return err
+		}
+		return each(n, p, append(faults, more...), at)
+	})
+}
+
+// batch creates the users whose addresses have no account yet.
 func (im *run) batch(ctx context.Context, all []imported) error {
 	keys := make([]string, len(all))
 	for n, p := range all {
@@ -250,7 +247,7 @@ func (im *run) batch(ctx context.Context, all []imported) error {
 		return nil
 	}
 	switch err := im.store.CreateUsers(ctx, people...); {
-	case errors.Is(err, storage.ErrExists): // somebody registered meanwhile
+	case errors.Is(err, storage.ErrExists): // an address was registered in the meantime
 		return im.oneByOne(ctx, fresh)
 	case err != nil:
 		return err
@@ -308,7 +305,7 @@ func (im *run) person(ctx context.Context, l *importLine) (*storage.NewUser, ide
 	return p, faults, im.join(ctx, &faults, p, l)
 }
 
-// authenticator gives the person the authenticator app that they have set up elsewhere.
+// authenticator adds the authenticator app that the user had in the other system.
 func (im *run) authenticator(faults *identity.FieldErrors, p *storage.NewUser, given string) error {
 	if given == "" {
 		return nil
@@ -330,7 +327,7 @@ func (im *run) authenticator(faults *identity.FieldErrors, p *storage.NewUser, g
 	return nil
 }
 
-// hash is a password hash as it is stored.
+// hash is the stored form of a password hash.
 func (im *run) hash(faults *identity.FieldErrors, given string) string {
 	if given == "" {
 		return ""
@@ -350,16 +347,11 @@ func (im *run) hash(faults *identity.FieldErrors, given string) string {
 	return stored
 }
 
-// join makes the person a member of the organizations that the line names.
+// join adds memberships in the organizations of the line.
 func (im *run) join(ctx context.Context, faults *identity.FieldErrors, p *storage.NewUser, l *importLine) error {
 	roles, wrong := l.roles()
 	*faults = append(*faults, wrong...)
-	slugs := make([]string, 0, len(roles))
-	for slug := range roles {
-		slugs = append(slugs, slug)
-	}
-	slices.Sort(slugs)
-	for _, slug := range slugs {
+	for _, slug := range slices.Sorted(maps.Keys(roles)) {
 		id, err := im.organization(ctx, slug)
 		if err != nil {
 			return err

@@ -16,9 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Export writes the registry as a clients.yaml. A plan of it shows no difference.
-// No secrets are in it, which means keep; what has its default is left out. Deleted
-// clients and those that the file has let go of are not in it either.
+// Export writes the registry as a clients.yaml, for which a plan shows no difference. Secrets are left out, which
+// keeps them, and so are defaults, deleted clients, and clients that the file no longer owns.
 func (p *Planner) Export(ctx context.Context, a identity.Actor) ([]byte, error) {
 	if err := p.identity.Authorize(ctx, &a, identity.ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -42,12 +41,11 @@ func (p *Planner) Export(ctx context.Context, a identity.Actor) ([]byte, error) 
 		b.Write(clients[clientID])
 	}
 	if len(resources) > 0 {
-		doc, list := mappingNode(), &yaml.Node{Kind: yaml.SequenceNode}
+		var list []exportedResource
 		for _, r := range resources {
-			list.Content = append(list.Content, exportResource(&r))
+			list = append(list, exportedResource{r.Identifier, r.Name, r.Scopes, r.ServedBy})
 		}
-		add(doc, "resources", list)
-		text, err := encode(doc)
+		text, err := encode(map[string]any{"resources": list})
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +54,7 @@ func (p *Planner) Export(ctx context.Context, a identity.Actor) ([]byte, error) 
 	return b.Bytes(), nil
 }
 
-// exportClients are the items of clients by client_id. Only their text is kept: nodes take twenty times as much.
+// exportClients are the entries under clients by client_id, as text, because nodes take twenty times the memory.
 func (p *Planner) exportClients(ctx context.Context) (map[string][]byte, error) {
 	const page = 500
 	items, slugs := map[string][]byte{}, map[uuid.UUID]string{}
@@ -77,9 +75,7 @@ func (p *Planner) exportClients(ctx context.Context) (map[string][]byte, error) 
 			if err != nil {
 				return nil, fmt.Errorf("client %s: %w", c.ID, err)
 			}
-			doc := mappingNode()
-			add(doc, "clients", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}})
-			text, err := encode(doc)
+			text, err := encode(map[string]any{"clients": []*yaml.Node{n}})
 			if err != nil {
 				return nil, fmt.Errorf("client %s: %w", c.ID, err)
 			}
@@ -91,7 +87,7 @@ func (p *Planner) exportClients(ctx context.Context) (map[string][]byte, error) 
 	}
 }
 
-func encode(doc *yaml.Node) ([]byte, error) {
+func encode(doc any) ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
@@ -101,7 +97,7 @@ func encode(doc *yaml.Node) ([]byte, error) {
 	return b.Bytes(), e.Close()
 }
 
-// addSlug looks up the slug of an organization that a client belongs to, once.
+// addSlug looks up the slug of a client's organization, once.
 func (p *Planner) addSlug(ctx context.Context, slugs map[uuid.UUID]string, organizationID uuid.UUID) error {
 	if _, known := slugs[organizationID]; known || organizationID == uuid.Nil {
 		return nil
@@ -117,7 +113,7 @@ func (p *Planner) addSlug(ctx context.Context, slugs map[uuid.UUID]string, organ
 }
 
 func exportClient(c *storage.Client, slugs map[uuid.UUID]string) (*yaml.Node, error) {
-	n := mappingNode()
+	n := &yaml.Node{Kind: yaml.MappingNode}
 	add(n, "client_id", textNode(c.ID))
 	if c.Organization != uuid.Nil {
 		add(n, "organization", textNode(slugs[c.Organization]))
@@ -135,8 +131,7 @@ func exportClient(c *storage.Client, slugs map[uuid.UUID]string) (*yaml.Node, er
 	return n, nil
 }
 
-// isDefault reports whether reading a registration without its k-th field gives
-// the same registration.
+// isDefault reports whether a registration read without its k-th field is the same.
 func isDefault(m *storage.Metadata, k int) bool {
 	without := *m
 	v := identity.MetadataFields(&without)[k].Value
@@ -174,32 +169,19 @@ func exportValue(v reflect.Value) (*yaml.Node, error) {
 	}
 }
 
-func exportResource(r *storage.Resource) *yaml.Node {
-	n := mappingNode()
-	add(n, "identifier", textNode(r.Identifier))
-	add(n, "name", textNode(r.Name))
-	scopes := mappingNode()
-	for _, name := range slices.Sorted(maps.Keys(r.Scopes)) {
-		add(scopes, name, textNode(r.Scopes[name]))
-	}
-	add(n, "scopes", scopes)
-	if len(r.ServedBy) > 0 {
-		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for _, id := range r.ServedBy {
-			list.Content = append(list.Content, textNode(id))
-		}
-		add(n, "served_by", list)
-	}
-	return n
+// exportedResource is one entry under resources.
+type exportedResource struct {
+	Identifier string            `yaml:"identifier"`
+	Name       string            `yaml:"name"`
+	Scopes     map[string]string `yaml:"scopes"`
+	ServedBy   []string          `yaml:"served_by,omitempty,flow"`
 }
-
-func mappingNode() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 
 func add(mapping *yaml.Node, key string, value *yaml.Node) {
 	mapping.Content = append(mapping.Content, textNode(key), value)
 }
 
-// textNode is text whatever it looks like: the encoder quotes "true" and "1".
+// textNode is a string; the encoder quotes "true" and "1".
 func textNode(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)

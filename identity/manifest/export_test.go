@@ -11,7 +11,7 @@ func Write(c *storage.Client) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := mappingNode()
+	doc := &yaml.Node{Kind: yaml.MappingNode}
 	add(doc, "clients", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}})
 	return encode(doc)
 }

@@ -15,8 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// File is a clients.yaml that was read, with all its faults. Plan and Apply
-// refuse it while it has any.
+// File is a clients.yaml that was read, with all its errors. Plan and Apply refuse a file with errors.
 type File struct {
 	Clients   []Client
 	Resources []Resource
@@ -41,7 +40,7 @@ type Resource struct {
 	places places
 }
 
-// FileError is one thing wrong in a file. It never holds a secret.
+// FileError is one thing that is wrong in a file. It never contains a secret.
 type FileError struct {
 	File    string
 	Line    int
@@ -57,7 +56,7 @@ func (f FileError) String() string {
 	return s
 }
 
-// FileErrors is everything wrong in a file, in the order of its lines.
+// FileErrors is everything that is wrong in a file, in the order of its lines.
 type FileErrors []FileError
 
 func (f FileErrors) Error() string {
@@ -68,17 +67,16 @@ func (f FileErrors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Source says where a manifest takes secrets from.
+// Source says where secrets are read from.
 type Source struct {
 	Getenv   func(name string) (string, bool)  // nil: the process's environment
 	ReadFile func(name string) ([]byte, error) // nil: the file system; relative names start at the manifest's folder
-	// Production refuses secrets in the file, sample ones anywhere, and plain http
-	// to this machine for web applications.
+	// Production refuses secrets in the file, sample secrets anywhere, and plain http to this machine for web
+	// applications.
 	Production bool
 }
 
-// Read reads the text of a clients.yaml. file is its name in faults and
-// the place that secret_file is relative to.
+// Read parses a clients.yaml. file is its name, for errors and for paths in secret_file.
 func Read(file string, text []byte, from Source) *File {
 	if from.Getenv == nil {
 		from.Getenv = os.LookupEnv
@@ -94,8 +92,7 @@ func Read(file string, text []byte, from Source) *File {
 	return m
 }
 
-// Err is nil for a file without faults. (Plan finds those that only a look into
-// the database shows.)
+// Err returns the errors of the file, or nil. Plan finds more, for which it needs the database.
 func (m *File) Err() error { return m.faults.err() }
 
 func (f FileErrors) err() error {
@@ -110,7 +107,7 @@ func (m *File) fault(line int, problem, remedy string) {
 	m.faults = append(m.faults, FileError{File: m.name, Line: line, Problem: problem, Remedy: remedy})
 }
 
-// faultsAt reports faults of one entry at the lines of their fields.
+// faultsAt reports the errors of an entry at the lines of their fields.
 func (m *File) faultsAt(what string, at places, faults identity.FieldErrors) {
 	for _, f := range faults {
 		problem := fmt.Sprintf("%s: %s %s", what, f.Field, f.Problem)
@@ -118,7 +115,7 @@ func (m *File) faultsAt(what string, at places, faults identity.FieldErrors) {
 	}
 }
 
-// reader walks the YAML nodes of one file.
+// reader reads the YAML nodes of a file.
 type reader struct {
 	m    *File
 	from Source
@@ -149,7 +146,7 @@ func (p *reader) document(root *yaml.Node) {
 	}
 }
 
-// once refuses the second entry of a name.
+// once refuses the second entry with the same name.
 func (p *reader) once(seen map[string]int, what, name string, line int) {
 	if first, ok := seen[name]; ok {
 		p.m.fault(line, fmt.Sprintf("%s %q is taken by the entry of line %d", what, identity.Clip(name), first),
@@ -179,7 +176,7 @@ func (p *reader) client(n *yaml.Node) (Client, bool) {
 		p.field(c.places, f)
 	}
 	if len(p.m.faults) > broken {
-		return c, true // the rules would only report the same again
+		return c, true // the rules would report the same again
 	}
 	p.m.faultsAt("client "+identity.Clip(c.ID), c.places, identity.CheckMetadata(c.ID, &c.Metadata, p.from.Production))
 	p.secret(&c)
@@ -220,14 +217,10 @@ func (p *reader) resource(n *yaml.Node) (Resource, bool) {
 	return r, true
 }
 
-// secret finds the one secret of a client, or none, which means keep.
+// secret reads the one secret of a client, or none, which keeps the registered one.
 func (p *reader) secret(c *Client) {
-	var given []string
-	for _, key := range []string{"secret", "secret_env", "secret_file", "secret_hash"} {
-		if c.places.value(key) != nil {
-			given = append(given, key)
-		}
-	}
+	given := slices.DeleteFunc([]string{"secret", "secret_env", "secret_file", "secret_hash"},
+		func(key string) bool { return c.places.value(key) == nil })
 	if len(given) == 0 {
 		return
 	}
@@ -260,7 +253,7 @@ func (p *reader) secret(c *Client) {
 	}
 }
 
-// fetch reads a secret from where the file says it is.
+// fetch reads a secret from the place that the file names.
 func (p *reader) fetch(key, text string, fail func(problem, remedy string)) string {
 	value := text
 	switch key {

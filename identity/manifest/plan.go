@@ -13,18 +13,18 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Config is what a Planner is made of.
+// Config has what a Planner needs.
 type Config struct {
 	Store    *storage.Store
 	Identity *identity.Domain
 	// GrantTypes are what the token endpoint offers.
 	GrantTypes []string
-	// Production creates no organizations that a file names.
+	// Production forbids creating organizations that a file names.
 	Production bool
 	Now        func() time.Time
 }
 
-// Planner compares files with the registry, and makes the registry what a file says. It is safe for concurrent use.
+// Planner compares files with the registry and applies them. It is safe for concurrent use.
 type Planner struct {
 	store      *storage.Store
 	identity   *identity.Domain
@@ -42,31 +42,30 @@ func New(c Config) *Planner {
 // Plan is what a clients.yaml would change in the registry.
 type Plan struct {
 	Changes []Change
-	// Notes are what the operator should know and apply does not change.
+	// Notes are for the operator, about things that applying the file does not change.
 	Notes []string
 
 	version int64 // of the registry it was made from
 }
 
-// Change is one client or resource that would be another afterwards.
+// Change is a change of one client or resource.
 type Change struct {
 	// Action is create, update, enable, disable, delete, take over or release. A client that is taken over belongs to
-	// the file from then on, and is disabled when the file no longer names it; one that is released no longer belongs
-	// to the file. The same holds for resources, which are deleted instead.
+	// the file from then on and is disabled when the file no longer names it; one that is released no longer belongs
+	// to the file. The same holds for resources, which are deleted instead of disabled.
 	Action string
-	// Name is the client_id or the identifier of the resource; What says which: "client" or "resource".
+	// Name is the client_id or the resource's identifier; What is "client" or "resource".
 	What, Name string
-	// Details are one line each: a field with its old and new value. Secrets are
-	// named, never shown.
+	// Details are lines: a field with its old and new value. Secrets are named, never shown.
 	Details []string
 
 	apply func(context.Context, *storage.RegistryEdit, identity.Actor) error
 }
 
-// IsEmpty reports that file and registry agree.
+// IsEmpty reports whether file and registry agree.
 func (p *Plan) IsEmpty() bool { return len(p.Changes) == 0 }
 
-// String is the plan as a diff for people.
+// String is the plan as a readable diff.
 func (p *Plan) String() string {
 	var b strings.Builder
 	marks := map[string]string{"create": "+", "update": "~", "enable": "~", "disable": "-", "delete": "-",
@@ -83,13 +82,11 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// Plan compares a manifest with the registry. The error is FileErrors if the
-// file cannot be applied, with all that is wrong with it.
+// Plan compares a file with the registry. The error is FileErrors if the file cannot be applied.
 //
-// A client that the file named once and names no more is disabled, not deleted:
-// deleting cannot be undone, and a file can lose lines by accident. Naming it
-// again enables it. A resource is deleted; its definition is all there is of it.
-// A client that a person has disabled stays so whatever the file says.
+// A client that the file no longer names is disabled, not deleted, because deletion cannot be undone and a line can be
+// lost by accident. Naming it again enables it. A resource is deleted: it consists only of its definition. A client
+// that a person has disabled stays disabled whatever the file says.
 func (p *Planner) Plan(ctx context.Context, a identity.Actor, m *File) (*Plan, error) {
 	if err := p.identity.Authorize(ctx, &a, identity.ReadPlatform, uuid.Nil); err != nil {
 		return nil, err
@@ -109,9 +106,8 @@ func (p *Planner) Plan(ctx context.Context, a identity.Actor, m *File) (*Plan, e
 	return &pl.plan, nil
 }
 
-// Apply makes the registry what the file says, whole or not at all, and returns
-// what it changed. When the registry changes meanwhile it compares again. progress,
-// if not nil, hears how many of the changes are made.
+// Apply makes the registry what the file says, completely or not at all, and returns what it changed. If the registry
+// changes in the meantime, it compares again. progress, if not nil, is told how many changes are made.
 func (p *Planner) Apply(ctx context.Context, a identity.Actor, m *File, progress func(done, of int)) (*Plan, error) {
 	for try := 0; ; try++ {
 		if err := p.identity.Authorize(ctx, &a, identity.ManagePlatform, uuid.Nil); err != nil {
@@ -141,11 +137,9 @@ func (p *Planner) Apply(ctx context.Context, a identity.Actor, m *File, progress
 	}
 }
 
-// CreateNamedOrganizations creates the organizations that m names, on a development installation that has none at all,
-// and
-// returns their slugs: so the clients.yaml of the repository applies to an empty database. Everywhere else it does
-// nothing,
-// and Plan reports an organization that is missing as a fault. A file with faults creates nothing.
+// CreateNamedOrganizations creates the organizations that m names in a development installation without any, and
+// returns their slugs, so that the clients.yaml of the repository applies to an empty database. Elsewhere it does
+// nothing, and Plan reports a missing organization as an error. A file with errors creates nothing.
 func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor, m *File) ([]string, error) {
 	if p.production || m.Err() != nil {
 		return nil, nil
@@ -160,7 +154,7 @@ func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor
 			continue
 		}
 		_, err := p.identity.Organizations.Create(ctx, a, slug, nameOfSlug(slug), uuid.Nil)
-		if errors.Is(err, storage.ErrExists) { // its organization was deleted: Plan reports it
+		if errors.Is(err, storage.ErrExists) { // an organization with this slug was deleted, which Plan reports
 			continue
 		}
 		if err != nil {
@@ -171,7 +165,7 @@ func (p *Planner) CreateNamedOrganizations(ctx context.Context, a identity.Actor
 	return created, nil
 }
 
-// nameOfSlug is a first name for the organization with that slug: "Acme Corp" for acme-corp.
+// nameOfSlug is the first name of an organization with that slug: "Acme Corp" for acme-corp.
 func nameOfSlug(slug string) string {
 	words := strings.FieldsFunc(slug, func(r rune) bool { return r == '-' })
 	for n, w := range words {
@@ -180,7 +174,7 @@ func nameOfSlug(slug string) string {
 	return strings.Join(words, " ")
 }
 
-// comparison compares one manifest with the registry as it was at one version.
+// comparison compares a file with one version of the registry.
 type comparison struct {
 	planner       *Planner
 	m             *File
@@ -228,8 +222,7 @@ func (p *Planner) compare(ctx context.Context, m *File) (*comparison, error) {
 	return pl, nil
 }
 
-// resourcesAfter are the resources there will be: those of the file, and those
-// that are not the file's to remove.
+// resourcesAfter are the resources after applying the file: its own, and those that it does not own.
 func (pl *comparison) resourcesAfter() []storage.Resource {
 	var all []storage.Resource
 	named := map[string]bool{}

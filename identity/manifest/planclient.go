@@ -88,7 +88,7 @@ func (pl *comparison) update(have *storage.Client, want *Client) {
 	}
 }
 
-// newSecret is the secret that the file gives, in the form it would be stored.
+// newSecret is the stored form of the secret that the file gives.
 func (pl *comparison) newSecret(want *Client) (storage.ClientSecret, bool) {
 	switch {
 	case want.Secret != "":
@@ -99,8 +99,8 @@ func (pl *comparison) newSecret(want *Client) (storage.ClientSecret, bool) {
 	return storage.ClientSecret{}, false
 }
 
-// hasSecret reports whether the newest secret of the client is the file's already.
-// An older one that still works is not enough: the file would bring it back.
+// hasSecret reports whether the client's newest secret is that of the file. An older valid one does not count, because
+// the file would then bring it back.
 func (pl *comparison) hasSecret(have *storage.Client, want *Client) bool {
 	if len(have.Secrets) == 0 {
 		return false
@@ -120,7 +120,7 @@ func (pl *comparison) warnWeak(want *Client, k *storage.ClientSecret) {
 	}
 }
 
-// removed plans what happens to clients that the file named once and names no more.
+// removed plans changes of clients that the file named before and no longer names.
 func (pl *comparison) removed() {
 	for _, id := range slices.Sorted(maps.Keys(pl.clients)) {
 		c := *pl.clients[id]
@@ -151,7 +151,7 @@ func (pl *comparison) removed() {
 	}
 }
 
-// or is an id, or what to say for none.
+// or is an id, or none for uuid.Nil.
 func or(id uuid.UUID, none string) string {
 	if id == uuid.Nil {
 		return none

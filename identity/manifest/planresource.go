@@ -10,8 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// resources plans the resource servers: those of the file, then those that it
-// named once and names no more.
+// resources plans the resources of the file, and the deletion of those that it no longer names.
 func (pl *comparison) resources() {
 	pl.eachScopeOnce()
 	named := map[string]bool{}
@@ -50,8 +49,8 @@ func (pl *comparison) resources() {
 	}
 }
 
-// eachScopeOnce refuses a scope of two resources: its tokens would be for both,
-// and the consent page would show the sentence of either.
+// eachScopeOnce refuses a scope of two resources: a token with it would be valid for both, and the consent page could
+// show only one of the two descriptions.
 func (pl *comparison) eachScopeOnce() {
 	owner := map[string]string{}
 	for _, r := range pl.resourcesAfter() {
@@ -99,9 +98,6 @@ func resourceDiff(have, want *storage.Resource) []string {
 		lines = append(lines, "name: "+want.Name)
 	}
 	scopes := maps.Clone(have.Scopes)
-	if scopes == nil {
-		scopes = map[string]string{}
-	}
 	for _, name := range slices.Sorted(maps.Keys(want.Scopes)) {
 		if was, ok := scopes[name]; !ok || was != want.Scopes[name] {
 			lines = append(lines, fmt.Sprintf("scope %s: %s", name, want.Scopes[name]))

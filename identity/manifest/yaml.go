@@ -16,7 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// places are the keys of one mapping with their values, and where they are.
+// places are the keys and values of a mapping with their lines.
 type places struct {
 	start  int // line of the mapping
 	keys   map[string]int
@@ -25,8 +25,7 @@ type places struct {
 
 func (p places) value(key string) *yaml.Node { return p.values[key] }
 
-// line is where a field, or its item-th entry, is written; the start of the
-// mapping for one that is not there.
+// line is the line of a field or of its item-th entry; for a missing field it is that of the mapping.
 func (p places) line(key string, item int) int {
 	n := p.values[key]
 	switch {
@@ -40,7 +39,7 @@ func (p places) line(key string, item int) int {
 
 var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// root is the one document of the file; nil with a fault if there is none.
+// root is the only document of the file; nil with an error if there is none.
 func (p *reader) root(text []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
@@ -70,7 +69,7 @@ func (p *reader) root(text []byte) *yaml.Node {
 	return nil
 }
 
-// firstAlias finds an alias: expanding them can make little text very large.
+// firstAlias finds an alias, because expanding aliases can make a small text very large.
 func firstAlias(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n
@@ -83,8 +82,7 @@ func firstAlias(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// mapping reads the keys of a mapping. Unless known is nil, others are faults;
-// duplicates always are.
+// mapping reads the keys of a mapping. Duplicate keys are errors, and so are unknown ones, unless known is nil.
 func (p *reader) mapping(n *yaml.Node, what string, known []string) places {
 	at := places{start: n.Line, keys: map[string]int{}, values: map[string]*yaml.Node{}}
 	if n.Kind != yaml.MappingNode {
@@ -110,7 +108,7 @@ func (p *reader) mapping(n *yaml.Node, what string, known []string) places {
 	return at
 }
 
-// entries are the members of a list; a missing list is an empty one.
+// entries are the members of a list; a missing list is empty.
 func (p *reader) entries(n *yaml.Node, what string) []*yaml.Node {
 	if n == nil {
 		return nil
@@ -201,7 +199,7 @@ func (p *reader) field(at places, f identity.MetadataField) {
 	}
 }
 
-// nearest is the remedy for a key that does not exist.
+// nearest is the remedy for an unknown key.
 func nearest(key string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
@@ -218,7 +216,7 @@ func nearest(key string, known []string) string {
 	return "the keys are " + strings.Join(known, ", ")
 }
 
-// editDistance is Levenshtein's, capped by the length of short keys.
+// editDistance is the Levenshtein distance; for a long a it is only its length.
 func editDistance(a, b string) int {
 	if len(a) > 64 {
 		return len(a)
