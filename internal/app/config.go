@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,15 +156,15 @@ func (l *loader) fault(key, problem, example string) {
 func (l *loader) build(values map[string]value) *Config {
 	c := &Config{Dir: l.dir, DataDir: filepath.Join(l.dir, "data")}
 	c.Env = environmentOf(values)
-	for _, s := range settings() {
+	for _, s := range settings(c) {
 		v, given := values[s.key]
 		if !given {
 			v = value{text: s.fallback(c, values), origin: "default"}
 		}
-		if err := s.apply(c, v.text); err != nil {
+		if err := s.apply(v.text); err != nil {
 			l.fault(s.key, err.Error(), s.sample())
 		}
-		c.settings = append(c.settings, s.listed(v, given))
+		c.settings = append(c.settings, s.listed(v))
 	}
 	l.fillDatabase(c, values)
 	l.addConnections(c, values)
@@ -222,12 +223,7 @@ func (l *loader) checkProduction(c *Config) {
 // faulty reports whether a key already has a fault, which a second one about
 // its absence would only obscure.
 func (l *loader) faulty(key string) bool {
-	for _, f := range l.faults {
-		if f.Key == key {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.faults, func(f Fault) bool { return f.Key == key })
 }
 
 // fileExists is for keys that name a file: a typo shows at start, not at the

@@ -30,13 +30,13 @@ func connectionSettings() []setting {
 	var rows []setting
 	for _, p := range namedConnections {
 		label := upstream.Label(p.kind, "")
-		row := func(suffix, def, example, help string, apply func(c *Config, text string) error) {
+		row := func(suffix, def, example, help string, apply func(text string) error) {
 			key := p.prefix + suffix
 			rows = append(rows, setting{key: key, aliases: []string{key}, def: def, example: example, help: help,
 				secret: suffix == connectionSecret, apply: apply})
 		}
 		row(connectionEnabled, "false", "true", fmt.Sprintf("Offer sign-in with %s: docs/upstream.md says what to do there.", label),
-			func(_ *Config, text string) error { _, err := parseBool(text); return err })
+			into(new(bool), parseBool)) // addConnections reads it
 		row(connectionClient, "", "1234567890", "", accept)
 		row(connectionSecret, "", "", "", accept)
 		if p.kind == upstream.KindMicrosoft {
@@ -191,7 +191,7 @@ func connectionProblems(c *identity.ConnectionConfig) map[string]string {
 	if err := fileExists(s.CAFile); err != nil {
 		out["ca_file"] = err.Error()
 	}
-	if err := oneOfOrEmpty(s.Callback, storage.CallbackLogin, storage.CallbackAuthorized, storage.CallbackAPI); err != nil {
+	if err := oneOfOrEmpty(storage.CallbackLogin, storage.CallbackAuthorized, storage.CallbackAPI)(s.Callback); err != nil {
 		out["callback"] = err.Error()
 	}
 	return out

@@ -32,13 +32,13 @@ func envExample() string {
 		title string
 		rows  []setting
 	}{
-		{"The server", serverSettings()},
-		{"Where things are kept", storeSettings()},
-		{"Keys and passwords", secretSettings()},
-		{"People and sessions", peopleSettings()},
-		{"Networks", networkSettings()},
-		{"Appearance", brandSettings()},
-		{"Mail", mailSettings()},
+		{"The server", serverSettings(&Config{})},
+		{"Where things are kept", storeSettings(&Config{})},
+		{"Keys and passwords", secretSettings(&Config{})},
+		{"People and sessions", peopleSettings(&Config{})},
+		{"Networks", networkSettings(&Config{})},
+		{"Appearance", brandSettings(&Config{})},
+		{"Mail", mailSettings(&MailConfig{})},
 		{"Sign-in with others", connectionSettings()},
 	} {
 		fmt.Fprintf(&b, "\n# ---- %s ----\n", section.title)
@@ -97,7 +97,7 @@ func TestEnvExampleNamesEveryKey(t *testing.T) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf(".env.example differs from the table (go test ./internal/app -run EnvExample -update):\n%s", diff)
 	}
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		if !strings.Contains(want, "\n#"+envPrefix+s.key+"=") {
 			t.Errorf("%s is missing from .env.example", s.key)
 		}
@@ -107,12 +107,12 @@ func TestEnvExampleNamesEveryKey(t *testing.T) {
 // Its own examples must be right: uncommented one by one, each must load
 // without a fault of its key.
 func TestEnvExampleValuesAreAccepted(t *testing.T) {
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		if s.example == "" || strings.HasPrefix(s.example, "$(") || strings.HasPrefix(s.example, "/etc/") {
 			continue
 		}
 		t.Run(s.key, func(t *testing.T) {
-			if err := s.apply(&Config{}, s.example); err != nil {
+			if err := s.apply(s.example); err != nil {
 				t.Errorf("%s: %v", s.sampleText(), err)
 			}
 		})

@@ -63,18 +63,14 @@ func (c Config) LogValue() slog.Value {
 }
 
 // listed is the line of a value in [Config.Redacted].
-func (s setting) listed(v value, given bool) Setting {
-	text := v.text
+func (s setting) listed(v value) Setting {
 	switch {
-	case s.secret && text != "":
-		text = "(set)"
+	case s.secret && v.text != "":
+		v.text = "(set)"
 	case s.holdsURL:
-		text = redactURL(text)
+		v.text = redactURL(v.text)
 	}
-	if given {
-		return Setting{Key: s.key, Value: text, Origin: v.origin}
-	}
-	return Setting{Key: s.key, Value: text, Origin: "default"}
+	return Setting{Key: s.key, Value: v.text, Origin: v.origin}
 }
 
 // redactURL hides what a connection URL may carry: a password in the userinfo

@@ -30,46 +30,36 @@ type MailConfig struct {
 	SendGridURL string // scheme://host[:port] of the API; empty: SendGrid's own
 }
 
-func mailSettings() []setting {
-	row := func(key, def, example, help string, apply func(m *MailConfig, text string) error) setting {
-		s := setting{key: key, def: def, example: example, help: help,
-			apply: func(c *Config, text string) error { return apply(&c.Mail, text) }}
+func mailSettings(m *MailConfig) []setting {
+	row := func(key, def, example, help string, apply func(text string) error) setting {
+		s := setting{key: key, def: def, example: example, help: help, apply: apply}
 		if strings.HasPrefix(key, "MAIL_") {
 			s.aliases = []string{key}
 		}
 		s.secret = strings.HasSuffix(key, "_API_KEY") || strings.HasSuffix(key, "_PASSWORD")
 		return s
 	}
-	text := func(into func(m *MailConfig) *string) func(m *MailConfig, text string) error {
-		return func(m *MailConfig, text string) error { *into(m) = text; return checkPrintable(text) }
-	}
-	address := func(into func(m *MailConfig) *string) func(m *MailConfig, text string) error {
-		return func(m *MailConfig, text string) (err error) { *into(m), err = parseServiceURL(text); return }
-	}
 	provider := row("MAIL_PROVIDER", "", "smtp", "smtp, mailgun, sendgrid, or outbox (nothing is sent; a page at /dev/mail shows\nit; development only). Production needs a real one unless REGISTRATION, RECOVERY\nand CONFIRM_EMAIL are all false.",
-		func(m *MailConfig, text string) error {
-			m.Provider = text
-			return oneOfOrEmpty(text, "outbox", "smtp", "mailgun", "sendgrid")
-		})
+		checked(&m.Provider, oneOfOrEmpty("outbox", "smtp", "mailgun", "sendgrid")))
 	provider.devDef, provider.defInText = "outbox", "smtp if MAIL_SERVER is given, else outbox in development"
 	return []setting{
 		provider,
 		row("MAIL_DEFAULT_SENDER", "", "Acme <id@example.com>", "Who mails come from.",
-			func(m *MailConfig, text string) error { m.Sender = text; return checkAddress(text) }),
+			checked(&m.Sender, checkAddress)),
 		row("MAIL_SERVER", "", "smtp.example.com", "For smtp: a host name. Its certificate must be valid for that name.",
-			func(m *MailConfig, text string) error { m.Server = text; return checkHost(text) }),
+			checked(&m.Server, checkHost)),
 		row("MAIL_PORT", "587", "587", "465 speaks TLS from the first byte, every other port STARTTLS.",
-			func(m *MailConfig, text string) (err error) { m.Port, err = parseInt(text, 1, 65535); return }),
+			into(&m.Port, number(1, 65535))),
 		row("MAIL_USE_TLS", "true", "true", "false sends in clear, which is allowed to a server on loopback only.",
-			func(m *MailConfig, text string) (err error) { m.UseTLS, err = parseBool(text); return }),
-		row("MAIL_USERNAME", "", "id@example.com", "", text(func(m *MailConfig) *string { return &m.Username })),
-		row("MAIL_PASSWORD", "", "", "", text(func(m *MailConfig) *string { return &m.Password })),
+			into(&m.UseTLS, parseBool)),
+		row("MAIL_USERNAME", "", "id@example.com", "", checked(&m.Username, checkPrintable)),
+		row("MAIL_PASSWORD", "", "", "", checked(&m.Password, checkPrintable)),
 		row("MAILGUN_DOMAIN", "", "mg.example.com", "For mailgun.",
-			func(m *MailConfig, text string) error { m.MailgunDomain = text; return checkHost(text) }),
-		row("MAILGUN_API_KEY", "", "", "", text(func(m *MailConfig) *string { return &m.MailgunKey })),
-		row("MAILGUN_BASE_URL", "", "https://api.eu.mailgun.net", "", address(func(m *MailConfig) *string { return &m.MailgunURL })),
-		row("SENDGRID_API_KEY", "", "", "For sendgrid.", text(func(m *MailConfig) *string { return &m.SendGridKey })),
-		row("SENDGRID_BASE_URL", "", "https://api.eu.sendgrid.com", "", address(func(m *MailConfig) *string { return &m.SendGridURL })),
+			checked(&m.MailgunDomain, checkHost)),
+		row("MAILGUN_API_KEY", "", "", "", checked(&m.MailgunKey, checkPrintable)),
+		row("MAILGUN_BASE_URL", "", "https://api.eu.mailgun.net", "", into(&m.MailgunURL, parseServiceURL)),
+		row("SENDGRID_API_KEY", "", "", "For sendgrid.", checked(&m.SendGridKey, checkPrintable)),
+		row("SENDGRID_BASE_URL", "", "https://api.eu.sendgrid.com", "", into(&m.SendGridURL, parseServiceURL)),
 	}
 }
 

@@ -236,24 +236,29 @@ func parseProtection(text string) (string, error) {
 	if slices.Contains([]string{"none", "null", "false", "0"}, text) {
 		text = "off"
 	}
-	return text, oneOf(text, "strong", "basic", "off")
+	return text, oneOf("strong", "basic", "off")(text)
 }
 
-func parseInt(text string, low, high int) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("must be a whole number from %d to %d", low, high)
+// number returns a parser of whole numbers from low to high.
+func number(low, high int) func(text string) (int, error) {
+	return func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("must be a whole number from %d to %d", low, high)
+		}
+		return n, nil
 	}
-	return n, nil
 }
 
-// parseSeconds reads whole seconds, the only unit this configuration has.
-func parseSeconds(text string, low, high time.Duration) (time.Duration, error) {
-	n, err := parseInt(text, int(low/time.Second), int(high/time.Second))
-	if err != nil {
-		return 0, fmt.Errorf("%w (seconds, without a unit)", err)
+// seconds returns a parser of whole seconds, the only unit this configuration has.
+func seconds(low, high time.Duration) func(text string) (time.Duration, error) {
+	return func(text string) (time.Duration, error) {
+		n, err := number(int(low/time.Second), int(high/time.Second))(text)
+		if err != nil {
+			return 0, fmt.Errorf("%w (seconds, without a unit)", err)
+		}
+		return time.Duration(n) * time.Second, nil
 	}
-	return time.Duration(n) * time.Second, nil
 }
 
 // parseLevel also takes the names that Python's logging has.
@@ -311,27 +316,27 @@ func list(text string) []string {
 	return parts
 }
 
-func oneOf(text string, allowed ...string) error {
-	for _, a := range allowed {
-		if text == a {
-			return nil
+// oneOf returns a check that a text is one of the allowed ones.
+func oneOf(allowed ...string) func(text string) error {
+	return func(text string) error {
+		if !slices.Contains(allowed, text) {
+			return fmt.Errorf("must be one of %s", strings.TrimSuffix(strings.Join(allowed, ", "), ", "))
 		}
-	}
-	return fmt.Errorf("must be one of %s", strings.Join(allowed, ", "))
-}
-
-func oneOfOrEmpty(text string, allowed ...string) error {
-	if text == "" {
 		return nil
 	}
-	return oneOf(text, allowed...)
 }
 
-func atMost(text string, characters int) error {
-	if utf8.RuneCountInString(text) > characters {
-		return fmt.Errorf("must have at most %d characters", characters)
+// oneOfOrEmpty is oneOf for a key that may be left out.
+func oneOfOrEmpty(allowed ...string) func(text string) error { return oneOf(append(allowed, "")...) }
+
+// atMost returns a check of a text's length.
+func atMost(characters int) func(text string) error {
+	return func(text string) error {
+		if utf8.RuneCountInString(text) > characters {
+			return fmt.Errorf("must have at most %d characters", characters)
+		}
+		return nil
 	}
-	return nil
 }
 
 var hexColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)

@@ -53,7 +53,7 @@ type name struct {
 // envNames maps every accepted environment variable to its key.
 func envNames() map[string]name {
 	out := map[string]name{}
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		for _, n := range append([]string{envPrefix + s.key}, s.aliases...) {
 			out[n] = name{key: s.key}
 			out[n+"_FILE"] = name{key: s.key, isFile: true}
@@ -65,7 +65,7 @@ func envNames() map[string]name {
 // plainNames maps the spellings of sallyport.yaml and flags.
 func plainNames() map[string]name {
 	out := map[string]name{}
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		out[s.key] = name{key: s.key}
 		out[s.key+"_FILE"] = name{key: s.key, isFile: true}
 	}
@@ -307,7 +307,7 @@ func listenOfPort(port string, listens ...string) string {
 // unknown reports a name that is no key, with the key it resembles most.
 func (l *loader) unknown(written, key, prefix string) {
 	var keys []string
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		keys = append(keys, s.key)
 	}
 	best := nearest(key, keys, len(key)/2)

@@ -36,7 +36,7 @@ func isReplacedName(n string) bool {
 // prefix leads to the name with it.
 func nearestName(n string) string {
 	var bare []string
-	for _, s := range settings() {
+	for _, s := range settings(&Config{}) {
 		if n == s.key {
 			return envPrefix + s.key
 		}

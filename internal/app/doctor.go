@@ -57,8 +57,8 @@ func Doctor(ctx context.Context, opts LoadOptions) []Finding {
 	d.check("passwords", d.passwords, "PASSWORD_HASHER", "BCRYPT_LOG_ROUNDS", "ARGON2_MEMORY_KIB", "ARGON2_TIME",
 		"ARGON2_PARALLELISM")
 	d.check("redis", d.redis, "REDIS_URL")
-	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER", "MAILGUN_BASE_URL", "SENDGRID_BASE_URL", "MAILGUN_API_KEY",
-		"MAILGUN_DOMAIN", "SENDGRID_API_KEY")
+	d.check("mail", d.mail, "MAIL_PROVIDER", "MAIL_SERVER", "MAIL_PORT", "MAIL_USE_TLS", "MAIL_DEFAULT_SENDER",
+		"MAILGUN_BASE_URL", "MAILGUN_API_KEY", "MAILGUN_DOMAIN", "SENDGRID_BASE_URL", "SENDGRID_API_KEY")
 	d.check("certificate", d.certificate, "TLS_CERT", "TLS_KEY", "ISSUER")
 	d.check("issuer", d.issuer, "ISSUER")
 	d.check("proxies", d.proxies, "ISSUER", "TLS_CERT", "TRUSTED_PROXIES", "ADMIN_LISTEN")
@@ -78,6 +78,12 @@ func (d *doctor) ok(check, detail string) {
 
 func (d *doctor) bad(check, problem, remedy string) {
 	d.found = append(d.found, Finding{Check: check, Problem: problem, Remedy: remedy})
+}
+
+// badDatabase is bad with the cause of an error of the database.
+func (d *doctor) badDatabase(check string, err error) {
+	cause, remedy := storage.Diagnose(err)
+	d.bad(check, cause, remedy)
 }
 
 func (d *doctor) skip(check, why string) {
@@ -136,8 +142,7 @@ func (d *doctor) database(haveKeys bool) {
 		return
 	}
 	if err != nil {
-		cause, remedy := storage.Diagnose(err)
-		d.bad("database", cause, remedy)
+		d.badDatabase("database", err)
 		notChecked("the database cannot be used", clock, schema, signing, apps)
 		return
 	}
@@ -166,8 +171,7 @@ func (d *doctor) database(haveKeys bool) {
 func (d *doctor) clock(ctx context.Context, store *storage.Store) {
 	dbClock, err := store.Ping(ctx)
 	if err != nil {
-		cause, remedy := storage.Diagnose(err)
-		d.bad("clock", cause, remedy)
+		d.badDatabase("clock", err)
 		return
 	}
 	if skew := time.Since(dbClock).Abs(); skew > storage.MaxSkew {
@@ -183,8 +187,7 @@ func (d *doctor) schema(ctx context.Context, store *storage.Store) bool {
 	case errors.Is(err, storage.ErrNewerSchema):
 		d.bad("schema", "the schema is newer than this binary", "run the binary that migrated it, or a newer one")
 	case err != nil:
-		cause, remedy := storage.Diagnose(err)
-		d.bad("schema", cause, remedy)
+		d.badDatabase("schema", err)
 	case pending:
 		d.bad("schema", "migrations are pending", "run `sallyport migrate up`, or start `sallyport serve`, which does")
 	default:
@@ -198,8 +201,7 @@ func (d *doctor) schema(ctx context.Context, store *storage.Store) bool {
 func (d *doctor) logos(ctx context.Context, store *storage.Store) {
 	failed, err := store.Logos.ListFailed(ctx)
 	if err != nil {
-		cause, remedy := storage.Diagnose(err)
-		d.bad("logos", cause, remedy)
+		d.badDatabase("logos", err)
 		return
 	}
 	for _, l := range failed {
@@ -215,19 +217,13 @@ func (d *doctor) logos(ctx context.Context, store *storage.Store) {
 	}
 }
 
-// sealed looks at what of a kind is sealed under which key.
+// sealed checks that everything of a kind is sealed under the current key.
 func (d *doctor) sealed(a *App, what string, count func(context.Context) (map[string]int, error), none string) {
 	sealed, err := count(d.ctx)
 	if err != nil {
-		cause, remedy := storage.Diagnose(err)
-		d.bad(what, cause, remedy)
+		d.badDatabase(what, err)
 		return
 	}
-	d.sealedUnder(a, what, sealed, none)
-}
-
-// sealedUnder tells which of what is sealed waits to be sealed anew.
-func (d *doctor) sealedUnder(a *App, what string, sealed map[string]int, none string) {
 	total, current := 0, sealed[a.Sealer.CurrentKeyID()]
 	for _, n := range sealed {
 		total += n

@@ -108,13 +108,15 @@ func (s *Server) newCore() error {
 		return err
 	}
 	s.web, err = web.New(web.Config{Issuer: cfg.Issuer, Templates: s.pages, Logger: a.Log, TrustedProxies: cfg.TrustedProxies,
-		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz",
-			healthPath}, Unavailable: unavailable, Observe: s.metrics.ObserveRequest, Now: a.now})
+		APIOrigins: cfg.CORSOrigins, AnyHost: []string{"/healthz", "/readyz", healthPath},
+		Unavailable: unavailable, Observe: s.metrics.ObserveRequest, Now: a.now})
 	if err != nil {
 		return err
 	}
-	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(), Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle,
-		Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser, HalfACR: assurance.ACRPassword, Devices: a.devices, Address: web.ClientIP, RequestID: web.RequestID, Redis: a.Redis, Sealer: a.Sealer, Now: a.now})
+	s.sessions, err = session.New(session.Config{Store: a.Store, Keys: a.keyring, Secure: cfg.secure(),
+		Lifetime: cfg.SessionLifetime, Idle: cfg.SessionIdle, Protection: cfg.SessionProtection, PerUser: cfg.SessionsPerUser,
+		HalfACR: assurance.ACRPassword, Devices: a.devices, Address: web.ClientIP, RequestID: web.RequestID,
+		Redis: a.Redis, Sealer: a.Sealer, Now: a.now})
 	return err
 }
 
