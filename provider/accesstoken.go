@@ -39,10 +39,8 @@ func (p *Provider) lookupToken(ctx context.Context, raw string) (*activeToken, e
 		return nil, inactive("not the form of an access token")
 	}
 	t, a, err := p.store.AccessToken(ctx, secret.HashOf(raw))
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, inactive("unknown")
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, storage.ErrNotFound, inactive("unknown"))
 	}
 	noteClient(ctx, t.ClientID)
 	notesOf(ctx).authenticated = true
@@ -80,10 +78,8 @@ func (p *Provider) grantedScopes(
 		return a.Grant.Scopes, nil
 	}
 	c, err := p.client(ctx, t.ClientID)
-	if errors.Is(err, errUnknownClient) {
-		return nil, inactive("the client is disabled")
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, errUnknownClient, inactive("the client is disabled"))
 	}
 	if !slices.ContainsFunc(p.grants, func(g grantType) bool { return g.forClient && c.hasGrantType(g.name) }) {
 		return nil, inactive("the client is not registered for the grant")
@@ -149,7 +145,6 @@ func (p *Provider) lookupJWT(ctx context.Context, raw string) (*activeToken, err
 	if err != nil {
 		return nil, err
 	}
-	now := p.now()
 	jti := revokedID(c.ID)
 	var a *storage.Authorization
 	var revoked bool
@@ -159,14 +154,12 @@ func (p *Provider) lookupJWT(ctx context.Context, raw string) (*activeToken, err
 		a, revoked, err = p.store.ClientToken(ctx, c.Client, jti)
 	}
 	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, inactive("the grant or client is gone")
 	case err != nil:
-		return nil, err
+		return nil, replace(err, storage.ErrNotFound, inactive("the grant or client is gone"))
 	case revoked:
 		return nil, inactive("the token was revoked")
 	}
-	if reason := t.InactiveReason(a, now); reason != "" {
+	if reason := t.InactiveReason(a, p.now()); reason != "" {
 		return nil, inactive(reason)
 	}
 	if a.Organization != nil {

@@ -69,8 +69,7 @@ func (p *Provider) authorizePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/oauth2/authorize?flow="+token, http.StatusSeeOther)
-	return nil
+	return web.SeeOther(w, r, flowURL(token))
 }
 
 // readRequest returns the validated request. It returns the request also beside an *Error
@@ -80,13 +79,10 @@ func (p *Provider) readRequest(ctx context.Context, params url.Values) (*request
 	if q != nil {
 		notesOf(ctx).params = q.params
 	}
-	if err != nil {
-		return q, err
+	if err == nil {
+		err = p.validate(ctx, q)
 	}
-	if e := p.validate(ctx, q); e != nil {
-		return q, e
-	}
-	return q, nil
+	return q, err
 }
 
 // resume continues a flow after a step, and binds it to its browser first if it came by
@@ -114,7 +110,8 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request, token string, 
 	case f.Consent != nil && f.Consent.Denied:
 		return p.respondError(w, r, q, f, errCancelled)
 	case params.Has("switch"):
-		if err := p.store.AskAgain(r.Context(), f.IDHash, f.BrowserHash); err != nil && !errors.Is(err, storage.ErrSpent) {
+		err := p.store.AskAgain(r.Context(), f.IDHash, f.BrowserHash)
+		if err = replace(err, storage.ErrSpent, nil); err != nil {
 			return err
 		}
 		return web.SeeOther(w, r, flowURL(token))
@@ -173,8 +170,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 	if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
 		return err
 	}
-	http.Redirect(w, r, step.Path()+"?flow="+token, http.StatusSeeOther)
-	return nil
+	return web.SeeOther(w, r, step.Path()+"?flow="+token)
 }
 
 // ensureFlow stores a flow that is not stored yet, bound to this browser, and returns its id.
@@ -229,13 +225,15 @@ func (p *Provider) respondError(w http.ResponseWriter, r *http.Request, q *reque
 		return e.Err // ours to show and to log; the client would only lose the person
 	}
 	if f != nil && !f.IDHash.IsZero() {
-		if err := p.store.SpendFlow(context.WithoutCancel(r.Context()), f.IDHash); err != nil && !errors.Is(err, storage.ErrSpent) {
+		err := p.store.SpendFlow(context.WithoutCancel(r.Context()), f.IDHash)
+		if err = replace(err, storage.ErrSpent, nil); err != nil {
 			return err
 		}
 	}
 	web.Annotate(r.Context(), "error", e.Code)
 	p.refused(r, pathAuthorize, e)
-	return p.respond(w, q.target, errorParams(e)...)
+	// RFC 6749, section 4.1.2.1.
+	return p.respond(w, q.target, param{"error", e.Code}, param{"error_description", e.Description})
 }
 
 // issueCode lets fosite make the code, and stores it with its grant in one statement.

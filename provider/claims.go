@@ -27,7 +27,7 @@ type claimRequest struct {
 	Values    []any `json:"values,omitempty"`
 }
 
-// all are the string values that are asked for.
+// stringValues are the string values that are asked for.
 func (c *claimRequest) stringValues() []string {
 	var out []string
 	for _, v := range append([]any{c.Value}, c.Values...) {
@@ -144,21 +144,15 @@ func preferredUsername(u *storage.User, scopes []string) string {
 // organization, and the platform's roles.
 func organizationClaims(claims map[string]any, a *storage.Authorization, scopes []string) {
 	if o := a.Organization; o != nil && slices.Contains(scopes, oauth.ScopeOrg) {
-		claims["org_id"] = o.ID.String()
-		claims["org_slug"] = o.Slug
-		claims["org_name"] = o.Name
-		roles := []string{}
+		claims["org_id"], claims["org_slug"], claims["org_name"] = o.ID.String(), o.Slug, o.Name
+		roles := []string{} // never null
 		if a.Role != "" {
 			roles = append(roles, a.Role)
 		}
 		claims["org_roles"] = roles
 	}
 	if slices.Contains(scopes, oauth.ScopeRoles) && a.Grant.ID != uuid.Nil {
-		roles := a.User.PlatformRoles
-		if roles == nil {
-			roles = []string{}
-		}
-		claims["roles"] = roles
+		claims["roles"] = append([]string{}, a.User.PlatformRoles...)
 	}
 }
 

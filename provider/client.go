@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,10 +82,7 @@ func (c *client) hasGrantType(name string) bool { return slices.Contains(c.grant
 
 // idTokenAlg signs the client's ID tokens and JWT access tokens.
 func (c *client) idTokenAlg() string {
-	if alg := c.Metadata.IDTokenSignedResponseAlg; alg != "" {
-		return alg
-	}
-	return oauth.RS256 // OpenID Connect Registration 1.0, section 2
+	return cmp.Or(c.Metadata.IDTokenSignedResponseAlg, oauth.RS256) // OpenID Connect Registration 1.0, section 2
 }
 
 // client returns an enabled client. errUnknownClient for all others.
@@ -93,10 +91,8 @@ func (p *Provider) client(ctx context.Context, id string) (*client, error) {
 		return nil, errUnknownClient
 	}
 	parsed, err := p.registry.ParsedClient(ctx, id, p.parseClient)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, errUnknownClient
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, storage.ErrNotFound, errUnknownClient)
 	}
 	switch c := parsed.(*client); {
 	case c.Active():

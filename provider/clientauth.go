@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -46,10 +47,8 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 		cred.id = unverifiedSubject(cred.assertion)
 	}
 	c, err := p.requestClient(ctx, cred.id)
-	if errors.Is(err, errUnknownClient) {
-		return nil, errInvalidClient.because(err)
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, errUnknownClient, errInvalidClient.because(err))
 	}
 	// Both forms of a secret show the server the same, and a library chooses between them: either is accepted.
 	if registered := c.authMethod(); cred.method != registered && !(oauth.UsesSecret(cred.method) && oauth.UsesSecret(registered)) {
@@ -75,10 +74,7 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 
 // authMethod is the registered one; client_secret_basic if none is named (RFC 7591, section 2).
 func (c *client) authMethod() string {
-	if m := c.Metadata.TokenEndpointAuthMethod; m != "" {
-		return m
-	}
-	return oauth.AuthSecretBasic
+	return cmp.Or(c.Metadata.TokenEndpointAuthMethod, oauth.AuthSecretBasic)
 }
 
 func readCredentials(r *http.Request, form url.Values) (*credentials, error) {
@@ -247,10 +243,7 @@ func (p *Provider) checkAssertion(ctx context.Context, c *client, assertion stri
 		return errInvalidClient.because(errors.New("client assertion: " + wrong))
 	}
 	err = p.store.SpendID(ctx, secret.HashOf("assertion\x00"+c.ID+"\x00"+a.ID), expires.Add(assertionLeeway))
-	if errors.Is(err, storage.ErrSpent) {
-		return errInvalidClient.because(errors.New("client assertion: jti was used before"))
-	}
-	return err
+	return replace(err, storage.ErrSpent, errInvalidClient.because(errors.New("client assertion: jti was used before")))
 }
 
 // unixFloat is a NumericDate (RFC 7519, section 2), kept within what a time can hold.

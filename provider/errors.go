@@ -36,6 +36,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func refuse(code, description string) *Error { return &Error{Code: code, Description: description} }
 
+// replace returns what an expected error means here, and every other error (nil too) as it is.
+func replace(err, expected, meaning error) error {
+	if errors.Is(err, expected) {
+		return meaning
+	}
+	return err
+}
+
 // because adds the cause for the log.
 func (e *Error) because(err error) *Error {
 	c := *e

@@ -132,17 +132,14 @@ func (p *Provider) loadFlow(ctx context.Context, token string) (*storage.Flow, *
 		return nil, nil, errNoFlow
 	}
 	f, err := p.store.Flow(ctx, secret.HashOf(token))
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil, errNoFlow
-	} else if err != nil {
-		return nil, nil, err
+	if err != nil {
+		return nil, nil, replace(err, storage.ErrNotFound, errNoFlow)
 	}
 	c, err := p.requestClient(ctx, f.ClientID)
 	switch {
-	case errors.Is(err, errUnknownClient):
-		return nil, nil, pageError("unknown_client", "The client was disabled while its request was under way.")
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, replace(err, errUnknownClient,
+			pageError("unknown_client", "The client was disabled while its request was under way."))
 	case !f.SpentAt.IsZero():
 		return nil, nil, flowPage("flow_finished", c, f.RedirectURI)
 	case !p.now().Before(f.ExpiresAt):
@@ -159,10 +156,7 @@ func (p *Provider) flowRequest(ctx context.Context, f *storage.Flow, c *client) 
 	if err := q.matchRedirectURI(); err != nil {
 		return nil, err
 	}
-	if e := p.validate(ctx, q); e != nil {
-		return q, e
-	}
-	return q, nil
+	return q, p.validate(ctx, q)
 }
 
 // home is where a person can start again with the client; "" for a program on the
@@ -196,11 +190,7 @@ func (p *Provider) checkBrowser(r *http.Request, f *storage.Flow, c *client) err
 	if !f.OpenedAt.IsZero() {
 		return nil
 	}
-	err := p.store.OpenFlow(r.Context(), f.IDHash, browser)
-	if errors.Is(err, storage.ErrSpent) {
-		return flowPage("flow_expired", c, f.RedirectURI)
-	}
-	return err
+	return replace(p.store.OpenFlow(r.Context(), f.IDHash, browser), storage.ErrSpent, flowPage("flow_expired", c, f.RedirectURI))
 }
 
 // flowPage is the page about a flow that this browser cannot go on with, with the way to
@@ -219,12 +209,9 @@ func (p *Provider) bindFlow(w http.ResponseWriter, r *http.Request, f *storage.F
 	if err != nil {
 		return err
 	}
-	err = p.store.BindFlow(r.Context(), f.IDHash, browser, p.now().Add(-bindWithin))
-	if errors.Is(err, storage.ErrSpent) {
-		return flowPage("flow_elsewhere", c, f.RedirectURI)
-	}
 	f.BrowserHash = browser
-	return err
+	err = p.store.BindFlow(r.Context(), f.IDHash, browser, p.now().Add(-bindWithin))
+	return replace(err, storage.ErrSpent, flowPage("flow_elsewhere", c, f.RedirectURI))
 }
 
 // LoadFlow returns how far the flow of ?flow= is in this browser, and what the next page

@@ -112,7 +112,7 @@ func checkAnswer(t *testing.T, q *request, issuer string) {
 	if !slices.Contains(registered, q.target.uri) && !loopbackVariant(q.target.uri) {
 		t.Fatalf("the answer goes to %q", q.target.uri)
 	}
-	to := q.target.redirectURL(issuer, param{"code", "x"})
+	to := q.target.withParams(q.target.withStateAndIssuer(issuer, []param{{"code", "x"}})...)
 	u, err := url.Parse(to)
 	if err != nil || strings.ContainsAny(to, "\r\n\x00 #") || !strings.HasPrefix(to, q.target.uri) {
 		t.Fatalf("the answer is %q: %v", to, err)

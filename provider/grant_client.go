@@ -91,14 +91,13 @@ func (c *client) ownScopes(index *storage.ScopeIndex) []string {
 	return own
 }
 
+// errClientGone: the client was disabled while its token was made.
+var errClientGone = errInvalidClient.because(errors.New("the client is disabled"))
+
 // commitClient stores the token of a client; a JWT has no row.
 func (p *Provider) commitClient(ctx context.Context, t *tokenRequest) error {
 	if t.redemption.Access == nil {
 		return nil
 	}
-	err := p.store.CreateClientToken(ctx, t.redemption.Access)
-	if errors.Is(err, storage.ErrSpent) {
-		return errInvalidClient.because(err)
-	}
-	return err
+	return replace(p.store.CreateClientToken(ctx, t.redemption.Access), storage.ErrSpent, errClientGone)
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -30,10 +31,8 @@ func (p *Provider) validateCode(ctx context.Context, t *tokenRequest) error {
 	var err error
 	t.code, t.auth, err = p.store.Code(ctx, secret.HashOf(code))
 	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return invalidGrant("the code is unknown")
 	case err != nil:
-		return err
+		return replace(err, storage.ErrNotFound, invalidGrant("the code is unknown"))
 	case t.code.ClientID != t.client.ID:
 		return invalidGrant("the code is of another client")
 	case !t.code.SpentAt.IsZero():
@@ -84,10 +83,7 @@ func (p *Provider) revokeReplayed(ctx context.Context, t *tokenRequest, event st
 	g := &t.auth.Grant
 	err := p.store.RevokeGrant(ctx, g.ID, string(event), &storage.Event{Type: event, Organization: g.OrganizationID, User: g.UserID,
 		Client: t.client.ID, RequestID: web.RequestID(ctx), Facts: map[string]any{"grant": g.ID.String()}})
-	if err != nil {
-		return err
-	}
-	return invalidGrant("it was used before; its grant is revoked")
+	return cmp.Or(err, invalidGrant("it was used before; its grant is revoked"))
 }
 
 // newRefreshToken returns the row of a refresh token of this exchange.

@@ -52,10 +52,8 @@ func (p *Provider) validateRefresh(ctx context.Context, t *tokenRequest) error {
 // all. The client is compared first: another client's attempt changes nothing.
 func (p *Provider) readRefreshToken(ctx context.Context, t *tokenRequest) error {
 	row, auth, err := p.store.RefreshToken(ctx, secret.HashOf(t.form.Get("refresh_token")))
-	if errors.Is(err, storage.ErrNotFound) {
-		return invalidGrant("the refresh token is unknown, or expired long ago")
-	} else if err != nil {
-		return err
+	if err != nil {
+		return replace(err, storage.ErrNotFound, invalidGrant("the refresh token is unknown, or expired long ago"))
 	}
 	if row.ClientID != t.client.ID {
 		return invalidGrant("the refresh token belongs to another client")
@@ -181,9 +179,6 @@ func (p *Provider) commitRefresh(ctx context.Context, t *tokenRequest) error {
 	if t.redemption.Access == nil {
 		return nil // a JWT has no row
 	}
-	err := p.store.RepeatAccess(ctx, t.redemption.Access, t.refresh.SuccessorHash)
-	if errors.Is(err, storage.ErrSpent) {
-		return errInvalidGrant.because(err) // the successor was used, or the grant ended, a moment ago
-	}
-	return err
+	// ErrSpent, which is invalid_grant: the successor was used, or the grant ended, a moment ago.
+	return p.store.RepeatAccess(ctx, t.redemption.Access, t.refresh.SuccessorHash)
 }

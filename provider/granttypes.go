@@ -39,9 +39,9 @@ var grantTypes = []grantType{
 
 // GrantTypes returns the names of the grant types that the token endpoint offers.
 func GrantTypes() []string {
-	names := make([]string, len(grantTypes))
-	for n, g := range grantTypes {
-		names[n] = g.name
+	var names []string
+	for _, g := range grantTypes {
+		names = append(names, g.name)
 	}
 	return names
 }

@@ -13,12 +13,6 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// inactiveResponse is all that is said about a token that does not count, or is none of
-// the caller's business (RFC 7662, section 2.2).
-var inactiveResponse = struct {
-	Active bool `json:"active"`
-}{false}
-
 // introspect tells a client about its own tokens, and a resource server about
 // tokens that are meant for it.
 func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
@@ -37,29 +31,36 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 		return refuse("invalid_request", "The parameter token is missing.")
 	case c.Public():
 		return errInvalidClient.because(errors.New("a public client cannot introspect"))
-	case strings.HasPrefix(token, refreshPrefix):
-		return p.introspectRefresh(ctx, w, c, token)
 	}
-	t, err := p.lookupToken(ctx, token)
+	claims, err := p.introspection(ctx, c, token)
 	if errors.Is(err, errInactive) {
-		return respondJSON(w, http.StatusOK, inactiveResponse)
-	} else if err != nil {
-		return err
+		claims, err = map[string]any{"active": false}, nil
 	}
-	index, err := p.registry.Scopes(ctx)
 	if err != nil {
 		return err
 	}
-	if t.token.ClientID != c.ID && !index.Serves(c.ID, t.token.Audience) {
-		return respondJSON(w, http.StatusOK, inactiveResponse)
-	}
-	return respondJSON(w, http.StatusOK, p.introspection(t))
+	return respondJSON(w, http.StatusOK, claims)
 }
 
-// introspection is the answer for an active access token (RFC 7662, section 2.2).
-func (p *Provider) introspection(t *activeToken) map[string]any {
-	claims := map[string]any{"active": true, "token_type": tokenType, "iss": p.issuer, "client_id": t.token.ClientID, "sub": t.token.ClientID,
-		"aud": audienceClaim(t.token.Audience), "scope": strings.Join(t.token.Scopes, " "),
+// introspection is the answer for an active token (RFC 7662, section 2.2). It is errInactive for a token that does not
+// count, and for one that is none of the client's business.
+func (p *Provider) introspection(ctx context.Context, c *client, token string) (map[string]any, error) {
+	if strings.HasPrefix(token, refreshPrefix) {
+		return p.refreshIntrospection(ctx, c, token)
+	}
+	t, err := p.lookupToken(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	index, err := p.registry.Scopes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if t.token.ClientID != c.ID && !index.Serves(c.ID, t.token.Audience) {
+		return nil, errInactive
+	}
+	claims := map[string]any{"active": true, "token_type": tokenType, "iss": p.issuer,
+		"client_id": t.token.ClientID, "sub": t.token.ClientID, "aud": audienceClaim(t.token.Audience), "scope": strings.Join(t.token.Scopes, " "),
 		"iat": t.token.CreatedAt.Unix(), "exp": t.token.ExpiresAt.Unix()}
 	set(claims, "jti", t.jti)
 	if t.token.GrantID != uuid.Nil {
@@ -67,32 +68,30 @@ func (p *Provider) introspection(t *activeToken) map[string]any {
 		authenticationClaims(claims, &t.auth.Grant)
 	}
 	organizationClaims(claims, t.auth, organizationScopes(t.token.Scopes, t.granted))
-	return claims
+	return claims, nil
 }
 
-// introspectRefresh answers for a refresh token, to its own client alone.
-func (p *Provider) introspectRefresh(ctx context.Context, w http.ResponseWriter, c *client, token string) error {
+// refreshIntrospection is the answer for a refresh token, to its own client alone.
+func (p *Provider) refreshIntrospection(ctx context.Context, c *client, token string) (map[string]any, error) {
 	if !isWellFormed(token, refreshPrefix) {
-		return respondJSON(w, http.StatusOK, inactiveResponse)
+		return nil, errInactive
 	}
 	t, a, err := p.store.RefreshToken(ctx, secret.HashOf(token))
-	if errors.Is(err, storage.ErrNotFound) {
-		return respondJSON(w, http.StatusOK, inactiveResponse)
-	} else if err != nil {
-		return err
+	if err != nil {
+		return nil, replace(err, storage.ErrNotFound, errInactive)
 	}
 	now := p.now()
 	if t.ClientID != c.ID || !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) || a.InactiveReason(now) != "" {
-		return respondJSON(w, http.StatusOK, inactiveResponse)
+		return nil, errInactive
 	}
 	if err := p.withholdOrganizations(ctx, a, now); err != nil {
-		return err
+		return nil, err
 	}
-	claims := map[string]any{"active": true, "token_type": "refresh_token", "iss": p.issuer, "client_id": c.ID, "sub": a.User.Sub.String(),
-		"scope": strings.Join(a.Grant.Scopes, " "), "iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix()}
+	claims := map[string]any{"active": true, "token_type": "refresh_token", "iss": p.issuer, "client_id": c.ID,
+		"sub": a.User.Sub.String(), "scope": strings.Join(a.Grant.Scopes, " "), "iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix()}
 	authenticationClaims(claims, &a.Grant)
 	organizationClaims(claims, a, a.Grant.Scopes)
-	return respondJSON(w, http.StatusOK, claims)
+	return claims, nil
 }
 
 // revoke ends a token of the client (RFC 7009): a refresh token with all of its
@@ -120,13 +119,13 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Provider) revokeToken(ctx context.Context, c *client, form url.Values) error {
 	token := form.Get("token")
-	event := &storage.Event{Type: storage.EventTokenRevoked, Client: c.ID, RequestID: web.RequestID(ctx)}
+	event := &storage.Event{Type: storage.EventTokenRevoked, Client: c.ID, RequestID: web.RequestID(ctx),
+		Facts: map[string]any{"kind": "access_token"}}
 	switch {
 	case isWellFormed(token, refreshPrefix):
-		event.Facts = map[string]any{"kind": "refresh_token"}
+		event.Facts["kind"] = "refresh_token"
 		return p.store.RevokeRefreshToken(ctx, secret.HashOf(token), c.ID, event)
 	case isWellFormed(token, accessPrefix):
-		event.Facts = map[string]any{"kind": "access_token"}
 		return p.store.RevokeAccessToken(ctx, secret.HashOf(token), c.ID, event)
 	case strings.Count(token, ".") != 2:
 		return nil
@@ -137,6 +136,6 @@ func (p *Provider) revokeToken(ctx context.Context, c *client, form url.Values) 
 	if err != nil || t.ClientID != c.ID {
 		return nil
 	}
-	event.Facts = map[string]any{"kind": "access_token", "jti": claims.ID}
+	event.Facts["jti"] = claims.ID
 	return p.store.RevokeJWT(ctx, revokedID(claims.ID), t.GrantID, t.ExpiresAt, event)
 }

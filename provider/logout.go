@@ -191,11 +191,8 @@ func (p *Provider) setLogoutClient(ctx context.Context, l *logout, id string) er
 		return nil
 	}
 	c, err := p.requestClient(ctx, id)
-	if err != nil && !errors.Is(err, errUnknownClient) {
-		return err
-	}
 	l.client = c
-	return nil
+	return replace(err, errUnknownClient, nil)
 }
 
 // finishLogout sends the browser on, or says that it is signed out.
@@ -221,10 +218,8 @@ func (p *Provider) readHint(raw string) (*storage.Hint, error) {
 		return nil, nil
 	}
 	t, err := p.keys.Verify(raw, keys.TypeIDToken)
-	if errors.Is(err, keys.ErrRevoked) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, keys.ErrRevoked, nil)
 	}
 	var c struct {
 		Issuer       string   `json:"iss"`

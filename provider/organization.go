@@ -10,15 +10,20 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// organizationError says the rule's refusals in the terms of the protocol.
+// organizationErrors are the refusals of the rule about organizations in the terms of the protocol.
+var organizationErrors = map[error]*Error{
+	identity.ErrOrganizationConflict: refuse("invalid_request",
+		"The parameter organization, the scope org:<slug> and the client's own organization name different organizations."),
+	identity.ErrOrganizationDenied:      refuse("access_denied", "The person does not belong to the organization."),
+	identity.ErrOrganizationInteraction: refusals["interaction_required"],
+}
+
+// organizationError is err in the terms of the protocol, if it is such a refusal.
 func organizationError(err error) error {
-	switch {
-	case errors.Is(err, identity.ErrOrganizationConflict):
-		return refuse("invalid_request", "The parameter organization, the scope org:<slug> and the client's own organization name different organizations.")
-	case errors.Is(err, identity.ErrOrganizationDenied):
-		return refuse("access_denied", "The person does not belong to the organization.")
-	case errors.Is(err, identity.ErrOrganizationInteraction):
-		return refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask.")
+	for rule, refusal := range organizationErrors {
+		if errors.Is(err, rule) {
+			return refusal
+		}
 	}
 	return err
 }
@@ -91,8 +96,5 @@ func addRequirement(j *storage.FlowState, r *storage.Requirement) {
 // clientOrganization is the organization a client belongs to, for tokens of its own.
 func (p *Provider) clientOrganization(ctx context.Context, c *client) (*storage.Organization, error) {
 	o, err := p.registry.Organization(ctx, c.Organization)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, errInvalidClient.because(errors.New("the client's organization is gone"))
-	}
-	return o, err
+	return o, replace(err, storage.ErrNotFound, errInvalidClient.because(errors.New("the client's organization is gone")))
 }

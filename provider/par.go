@@ -45,8 +45,8 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	if err := q.matchRedirectURI(); err != nil {
 		return err
 	}
-	if e := p.validate(ctx, q); e != nil {
-		return e
+	if err := p.validate(ctx, q); err != nil {
+		return err
 	}
 	now := p.now()
 	token := secret.NewToken("")
@@ -71,10 +71,9 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 func (p *Provider) applyPushedRequest(ctx context.Context, q *request, uri string) error {
 	hash := secret.HashOf(strings.TrimPrefix(uri, pushedPrefix))
 	pushed, err := p.store.PushedRequest(ctx, hash, q.client.ID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return pageError("invalid_request_uri", "The request_uri is unknown, expired, used, or was pushed by another client.")
-	} else if err != nil {
-		return err
+	if err != nil {
+		return replace(err, storage.ErrNotFound,
+			pageError("invalid_request_uri", "The request_uri is unknown, expired, used, or was pushed by another client."))
 	}
 	q.params, q.tokenHint, q.pushed = pushed.Request, pushed.Hint, hash
 	return nil

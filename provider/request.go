@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"math"
 	"net/http"
 	"net/url"
@@ -54,11 +53,9 @@ func (p *Provider) resolveClient(ctx context.Context, outer url.Values) (*reques
 		return nil, pageError("unknown_client", "The request has no client_id.")
 	}
 	c, err := p.requestClient(ctx, id)
-	if errors.Is(err, errUnknownClient) {
-		return nil, &web.Error{Status: http.StatusBadRequest, Code: "unknown_client",
-			Message: "No enabled client has this client_id.", Err: err}
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, replace(err, errUnknownClient, &web.Error{Status: http.StatusBadRequest, Code: "unknown_client",
+			Message: "No enabled client has this client_id.", Err: err})
 	}
 	q := &request{client: c, params: outer, maxAge: -1}
 	if uri := outer.Get("request_uri"); strings.HasPrefix(uri, pushedPrefix) {
@@ -114,7 +111,7 @@ const maxState = 2048
 var challengeFormat = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // validate checks everything but client and redirect URI. Its errors go there.
-func (p *Provider) validate(ctx context.Context, q *request) *Error {
+func (p *Provider) validate(ctx context.Context, q *request) error {
 	v := q.params
 	switch mode := v.Get("response_mode"); {
 	case v.Get("response_type") == "":

@@ -30,11 +30,6 @@ func (t responseTarget) withStateAndIssuer(issuer string, params []param) []para
 	return append(params, param{"iss", issuer})
 }
 
-// redirectURL is the redirect URI with a response.
-func (t responseTarget) redirectURL(issuer string, params ...param) string {
-	return t.withParams(t.withStateAndIssuer(issuer, params)...)
-}
-
 // withParams is the redirect URI with just these parameters. The registered query is
 // kept as it stands.
 func (t responseTarget) withParams(params ...param) string {
@@ -54,21 +49,17 @@ func (t responseTarget) withParams(params ...param) string {
 	return b.String()
 }
 
-// errorParams are those of an error response (RFC 6749, section 4.1.2.1).
-func errorParams(e *Error) []param {
-	return []param{{"error", e.Code}, {"error_description", e.Description}}
-}
-
 // respond answers an authorization at its target.
 func (p *Provider) respond(w http.ResponseWriter, t responseTarget, params ...param) error {
+	params = t.withStateAndIssuer(p.issuer, params)
 	if !t.formPost {
 		// 303: whatever the method was, the client is visited by GET.
-		w.Header()["Location"] = []string{t.redirectURL(p.issuer, params...)}
+		w.Header()["Location"] = []string{t.withParams(params...)}
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
 	page := templates.FormPost{Action: t.uri, AppName: t.appName, Params: map[string]string{}}
-	for _, p := range t.withStateAndIssuer(p.issuer, params) {
+	for _, p := range params {
 		page.Params[p.name] = p.value
 	}
 	web.OmitFormAction(w)

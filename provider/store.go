@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ory/fosite"
+	"github.com/ory/fosite/handler/oauth2"
 	"github.com/sallyport-id/sallyport/internal/oauth"
 	"github.com/sallyport-id/sallyport/storage"
 )
@@ -50,7 +51,13 @@ func tokenRequestOf(ctx context.Context) *tokenRequest {
 // store gives fosite its storage interfaces without a database: what it reads was read
 // by validate, and what it writes is written by commit. A signature is the token itself
 // where our strategy makes it, so that only this package decides what is hashed.
-type store struct{}
+//
+// Its interfaces have more methods than the handlers of compose.go call. Those are of the embedded
+// interfaces, which are nil: a call would panic, and be answered as a fault of the server.
+type store struct {
+	fosite.Storage
+	oauth2.TokenRevocationStorage
+}
 
 // GetAuthorizeCodeSession returns the authorization request of the code, which validateCode has found good.
 func (*store) GetAuthorizeCodeSession(ctx context.Context, _ string, fs fosite.Session) (fosite.Requester, error) {
@@ -105,23 +112,6 @@ func (*store) CreateAccessTokenSession(context.Context, string, fosite.Requester
 }
 func (*store) CreateRefreshTokenSession(context.Context, string, string, fosite.Requester) error {
 	return nil
-}
-
-// fosite's interfaces require the rest, and the handlers that compose.go registers never call it.
-
-func (*store) GetClient(context.Context, string) (fosite.Client, error)       { return nil, errUnused }
-func (*store) ClientAssertionJWTValid(context.Context, string) error          { return errUnused }
-func (*store) SetClientAssertionJWT(context.Context, string, time.Time) error { return errUnused }
-func (*store) DeleteAccessTokenSession(context.Context, string) error         { return errUnused }
-func (*store) DeleteRefreshTokenSession(context.Context, string) error        { return errUnused }
-func (*store) RotateRefreshToken(context.Context, string, string) error       { return errUnused }
-func (*store) RevokeAccessToken(context.Context, string) error                { return errUnused }
-func (*store) RevokeRefreshToken(context.Context, string) error               { return errUnused }
-func (*store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
-	return nil, errUnused
-}
-func (*store) GetRefreshTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
-	return nil, errUnused
 }
 
 var errUnused = errors.New("no registered fosite handler calls this")

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 
@@ -20,19 +19,15 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t, err := p.lookupToken(ctx, raw)
-	if errors.Is(err, errInactive) {
-		return errInvalidToken.because(err)
-	} else if err != nil {
-		return err
+	if err != nil {
+		return replace(err, errInactive, errInvalidToken.because(err))
 	}
 	if t.token.GrantID == uuid.Nil || !slices.Contains(t.token.Scopes, oauth.ScopeOpenID) {
 		return refuse("insufficient_scope", "The access token does not have the scope openid.")
 	}
 	c, err := p.client(ctx, t.token.ClientID)
-	if errors.Is(err, errUnknownClient) {
-		return errInvalidToken.because(err)
-	} else if err != nil {
-		return err
+	if err != nil {
+		return replace(err, errUnknownClient, errInvalidToken.because(err))
 	}
 	web.AllowOrigin(w, r, c.allowsOrigin)
 	claims := userinfoClaims(c, t.auth, t.token.Scopes)
