@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -16,12 +17,10 @@ func guardDial(allow []netip.Prefix) func(network, address string, _ syscall.Raw
 			return fmt.Errorf("outbound: %q is no address", address)
 		}
 		addr := ap.Addr().Unmap().WithZone("")
-		for _, p := range allow {
-			if p.Contains(addr) {
-				return nil
-			}
+		if contains(allow, addr) {
+			return nil
 		}
-		if !public(addr) {
+		if !isPublic(addr) {
 			return fmt.Errorf("outbound: %s is not a public address; OUTBOUND_ALLOW can open it", addr)
 		}
 		if port := ap.Port(); port != 443 && port != 80 && port < 1024 {
@@ -41,14 +40,10 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
 }
 
-func public(a netip.Addr) bool {
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() {
-		return false
-	}
-	for _, p := range reserved {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
+func isPublic(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !contains(reserved, a)
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }

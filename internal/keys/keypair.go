@@ -26,13 +26,13 @@ type keyPair struct {
 	headers map[string]string // by typ: the first part of a token, its dot included
 }
 
-// signs reports whether the key has, or will get, the right to sign.
-func (p *keyPair) signs() bool {
+// isSigning reports whether the key has, or will get, the right to sign.
+func (p *keyPair) isSigning() bool {
 	return p.row.State == storage.KeyActive || p.row.State == storage.KeyPending
 }
 
-// published reports whether relying parties are told about the key.
-func (p *keyPair) published() bool { return p.signs() || p.row.State == storage.KeyRetired }
+// isPublished reports whether relying parties are told about the key.
+func (p *keyPair) isPublished() bool { return p.isSigning() || p.row.State == storage.KeyRetired }
 
 // generate makes a key pair. RSA takes a good part of a second: never on a request's path.
 func generate(alg string) (crypto.Signer, error) {

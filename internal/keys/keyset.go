@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -54,15 +55,9 @@ type Keyset struct {
 
 // New returns a Keyset without keys; Load reads or makes them.
 func New(c Config) *Keyset {
-	if c.RotateEvery == 0 {
-		c.RotateEvery = 90 * 24 * time.Hour
-	}
-	if c.JWKSMaxAge == 0 {
-		c.JWKSMaxAge = 5 * time.Minute
-	}
-	if c.TokenLifetime == 0 {
-		c.TokenLifetime = time.Hour
-	}
+	c.RotateEvery = cmp.Or(c.RotateEvery, 90*24*time.Hour)
+	c.JWKSMaxAge = cmp.Or(c.JWKSMaxAge, 5*time.Minute)
+	c.TokenLifetime = cmp.Or(c.TokenLifetime, time.Hour)
 	return &Keyset{Config: c, verified: expirable.NewLRU[[sha256.Size]byte, *Token](maxVerified, nil, 0)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -160,9 +161,7 @@ func ifFirst(err error) error {
 // about completes an event with the key that it is about.
 func about(e *storage.Event, kind storage.EventType, row storage.SigningKey) *storage.Event {
 	facts := map[string]any{"kid": row.KID, "alg": row.Alg, "generation": row.Generation}
-	for name, value := range e.Facts {
-		facts[name] = value
-	}
+	maps.Copy(facts, e.Facts)
 	e.Type, e.Facts = kind, facts
 	return e
 }

@@ -33,7 +33,7 @@ func (k *Keyset) build(rows []storage.SigningKey, version int64, former *snapsho
 		if err != nil {
 			return nil, err
 		}
-		if p.signs() {
+		if p.isSigning() {
 			switch err := p.openOnce(k.Sealer, former); {
 			case err == nil:
 			case former == nil:
@@ -72,7 +72,7 @@ func (s *snapshot) ableToSign(p *keyPair, former *snapshot) *keyPair {
 		return p
 	}
 	before := former.signers[p.row.Alg]
-	if before == nil || s.byKID[before.row.KID] == nil || !s.byKID[before.row.KID].published() {
+	if before == nil || s.byKID[before.row.KID] == nil || !s.byKID[before.row.KID].isPublished() {
 		return p
 	}
 	return before
@@ -82,7 +82,7 @@ func (s *snapshot) ableToSign(p *keyPair, former *snapshot) *keyPair {
 func (s *snapshot) publish() error {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, p := range s.pairs {
-		if p.published() {
+		if p.isPublished() {
 			set.Keys = append(set.Keys, p.public)
 		}
 	}

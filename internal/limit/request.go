@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sallyport-id/sallyport/internal/device"
@@ -56,17 +57,14 @@ func (g *Guard) ClientFailure(ctx context.Context, clientID string) error {
 // far as this process knows. It asks nobody, so it can stand before work that a
 // wrong secret must not cost for ever.
 func (g *Guard) ClientBlocked(clientID string) error {
-	if left := g.usedUp(g.name(clientMinute, clientID)); left > 0 {
-		return &Blocked{RetryAfter: max(time.Second, left)}
-	}
-	return nil
+	return refuse(g.usedUp(g.name(clientMinute, clientID)))
 }
 
 // take counts one of what, unless this process knows that the window bears no more.
 func (g *Guard) take(ctx context.Context, w window, what ...string) error {
 	h := g.name(w, what...)
-	if left := g.usedUp(h); left > 0 {
-		return &Blocked{RetryAfter: max(time.Second, left)}
+	if err := refuse(g.usedUp(h)); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
@@ -76,16 +74,24 @@ func (g *Guard) take(ctx context.Context, w window, what ...string) error {
 	}
 	g.merge(w, seen[0])
 	if seen[0].N > w.limit {
-		return &Blocked{RetryAfter: max(time.Second, seen[0].ExpiresAt.Sub(g.now()))}
+		return refuse(max(time.Second, seen[0].ExpiresAt.Sub(g.now())))
 	}
 	return nil
+}
+
+// refuse returns *Blocked where a window bears no more for some time.
+func refuse(left time.Duration) error {
+	if left <= 0 {
+		return nil
+	}
+	return &Blocked{RetryAfter: max(time.Second, left)}
 }
 
 // Unlock forgets the failures of the account with that folded address, those with
 // codes too. What its known devices and its half sessions have left stays.
 func (g *Guard) Unlock(ctx context.Context, account string) error {
 	var own []secret.Hash
-	for _, b := range append(passwords.budgets[:len(passwords.budgets):len(passwords.budgets)], codes.budgets...) {
+	for _, b := range slices.Concat(passwords.budgets, codes.budgets) {
 		if b.of == ofAccount {
 			own = append(own, g.name(b.window, account))
 			g.cache.Remove(own[len(own)-1])

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,21 +28,14 @@ type Mailgun struct {
 // NewMailgun returns a Mailgun that sends from domain. base is scheme://host, empty
 // for Mailgun's own.
 func NewMailgun(base, domain, key string) *Mailgun {
-	if base == "" {
-		base = MailgunURL
-	}
-	return &Mailgun{url: base, domain: domain, key: key, client: newHTTPClient()}
+	return &Mailgun{url: cmp.Or(base, MailgunURL), domain: domain, key: key, client: newHTTPClient()}
 }
 
 // Send posts m to /v3/{domain}/messages.
 func (g *Mailgun) Send(ctx context.Context, m *Message) error {
-	from, err := m.From.header()
+	from, to, err := m.addresses(Address.header)
 	if err != nil {
-		return fmt.Errorf("sender: %w", err)
-	}
-	to, err := m.To.header()
-	if err != nil {
-		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
+		return err
 	}
 	status, words, err := g.post(ctx, [][2]string{
 		{"from", from}, {"to", to}, {"subject", outbox.OneLine(m.Subject, maxSubject)}, {"text", m.Text}, {"html", m.HTML},
@@ -63,8 +57,8 @@ func (g *Mailgun) Send(ctx context.Context, m *Message) error {
 // unquoted: Mailgun writes 'to' parameter, and wrote it without quotes.
 var unquoted = strings.NewReplacer("'", "", `"`, "")
 
-// Check posts a message without any field: whoever may send hears what is missing,
-// anybody else that he may not.
+// Check posts a message without any field. A key that may send gets an error about the missing fields, every other key a
+// refusal.
 func (g *Mailgun) Check(ctx context.Context) error {
 	status, words, err := g.post(ctx, nil)
 	if err == nil && status != http.StatusBadRequest {

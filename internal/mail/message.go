@@ -54,7 +54,7 @@ const (
 var errAddress = errors.New("not one plain mail address")
 
 // mailbox is the address as it goes over the wire, the domain in ASCII. One that
-// could be read as two, as a command or as a comment is refused (RS-02, RS-07):
+// could be read as two, as a command or as a comment is refused (mail header injection):
 // quoted local parts, too, which nobody has.
 func (a Address) mailbox() (string, error) {
 	local, domain, ok := strings.Cut(a.Email, "@")
@@ -91,12 +91,16 @@ func (a Address) header() (string, error) {
 		return "", err
 	}
 	name := outbox.OneLine(a.Name, maxName)
-	if !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+	if isASCII(name) {
 		return (&mail.Address{Name: name, Address: mailbox}).String(), nil
 	}
 	// net/mail writes some signs bare into a Q-encoded word, a backslash among
 	// them, that RFC 2047 section 5 forbids in front of an address.
 	return mime.BEncoding.Encode("utf-8", name) + " " + (&mail.Address{Address: mailbox}).String(), nil
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // domain is the part behind the at sign, for a Message-ID.
@@ -109,19 +113,26 @@ func (a Address) domain() string {
 	return domain
 }
 
+// addresses returns sender and recipient in a form, with errors that tell which of them is wrong.
+func (m *Message) addresses(form func(Address) (string, error)) (from, to string, err error) {
+	if from, err = form(m.From); err != nil {
+		return "", "", fmt.Errorf("sender: %w", err)
+	}
+	if to, err = form(m.To); err != nil {
+		return "", "", fmt.Errorf("recipient: %w", outbox.Permanent(err))
+	}
+	return from, to, nil
+}
+
 // maxSubject is far above what this product writes.
 const maxSubject = 200
 
 // bytes is the message in the format of RFC 5322: text and HTML as alternatives,
 // 7-bit, no line longer than 998.
 func (m *Message) bytes() ([]byte, error) {
-	from, err := m.From.header()
+	from, to, err := m.addresses(Address.header)
 	if err != nil {
-		return nil, fmt.Errorf("sender: %w", err)
-	}
-	to, err := m.To.header()
-	if err != nil {
-		return nil, fmt.Errorf("recipient: %w", outbox.Permanent(err))
+		return nil, err
 	}
 	var b bytes.Buffer
 	parts := multipart.NewWriter(&b)

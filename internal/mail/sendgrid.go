@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,21 +26,14 @@ type SendGrid struct {
 
 // NewSendGrid returns a SendGrid. base is scheme://host, empty for SendGrid's own.
 func NewSendGrid(base, key string) *SendGrid {
-	if base == "" {
-		base = SendGridURL
-	}
-	return &SendGrid{url: base, key: key, client: &rest.Client{HTTPClient: newHTTPClient()}}
+	return &SendGrid{url: cmp.Or(base, SendGridURL), key: key, client: &rest.Client{HTTPClient: newHTTPClient()}}
 }
 
 // Send posts m to /v3/mail/send.
 func (g *SendGrid) Send(ctx context.Context, m *Message) error {
-	from, err := m.From.mailbox()
+	from, to, err := m.addresses(Address.mailbox)
 	if err != nil {
-		return fmt.Errorf("sender: %w", err)
-	}
-	to, err := m.To.mailbox()
-	if err != nil {
-		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
+		return err
 	}
 	letter := sgmail.NewV3MailInit(sgmail.NewEmail(outbox.OneLine(m.From.Name, maxName), from), outbox.OneLine(m.Subject, maxSubject),
 		sgmail.NewEmail(outbox.OneLine(m.To.Name, maxName), to), sgmail.NewContent("text/plain", m.Text), sgmail.NewContent("text/html", m.HTML))

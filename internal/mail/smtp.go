@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,8 +32,8 @@ type SMTPConfig struct {
 	Roots *x509.CertPool
 }
 
-// SMTP sends through a mail server. Its certificate is always checked: without,
-// whoever is on the way could read the links that sign people in.
+// SMTP sends through a mail server. Its certificate is always checked: otherwise
+// an attacker on the network could read the links that sign people in.
 type SMTP struct {
 	c    SMTPConfig
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -61,13 +62,9 @@ func (s *SMTP) Send(ctx context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	from, err := m.From.mailbox()
+	from, to, err := m.addresses(Address.mailbox)
 	if err != nil {
-		return fmt.Errorf("sender: %w", err)
-	}
-	to, err := m.To.mailbox()
-	if err != nil {
-		return fmt.Errorf("recipient: %w", outbox.Permanent(err))
+		return err
 	}
 	c, done, err := s.connect(ctx)
 	if err != nil {
@@ -140,11 +137,7 @@ func (s *SMTP) secure(ctx context.Context, conn net.Conn) (*smtp.Client, error) 
 		}
 	}
 	c.CommandTimeout, c.SubmissionTimeout = commandTimeout, submitTimeout
-	name := s.c.LocalName
-	if name == "" {
-		name = "localhost"
-	}
-	if err := c.Hello(name); err != nil {
+	if err := c.Hello(cmp.Or(s.c.LocalName, "localhost")); err != nil {
 		return nil, fmt.Errorf("greeting: %w", err)
 	}
 	return c, nil
@@ -185,7 +178,7 @@ func (l *login) Next([]byte) (answer []byte, err error) {
 }
 
 func transmit(c *smtp.Client, from, to string, content []byte) error {
-	o := &smtp.MailOptions{Size: int64(len(content)), UTF8: !ascii(to)}
+	o := &smtp.MailOptions{Size: int64(len(content)), UTF8: !isASCII(to)}
 	if ok, _ := c.Extension("SMTPUTF8"); o.UTF8 && !ok {
 		return outbox.Permanent(errors.New("recipient: the server takes ASCII addresses only"))
 	}
@@ -224,13 +217,4 @@ func aboutMessage(err error) error {
 		return outbox.Permanent(err)
 	}
 	return &outbox.Failure{Err: err}
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -1,5 +1,7 @@
 package oauth
 
+import "slices"
+
 // Scope is a scope about a person, with the claims that it shows. Every other scope is
 // defined by a resource server.
 type Scope struct {
@@ -53,12 +55,7 @@ func StandardScopes() []string {
 
 // IsStandardScope reports whether a scope is one of StandardScopes.
 func IsStandardScope(scope string) bool {
-	for _, s := range scopes {
-		if s.Name == scope {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(scopes, func(s Scope) bool { return s.Name == scope })
 }
 
 // ScopeClaims returns all claims that standard scopes show, in the order of discovery.
@@ -74,10 +71,8 @@ func ScopeClaims() []string {
 // name; "" for every other claim.
 func ClaimScope(claim string) string {
 	for _, s := range scopes {
-		for _, c := range s.Claims {
-			if s.ByName && c == claim {
-				return s.Name
-			}
+		if s.ByName && slices.Contains(s.Claims, claim) {
+			return s.Name
 		}
 	}
 	return ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -245,12 +246,8 @@ func (w *Worker) Status(ctx context.Context) (Status, error) {
 	if s.Waiting == 0 {
 		clear(w.outages)
 	}
-	var kinds []string
-	for kind := range w.outages {
-		kinds = append(kinds, kind)
-	}
-	if len(kinds) > 0 {
-		s.Failing, s.Kind = true, slices.Min(kinds)
+	if len(w.outages) > 0 {
+		s.Failing, s.Kind = true, slices.Min(slices.Collect(maps.Keys(w.outages)))
 		s.Since, s.Reason = w.outages[s.Kind].since, w.outages[s.Kind].reason
 	}
 	if inVain != nil && (!s.Failing || inVain.TryingSince.Before(s.Since)) {

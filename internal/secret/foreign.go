@@ -76,10 +76,10 @@ func (e encodedHash) foreignSum(input []byte) []byte {
 	return sum
 }
 
-// spellings are the normal forms that a foreign system may have hashed: it took
+// normalForms are the normal forms that a foreign system may have hashed: it took
 // the password as it was typed, or normalized it in its own way (Flask-Security:
 // NFKD). Ours come first, and for nearly all passwords they are all the same.
-func spellings(typed, text string) []string {
+func normalForms(typed, text string) []string {
 	all := []string{text}
 	for _, s := range []string{typed, norm.NFKD.String(typed)} {
 		if s != all[0] && s != all[len(all)-1] {

@@ -98,8 +98,8 @@ func TestSpellings(t *testing.T) {
 		want  int
 	}{{"plain", 1}, {"gr\u00fcn", 2}, {"gru\u0308n", 2}, {"gr\u00fc\ufb01n", 2}, {"gru\u0308\ufb01n", 3}} {
 		text, _ := normalize(tc.typed)
-		if got := spellings(tc.typed, text); len(got) != tc.want || got[0] != text {
-			t.Errorf("spellings(%q) = %q, want %d", tc.typed, got, tc.want)
+		if got := normalForms(tc.typed, text); len(got) != tc.want || got[0] != text {
+			t.Errorf("normalForms(%q) = %q, want %d", tc.typed, got, tc.want)
 		}
 	}
 	p := newPasswords(t, PasswordConfig{})

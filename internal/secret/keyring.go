@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
 )
 
@@ -114,15 +113,10 @@ func (s Subkeys) MACWith(keyID string, parts ...[]byte) (mac [sha256.Size]byte, 
 func macOf(key []byte, parts [][]byte) (out [sha256.Size]byte) {
 	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
-		writePart(h, p)
+		// The length keeps ("ab", "c") and ("a", "bc") apart.
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write(p)
 	}
 	h.Sum(out[:0])
 	return out
-}
-
-func writePart(h hash.Hash, part []byte) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-	h.Write(n[:])
-	h.Write(part)
 }

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -89,16 +90,7 @@ type pepper struct {
 // NewPasswords returns a Passwords for c, or an error if c asks for a kind that does not exist or for work outside the
 // bounds that a stored hash is held to.
 func NewPasswords(c PasswordConfig) (*Passwords, error) {
-	p := &Passwords{kind: c.Kind, argon: c.Argon2, cost: c.BcryptCost, queue: int64(c.Queue)}
-	if p.kind == "" {
-		p.kind = Argon2id
-	}
-	if p.argon == (Argon2Params{}) {
-		p.argon = Argon2Floor
-	}
-	if p.cost == 0 {
-		p.cost = 12
-	}
+	p := &Passwords{kind: cmp.Or(c.Kind, Argon2id), argon: cmp.Or(c.Argon2, Argon2Floor), cost: cmp.Or(c.BcryptCost, 12)}
 	if p.kind != Argon2id && p.kind != Bcrypt {
 		return nil, fmt.Errorf("secret: password hash %q, want %s or %s", p.kind, Argon2id, Bcrypt)
 	}
@@ -114,13 +106,8 @@ func NewPasswords(c PasswordConfig) (*Passwords, error) {
 		}
 		p.peppers = append(p.peppers, pepper{id: PepperID(key), key: slices.Clone(key)})
 	}
-	slots := c.Slots
-	if slots <= 0 {
-		slots = max(1, runtime.GOMAXPROCS(0)-1)
-	}
-	if p.queue <= 0 {
-		p.queue = int64(queuePerSlot * slots)
-	}
+	slots := cmp.Or(c.Slots, max(1, runtime.GOMAXPROCS(0)-1))
+	p.queue = int64(cmp.Or(c.Queue, queuePerSlot*slots))
 	p.slots = make(chan struct{}, slots)
 	p.dummy = p.newHash("")
 	p.dummy.sum = Random(sumBytes)
@@ -187,12 +174,12 @@ func (p *Passwords) Verify(ctx context.Context, encoded, password string) (ok, r
 		return false, false, err
 	}
 	if ok, err := p.matches(e, text); ok || err != nil {
-		return ok, ok && p.outdated(e, text), err
+		return ok, ok && p.needsRehash(e, text), err
 	}
-	if p.todays(e) {
+	if p.isCurrent(e) {
 		return false, false, nil // it is ours, and in our spelling; what a stranger's answer costs (VerifyNone)
 	}
-	for _, other := range spellings(password, text)[1:] {
+	for _, other := range normalForms(password, text)[1:] {
 		if ok, err := p.matches(e, other); ok || err != nil {
 			return ok, ok, err
 		}
@@ -209,11 +196,11 @@ func (p *Passwords) matches(e encodedHash, text string) (bool, error) {
 		p.compare(p.dummy, text)
 		return false, err
 	}
-	return p.run(e, input), nil
+	return p.compute(e, input), nil
 }
 
-// run computes a hash, and counts it.
-func (p *Passwords) run(e encodedHash, input []byte) bool {
+// compute computes a hash, and counts it.
+func (p *Passwords) compute(e encodedHash, input []byte) bool {
 	p.hashed.Add(1)
 	return e.matches(input)
 }
@@ -262,7 +249,7 @@ func (p *Passwords) compare(e encodedHash, text string) {
 	if err != nil || e.kind == Bcrypt && !fitsBcrypt(input) {
 		input = []byte(text[:min(len(text), bcryptInput)])
 	}
-	p.run(e, input)
+	p.compute(e, input)
 }
 
 // newHash is today's kind of hash without its result.
@@ -270,13 +257,13 @@ func (p *Passwords) newHash(prehash string) encodedHash {
 	return encodedHash{prehash: prehash, kind: p.kind, argon: p.argon, cost: p.cost, salt: make([]byte, saltBytes)}
 }
 
-// outdated reports whether a hash of text should be made anew.
-func (p *Passwords) outdated(e encodedHash, text string) bool {
-	return !p.todays(e) || e.prehash != p.prehashFor(text)
+// needsRehash reports whether a hash of text should be made anew.
+func (p *Passwords) needsRehash(e encodedHash, text string) bool {
+	return !p.isCurrent(e) || e.prehash != p.prehashFor(text)
 }
 
-// todays reports whether e could be a hash of some password with today's kind, parameters and pepper.
-func (p *Passwords) todays(e encodedHash) bool {
+// isCurrent reports whether e could be a hash of some password with today's kind, parameters and pepper.
+func (p *Passwords) isCurrent(e encodedHash) bool {
 	public := e.prehash == publicPrehash && p.kind == Bcrypt && len(p.peppers) == 0
 	if e.text != "" || e.kind != p.kind || e.prehash != p.prehashFor("") && !public {
 		return false

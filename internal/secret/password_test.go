@@ -354,7 +354,7 @@ func TestTheCollectorCountsTheMemoryOfAHash(t *testing.T) {
 func TestWhoIsUnknownCostsTodaysParameters(t *testing.T) {
 	for _, params := range []Argon2Params{Argon2Floor, {MemoryKiB: 64, Time: 3, Threads: 2}, {MemoryKiB: 47104, Time: 2, Threads: 1}, {MemoryKiB: 19456, Time: 5, Threads: 4}} {
 		p := newPasswords(t, PasswordConfig{Argon2: params})
-		if p.dummy.kind != Argon2id || p.dummy.argon != params || !p.todays(p.dummy) {
+		if p.dummy.kind != Argon2id || p.dummy.argon != params || !p.isCurrent(p.dummy) {
 			t.Errorf("%+v: the dummy is %s with %+v", params, p.dummy.kind, p.dummy.argon)
 		}
 	}

@@ -188,7 +188,7 @@ func (m *Manager) start(from Source, in SignIn) *storage.SignIn {
 	now := m.now()
 	ends, bound := now.Add(m.lifetime), storage.SessionBound{Most: m.perUser, Half: in.Half, HalfACR: m.halfACR}
 	if in.Half {
-		ends, bound.Most = earlier(ends, now.Add(halfLifetime)), halfPerUser
+		ends, bound.Most = now.Add(min(m.lifetime, halfLifetime)), halfPerUser
 	}
 	row := storage.Session{
 		ID: uuid.Must(uuid.NewV7()), UserID: in.User, AuthTime: now, ACR: in.ACR, AMR: in.AMR,
@@ -196,8 +196,8 @@ func (m *Manager) start(from Source, in SignIn) *storage.SignIn {
 		CreatedAt: now, LastSeenAt: now, IdleExpiresAt: m.idleEnd(now, m.redis.available()), ExpiresAt: ends,
 	}
 	return &storage.SignIn{
-		Session: row, Browser: from.Token, Device: deviceHash(from.Device), PasswordHash: in.PasswordHash, Use: in.Use, External: in.External, StepUp: in.StepUp, Bound: bound,
-		Notice: in.Notice, Owed: in.Owed, RequestID: from.RequestID,
+		Session: row, Browser: from.Token, Device: deviceHash(from.Device), PasswordHash: in.PasswordHash, Use: in.Use,
+		External: in.External, StepUp: in.StepUp, Bound: bound, Notice: in.Notice, Owed: in.Owed, RequestID: from.RequestID,
 		Personal: map[string]string{"address": from.Address.String(), "browser": row.Browser},
 	}
 }
@@ -242,11 +242,4 @@ func (m *Manager) CSRFToken(browser secret.Hash, purpose string) string {
 func (m *Manager) VerifyCSRF(browser secret.Hash, purpose, token string) bool {
 	mac, ok := decode(token)
 	return ok && !browser.IsZero() && m.csrf.Verify(mac, browser[:], []byte(purpose))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
