@@ -23,7 +23,7 @@ func TestABodyHasABoundedNumberOfParts(t *testing.T) {
 	for name, body := range map[string]string{
 		"members":  `{"credential":{` + strings.TrimSuffix(members.String(), ",") + `},"name":"x"}`,
 		"elements": `{"credential":[` + strings.TrimSuffix(elements, ",") + `],"name":"x"}`,
-		// What comes after the bound is not looked at.
+		// The text after the bound is not looked at.
 		"the rest": `{"credential":{` + members.String() + `no JSON at all`,
 	} {
 		r := c.refused(t, "BAD_REQUEST", "POST", "/auth/webauthn/register/complete", body)
@@ -87,7 +87,7 @@ func TestMembersAreTakenByTheirNamesAlone(t *testing.T) {
 	c.refused(t, "VALIDATION_ERROR", "POST", "/auth/webauthn/register/complete", `{"name":"x","credential":{"id":"a","ID":"b"}}`)
 }
 
-// What takes no body takes an object with nothing in it, written however, and nothing else.
+// An endpoint without a body accepts an object with nothing in it, written however, and nothing else.
 func TestWhatTakesNoBodyRefusesOne(t *testing.T) {
 	s := harness.Start(t, "sqlite", harness.Options{})
 	c := newCaller(t, s)

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// Whoever enrols an app has its key: there is nothing to guess, so a clumsy start
+// A user who enrols an app has its key: there is nothing to guess, so a clumsy start
 // blocks nobody.
 func TestTyposWhileEnrollingBlockNobody(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
@@ -27,7 +27,7 @@ func TestTyposWhileEnrollingBlockNobody(t *testing.T) {
 	c.want(t, http.StatusOK, "GET", "/users/me", nil)
 }
 
-// What the first factor has earned bears five wrong codes. Whoever has proven more
+// A session with the first factor only ends after five wrong codes. A user who has proven more
 // keeps that, and is told to sign in again rather than to wait.
 func TestASessionThatGuessedSignsInAgain(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})

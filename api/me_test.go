@@ -179,7 +179,7 @@ func TestOriginsOfBrowsers(t *testing.T) {
 	}
 }
 
-// What no route answers says so as the rest does: in the envelope, and to pages of
+// An unknown path is answered like the others: in the envelope, and to pages of
 // CORS_ORIGINS too.
 func TestWhatIsNotThereIsInTheEnvelope(t *testing.T) {
 	const console = "https://console.example.com"

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// What is left out of a policy must not switch it off; and what is wrong is named
+// A member that is left out of a policy must not switch it off; and what is wrong is named
 // as the caller wrote it.
 func TestAPolicyIsSetAsAWhole(t *testing.T) {
 	s := harness.Start(t, "sqlite", harness.Options{})

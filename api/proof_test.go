@@ -21,7 +21,7 @@ func linkToken(t *testing.T, s *harness.Server, email string) string {
 	return link.Query().Get("token")
 }
 
-// Whoever has a link may still not guess the password of the account with it: wrong
+// The holder of a link may still not guess the password of the account with it: wrong
 // ones count as at the sign-in. The link bears it.
 func TestPasswordsCannotBeGuessedWithALink(t *testing.T) {
 	for _, confirm := range []string{"true", "false"} {
@@ -97,7 +97,7 @@ func TestAPersonalTokenAtTheSignInTellsNothing(t *testing.T) {
 	})
 }
 
-// What made an account is no new device at the next sign-in.
+// The browser that made an account is no new device at the next sign-in.
 func TestWhatRegistersIsKnown(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
 		who := harness.Person{Email: "joined@example.com", Password: "a quite unusual phrase 3"}

@@ -265,7 +265,7 @@ func TestEveryAnswerCostsOneHash(t *testing.T) {
 	}
 }
 
-// Whoever signs in twice at once with an old hash is let in twice, and counted as
+// A user who signs in twice at once with an old hash is let in twice, and counted as
 // no failure, though only one of the two replaces it.
 func TestSigningInTwiceAtOnceWithAnOldHash(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {

@@ -67,7 +67,7 @@ func FuzzEmailKey(f *testing.F) {
 		if again, err := EmailKey(key); err != nil || again != key {
 			t.Errorf("EmailKey(%q) of a key: got %q, %v", key, again, err)
 		}
-		// Who can register can be written to.
+		// A registered address can be written to.
 		to := mail.Address{Email: strings.TrimSpace(s)}
 		if _, err := mail.NewWriter(sealer(t), issuer).Message(to, templates.PasswordChanged{}, ""); err != nil {
 			t.Errorf("a mail to %q: %v", s, err)

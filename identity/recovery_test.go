@@ -108,7 +108,7 @@ func TestWhenALinkToResetIsWorthNothing(t *testing.T) {
 	})
 }
 
-// What was mailed to an address proves that one: the row is looked at again under
+// A mailed token verifies only its own address: the row is looked at again under
 // its lock, whatever was read before.
 func TestALinkProvesTheAddressItWasMailedTo(t *testing.T) {
 	in := onSQLite(t)

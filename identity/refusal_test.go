@@ -161,7 +161,7 @@ func TestRefusalsEndWithTheirClient(t *testing.T) {
 	})
 }
 
-// What waits to be written is bounded, whatever happens to many clients at once.
+// The refusals that wait to be written are bounded, whatever happens to many clients at once.
 func TestRefusalsThatWaitAreBounded(t *testing.T) {
 	i := onSQLite(t).Domain
 	now := i.currentTime()
@@ -191,7 +191,7 @@ func TestRefusalsThatWaitAreBounded(t *testing.T) {
 	}
 }
 
-// What a stop or a failure of the database keeps from being written waits, and is written by the next call, which may be
+// A refusal that could not be written, because of a stop or a failure of the database, waits, and is written by the next call, which may be
 // the last one of the process.
 func TestRefusalsThatCouldNotBeWrittenWait(t *testing.T) {
 	eachEngine(t, func(t *testing.T, in *installation) {

@@ -277,7 +277,7 @@ func TestARequestThatIsDecidedTwiceIsAnsweredOnce(t *testing.T) {
 	}, confirming)
 }
 
-// What waits is readable to nobody who reads the database, and cannot be moved.
+// A pending registration cannot be read by a person who reads the database, and cannot be moved.
 func TestWhatWaitsIsSealed(t *testing.T) {
 	in := onSQLite(t, confirming)
 	for _, email := range []string{"bob@acme-corp.com", "eve@acme-corp.com"} {

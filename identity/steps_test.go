@@ -59,7 +59,7 @@ func TestWhatASessionOwes(t *testing.T) {
 	})
 }
 
-// What weakens an account needs a sign-in within five minutes, and a half one is none.
+// An action that weakens an account needs a complete sign-in within five minutes.
 func TestFreshSignIns(t *testing.T) {
 	in := onSQLite(t)
 	now := in.currentTime()

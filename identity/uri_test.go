@@ -82,7 +82,7 @@ func TestOriginsAreWhatABrowserSends(t *testing.T) {
 	}
 }
 
-// What is let through has one reading: the one that net/url gives back.
+// An accepted URI has one reading: the one that net/url gives back.
 func FuzzCheckURI(f *testing.F) {
 	for _, s := range []string{"https://a.example/cb", "http://127.0.0.1/cb", "com.example.app:/cb", "https://a@b/", "https://a.example/%2e%2e"} {
 		f.Add(s)

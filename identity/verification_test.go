@@ -326,7 +326,7 @@ func TestADisabledAccountIsNotRegisteredOver(t *testing.T) {
 	}
 }
 
-// What is sealed under a key that is gone is a link that does not work, not a fault.
+// A link sealed under a removed key is a link that does not work, not a fault.
 func TestALinkUnderAForgottenKeyIsDead(t *testing.T) {
 	in := onSQLite(t, confirming)
 	link := in.confirmLink(t, Registration{Email: "bob@acme-corp.com", Browser: victims})

@@ -65,7 +65,7 @@ func TestBootstrapPrintsATokenUntilThereIsAnAdministrator(t *testing.T) {
 	}
 }
 
-// Whoever lost every second step gets back in with their password, and is told.
+// A user who lost every second factor gets back in with their password, and is told.
 func TestResetMFATakesEverySecondStepAway(t *testing.T) {
 	f := emptyFolder(t)
 	f.want(0, passphrase, "users", "create", "-e", "ada@example.com", "-p", "-")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What strangers have sent, and a command prints as JSON, moves no cursor of a terminal, and reads back as it was.
+// Text from strangers that a command prints as JSON moves no cursor of a terminal, and reads back as it was.
 func TestJSONMovesNoCursor(t *testing.T) {
 	want := map[string]string{"csi": "a\u009b31mb", "delete": "a\u007fb", "next line": "a\u0085b", "escape": "a\x1b[31mb", "osc\u009d": "x", "letters": "é ü 日本 🙂 \u00a0"}
 	var out bytes.Buffer

@@ -115,7 +115,7 @@ func TestPasswordsComeFromStandardInputAndAreNeverPrinted(t *testing.T) {
 	}
 }
 
-// What cannot be undone is not done by accident in a script.
+// An action that cannot be undone is not done by accident in a script.
 func TestWhatCannotBeUndoneNeedsAYes(t *testing.T) {
 	f := emptyFolder(t)
 	f.want(0, "", "clients", "create", "app", "--redirect-uri", "https://a.example/cb")

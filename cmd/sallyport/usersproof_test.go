@@ -32,7 +32,7 @@ func (f terminalless) user(a *app.App, email string) *storage.User {
 	return u
 }
 
-// Somebody registers the address of the operator, who is told at /setup to give the
+// An attacker registers the address of the operator, who is told at /setup to give the
 // account the role: no command gives a stranger anything.
 func TestNoCommandGivesRightsToWhoeverRegisteredAnAddress(t *testing.T) {
 	f := emptyFolder(t)
@@ -61,7 +61,7 @@ func TestNoCommandGivesRightsToWhoeverRegisteredAnAddress(t *testing.T) {
 		t.Errorf("reset-password, addresses to be confirmed: got %q", stderr)
 	}
 
-	// What the message says to do ends in an account of the operator's own.
+	// The steps that the message names end in an account of the operator's own.
 	f.want(2, "y\n", "users", "set-email", "-e", email, "--to", email) // nobody is there to ask
 	if out, _ := f.want(0, "", "users", "set-email", "-e", email, "--to", email, "--yes"); !strings.Contains(out, "sallyport users reset-password -e "+email) {
 		t.Errorf("set-email: got %q", out)

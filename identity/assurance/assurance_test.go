@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// What a sign-in still needs, whatever the way it came.
+// A sign-in needs the same however it was made.
 func TestWhatASignInNeeds(t *testing.T) {
 	const totp, webauthn, recovery = storage.FactorTOTP, storage.FactorWebAuthn, FactorRecovery
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -92,7 +92,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// What an essential acr may wait for.
+// An essential acr waits only for what can be reached.
 func TestWhatCanBeReached(t *testing.T) {
 	for _, tc := range []struct {
 		factors []string

@@ -12,7 +12,7 @@ import (
 	"github.com/pquerna/otp"
 )
 
-// What an authenticator app reads from the URI is what was put into it, for every
+// The text that an authenticator app reads from the URI is what was put into it, for every
 // printable brand and account. The parsers are not ours: one in Go, one on Node.
 func TestTheKeyURIIsReadAsItWasMeant(t *testing.T) {
 	const key = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

@@ -20,7 +20,7 @@ func TestNothingAttachesToAnUnprovenAddress(t *testing.T) {
 		wantError(t, "an app", err, ErrEmailUnverified)
 		_, err = in.ConfirmTOTP(t.Context(), eve, "123456", "")
 		wantError(t, "an app's code", err, ErrEmailUnverified)
-		// What the session said of the person may be old: storage has the last word.
+		// The user in the session may be outdated: storage has the last word.
 		believed := *eve.User
 		believed.EmailVerifiedAt = in.now
 		eve.User = &believed

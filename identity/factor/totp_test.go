@@ -305,7 +305,7 @@ func TestSeedsMoveToANewKey(t *testing.T) {
 	})
 }
 
-// What is typed as a code is foreign: nothing but six digits is ever compared.
+// A typed code is foreign input: nothing but six digits is ever compared.
 func FuzzDigits(f *testing.F) {
 	for _, s := range []string{"123456", " 123 456\n", "", "12345", "٠١٢٣٤٥", "1234567", "12a456", "+12345", "-00001"} {
 		f.Add(s)

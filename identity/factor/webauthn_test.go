@@ -63,7 +63,7 @@ func TestAnAuthenticatorIsEnrolledAndSignsIn(t *testing.T) {
 	}
 }
 
-// What browsers are asked for decides what authenticators do.
+// The options sent to browsers decide what authenticators do.
 func TestWhatABrowserIsAskedForToEnrol(t *testing.T) {
 	in := onSQLite(t)
 	alice := in.person(t, "alice@acme-corp.com", func(u *storage.User) { u.Profile.Name = "Alice Liddell" })

@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// What tests of the whole need to know of the inside.
+// These are internals that tests of the package need.
 const (
 	MaxLine   = maxImportLine
 	MaxFaults = maxImportFaults

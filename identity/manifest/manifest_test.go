@@ -134,7 +134,7 @@ func TestEveryFaultHasItsLineAndRemedy(t *testing.T) {
 	}
 }
 
-// What only the database can tell is reported with the rest, at its line.
+// An error that only the database shows is reported with the rest, at its line.
 func TestFaultsThatTheDatabaseShows(t *testing.T) {
 	in := onSQLite(t)
 	in.apply(t, header+"  - client_id: gone\n    redirect_uris: [https://a.example/cb]\n")
@@ -470,7 +470,7 @@ func FuzzManifest(f *testing.F) {
 			}
 			return
 		}
-		// What was read without a fault is written and read back the same.
+		// A file that was read without a fault is written and read back the same.
 		for _, c := range m.Clients {
 			written, err := manifest.Write(&c.Client)
 			if err != nil {
