@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
-// Whoever changes a password that another knows is not overtaken by that other.
+// A user who changes a password that an intruder knows is not overtaken by the intruder.
 func TestAPasswordIsChangedFromTheOneThatWasShown(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		user := person(t, s, "bob@acme-corp.com")

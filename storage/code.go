@@ -194,7 +194,8 @@ func (t *tx) holds(ctx context.Context, g statement) error {
 //
 // The session is locked first, as in SignIn and in everything that ends access, which
 // is why the others ask for it, and at once as strongly as touched needs it: tabs of
-// one browser that lock it weakly and then all want more would be a deadlock. The flow comes before the consent, as in AnswerConsent and Disconnect.
+// one browser that lock it weakly and then all want more would be a deadlock. The flow comes before the consent, as in
+// AnswerConsent and Disconnect.
 // The client's lock is the one of a foreign key: it is shared, and waits for a
 // deletion alone (revokeOfDeleted).
 var issueCodePostgres = `WITH
@@ -317,7 +318,8 @@ func (in Redemption) tokenArgs() []any {
 	if rt == nil {
 		rt = &RefreshToken{}
 	}
-	return []any{at.Hash, at.ClientID, id(at.OrganizationID), words(at.Scopes), words(at.Audience), usec(at.CreatedAt), usec(at.ExpiresAt), in.Access != nil,
+	return []any{at.Hash, at.ClientID, id(at.OrganizationID), words(at.Scopes), words(at.Audience), usec(at.CreatedAt),
+		usec(at.ExpiresAt), in.Access != nil,
 		rt.Hash, rt.ClientID, rt.Salt, usec(rt.CreatedAt), usec(rt.ExpiresAt), in.Refresh != nil}
 }
 

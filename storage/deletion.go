@@ -85,7 +85,8 @@ func (t *tx) leaveOrganizations(ctx context.Context, userID uuid.UUID, e *Event)
 		if others > 0 {
 			err = t.keepOwner(ctx, o, userID)
 		} else {
-			err = t.closeOrganization(ctx, o, &Event{Type: EventOrganizationDeleted, Organization: o, Actor: e.Actor, RequestID: e.RequestID, Facts: map[string]any{"reason": "its only member left"}})
+			err = t.closeOrganization(ctx, o, &Event{Type: EventOrganizationDeleted, Organization: o, Actor: e.Actor,
+				RequestID: e.RequestID, Facts: map[string]any{"reason": "its only member left"}})
 		}
 		if err != nil {
 			return err
@@ -120,7 +121,8 @@ func (t *tx) closeOrganization(ctx context.Context, organizationID uuid.UUID, e 
 	}
 	edit := &RegistryEdit{tx: t, now: now}
 	for _, c := range clients {
-		if err := edit.DeleteClient(ctx, c, &Event{Type: EventClientDeleted, Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}); err != nil {
+		deleted := &Event{Type: EventClientDeleted, Organization: organizationID, Actor: e.Actor, Client: c, RequestID: e.RequestID}
+		if err := edit.DeleteClient(ctx, c, deleted); err != nil {
 			return err
 		}
 	}

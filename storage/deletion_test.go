@@ -194,7 +194,7 @@ func TestLapsingGoesOnBehindThoseWhoStay(t *testing.T) {
 	})
 }
 
-// Whoever proves the address at the last moment stays: the row is looked at again
+// A user who verifies the address at the last moment stays: the row is looked at again
 // when it is held.
 func TestLapsingLooksAgainAtWhoItTakes(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
@@ -208,7 +208,7 @@ func TestLapsingLooksAgainAtWhoItTakes(t *testing.T) {
 	})
 }
 
-// Whoever ends the session that somebody else is in is not overtaken by a deletion.
+// A user who ends the session that an intruder is in is not overtaken by a deletion.
 func TestAnEndedSessionDeletesNoAccount(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		bob := person(t, s, "bob@acme-corp.com")

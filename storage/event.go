@@ -87,7 +87,8 @@ func (e *Event) args(now time.Time) ([]any, error) {
 		d := sha256.Sum256(append(append([]byte{}, s...), p...))
 		personal, salt, digest = string(p), s, d[:]
 	}
-	return []any{e.ID.String(), usec(e.At), string(e.Type), id(e.Organization), id(e.Actor), id(e.User), textOrNull(e.Client), e.RequestID, string(facts), personal, salt, digest}, nil
+	return []any{e.ID.String(), usec(e.At), string(e.Type), id(e.Organization), id(e.Actor), id(e.User),
+		textOrNull(e.Client), e.RequestID, string(facts), personal, salt, digest}, nil
 }
 
 // writeEvent writes an event. Only insertEventFrom writes others, inside the statement of a change.

@@ -195,7 +195,7 @@ func TestThereIsALimitOfFactors(t *testing.T) {
 	})
 }
 
-// Whoever else is signed in did so under other rules.
+// The other sessions began under other rules.
 func TestEnrollingAndRemovingEndTheOtherSessions(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		alice, bob := person(t, s, "alice@acme-corp.com"), person(t, s, "bob@acme-corp.com")

@@ -115,7 +115,8 @@ func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, 
 		}
 		if _, err := t.exec(ctx, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			id(i.ID), id(i.OrganizationID), i.Email, i.EmailKey, i.Role, i.Token, id(i.InvitedBy), usec(i.CreatedAt), usec(i.ExpiresAt)); err != nil {
+			id(i.ID), id(i.OrganizationID), i.Email, i.EmailKey, i.Role, i.Token, id(i.InvitedBy), usec(i.CreatedAt),
+			usec(i.ExpiresAt)); err != nil {
 			return err
 		}
 		return t.eventAndMail(ctx, e, mails)
@@ -169,7 +170,7 @@ type Acceptance struct {
 	EmailKey string
 	// Keep is the session that acts. A first proof of the address ends all other access.
 	Keep uuid.UUID
-	// Proven tells of such a proof; it is written then alone.
+	// Verified tells of such a proof; it is written then alone.
 	Verified *Event
 	// Event tells of the acceptance. Its person, its organization and the facts
 	// invitation and role are filled in.

@@ -218,9 +218,9 @@ func TestAcceptingProvesTheAddressAndEndsOtherAccess(t *testing.T) {
 	})
 }
 
-// Somebody who makes an account with the address of another and waits for their
-// invitation gets nothing: the account, without all that they put there, is whose
-// the address is.
+// A stranger who makes an account with another user's address and waits for the
+// invitation gets nothing: the account goes to the owner of the address, without what
+// the stranger put there.
 func TestRegisteringByInvitationTakesOverWhatWasNeverProven(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		acme := organization(t, s, "acme-corp", uuid.Nil)

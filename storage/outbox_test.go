@@ -271,8 +271,8 @@ func TestABacklogOfOneKindIsNotInTheWayOfAnother(t *testing.T) {
 	})
 }
 
-// What is tried in vain is seen from everywhere, at the cost of one look; not so a
-// full mailbox, nor a backlog that nobody has tried yet.
+// A message that fails again and again is found by one query from every node. A full
+// mailbox or a backlog that was not tried yet is not such a message.
 func TestAMessageThatIsTriedInVainIsFound(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		now := time.Now().UTC().Truncate(time.Microsecond)

@@ -56,7 +56,8 @@ func (t *tx) useRecoveryCode(ctx context.Context, userID uuid.UUID, use *FactorU
 // ReplaceRecoveryCodes makes new codes the only ones that count, for a person in
 // that session (nil: in none): all others end, with their grants. ErrConflict if the
 // person has no second factor, or the session has ended.
-func (factors Factors) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash, e *Event, mails ...*Message) error {
+func (factors Factors) ReplaceRecoveryCodes(ctx context.Context, userID, session uuid.UUID, hashes []secret.Hash,
+	e *Event, mails ...*Message) error {
 	return factors.store.change(ctx, "replace recovery codes", func(t *tx) error {
 		if err := t.lockUser(ctx, userID); err != nil {
 			return err

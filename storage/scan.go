@@ -61,14 +61,15 @@ type scanner interface {
 	Scan(dest ...any) error
 }
 
-// reader is the Store or a tx.
-type reader interface {
+// executor is the Store, where a statement is a transaction of its own, or a tx.
+type executor interface {
+	exec(ctx context.Context, query string, args ...any) (int64, error)
 	row(ctx context.Context, query string, args ...any) result
 	rows(ctx context.Context, each func(scanner) error, query string, args ...any) error
 }
 
 // one returns the row of a query, or ErrNotFound.
-func one[T any](ctx context.Context, q reader, op string, dest func(*T) []any, query string, args ...any) (*T, error) {
+func one[T any](ctx context.Context, q executor, op string, dest func(*T) []any, query string, args ...any) (*T, error) {
 	var row T
 	if err := q.row(ctx, query, args...).Scan(dest(&row)...); err != nil {
 		return nil, fault(op, err)
@@ -77,7 +78,7 @@ func one[T any](ctx context.Context, q reader, op string, dest func(*T) []any, q
 }
 
 // list returns all rows of a query.
-func list[T any](ctx context.Context, q reader, op string, dest func(*T) []any, query string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, q executor, op string, dest func(*T) []any, query string, args ...any) ([]T, error) {
 	var all []T
 	err := q.rows(ctx, func(r scanner) error {
 		var row T

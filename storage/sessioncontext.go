@@ -51,7 +51,8 @@ func (s *Store) SessionContext(ctx context.Context, q SessionQuery) (*SessionCon
 	now := usec(s.clock())
 	dest := userRow.appendDest(sessionRow.appendDest(make([]any, 0, 48), &v.Session), &v.User)
 	dest = append(organizationRow.appendDest(dest, &o), &v.Role, &settings, &since, &c.Scopes, &c.GrantedAt, &c.ExpiresAt)
-	err := s.row(ctx, sessionContextSQL, id(q.OrganizationID), textOrNull(q.OrganizationSlug), q.ClientID, now, q.Browser, now, now).Scan(dest...)
+	err := s.row(ctx, sessionContextSQL, id(q.OrganizationID), textOrNull(q.OrganizationSlug), q.ClientID, now, q.Browser, now, now).
+		Scan(dest...)
 	if err != nil {
 		return nil, fault("read a session", err)
 	}
@@ -85,7 +86,8 @@ func (s *Store) Choices(ctx context.Context, userID uuid.UUID, clientID string) 
 		c := Consent{UserID: userID, ClientID: clientID}
 		var settings OrganizationSettings
 		var since time.Time
-		if err := r.Scan(append(organizationRow.dest(&ch.Organization), &ch.Role, &settings, &since, &c.Scopes, &c.GrantedAt, &c.ExpiresAt, &ch.LastUsedAt)...); err != nil {
+		if err := r.Scan(append(organizationRow.dest(&ch.Organization), &ch.Role, &settings, &since, &c.Scopes,
+			&c.GrantedAt, &c.ExpiresAt, &ch.LastUsedAt)...); err != nil {
 			return err
 		}
 		ch.Requirement = settings.requirement(since)

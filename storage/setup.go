@@ -72,19 +72,14 @@ type ClientTest struct {
 
 // ClientTests returns the tests that have not ended, by client_id.
 func (s *Store) ClientTests(ctx context.Context) (map[string]ClientTest, error) {
-	tests := map[string]ClientTest{}
-	err := s.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(&tests)
-	if errors.Is(classify(err), ErrNotFound) {
-		err = nil
-	}
-	return tests, fault("read the tests of clients", err)
+	return readClientTests(ctx, s)
 }
 
 // SetClientTest gives a client one more redirect URI and a secret beside its own
 // until EndClientTest; k is nil for a client without secrets. Another test of the
 // same client goes on. ErrNotFound for a deleted client.
 func (r *RegistryEdit) SetClientTest(ctx context.Context, clientID, redirectURI string, k *ClientSecret, until time.Time, e *Event) error {
-	tests, err := r.clientTests(ctx)
+	tests, err := readClientTests(ctx, r.tx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +115,7 @@ func (r *RegistryEdit) SetClientTest(ctx context.Context, clientID, redirectURI 
 // EndClientTest takes the test's redirect URI and secrets away again. ErrNotFound
 // if the client is not being tested (any more).
 func (r *RegistryEdit) EndClientTest(ctx context.Context, clientID string, e *Event) error {
-	tests, err := r.clientTests(ctx)
+	tests, err := readClientTests(ctx, r.tx)
 	if err != nil {
 		return err
 	}
@@ -146,14 +141,14 @@ func (r *RegistryEdit) EndClientTest(ctx context.Context, clientID string, e *Ev
 	return r.tx.event(ctx, e)
 }
 
-// clientTests reads them inside the edit, which others wait for.
-func (r *RegistryEdit) clientTests(ctx context.Context) (map[string]ClientTest, error) {
+// readClientTests reads them from the Store, or inside an edit, which others wait for.
+func readClientTests(ctx context.Context, q executor) (map[string]ClientTest, error) {
 	tests := map[string]ClientTest{}
-	err := r.tx.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(&tests)
+	err := q.row(ctx, `SELECT value FROM settings WHERE name = ?`, settingTests).Scan(&tests)
 	if errors.Is(classify(err), ErrNotFound) {
 		err = nil
 	}
-	return tests, err
+	return tests, fault("read the tests of clients", err)
 }
 
 func (r *RegistryEdit) putClientTests(ctx context.Context, tests map[string]ClientTest) error {

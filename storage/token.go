@@ -49,7 +49,8 @@ const insertAccessToken = `INSERT INTO access_tokens (hash, grant_id, client_id,
 const insertRefreshToken = `INSERT INTO refresh_tokens (hash, grant_id, client_id, salt, created_at, expires_at)`
 
 func (t *AccessToken) args() []any {
-	return []any{t.Hash, id(t.GrantID), t.ClientID, id(t.OrganizationID), words(t.Scopes), words(t.Audience), usec(t.CreatedAt), usec(t.ExpiresAt)}
+	return []any{t.Hash, id(t.GrantID), t.ClientID, id(t.OrganizationID), words(t.Scopes), words(t.Audience),
+		usec(t.CreatedAt), usec(t.ExpiresAt)}
 }
 
 func (t *RefreshToken) args() []any {

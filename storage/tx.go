@@ -11,11 +11,6 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// executor is the Store, where a statement is a transaction of its own, or a tx.
-type executor interface {
-	exec(ctx context.Context, query string, args ...any) (int64, error)
-}
-
 // execOr runs a statement and returns unchanged, such as ErrSpent, if it touched no row: the guard in its condition did
 // not hold.
 func execOr(ctx context.Context, x executor, unchanged error, query string, args ...any) error {

@@ -44,7 +44,7 @@ type User struct {
 	DeletedAt     time.Time `db:"deleted_at"`
 	// Factors are the kinds of their confirmed second factors, FactorTOTP and FactorWebAuthn.
 	Factors []string `db:"factors"`
-	// FirstSignInAt is zero until they have signed in once; see FirstSignIn.
+	// FirstSignInAt is zero until they have signed in once; see OnFirstSignIn.
 	FirstSignInAt time.Time `db:"first_sign_in_at"`
 }
 
@@ -119,7 +119,8 @@ func (t *tx) createUser(ctx context.Context, p *NewUser) error {
 	}
 	_, err = t.exec(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at, disabled_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile), usec(u.CreatedAt), usec(u.UpdatedAt), usec(u.DisabledAt))
+		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile),
+		usec(u.CreatedAt), usec(u.UpdatedAt), usec(u.DisabledAt))
 	if err != nil {
 		return err
 	}

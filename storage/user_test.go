@@ -273,8 +273,8 @@ func TestPeopleAreListedInPages(t *testing.T) {
 	})
 }
 
-// Whoever made an account with the address of another is given nothing that somebody
-// means for that other; what they have by mistake can be taken.
+// A stranger who made an account with another user's address gets no rights that are
+// meant for that user; rights given by mistake can be taken away.
 func TestNobodyUnprovenIsGivenRights(t *testing.T) {
 	eachEngine(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()

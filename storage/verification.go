@@ -143,7 +143,8 @@ func (t *tx) closeOwnOrganizations(ctx context.Context, userID uuid.UUID) error 
 		if others > 0 {
 			continue
 		}
-		if err := t.closeOrganization(ctx, o, &Event{Type: EventOrganizationDeleted, Organization: o, User: userID, Facts: map[string]any{"reason": "its only member had never proven the address"}}); err != nil {
+		if err := t.closeOrganization(ctx, o, &Event{Type: EventOrganizationDeleted, Organization: o, User: userID,
+			Facts: map[string]any{"reason": "its only member had never proven the address"}}); err != nil {
 			return err
 		}
 	}
