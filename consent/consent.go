@@ -1,22 +1,24 @@
-// Package consent is what a person is shown on the way to a code. Here is the
-// step Agree: may this app have what it asks for? Who the person is and for which
-// organization they act is asked by consent/login before.
+// Package consent is the pages on the way to a code. The step here asks whether an app may have what it asks for; who
+// the user is and for which organization they act is asked by consent/login before.
 //
 //	/consent   GET the page, POST answer=allow or deny, remember=on
 //
-// Package provider asks Agree whether an answer is owed; if so it sends the person
-// here, and gets them back at /oauth2/authorize, where all steps are asked again.
+// # The next step of a flow
+//
+// NextStep is the one place that knows the order of the steps. Package provider asks it for every authorization request,
+// sends the user to the page it names, and gets them back at the authorization endpoint, where it asks again.
+//
+//	sign-in (/login) ──▶ second factor (/login/factor) ──▶ organization (/org) ──▶ consent (/consent) ──▶ code
 //
 // # An answer
 //
-//	none ──▶ in the flow: for this person, client, organization and these scopes
+//	none ──▶ in the flow: for this user, client, organization and these scopes
 //	           │ allowed, and remembered if wanted: 180 days, beside earlier scopes
 //	           └ denied: the flow ends with access_denied
 //
-// It is written with its audit event in one statement, once: a second one, from
-// another tab or a double click, changes nothing. It is given up when another
-// person signs in or another organization is picked within the flow
-// (storage.SignIn, storage.ChooseOrganization).
+// It is written with its audit event in one statement, once: a second one, from another tab or a double click, changes
+// nothing. It is dropped when another user signs in or another organization is chosen within the flow (storage.SignIn,
+// storage.ChooseOrganization).
 package consent
 
 import (
@@ -34,83 +36,87 @@ import (
 // remembered is how long a consent lasts.
 const remembered = 180 * 24 * time.Hour
 
-// Agree is the step that asks whether the app may have what it asks for.
-type Agree struct{}
+// consentPath is the step of a flow that asks for consent.
+const consentPath = "/consent"
 
-// Path is /consent.
-func (Agree) Path() string { return "/consent" }
-
-// Refusal is consent_required (OpenID Connect Core 1.0, section 3.1.2.6).
-func (Agree) Refusal() string { return "consent_required" }
-
-// Pending reports whether the person still owes an answer for what is asked now.
-// A denial is an answer: the provider ends its flow.
-func (Agree) Pending(j *storage.FlowState) bool {
-	if j.Session == nil {
-		return true
-	}
-	answer := j.Flow.Consent
-	if answer.Covers(j.Session.User.ID, j.OrganizationID(), j.Scopes) {
-		return false
-	}
-	if answer != nil && answer.Denied && answer.UserID == j.Session.User.ID && answer.OrganizationID == j.OrganizationID() {
-		return false
-	}
+// NextStep returns the path of the page that a flow needs next, "" when a code can be issued.
+func NextStep(f *storage.FlowState) string {
+	required := signin.RequiredFor(f)
 	switch {
-	case alwaysAsks(j):
+	case required.SignIn:
+		return "/login"
+	case required.Incomplete():
+		return "/login/factor"
+	case required.Organization:
+		return "/org"
+	case needsConsent(f):
+		return consentPath
+	}
+	return ""
+}
+
+// needsConsent reports whether the signed-in user has to answer what is asked now. A denial is an answer: the provider
+// ends its flow.
+func needsConsent(f *storage.FlowState) bool {
+	answer := f.Flow.Consent
+	switch user := f.Session.User.ID; {
+	case answer.Covers(user, f.OrganizationID(), f.Scopes):
+		return false
+	case answer != nil && answer.Denied && answer.UserID == user && answer.OrganizationID == f.OrganizationID():
+		return false
+	case alwaysAsks(f):
 		return true
-	case j.Client.SkipsConsent():
+	case f.Client.SkipsConsent():
 		return false
 	}
-	return earlier(j) == nil || len(missing(j)) > 0
+	return validConsent(f) == nil || len(missingScopes(f)) > 0
 }
 
-// alwaysAsks: whatever is remembered, this request needs an answer of its own.
-// A public client on the person's device can be imitated by any other program
-// there, so that only the person can tell what they have just started (RFC 8252,
-// section 8.6).
-func alwaysAsks(j *storage.FlowState) bool {
-	return j.HasPrompt("consent") || j.Client.Public() && onDevice(j.RedirectURI)
+// alwaysAsks reports whether this request needs an answer of its own, whatever is remembered. A public client on the
+// user's device can be imitated by any other program there, so only the user can tell what they have just started
+// (RFC 8252, section 8.6).
+func alwaysAsks(f *storage.FlowState) bool {
+	return f.HasPrompt("consent") || f.Client.Public() && isOnDevice(f.RedirectURI)
 }
 
-// earlier is what is remembered and still counts, nil if nothing is.
-func earlier(j *storage.FlowState) *storage.Consent {
-	c := j.Consent
-	if c == nil || !j.Now.Before(c.ExpiresAt) || c.OrganizationID != j.OrganizationID() {
+// validConsent is the remembered consent if it still counts, else nil.
+func validConsent(f *storage.FlowState) *storage.Consent {
+	c := f.Consent
+	if c == nil || !f.Now.Before(c.ExpiresAt) || c.OrganizationID != f.OrganizationID() {
 		return nil
 	}
 	return c
 }
 
-// missing are the scopes that were not allowed before.
-func missing(j *storage.FlowState) []string {
-	c := earlier(j)
+// missingScopes are the scopes that were not allowed before.
+func missingScopes(f *storage.FlowState) []string {
+	c := validConsent(f)
 	if c == nil {
-		return j.Scopes
+		return f.Scopes
 	}
-	return slices.DeleteFunc(slices.Clone(j.Scopes), func(s string) bool { return slices.Contains(c.Scopes, s) })
+	return slices.DeleteFunc(slices.Clone(f.Scopes), func(s string) bool { return slices.Contains(c.Scopes, s) })
 }
 
-// asked are the scopes that the page lists.
-func asked(j *storage.FlowState) []string {
-	if alwaysAsks(j) {
-		return j.Scopes
+// listedScopes are the scopes that the page lists.
+func listedScopes(f *storage.FlowState) []string {
+	if alwaysAsks(f) {
+		return f.Scopes
 	}
-	return missing(j)
+	return missingScopes(f)
 }
 
-// until is when a consent given now ends; zero where remembering would change
-// nothing, because the client's next request is asked about anyway.
-func until(j *storage.FlowState) time.Time {
-	if j.Client.Public() && onDevice(j.RedirectURI) {
+// rememberUntil is when a consent given now ends; zero where remembering would change nothing, because the client's next
+// request is asked about anyway.
+func rememberUntil(f *storage.FlowState) time.Time {
+	if f.Client.Public() && isOnDevice(f.RedirectURI) {
 		return time.Time{}
 	}
-	return j.Now.Add(remembered)
+	return f.Now.Add(remembered)
 }
 
-// onDevice reports a redirect URI that leads to a program on the person's own
-// device: a loopback address or a scheme of its own (RFC 8252, section 7).
-func onDevice(uri string) bool {
+// isOnDevice reports whether a redirect URI leads to a program on the user's own device: a loopback address or a scheme
+// of its own (RFC 8252, section 7).
+func isOnDevice(uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return true
@@ -123,7 +129,7 @@ func onDevice(uri string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// destination is where the person will go, as the page says it.
+// destination is where the browser goes next, as the page says it.
 func destination(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || u.Hostname() == "" {
@@ -133,21 +139,8 @@ func destination(uri string) string {
 	if port := u.Port(); port != "" {
 		host = net.JoinHostPort(host, port)
 	}
-	if onDevice(uri) {
+	if isOnDevice(uri) {
 		host += " on your device"
 	}
 	return host
-}
-
-// purpose is what the page's form is made for: this person, client, organization
-// and exactly these scopes in this flow. A form of any other is worth nothing.
-func purpose(j *storage.FlowState) string {
-	return strings.Join([]string{"consent", j.Flow.IDHash.String(), j.Session.User.ID.String(), j.Client.ID, j.OrganizationID().String(), strings.Join(j.Scopes, " ")}, "\x00")
-}
-
-// settled reports whether everything that comes before this step is answered: the
-// second step too, for an answer that is remembered outlasts the session it came from.
-func settled(j *storage.FlowState) bool {
-	required := signin.RequiredFor(j)
-	return !required.Any()
 }

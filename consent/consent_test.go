@@ -71,7 +71,7 @@ func TestWhenAnAnswerIsOwed(t *testing.T) {
 		"nobody is signed in":                  {func(j *j) { j.Session = nil; j.Client = &ownApp }, true},
 		"our own app, remembered for too long": {func(j *j) { j.Client = &ownApp; j.Consent = allowed(); j.Consent.ExpiresAt = now }, false},
 	} {
-		if got := (Agree{}).Pending(journey(tc.change)); got != tc.want {
+		if got := NextStep(journey(tc.change)) != ""; got != tc.want {
 			t.Errorf("%s: pending %v, want %v", name, got, tc.want)
 		}
 	}
@@ -90,7 +90,7 @@ func TestWhatIsAsked(t *testing.T) {
 		"on the device":  {func(j *storage.FlowState) { known(j); j.Client = &spa; j.RedirectURI = loopURI }, []string{"openid", "email"}},
 	} {
 		j := journey(tc.change)
-		if got := asked(j); !slices.Equal(got, tc.want) {
+		if got := listedScopes(j); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got %v, want %v", name, got, tc.want)
 		}
 		if !slices.Equal(j.Scopes, []string{"openid", "email"}) {
@@ -143,18 +143,43 @@ func TestTheFormIsForExactlyWhatItShows(t *testing.T) {
 
 func TestWhatAnAnswerWrites(t *testing.T) {
 	j := journey(func(j *storage.FlowState) { j.Consent = allowed("openid", "phone") })
-	a := answerOf(j, true, true, "req")
+	a := newAnswer(j, true, true, "req")
 	if !a.Remember.Equal(now.Add(180*24*time.Hour)) || a.Remembered != j.Consent || a.Event.Type != "consent.granted" || !slices.Equal(a.Consent.Scopes, j.Scopes) {
 		t.Errorf("allowed: got %+v", a)
 	}
-	if a := answerOf(j, true, false, "req"); !a.Remember.IsZero() {
+	if a := newAnswer(j, true, false, "req"); !a.Remember.IsZero() {
 		t.Error("not to be remembered, but it is")
 	}
-	if a := answerOf(j, false, true, "req"); !a.Remember.IsZero() || !a.Consent.Denied || a.Event.Type != "consent.denied" {
+	if a := newAnswer(j, false, true, "req"); !a.Remember.IsZero() || !a.Consent.Denied || a.Event.Type != "consent.denied" {
 		t.Errorf("denied: got %+v", a)
 	}
 	device := journey(func(j *storage.FlowState) { j.Client = &spa; j.RedirectURI = loopURI })
-	if a := answerOf(device, true, true, "req"); !a.Remember.IsZero() {
+	if a := newAnswer(device, true, true, "req"); !a.Remember.IsZero() {
 		t.Error("on the device: remembered although the page did not offer it")
+	}
+}
+
+// The steps of a flow come in one order, and each only while it is needed.
+func TestTheNextStepOfAFlow(t *testing.T) {
+	signedIn := &storage.SessionContext{Session: storage.Session{AuthTime: now}}
+	twoFactors := &storage.SessionContext{User: storage.User{Factors: []string{storage.FactorTOTP}}, Session: storage.Session{AuthTime: now}}
+	organization := &storage.Organization{Slug: "acme-corp"}
+	for name, tc := range map[string]struct {
+		flow storage.FlowState
+		want string
+	}{
+		"no user is signed in":       {storage.FlowState{Flow: &storage.Flow{}}, "/login"},
+		"signed in":                  {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn}, ""},
+		"not recently enough":        {storage.FlowState{Flow: &storage.Flow{SignInAfter: now.Add(time.Microsecond)}, Session: signedIn}, "/login"},
+		"just recently enough":       {storage.FlowState{Flow: &storage.Flow{SignInAfter: now}, Session: signedIn}, ""},
+		"second factor not shown":    {storage.FlowState{Flow: &storage.Flow{}, Session: twoFactors, NeedsOrganization: true}, "/login/factor"},
+		"organization to choose":     {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true}, "/org"},
+		"organization is determined": {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true, Organization: organization}, ""},
+		"consent is asked for":       {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, Prompt: []string{"consent"}}, "/consent"},
+	} {
+		tc.flow.Client, tc.flow.Now, tc.flow.RedirectURI = &ownApp, now, webURI
+		if got := NextStep(&tc.flow); got != tc.want {
+			t.Errorf("%s: next is %q, want %q", name, got, tc.want)
+		}
 	}
 }

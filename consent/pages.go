@@ -4,148 +4,117 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
-	"github.com/sallyport-id/sallyport/consent/login"
-	"github.com/sallyport-id/sallyport/internal/session"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Config is what Pages need. All of it.
-type Config struct {
-	Web      *web.Web
-	Store    *storage.Store
-	Registry *storage.Registry
-	Sessions *session.Manager
-	Journeys login.Journeys
-}
-
 // Pages are the handlers of this package.
-type Pages struct {
-	web      *web.Web
-	store    *storage.Store
-	registry *storage.Registry
-	sessions *session.Manager
-	journeys login.Journeys
+type Pages struct{ *page.Deps }
+
+// Mount adds the page to the route table. An app may show it in a popup window.
+func (p Pages) Mount(rt *web.Router) {
+	p.Deps.Mount(rt, web.Popup, page.Route{Path: consentPath, Show: p.show, Act: p.answer})
 }
 
-// New returns the pages, or an error if c is not whole.
-func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.Journeys == nil {
-		return nil, errors.New("consent: something of the configuration is missing")
+// readRequest reads a request for this step. redirectTo is where to go if the flow does not need consent now, or needs
+// another step before: the second factor too, because a remembered answer outlasts the session it came from.
+func (p Pages) readRequest(r *http.Request) (q *page.Request, redirectTo string, err error) {
+	q, err = p.ReadRequest(r)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case q.Flow == nil:
+		return nil, "", &web.Error{Status: http.StatusNotFound}
+	case !q.IsNext(consentPath):
+		return q, q.NextURL(), nil
 	}
-	return &Pages{web: c.Web, store: c.Store, registry: c.Registry, sessions: c.Sessions, journeys: c.Journeys}, nil
+	return q, "", nil
 }
 
-// Mount adds the page to the route table.
-func (p *Pages) Mount(rt *web.Router) {
-	rt.Handle("/consent", web.Popup(p.web.Handle(p.show)), http.MethodGet)
-	rt.Handle("/consent", web.Popup(p.web.SameOrigin(p.web.Handle(p.answer))), http.MethodPost)
+// purpose is what the page's form is made for: this user, client, organization and exactly these scopes in this flow.
+func purpose(f *storage.FlowState) string {
+	return strings.Join([]string{"consent", f.Flow.IDHash.String(), f.Session.User.ID.String(), f.Client.ID, f.OrganizationID().String(),
+		strings.Join(f.Scopes, " ")}, "\x00")
 }
 
 // show is the page.
-func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
-	v, err := login.ReadFlowRequest(r, p.journeys, p.sessions)
+func (p Pages) show(w http.ResponseWriter, r *http.Request) error {
+	q, redirectTo, err := p.readRequest(r)
 	if err != nil {
 		return err
 	}
-	j := v.Journey
-	if !settled(j) || !(Agree{}).Pending(j) {
-		return web.SeeOther(w, r, v.Next())
+	if redirectTo != "" {
+		return web.SeeOther(w, r, redirectTo)
 	}
-	scopes, err := p.sentences(r, asked(j))
+	f := q.Flow
+	resources, err := p.Registry.Resources(r.Context())
 	if err != nil {
 		return err
 	}
-	m := &j.Client.Metadata
-	page := templates.Consent{
-		Flow: v.Flow, CSRF: p.sessions.CSRFToken(v.Browser, purpose(j)),
-		AppName: j.Client.Name(), AppLogo: j.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
-		RedirectHost: destination(j.RedirectURI), FirstParty: j.Client.SkipsConsent(),
-		Account: templates.Account{Name: j.Session.User.Profile.Name, Email: j.Session.User.Email},
-		SignsIn: slices.Contains(j.Scopes, "openid"), Scopes: scopes, GrantedCount: len(j.Scopes) - len(scopes),
+	listed, m := listedScopes(f), &f.Client.Metadata
+	ask := templates.Consent{
+		Flow: q.FlowToken, CSRF: q.CSRF(purpose(f)),
+		AppName: f.Client.Name(), AppLogo: f.Client.LogoPath(), PolicyURI: m.PolicyURI, TosURI: m.TosURI,
+		RedirectHost: destination(f.RedirectURI), FirstParty: f.Client.SkipsConsent(),
+		Account: page.AccountOf(&f.Session.User),
+		SignsIn: slices.Contains(f.Scopes, "openid"), Scopes: page.Scopes(listed, resources), GrantedCount: len(f.Scopes) - len(listed),
 	}
-	page.SwitchAction, page.SwitchCSRF = v.SwitchForm(p.sessions)
-	if j.Organization != nil {
-		page.OrganizationName = j.Organization.Name
+	ask.SwitchAction, ask.SwitchCSRF = q.SwitchForm()
+	if f.Organization != nil {
+		ask.OrganizationName = f.Organization.Name
 	}
-	if end := until(j); !end.IsZero() {
-		page.RememberUntil = end.Format("2 January 2006")
+	if end := rememberUntil(f); !end.IsZero() {
+		ask.RememberUntil = end.Format("2 January 2006")
 	}
-	web.OmitFormAction(w)
-	return p.web.Page(w, http.StatusOK, page)
+	return q.Render(w, http.StatusOK, ask)
 }
 
-// sentences says what scopes mean: our own ones in templates, others where their
-// resource declares them.
-func (p *Pages) sentences(r *http.Request, scopes []string) ([]templates.Scope, error) {
-	resources, err := p.registry.Resources(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	out := make([]templates.Scope, len(scopes))
-	for i, name := range scopes {
-		out[i].Name = name
-		if _, ours := templates.ScopeSentence(name); ours {
-			continue
-		}
-		for _, res := range resources {
-			if sentence := res.Scopes[name]; sentence != "" {
-				out[i].Sentence = sentence
-				break
-			}
-		}
-	}
-	return out, nil
-}
-
-// answer records what the person said. It counts for exactly what the page showed,
-// and once: who comes too late is sent on to what was said first.
-func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
-	v, err := login.ReadFlowRequest(r, p.journeys, p.sessions)
+// answer records the user's answer. It counts for exactly what the page showed, and once: a later answer is ignored, and
+// the browser is sent on to what the first one led to.
+func (p Pages) answer(w http.ResponseWriter, r *http.Request) error {
+	q, redirectTo, err := p.readRequest(r)
 	if err != nil {
 		return err
 	}
-	j := v.Journey
-	form, err := web.Form(r)
+	if redirectTo != "" {
+		return web.SeeOther(w, r, redirectTo)
+	}
+	form, err := q.Form(r, purpose(q.Flow), q.NextURL())
 	if err != nil {
 		return err
 	}
-	if !settled(j) || !(Agree{}).Pending(j) {
-		return web.SeeOther(w, r, v.Next())
-	}
-	if err := login.CheckForm(p.sessions, v.Browser, purpose(j), form.Get("csrf"), v.Next()); err != nil {
-		return err
-	}
-	said := form.Get("answer")
-	if said != "allow" && said != "deny" {
+	answer := form.Get("answer")
+	if answer != "allow" && answer != "deny" {
 		return &web.Error{Status: http.StatusBadRequest, Message: "answer is allow or deny"}
 	}
-	err = p.store.AnswerConsent(r.Context(), answerOf(j, said == "allow", form.Get("remember") == "on", web.RequestID(r.Context())))
+	err = p.Store.AnswerConsent(r.Context(), newAnswer(q.Flow, answer == "allow", form.Get("remember") == "on", web.RequestID(r.Context())))
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
-	return web.SeeOther(w, r, v.Next())
+	return web.SeeOther(w, r, q.NextURL())
 }
 
-// answerOf is what the person's answer writes. The scopes that the page did not
-// list, because they were allowed before, are part of it.
-func answerOf(j *storage.FlowState, allow, remember bool, requestID string) *storage.Answer {
+// newAnswer is what the user's answer writes. It includes the scopes that the page did not list because they were
+// allowed before.
+func newAnswer(f *storage.FlowState, allow, remember bool, requestID string) *storage.Answer {
+	user := f.Session.User.ID
 	a := &storage.Answer{
-		Flow: j.Flow.IDHash, Browser: j.Flow.BrowserHash, Before: j.Flow.Consent, ClientID: j.Client.ID,
-		Consent:    storage.FlowConsent{UserID: j.Session.User.ID, OrganizationID: j.OrganizationID(), Scopes: j.Scopes, Denied: !allow},
-		Remembered: earlier(j),
+		Flow: f.Flow.IDHash, Browser: f.Flow.BrowserHash, Before: f.Flow.Consent, ClientID: f.Client.ID,
+		Consent:    storage.FlowConsent{UserID: user, OrganizationID: f.OrganizationID(), Scopes: f.Scopes, Denied: !allow},
+		Remembered: validConsent(f),
 	}
 	if allow && remember {
-		a.Remember = until(j)
+		a.Remember = rememberUntil(f)
 	}
-	kind := storage.EventConsentGranted
+	event := storage.EventConsentGranted
 	if !allow {
-		kind = storage.EventConsentDenied
+		event = storage.EventConsentDenied
 	}
-	user := j.Session.User.ID
-	a.Event = &storage.Event{Type: kind, Organization: j.OrganizationID(), Actor: user, User: user, Client: j.Client.ID, RequestID: requestID,
-		Facts: map[string]any{"scopes": j.Scopes, "remembered": !a.Remember.IsZero()}}
+	a.Event = &storage.Event{Type: event, Organization: f.OrganizationID(), Actor: user, User: user, Client: f.Client.ID, RequestID: requestID,
+		Facts: map[string]any{"scopes": f.Scopes, "remembered": !a.Remember.IsZero()}}
 	return a
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/device"
 	"github.com/sallyport-id/sallyport/internal/limit"
 	"github.com/sallyport-id/sallyport/internal/mail"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -83,19 +84,22 @@ func newSite(t *testing.T) *site {
 	registry := storage.NewRegistry(s.store)
 	sequence := must(signin.New(signin.Config{Store: s.store, Registry: registry, Sessions: s.sessions, Limits: limits, Identity: people, Factors: factors,
 		Annotate: web.Annotate, Now: clock}))
-	must(login.New(login.Config{Web: edge, Store: s.store, Sessions: s.sessions, SignIn: sequence, Identity: people, Factors: factors, Journeys: s, Issuer: issuer})).Mount(s.routes)
-	must(consent.New(consent.Config{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, Journeys: s})).Mount(s.routes)
+	pages := &page.Deps{Web: edge, Store: s.store, Registry: registry, Sessions: s.sessions, SignIn: sequence, Identity: people, Factors: factors,
+		LoadFlow: s.loadFlow, Issuer: issuer, Now: clock}
+	login.New(pages, login.Config{}).Mount(s.routes)
+	consent.Pages{Deps: pages}.Mount(s.routes)
 	s.routes.Handle("/oauth2/authorize", edge.Handle(s.authorize), http.MethodGet)
 	return s
 }
 
-// Journey is the provider's, without the protocol.
-func (s *site) LoadFlow(r *http.Request) (*storage.FlowState, error) {
+// loadFlow is the provider's, without the protocol.
+func (s *site) loadFlow(r *http.Request) (*storage.FlowState, error) {
 	f, err := s.store.Flow(r.Context(), secret.HashOf(r.URL.Query().Get("flow")))
 	if err != nil || f.BrowserHash != s.sessions.Browser(r) || !f.SpentAt.IsZero() {
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "flow_elsewhere", Err: err}
 	}
-	j := &storage.FlowState{Flow: f, Client: s.client, Scopes: s.scopes, RedirectURI: "https://app.example.com/cb", NeedsOrganization: s.asksOrg, Now: s.now}
+	j := &storage.FlowState{Flow: f, Client: s.client, Scopes: s.scopes, RedirectURI: "https://app.example.com/cb", NeedsOrganization: s.asksOrg, Now: s.now,
+		NextStep: "/login", ResumeURL: "/oauth2/authorize?flow=" + r.URL.Query().Get("flow")}
 	v, err := s.store.SessionContext(r.Context(), storage.SessionQuery{Browser: f.BrowserHash, ClientID: s.client.ID, OrganizationID: f.OrganizationID})
 	if errors.Is(err, storage.ErrNotFound) {
 		return j, nil
@@ -107,22 +111,18 @@ func (s *site) LoadFlow(r *http.Request) (*storage.FlowState, error) {
 		j.Consent = nil
 		j.Choices, err = s.store.Choices(r.Context(), v.User.ID, s.client.ID)
 	}
+	j.NextStep = consent.NextStep(j)
 	return j, err
 }
 
 func (s *site) authorize(w http.ResponseWriter, r *http.Request) error {
-	j, err := s.LoadFlow(r)
+	j, err := s.loadFlow(r)
 	if err != nil {
 		return err
 	}
-	for _, step := range []interface {
-		Path() string
-		Pending(*storage.FlowState) bool
-	}{login.Identify{}, login.Choose{}, consent.Agree{}} {
-		if step.Pending(j) {
-			http.Redirect(w, r, step.Path()+"?flow="+r.URL.Query().Get("flow"), http.StatusSeeOther)
-			return nil
-		}
+	if j.NextStep != "" {
+		http.Redirect(w, r, j.NextStep+"?flow="+r.URL.Query().Get("flow"), http.StatusSeeOther)
+		return nil
 	}
 	answer := "done"
 	if j.Flow.Consent != nil && j.Flow.Consent.Denied {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -154,7 +155,7 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 	step := p.nextStep(j)
 	unreachable := q.acrEssential && j.SignedIn() && !assurance.Satisfies(j.Session.Session.ACR, q.acr) &&
 		!assurance.CanSatisfy(j.Session.User.Factors, q.acr)
-	if step == nil && !unreachable {
+	if step == "" && !unreachable {
 		return p.issueCode(w, r, q, j)
 	}
 	if err := p.touchSession(r.Context(), j); err != nil {
@@ -165,12 +166,12 @@ func (p *Provider) dispatch(w http.ResponseWriter, r *http.Request, q *request, 
 			"The person cannot authenticate with the acr that is essential."))
 	}
 	if q.prompted(oauth.PromptNone) {
-		return p.respondError(w, r, q, f, refusals[step.Refusal()])
+		return p.respondError(w, r, q, f, cmp.Or(stepErrors[step], errMustInteract))
 	}
 	if token, err = p.ensureFlow(w, r, f, j, token); err != nil {
 		return err
 	}
-	return web.SeeOther(w, r, step.Path()+"?flow="+token)
+	return web.SeeOther(w, r, step+"?flow="+token)
 }
 
 // ensureFlow stores a flow that is not stored yet, bound to this browser, and returns its id.

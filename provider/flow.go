@@ -17,33 +17,17 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Step is one page that a person may have to pass before a code is issued. The page
-// comes back to /oauth2/authorize?flow=…, where all steps are asked again from the first.
-type Step interface {
-	// Path is where the step's page is, "/login".
-	Path() string
-	// Pending reports whether the person still has to pass it.
-	Pending(j *storage.FlowState) bool
-	// Refusal is the error of a request with prompt=none (OpenID Connect Core 1.0, section 3.1.2.6).
-	Refusal() string
+// errMustInteract is the error under prompt=none for a step without one of its own.
+var errMustInteract = refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask.")
+
+// stepErrors are the errors under prompt=none by the step that a flow needs (OpenID Connect Core 1.0, section 3.1.2.6).
+var stepErrors = map[string]*Error{
+	"/login":        errMustSignIn,
+	"/login/factor": errMustSignIn,
+	"/consent":      refuse("consent_required", "The person must agree, and prompt=none forbids to ask."),
 }
 
-// refusals are the sentences for the steps' errors under prompt=none.
-var refusals = map[string]*Error{
-	"login_required":       refuse("login_required", "The person must sign in, or prove more, and prompt=none forbids to ask."),
-	"consent_required":     refuse("consent_required", "The person must agree, and prompt=none forbids to ask."),
-	"interaction_required": refuse("interaction_required", "The person must choose an organization, and prompt=none forbids to ask."),
-}
-
-// nextStep is the first step that is pending, nil when a code can be issued.
-func (p *Provider) nextStep(j *storage.FlowState) Step {
-	for _, s := range p.steps {
-		if s.Pending(j) {
-			return s
-		}
-	}
-	return nil
-}
+var errMustSignIn = refuse("login_required", "The person must sign in, or prove more, and prompt=none forbids to ask.")
 
 // flowState reads how far the browser has come with a request: which user is signed in,
 // for which organization, with what consent. One query, two if an organization must be
@@ -214,8 +198,8 @@ func (p *Provider) bindFlow(w http.ResponseWriter, r *http.Request, f *storage.F
 	return replace(err, storage.ErrSpent, flowPage("flow_elsewhere", c, f.RedirectURI))
 }
 
-// LoadFlow returns how far the flow of ?flow= is in this browser, and what the next page
-// asks, for the pages of the steps. Its errors are pages, ready to return.
+// LoadFlow returns how far the flow of ?flow= is in this browser, with its next step and the address where it resumes,
+// for the pages of the steps. Its errors are pages, ready to return.
 func (p *Provider) LoadFlow(r *http.Request) (*storage.FlowState, error) {
 	token := r.URL.Query().Get("flow")
 	f, c, err := p.loadFlow(r.Context(), token)
@@ -235,6 +219,7 @@ func (p *Provider) LoadFlow(r *http.Request) (*storage.FlowState, error) {
 	} else if err != nil {
 		return nil, asPage(err, token)
 	}
+	j.NextStep, j.ResumeURL = p.nextStep(j), flowURL(token)
 	return j, p.touchSession(r.Context(), j)
 }
 

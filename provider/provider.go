@@ -73,6 +73,8 @@ type Config struct {
 	Failures Failures
 	Budgets  Budgets
 	Counts   Counts
+	// NextStep returns the path of the page that a flow needs next, "" when a code can be issued.
+	NextStep func(*storage.FlowState) string
 	// OutboundAllow are networks that a client's jwks_uri may be in besides public ones.
 	OutboundAllow []netip.Prefix
 	Now           func() time.Time
@@ -97,22 +99,18 @@ type Provider struct {
 	fosite    *fosite.Fosite
 	discovery *discovery
 	usage     *usage
-	steps     []Step
+	nextStep  func(*storage.FlowState) string
 }
 
-// New returns a Provider without steps; see SetSteps.
+// New returns a Provider.
 func New(c Config) *Provider {
 	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
-		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, grants: slices.Clone(grantTypes),
+		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, nextStep: c.NextStep, grants: slices.Clone(grantTypes),
 		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
 	p.fosite = compose(p, c.Secrets.Subkeys("refresh token successor"))
 	p.discovery = &discovery{p: p}
 	return p
 }
-
-// SetSteps gives the steps of a flow in their order. It is separate from New because the
-// steps' pages ask the Provider how far a flow is. Call it before Mount.
-func (p *Provider) SetSteps(steps ...Step) { p.steps = steps }
 
 // Mount adds the routes. Pages are for browsers; the rest is for machines, with
 // CORS for the pages of registered clients.

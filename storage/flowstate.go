@@ -39,6 +39,11 @@ type FlowState struct {
 	// Consent is what is remembered for client and organization; nil if nothing.
 	Consent *Consent
 
+	// NextStep is the path of the page that the flow needs next, "" when a code can be issued. ResumeURL is where the
+	// browser goes after a page. Both are set for pages only.
+	NextStep  string
+	ResumeURL string
+
 	Now time.Time
 }
 

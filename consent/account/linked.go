@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
@@ -19,22 +20,13 @@ const (
 	toLinked   = "Go to your linked accounts"
 )
 
-// mountLinked adds the pages about identities of other providers.
-func (p *Pages) mountLinked(show, act func(path string, n login.Need, h handler)) {
-	show(linkedPath, login.SignedIn, p.linked)
-	show(linkedPath+"/confirm", login.Fresh, p.askLink)
-	act(linkedPath+"/confirm", login.Fresh, p.link)
-	show(linkedPath+"/remove", login.Fresh, p.askUnlink)
-	act(linkedPath+"/remove", login.Fresh, p.unlink)
-}
-
 // linked lists the identities, and the connections of which there is none yet.
-func (p *Pages) linked(w http.ResponseWriter, r *http.Request, v *person) error {
-	identities, connections, err := p.identities(r, v)
+func (p *Pages) linked(w http.ResponseWriter, r *http.Request, caller *page.Caller) error {
+	identities, connections, err := p.identities(r, caller)
 	if err != nil {
 		return err
 	}
-	page := templates.AccountLinked{AccountPart: p.part(r)}
+	view := templates.AccountLinked{AccountPart: p.part(r)}
 	has := map[uuid.UUID]bool{}
 	for i := range identities {
 		x := &identities[i]
@@ -43,10 +35,10 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, v *person) error 
 		if c == nil {
 			continue
 		}
-		shown := templates.LinkedIdentity{Email: x.Email, Off: !c.Enabled(), Connection: buttonOf(c),
-			Since: page.Moment(x.CreatedAt), LastUsed: page.Moment(x.LastUsedAt)}
+		shown := templates.LinkedIdentity{Email: x.Email, Since: view.Moment(x.CreatedAt), LastUsed: view.Moment(x.LastUsedAt),
+			Off: !c.Enabled(), Connection: buttonOf(c)}
 		shown.Connection.URL = linkedPath + "/remove?" + linkedQuery(c, x).Encode()
-		page.Identities = append(page.Identities, shown)
+		view.Identities = append(view.Identities, shown)
 	}
 	usable, err := p.Registry.Connections(r.Context())
 	if err != nil {
@@ -54,10 +46,10 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, v *person) error 
 	}
 	for i := range usable {
 		if !has[usable[i].ID] {
-			page.Add = append(page.Add, buttonOf(&usable[i]))
+			view.Add = append(view.Add, buttonOf(&usable[i]))
 		}
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
 func buttonOf(c *storage.Connection) templates.ConnectionButton {
@@ -70,9 +62,8 @@ func linkedQuery(c *storage.Connection, x *storage.ExternalIdentity) url.Values 
 }
 
 // identities are the person's, with the connections that they are of.
-func (p *Pages) identities(r *http.Request, v *person) ([]storage.ExternalIdentity,
-	map[uuid.UUID]*storage.Connection, error) {
-	identities, err := p.Identity.Connections.Linked(r.Context(), v.Actor)
+func (p *Pages) identities(r *http.Request, caller *page.Caller) ([]storage.ExternalIdentity, map[uuid.UUID]*storage.Connection, error) {
+	identities, err := p.Identity.Connections.Linked(r.Context(), caller.Actor)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,43 +92,39 @@ func (p *Pages) pendingLink(r *http.Request) (*login.PendingLink, *storage.Conne
 }
 
 // confirmation is the page that says what linking does.
-func (p *Pages) confirmation(r *http.Request, v *person, pending *login.PendingLink,
-	c *storage.Connection) templates.AccountConfirm {
+func (p *Pages) confirmation(r *http.Request, caller *page.Caller, pending *login.PendingLink, c *storage.Connection) templates.AccountConfirm {
 	label := c.Settings.Label
-	return templates.AccountConfirm{AccountPart: p.part(r), Title: "Link this account?",
-		What: cmp.Or(pending.Email, label), Detail: "Your account at " + label, Safe: true,
-		Losses: []string{"Whoever can sign in to it at " + label + " can sign in to " + v.User.Email + " here.",
+	return templates.AccountConfirm{AccountPart: p.part(r), Title: "Link this account?", What: cmp.Or(pending.Email, label),
+		Detail: "Your account at " + label, Safe: true,
+		Losses: []string{"Whoever can sign in to it at " + label + " can sign in to " + caller.User.Email + " here.",
 			"Your password and two-step verification stay as they are."},
 		Action: linkedPath + "/confirm", Button: "Link", Busy: "Linking…", Back: linkedPath}
 }
 
-func (p *Pages) askLink(w http.ResponseWriter, r *http.Request, v *person) error {
+func (p *Pages) confirmLink(w http.ResponseWriter, r *http.Request, caller *page.Caller) error {
 	pending, c, err := p.pendingLink(r)
 	if err != nil {
 		return err
 	}
-	return p.Web.Page(w, http.StatusOK, p.confirmation(r, v, pending, c))
+	return p.Web.Page(w, http.StatusOK, p.confirmation(r, caller, pending, c))
 }
 
 // link gives the identity to the person, who has just shown that the account is theirs and confirms it: without that, a
 // stranger could have the account sign in to theirs.
-func (p *Pages) link(w http.ResponseWriter, r *http.Request, v *person) error {
-	if _, err := p.form(r); err != nil {
-		return err
-	}
+func (p *Pages) link(w http.ResponseWriter, r *http.Request, caller *page.Caller, _ url.Values) error {
 	pending, c, err := p.pendingLink(r)
 	if err != nil {
 		return err
 	}
-	err = p.Identity.Connections.Link(r.Context(), v.Actor, v.Session.ID,
+	err = p.Identity.Connections.Link(r.Context(), caller.Actor, caller.Session.ID,
 		identity.External{Connection: c, Subject: pending.Subject, Email: pending.Email})
 	switch {
 	case errors.Is(err, identity.ErrExternalTaken):
 		return &web.Error{Status: http.StatusConflict, Code: "upstream_taken", Err: err, BackURL: linkedPath, BackLabel: toLinked}
 	case errors.Is(err, storage.ErrEmailUnverified):
-		page := p.confirmation(r, v, pending, c)
-		page.Error = "Confirm the email address of your account first. Then link this account."
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view := p.confirmation(r, caller, pending, c)
+		view.Error = "Confirm the email address of your account first. Then link this account."
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	case err != nil:
 		return err
 	}
@@ -147,13 +134,12 @@ func (p *Pages) link(w http.ResponseWriter, r *http.Request, v *person) error {
 	if next := pending.Next(); next != "" {
 		return web.SeeOther(w, r, next)
 	}
-	return p.done(w, r, linkedPath, "linked")
+	return p.RedirectDone(w, r, linkedPath, "linked")
 }
 
 // unlinking is the page that says what unlinking does.
-func (p *Pages) unlinking(r *http.Request, v *person, query url.Values) (templates.AccountConfirm,
-	*storage.Connection, error) {
-	identities, connections, err := p.identities(r, v)
+func (p *Pages) unlinking(r *http.Request, caller *page.Caller, query url.Values) (templates.AccountConfirm, *storage.Connection, error) {
+	identities, connections, err := p.identities(r, caller)
 	if err != nil {
 		return templates.AccountConfirm{}, nil, err
 	}
@@ -174,33 +160,29 @@ func (p *Pages) unlinking(r *http.Request, v *person, query url.Values) (templat
 	return templates.AccountConfirm{}, nil, gone(storage.ErrNotFound, linkedPath)
 }
 
-func (p *Pages) askUnlink(w http.ResponseWriter, r *http.Request, v *person) error {
+func (p *Pages) confirmUnlink(w http.ResponseWriter, r *http.Request, caller *page.Caller) error {
 	if r.URL.RawQuery == "" { // after a sign-in that was asked for on the way
 		return web.SeeOther(w, r, linkedPath)
 	}
-	page, _, err := p.unlinking(r, v, r.URL.Query())
+	view, _, err := p.unlinking(r, caller, r.URL.Query())
 	if err != nil {
 		return err
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
-func (p *Pages) unlink(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
+func (p *Pages) unlink(w http.ResponseWriter, r *http.Request, caller *page.Caller, form url.Values) error {
+	view, c, err := p.unlinking(r, caller, form)
 	if err != nil {
 		return err
 	}
-	page, c, err := p.unlinking(r, v, form)
-	if err != nil {
-		return err
-	}
-	err = p.Identity.Connections.Unlink(r.Context(), v.Actor, v.Session.ID, c, form.Get("subject"))
+	err = p.Identity.Connections.Unlink(r.Context(), caller.Actor, caller.Session.ID, c, form.Get("subject"))
 	if errors.Is(err, storage.ErrConflict) {
-		page.Error = "This is the only way to sign in to your account. Set a password or add a passkey first, then unlink it."
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view.Error = "This is the only way to sign in to your account. Set a password or add a passkey first, then unlink it."
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {
 		return gone(err, linkedPath)
 	}
-	return p.done(w, r, linkedPath, "unlinked")
+	return p.RedirectDone(w, r, linkedPath, "unlinked")
 }

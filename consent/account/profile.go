@@ -6,44 +6,43 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/web"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 // overview is the page that leads to all others.
-func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) error {
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
 	ctx := r.Context()
-	page := templates.AccountHome{AccountPart: p.part(r), Account: accountOf(&v.User), Unproven: !v.User.EmailVerified(),
-		Due:   due(&v.Owed, "/account/security"),
-		Setup: slices.Contains(v.User.PlatformRoles, storage.RoleSuperadmin)}
-	_, page.SignOutCSRF = login.SignOutForm(p.Sessions, p.Sessions.Browser(r))
+	view := templates.AccountHome{AccountPart: p.part(r), Account: page.AccountOf(&c.User), Unproven: !c.User.EmailVerified(),
+		Due:   dueOf(&c.Required, securityPath),
+		Setup: slices.Contains(c.User.PlatformRoles, storage.RoleSuperadmin)}
+	view.SignOutCSRF = p.Sessions.CSRFToken(p.Sessions.Browser(r), page.ActLogout)
 	var err error
-	if page.HasPassword, err = p.hasPassword(r, v); err != nil {
+	if view.HasPassword, err = p.hasPassword(r, c); err != nil {
 		return err
 	}
-	list, err := p.Factors.List(ctx, v.User.ID)
+	list, err := p.Factors.List(ctx, c.User.ID)
 	if err != nil {
 		return err
 	}
 	for _, f := range list.Factors {
 		if f.Kind == storage.FactorTOTP {
-			page.Authenticator++
+			view.Authenticator++
 		} else {
-			page.Passkeys++
+			view.Passkeys++
 		}
 	}
-	sessions, err := p.Identity.Sessions.List(ctx, v.Actor)
+	sessions, err := p.Identity.Sessions.List(ctx, c.Actor)
 	if err != nil {
 		return err
 	}
-	apps, err := p.Identity.Accounts.Apps(ctx, v.Actor)
+	apps, err := p.Identity.Accounts.Apps(ctx, c.Actor)
 	if err != nil {
 		return err
 	}
-	memberships, err := p.Store.Memberships(ctx, v.User.ID, "", 0)
+	memberships, err := p.Store.Memberships(ctx, c.User.ID, "", 0)
 	if err != nil {
 		return err
 	}
@@ -51,45 +50,37 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, v *person) erro
 	if err != nil {
 		return err
 	}
-	page.Sessions, page.Apps, page.Linked = len(sessions), len(apps), len(connections) > 0
+	view.Sessions, view.Apps, view.Linked = len(sessions), len(apps), len(connections) > 0
 	for _, m := range memberships {
-		page.Organizations = append(page.Organizations, m.Organization.Name)
+		view.Organizations = append(view.Organizations, m.Organization.Name)
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
-func accountOf(u *storage.User) templates.Account {
-	return templates.Account{Name: u.Profile.Name, Email: u.Email}
+// showProfile is the form with the present profile.
+func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	m := &c.User.Profile
+	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: c.User.Email, Unproven: !c.User.EmailVerified(),
+		Name: m.Name, GivenName: m.GivenName, FamilyName: m.FamilyName, Nickname: m.Nickname, PhoneNumber: m.PhoneNumber, Locale: m.Locale, Zoneinfo: m.Zoneinfo})
 }
 
-// showProfile is the form with what is there.
-func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request, v *person) error {
-	c := &v.User.Profile
-	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified(),
-		Name: c.Name, GivenName: c.GivenName, FamilyName: c.FamilyName, Nickname: c.Nickname, PhoneNumber: c.PhoneNumber, Locale: c.Locale, Zoneinfo: c.Zoneinfo})
-}
-
-// saveProfile replaces what the form has. Claims that it does not show stay.
-func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
-	if err != nil {
-		return err
-	}
-	err = p.Identity.Accounts.UpdateProfile(r.Context(), v.Actor, identity.ProfilePatch{
+// saveProfile replaces the claims in the form. Claims that it does not show stay.
+func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
+	err := p.Identity.Accounts.UpdateProfile(r.Context(), c.Actor, identity.ProfilePatch{
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
 	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified(),
+		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: c.User.Email, Unproven: !c.User.EmailVerified(),
 			Name: form.Get("name"), GivenName: form.Get("given_name"), FamilyName: form.Get("family_name"), Nickname: form.Get("nickname"),
-			PhoneNumber: form.Get("phone_number"), Locale: form.Get("locale"), Zoneinfo: form.Get("zoneinfo"), Errors: faulty(faults)})
+			PhoneNumber: form.Get("phone_number"), Locale: form.Get("locale"), Zoneinfo: form.Get("zoneinfo"), Errors: page.FieldTexts(faults, nil)})
 	}
 	if err != nil {
 		return err
 	}
-	return p.done(w, r, "/account/profile", "profile")
+	return p.RedirectDone(w, r, "/account/profile", "profile")
 }
 
-// given is a field if the form has it.
+// given returns a field of the form, nil if the form does not have it.
 func given(form url.Values, name string) *string {
 	if !form.Has(name) {
 		return nil
@@ -98,26 +89,21 @@ func given(form url.Values, name string) *string {
 	return &value
 }
 
-// showEmail says whether the address is proven, and offers another mail.
-func (p *Pages) showEmail(w http.ResponseWriter, r *http.Request, v *person) error {
-	return p.Web.Page(w, http.StatusOK, templates.AccountEmail{AccountPart: p.part(r), Email: v.User.Email, Unproven: !v.User.EmailVerified()})
+// showEmail says whether the address is verified, and offers another mail.
+func (p *Pages) showEmail(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	return p.Web.Page(w, http.StatusOK, templates.AccountEmail{AccountPart: p.part(r), Email: c.User.Email, Unproven: !c.User.EmailVerified()})
 }
 
-// sendVerification mails another link. There is nothing to find out here: the
-// person is signed in to the account.
-func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, v *person) error {
-	if _, err := p.form(r); err != nil {
-		return err
-	}
-	err := p.Identity.Registrations.RequestVerification(r.Context(), v.Actor, v.From)
-	if many, ok := errors.AsType[*identity.TooManyMails](err); ok {
+// sendVerification mails another link.
+func (p *Pages) sendVerification(w http.ResponseWriter, r *http.Request, c *page.Caller, _ url.Values) error {
+	err := p.Identity.Registrations.RequestVerification(r.Context(), c.Actor, c.From)
+	if wait := page.Wait(w, err); wait != "" {
 		part := p.part(r)
-		web.SetRetryAfter(w.Header(), many.RetryAfter)
-		part.Error = "You had several mails just now. Look for the latest one, or try again in " + web.Wait(many.RetryAfter) + "."
-		return p.Web.Page(w, http.StatusTooManyRequests, templates.AccountEmail{AccountPart: part, Email: v.User.Email, Unproven: true})
+		part.Error = "You had several mails just now. Look for the latest one, or try again in " + wait + "."
+		return p.Web.Page(w, http.StatusTooManyRequests, templates.AccountEmail{AccountPart: part, Email: c.User.Email, Unproven: true})
 	}
 	if err != nil {
 		return err
 	}
-	return p.done(w, r, "/account/email", "mail")
+	return p.RedirectDone(w, r, "/account/email", "mail")
 }

@@ -2,7 +2,10 @@ package account
 
 import (
 	"errors"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
@@ -12,17 +15,17 @@ import (
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// security lists the second steps.
-func (p *Pages) security(w http.ResponseWriter, r *http.Request, v *person) error {
-	list, err := p.Factors.List(r.Context(), v.User.ID)
+// security lists the second factors.
+func (p *Pages) security(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	list, err := p.Factors.List(r.Context(), c.User.ID)
 	if err != nil {
 		return err
 	}
-	page := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !v.User.EmailVerified(), Due: due(&v.Owed, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.HasWebAuthn()}
+	view := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !c.User.EmailVerified(), Due: dueOf(&c.Required, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.HasWebAuthn()}
 	for i := range list.Factors {
-		page.Factors = append(page.Factors, factorOf(&list.Factors[i]))
+		view.Factors = append(view.Factors, factorOf(&list.Factors[i]))
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
 func factorOf(f *storage.Factor) templates.AccountFactor {
@@ -36,26 +39,24 @@ func factorOf(f *storage.Factor) templates.AccountFactor {
 	return templates.AccountFactor{ID: f.ID.String(), Kind: kind, Name: f.Name, Added: f.ConfirmedAt, LastUsed: f.LastUsedAt}
 }
 
-// factor finds the person's factor that the path names, and how many there are.
-// Anybody else's is not found.
-func (p *Pages) factor(r *http.Request, v *person) (f *storage.Factor, of int, err error) {
+// factor finds the factor that the path names among the user's own, and returns how many there are.
+func (p *Pages) factor(r *http.Request, c *page.Caller) (f *storage.Factor, of int, err error) {
 	id, err := pathID(r)
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err := p.Factors.List(r.Context(), v.User.ID)
+	list, err := p.Factors.List(r.Context(), c.User.ID)
 	if err != nil {
 		return nil, 0, err
 	}
-	for i := range list.Factors {
-		if list.Factors[i].ID == id {
-			return &list.Factors[i], len(list.Factors), nil
-		}
+	i := slices.IndexFunc(list.Factors, func(f storage.Factor) bool { return f.ID == id })
+	if i < 0 {
+		return nil, 0, gone(storage.ErrNotFound, securityPath)
 	}
-	return nil, 0, gone(storage.ErrNotFound, "/account/security")
+	return &list.Factors[i], len(list.Factors), nil
 }
 
-// pathID is the id in the path. What is no id names nothing.
+// pathID is the id in the path. Anything but an id is not found.
 func pathID(r *http.Request) (uuid.UUID, error) {
 	id, err := uuid.Parse(web.Var(r, "id"))
 	if err != nil || id.String() != web.Var(r, "id") {
@@ -64,8 +65,7 @@ func pathID(r *http.Request) (uuid.UUID, error) {
 	return id, nil
 }
 
-// gone makes "not found" of a row's a page that leads back to the list: mostly it
-// went in another tab.
+// gone turns storage.ErrNotFound into a page that leads back to the list: mostly another tab has removed the row.
 func gone(err error, list string) error {
 	if errors.Is(err, storage.ErrNotFound) {
 		return &web.Error{Status: http.StatusNotFound, Err: err, BackURL: list, BackLabel: "Back to your account"}
@@ -73,72 +73,65 @@ func gone(err error, list string) error {
 	return err
 }
 
-func (p *Pages) showFactor(w http.ResponseWriter, r *http.Request, v *person) error {
-	f, _, err := p.factor(r, v)
+func (p *Pages) showFactor(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	f, _, err := p.factor(r, c)
 	if err != nil {
 		return err
 	}
 	return p.Web.Page(w, http.StatusOK, templates.AccountFactorPage{AccountPart: p.part(r), Factor: factorOf(f)})
 }
 
-func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
+func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
+	f, _, err := p.factor(r, c)
 	if err != nil {
 		return err
 	}
-	f, _, err := p.factor(r, v)
-	if err != nil {
-		return err
-	}
-	err = p.Factors.Rename(r.Context(), v.Subject, f.ID, form.Get("name"))
+	err = p.Factors.Rename(r.Context(), c.Subject, f.ID, form.Get("name"))
 	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		page := templates.AccountFactorPage{AccountPart: p.part(r), Factor: factorOf(f), Errors: faulty(faults)}
-		page.Factor.Name = form.Get("name")
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view := templates.AccountFactorPage{AccountPart: p.part(r), Factor: factorOf(f), Errors: page.FieldTexts(faults, nil)}
+		view.Factor.Name = form.Get("name")
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {
-		return gone(err, "/account/security")
+		return gone(err, securityPath)
 	}
-	return p.done(w, r, "/account/security", "renamed")
+	return p.RedirectDone(w, r, securityPath, "renamed")
 }
 
-// removal is the page that says what goes with a factor.
+// removal is the page that says what is lost with a factor.
 func (p *Pages) removal(r *http.Request, f *storage.Factor, of int) templates.AccountConfirm {
 	shown := factorOf(f)
-	here := "/account/security/" + shown.ID
-	page := templates.AccountConfirm{AccountPart: p.part(r), Title: "Remove this " + lower(shown.KindName()) + "?", What: shown.Name, Detail: shown.KindName(),
+	here := securityPath + "/" + shown.ID
+	view := templates.AccountConfirm{AccountPart: p.part(r), Title: "Remove this " + lower(shown.KindName()) + "?", What: shown.Name, Detail: shown.KindName(),
 		Losses: []string{"You cannot sign in with it any more."}, Action: here + "/remove", Button: "Remove", Busy: "Removing…", Back: here}
 	if of == 1 {
-		page.Losses = append(page.Losses, "It is your last one: your password alone will be enough to sign in, and your recovery codes stop working.")
+		view.Losses = append(view.Losses, "It is your last one: your password alone will be enough to sign in, and your recovery codes stop working.")
 	}
-	page.Losses = append(page.Losses, "Every other device and every app has to sign in again, and your personal access tokens stop working. You stay signed in here.")
-	return page
+	view.Losses = append(view.Losses, "Every other device and every app has to sign in again, and your personal access tokens stop working. You stay signed in here.")
+	return view
 }
 
-func (p *Pages) askRemoval(w http.ResponseWriter, r *http.Request, v *person) error {
-	f, of, err := p.factor(r, v)
+func (p *Pages) confirmRemoval(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	f, of, err := p.factor(r, c)
 	if err != nil {
 		return err
 	}
 	return p.Web.Page(w, http.StatusOK, p.removal(r, f, of))
 }
 
-func (p *Pages) removeFactor(w http.ResponseWriter, r *http.Request, v *person) error {
-	if _, err := p.form(r); err != nil {
-		return err
-	}
-	f, of, err := p.factor(r, v)
+func (p *Pages) removeFactor(w http.ResponseWriter, r *http.Request, c *page.Caller, _ url.Values) error {
+	f, of, err := p.factor(r, c)
 	if err != nil {
 		return err
 	}
-	err = p.Factors.Remove(r.Context(), v.Subject, f.ID)
+	err = p.Factors.Remove(r.Context(), c.Subject, f.ID)
 	if errors.Is(err, factor.ErrRequired) {
-		page := p.removal(r, f, of)
-		page.Error = "A second step like this one is required of you, and you have no other. Add another first, then remove this one."
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view := p.removal(r, f, of)
+		view.Error = "A second step like this one is required of you, and you have no other. Add another first, then remove this one."
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {
-		return gone(err, "/account/security")
+		return gone(err, securityPath)
 	}
-	return p.done(w, r, "/account/security", "removed")
+	return p.RedirectDone(w, r, securityPath, "removed")
 }

@@ -2,16 +2,13 @@ package account
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/assurance"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// doneWords are what pages say after an act.
+// doneWords are what a page says after an act of the page before it (page.Deps.Done).
 var doneWords = map[string]string{
 	"confirmed":    "Your email address is confirmed.",
 	"profile":      "Your profile is saved.",
@@ -29,15 +26,11 @@ var doneWords = map[string]string{
 	"unlinked":     "The account is unlinked.",
 }
 
-// addedWords are what was added, on the page with the recovery codes.
+// addedWords are what was added, as the page with the recovery codes says it.
 var addedWords = map[string]string{"app": "Your authenticator app", "passkey": "Your passkey", "key": "Your security key"}
 
-var roleWords = map[string]string{
-	storage.RoleOwner: "Owner", storage.RoleAdmin: "Admin", storage.RoleMember: "Member", storage.RoleGuest: "Guest",
-}
-
-// due is what will be required of the person; the zero value if nothing.
-func due(a *assurance.Decision, link string) (d templates.AccountDue) {
+// dueOf is what will be required of the user; the zero value if nothing.
+func dueOf(a *assurance.Decision, link string) (d templates.AccountDue) {
 	if a.Upcoming == nil {
 		return d
 	}
@@ -48,28 +41,7 @@ func due(a *assurance.Decision, link string) (d templates.AccountDue) {
 	return d
 }
 
-// faulty says what is wrong with what fields, each in a sentence.
-func faulty(faults identity.FieldErrors) map[string]string {
-	all := make(map[string]string, len(faults))
-	for _, f := range faults {
-		if all[f.Field] == "" {
-			all[f.Field] = sentence(f)
-		}
-	}
-	return all
-}
-
-// sentence is a fault as a person reads it below the field.
-func sentence(f identity.FieldError) string {
-	s := "This " + f.Problem + "."
-	if f.Remedy != "" {
-		first, size := utf8.DecodeRuneInString(f.Remedy)
-		s += " " + string(unicode.ToUpper(first)) + f.Remedy[size:] + "."
-	}
-	return s
-}
-
-// names are those of organizations.
+// names returns the names of organizations.
 func names(all []storage.Organization) []string {
 	out := make([]string, len(all))
 	for i := range all {

@@ -1,93 +1,119 @@
-// Package factor asks a person for a second step: the step Prove of a journey,
-// and its page.
+// Package factor asks a user for a second factor: the step /login/factor of a flow.
 //
 //	/login/factor         GET the page, POST a code or the answer of an authenticator
 //	/login/factor/begin   POST for a challenge, as JSON, which the page's script answers
 //
-// With ?flow= it serves a flow of package provider and gets the person back at
-// /oauth2/authorize; without one it stands between a half session and the pages of
-// this server, and leads to ?to= if web.LocalPath knows that page.
+// With ?flow= it serves a flow of package provider and sends the browser back to the authorization endpoint. Without one
+// it completes a sign-in to this server itself, and leads to ?to= if web.LocalPath knows that page.
 //
 // # What is asked
 //
-// signin.Required decides what a session still needs, anew with every request; see
-// there. Only kinds that it names are offered, and only those are
-// accepted: a user who must show a key cannot choose a code instead. The answer goes to
-// signin.Prove or signin.Enrol.
+// signin.Required and signin.RequiredFor decide what a session still needs, anew with every request. Only kinds that they
+// name are offered, and only those are accepted: a user who must show a key cannot choose a code instead. The answer goes
+// to signin.Prove or signin.Enrol.
 //
-//	half session ──proof──▶ signed in ──policy, acr──▶ proof of another kind ──▶ on
-//	                           └──deadline over──▶ enrolment ──▶ on
+//	needs its second factor ──code or key──▶ signed in ──policy, acr──▶ a factor of another kind ──▶ on
+//	                                            └──deadline over──▶ enrolment ──▶ on
 //
-// Each proof and each enrolment gives the browser a new token; the old one is
-// no longer valid.
+// Each verification and each enrolment gives the browser a new token; the old one is no longer valid.
 //
 // # Enrolment
 //
-// It opens the account from then on, so it needs a proven address and a sign-in
-// within identity.FreshFor when it begins. The key of an authenticator app is shown in
-// the session that began, until a code has shown that the app has it.
+// A new factor opens the account from then on, so enrolment needs a verified address and a sign-in within
+// identity.FreshFor when it begins. The key of an authenticator app is shown in the session that began, until a code has
+// shown that the app has it.
 package factor
 
 import (
-	"errors"
 	"net/http"
+	"net/url"
 
-	"github.com/sallyport-id/sallyport/consent/login"
-	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
-	"github.com/sallyport-id/sallyport/storage"
+	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Prove is the step that asks for a second step, or to enrol one that is overdue.
-type Prove struct{}
-
-// Path is /login/factor.
-func (Prove) Path() string { return "/login/factor" }
-
-// Pending while the sign-in owes a proof or an enrolment.
-func (Prove) Pending(j *storage.FlowState) bool {
-	required := signin.RequiredFor(j)
-	return required.Incomplete()
-}
-
-// Refusal is login_required (OpenID Connect Core 1.0, section 3.1.2.6).
-func (Prove) Refusal() string { return "login_required" }
-
-// Config is what Pages need. All of it.
-type Config struct {
-	Web      *web.Web
-	Sessions *session.Manager
-	SignIn   *signin.Service
-	Identity *identity.Domain
-	Factors  *factor.Factors
-	Journeys login.Journeys
-}
+const (
+	path = "/login/factor"
+	// actFactor is the act that the forms of this package are made for.
+	actFactor = "factor"
+)
 
 // Pages are the handlers of this package.
-type Pages struct {
-	web      *web.Web
-	sessions *session.Manager
-	signIn   *signin.Service
-	identity *identity.Domain
-	factors  *factor.Factors
-	journeys login.Journeys
+type Pages struct{ *page.Deps }
+
+// Mount adds the pages to the route table. An app may show them in a popup window.
+func (p Pages) Mount(rt *web.Router) {
+	p.Deps.Mount(rt, web.Popup, page.Route{Path: path, Show: p.show, Act: p.act})
+	rt.Handle(path+"/begin", web.Popup(p.Web.SameOrigin(p.Web.HandleJSON(p.begin))), http.MethodPost)
 }
 
-// New returns the pages, or an error if c is not whole.
-func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil || c.Factors == nil || c.Journeys == nil {
-		return nil, errors.New("factor: something of the configuration is missing")
+// pageRequest is one request to a page of this package.
+type pageRequest struct {
+	*page.Request
+	current  *session.Current // nil if no user is signed in
+	required signin.Required
+	from     session.Source
+}
+
+// readRequest reads who is signed in and what the session still needs.
+func (p Pages) readRequest(r *http.Request) (*pageRequest, error) {
+	q, err := p.ReadRequest(r)
+	if err != nil {
+		return nil, err
 	}
-	return &Pages{web: c.Web, sessions: c.Sessions, signIn: c.SignIn, identity: c.Identity, factors: c.Factors,
-		journeys: c.Journeys}, nil
+	v := &pageRequest{Request: q, from: p.Sessions.Source(r)}
+	if f := q.Flow; f != nil {
+		if !f.SignedIn() {
+			return v, nil
+		}
+		status, err := p.Sessions.Check(r, f.Session)
+		if err == nil && status != session.Ended {
+			v.current, v.required = &session.Current{SessionContext: f.Session, Status: status}, signin.RequiredFor(f)
+		}
+		return v, err
+	}
+	if v.current, err = p.Sessions.Current(r); err != nil || v.current == nil {
+		return v, err
+	}
+	v.required, err = p.SignIn.Required(r.Context(), v.current)
+	return v, err
 }
 
-// Mount adds the pages to the route table.
-func (p *Pages) Mount(rt *web.Router) {
-	rt.Handle("/login/factor", web.Popup(p.web.Handle(p.show)), http.MethodGet)
-	rt.Handle("/login/factor", web.Popup(p.web.SameOrigin(p.web.Handle(p.act))), http.MethodPost)
-	rt.Handle("/login/factor/begin", web.Popup(p.web.SameOrigin(p.web.HandleJSON(p.begin))), http.MethodPost)
+// signInURL is where a user goes who is not signed in.
+func (v *pageRequest) signInURL() string {
+	if v.Flow != nil {
+		return v.NextURL()
+	}
+	return v.Path("/login")
+}
+
+// form reads a POST and checks that this browser was given the form.
+func (v *pageRequest) form(r *http.Request) (url.Values, error) {
+	return v.Form(r, actFactor, v.Path(path))
+}
+
+// step is what all pages of this package show.
+func (v *pageRequest) step() templates.Step {
+	s := templates.Step{Action: v.Path(path), CSRF: v.CSRF(actFactor), Account: page.AccountOf(&v.current.User)}
+	f := v.Flow
+	if f == nil {
+		s.SwitchAction, s.SwitchCSRF, s.SwitchLabel = "/logout", v.CSRF(page.ActLogout), "Sign out"
+		return s
+	}
+	m := &f.Client.Metadata
+	s.AppName, s.AppLogo, s.PolicyURI, s.TosURI = f.Client.Name(), f.Client.LogoPath(), m.PolicyURI, m.TosURI
+	s.SwitchAction, s.SwitchCSRF = v.SwitchForm()
+	s.CancelURL = v.CancelURL()
+	return s
+}
+
+// appName is the name of the flow's client, "" without a flow.
+func (v *pageRequest) appName() string {
+	if v.Flow == nil {
+		return ""
+	}
+	return v.Flow.Client.Name()
 }

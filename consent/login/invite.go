@@ -6,42 +6,45 @@ import (
 	"net/url"
 
 	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// joined is where somebody goes who has accepted an invitation.
-const joined = "/account/organizations"
+// joinedPath is where a user goes who has accepted an invitation.
+const joinedPath = "/account/organizations"
 
 // invitedAs is a role in words, to follow "as".
-var invitedAs = map[string]string{storage.RoleOwner: "an owner", storage.RoleAdmin: "an admin", storage.RoleMember: "a member", storage.RoleGuest: "a guest"}
-
-// guest is one request to the page of an invitation.
-type guest struct {
-	PageRequest
-	token   string
-	invited *identity.InvitationView
-	here    *session.Current // nil if nobody is signed in
-	owes    bool             // they have a second step to prove or to set up first
+var invitedAs = map[string]string{
+	storage.RoleOwner: "an owner", storage.RoleAdmin: "an admin", storage.RoleMember: "a member", storage.RoleGuest: "a guest",
 }
 
-// openInvite finds out who asks for which invitation. Opening one uses nothing.
-func (p *Pages) openInvite(r *http.Request) (g guest, err error) {
-	if g.PageRequest, err = ReadRequest(r, p.journeys, p.sessions); err != nil {
-		return g, err
+// inviteRequest is one request to the page of an invitation.
+type inviteRequest struct {
+	*page.Request
+	token      string
+	invitation *identity.InvitationView
+	current    *session.Current // nil if no user is signed in
+	incomplete bool             // the user has a second factor to show or to set up first
+	url        string           // of this page
+}
+
+// openInvite reads the invitation and who asks for it. Opening an invitation uses nothing.
+func (p *Pages) openInvite(r *http.Request, q *page.Request) (*inviteRequest, error) {
+	token := q.Query.Get("token")
+	v := &inviteRequest{Request: q, token: token, url: "/invite?token=" + url.QueryEscape(token)}
+	var err error
+	if v.invitation, err = p.Identity.Invitations.Open(r.Context(), token); err != nil {
+		return nil, inviteGone(err)
 	}
-	g.token = g.Query.Get("token")
-	if g.invited, err = p.identity.Invitations.Open(r.Context(), g.token); err != nil {
-		return g, inviteGone(err)
+	if v.current, err = p.Sessions.Current(r); err != nil || v.current == nil {
+		return v, err
 	}
-	if g.here, err = p.sessions.Current(r); err != nil || g.here == nil {
-		return g, err
-	}
-	required, err := p.signIn.Required(r.Context(), g.here)
-	g.owes = required.Any()
-	return g, err
+	required, err := p.SignIn.Required(r.Context(), v.current)
+	v.incomplete = required.Any()
+	return v, err
 }
 
 func inviteGone(err error) error {
@@ -51,106 +54,83 @@ func inviteGone(err error) error {
 	return linkGone(err, "invite_link", "/", "Go to the start page")
 }
 
-// back is the address of this page.
-func (g guest) back() string { return "/invite?token=" + url.QueryEscape(g.token) }
-
 // showInvite is the invitation with the ways to accept it.
-func (p *Pages) showInvite(w http.ResponseWriter, r *http.Request) error {
-	g, err := p.openInvite(r)
+func (p *Pages) showInvite(w http.ResponseWriter, r *http.Request, q *page.Request) error {
+	v, err := p.openInvite(r, q)
 	if err != nil {
 		return err
 	}
-	if g.owes {
-		return web.SeeOther(w, r, "/login/factor?to="+url.QueryEscape(g.back()))
+	if v.incomplete {
+		return web.SeeOther(w, r, "/login/factor?to="+url.QueryEscape(v.url))
 	}
-	if g.Browser, err = p.sessions.Ensure(w, r); err != nil {
-		return err
-	}
-	return p.web.Page(w, http.StatusOK, p.invitePage(g))
+	return p.Web.Page(w, http.StatusOK, p.inviteForm(v))
 }
 
-// invitePage is the invitation before anything was typed. What it offers depends
-// on who is signed in, and not on whether the address has an account.
-func (p *Pages) invitePage(g guest) templates.Invite {
-	i, o := &g.invited.Invitation, &g.invited.Organization
-	page := templates.Invite{Token: g.token, Organization: o.Name, Role: invitedAs[i.Role], Inviter: i.Inviter, Email: i.Email, Until: i.ExpiresAt,
-		CSRF:         p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvite, g.token))),
-		RegisterCSRF: p.sessions.CSRFToken(g.Browser, g.Purpose(tokenPurpose(actInvited, g.token))),
-		SignInURL:    "/login?" + url.Values{"to": {g.back()}}.Encode(),
-		Register:     g.here == nil && p.identity.Registrations.Mode() != identity.RegistrationClosed,
-		Password:     templates.NewPassword{MinLength: p.minLength}}
-	if g.here != nil {
-		u := &g.here.User
-		page.Account, page.Mine = templates.Account{Name: u.Profile.Name, Email: u.Email}, u.EmailKey == i.EmailKey
+// inviteForm is the invitation before anything was typed. What it offers depends on who is signed in, and never on
+// whether the address has an account.
+func (p *Pages) inviteForm(v *inviteRequest) templates.Invite {
+	i := &v.invitation.Invitation
+	form := templates.Invite{Token: v.token, Organization: v.invitation.Organization.Name, Role: invitedAs[i.Role], Inviter: i.Inviter,
+		Email: i.Email, Until: i.ExpiresAt, CSRF: csrf(v.Request, actInvite),
+		SignInURL: loginPath + "?" + url.Values{"to": {v.url}}.Encode(),
+		Register:  v.current == nil && p.Identity.Registrations.Mode() != identity.RegistrationClosed,
+		Password:  templates.NewPassword{MinLength: p.PasswordMinLength}}
+	if v.current != nil {
+		u := &v.current.User
+		form.Account, form.Mine = page.AccountOf(u), u.EmailKey == i.EmailKey
 	}
-	return page
+	return form
 }
 
-// invite accepts the invitation, for who is signed in or for who registers by it.
-func (p *Pages) invite(w http.ResponseWriter, r *http.Request) error {
-	g, err := p.openInvite(r)
+// invite accepts the invitation, for the signed-in user or for one who registers by it.
+func (p *Pages) invite(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	v, err := p.openInvite(r, q)
 	if err != nil {
 		return err
 	}
-	form, err := web.Form(r)
-	if err != nil {
-		return err
+	if form.Get("act") == "register" {
+		return p.registerInvited(w, r, v, form)
 	}
-	register := form.Get("act") == "register"
-	purpose := tokenPurpose(actInvite, g.token)
-	if register {
-		purpose = tokenPurpose(actInvited, g.token)
+	if v.current == nil || v.incomplete {
+		return web.SeeOther(w, r, v.url) // signed out meanwhile, or more is required by now; the page says what to do
 	}
-	if err := CheckForm(p.sessions, g.Browser, g.Purpose(purpose), form.Get("csrf"), g.back()); err != nil {
-		return err
-	}
-	if register {
-		return p.registerInvited(w, r, g, form)
-	}
-	if g.here == nil || g.owes {
-		return web.SeeOther(w, r, g.back()) // signed out meanwhile, or more is asked for by now; the page says what to do
-	}
-	_, err = p.identity.Invitations.Accept(r.Context(), identity.Actor{UserID: g.here.User.ID, RequestID: web.RequestID(r.Context())}, g.token, g.here.Session.ID)
+	actor := identity.Actor{UserID: v.current.User.ID, RequestID: web.RequestID(r.Context())}
+	_, err = p.Identity.Invitations.Accept(r.Context(), actor, v.token, v.current.Session.ID)
 	if errors.Is(err, identity.ErrForbidden) {
-		return web.SeeOther(w, r, g.back()) // another address than the invited one; the page says so
+		return web.SeeOther(w, r, v.url) // the user has another address than the invited one; the page says so
 	}
 	if err != nil {
 		return inviteGone(err)
 	}
-	return web.SeeOther(w, r, joined)
+	return web.SeeOther(w, r, joinedPath)
 }
 
-// registerInvited makes an account for the invited address, which the token proves,
-// and joins. What was typed for the address does not count.
-func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, g guest, form url.Values) error {
-	if p.identity.Registrations.Mode() == identity.RegistrationClosed {
-		return p.registers(g.PageRequest)
+// registerInvited makes an account for the invited address, which the token proves, and joins the organization. An
+// address in the form is ignored.
+func (p *Pages) registerInvited(w http.ResponseWriter, r *http.Request, v *inviteRequest, form url.Values) error {
+	if p.Identity.Registrations.Mode() == identity.RegistrationClosed {
+		return p.checkRegistrationOpen(v.Request)
 	}
-	in, err := p.signIn.Register(r.Context(), p.sessions.Source(r), identity.Registration{Email: g.invited.Invitation.Email,
-		Name: form.Get("name"), Password: form.Get("password"), Browser: g.Browser, Invitation: g.token})
+	in, err := p.SignIn.Register(r.Context(), p.Sessions.Source(r), identity.Registration{Email: v.invitation.Invitation.Email,
+		Name: form.Get("name"), Password: form.Get("password"), Browser: v.Browser, Invitation: v.token})
 	if err != nil {
-		return p.refuseInvited(w, g, form, err)
+		return p.refuseInvited(w, v, form, err)
 	}
-	p.sessions.SetCookies(w, r, in.Token, in.Device)
-	return web.SeeOther(w, r, joined)
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
+	return web.SeeOther(w, r, joinedPath)
 }
 
-// refuseInvited shows the invitation again, with what was typed but for the password.
-func (p *Pages) refuseInvited(w http.ResponseWriter, g guest, form url.Values, cause error) error {
-	page, status := p.invitePage(g), http.StatusUnprocessableEntity
-	page.Name = cut(form.Get("name"))
-	sentence, blocked := tooMany(w, cause)
-	faults, faulty := errors.AsType[identity.FieldErrors](cause)
-	switch {
-	case blocked:
-		status, page.Error = http.StatusTooManyRequests, sentence
-	case errors.Is(cause, identity.ErrRegistered):
-		page.Error = "This address has an account already. Sign in to accept." // whoever has the token has the mailbox
-	case faulty:
-		said := sentences(faults)
-		page.NameError, page.Password.Error, page.Error = said["name"], said["password"], said["email"]+said[""]
-	default:
+// refuseInvited shows the invitation again with what was typed, except for the password.
+func (p *Pages) refuseInvited(w http.ResponseWriter, v *inviteRequest, form url.Values, cause error) error {
+	status, texts := formRefusal(w, cause)
+	if errors.Is(cause, identity.ErrRegistered) { // may be told: the holder of the token has the mailbox
+		status, texts = http.StatusUnprocessableEntity, map[string]string{"": "This address has an account already. Sign in to accept."}
+	}
+	if status == 0 {
 		return inviteGone(cause)
 	}
-	return p.web.Page(w, status, page)
+	again := p.inviteForm(v)
+	again.Name = page.Shorten(form.Get("name"))
+	again.NameError, again.Password.Error, again.Error = texts["name"], texts["password"], texts["email"]+texts[""]
+	return p.Web.Page(w, status, again)
 }

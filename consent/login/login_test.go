@@ -11,29 +11,6 @@ import (
 
 var now = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func TestWhenTheStepsArePending(t *testing.T) {
-	signedIn := &storage.SessionContext{Session: storage.Session{AuthTime: now}}
-	organization := &storage.Organization{Slug: "acme-corp"}
-	for name, tc := range map[string]struct {
-		j                storage.FlowState
-		identify, choose bool
-	}{
-		"nobody":                  {storage.FlowState{Flow: &storage.Flow{}}, true, false},
-		"somebody":                {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn}, false, false},
-		"not recently enough":     {storage.FlowState{Flow: &storage.Flow{SignInAfter: now.Add(time.Microsecond)}, Session: signedIn}, true, false},
-		"just recently enough":    {storage.FlowState{Flow: &storage.Flow{SignInAfter: now}, Session: signedIn}, false, false},
-		"organization to pick":    {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true}, false, true},
-		"organization determined": {storage.FlowState{Flow: &storage.Flow{}, Session: signedIn, NeedsOrganization: true, Organization: organization}, false, false},
-	} {
-		if got := (Identify{}).Pending(&tc.j); got != tc.identify {
-			t.Errorf("%s: Identify pending %v, want %v", name, got, tc.identify)
-		}
-		if got := (Choose{}).Pending(&tc.j); got != tc.choose {
-			t.Errorf("%s: Choose pending %v, want %v", name, got, tc.choose)
-		}
-	}
-}
-
 // The page says why it asks, and fills in whom it expects; after "not you?" nobody.
 func TestWhomTheFormIsFor(t *testing.T) {
 	bob := &storage.SessionContext{User: storage.User{Email: "bob@example.com"}}
@@ -48,10 +25,10 @@ func TestWhomTheFormIsFor(t *testing.T) {
 		"not you":      {storage.FlowState{Flow: &storage.Flow{RequestedAt: now, SignInAfter: now.Add(time.Second)}, LoginHint: "eve@example.com", Session: bob}, "", "somebody else"},
 	} {
 		tc.j.Client = app
-		if got := whom(&tc.j); got != tc.whom {
+		if got := expectedEmail(&tc.j); got != tc.whom {
 			t.Errorf("%s: for %q, want %q", name, got, tc.whom)
 		}
-		if got := why(&tc.j); !strings.Contains(got, tc.notes) || (got == "") != (tc.notes == "") {
+		if got := whyAgain(&tc.j); !strings.Contains(got, tc.notes) || (got == "") != (tc.notes == "") {
 			t.Errorf("%s: says %q, want %q in it", name, got, tc.notes)
 		}
 	}

@@ -3,92 +3,74 @@ package login
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Choose is the step that asks for which organization somebody acts.
-type Choose struct{}
-
-// Path is /org.
-func (Choose) Path() string { return "/org" }
-
-// Pending while the token will name an organization and none is determined.
-func (Choose) Pending(j *storage.FlowState) bool { return signin.RequiredFor(j).Organization }
-
-// Refusal is interaction_required (OpenID Connect Core 1.0, section 3.1.2.6).
-func (Choose) Refusal() string { return "interaction_required" }
+// organizationPath is the step of a flow that asks for an organization.
+const organizationPath = "/org"
 
 // showOrganizations is the picker.
-func (p *Pages) showOrganizations(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadFlowRequest(r, p.journeys, p.sessions)
+func (p *Pages) showOrganizations(w http.ResponseWriter, r *http.Request, q *page.Request) error {
+	choices, ok, err := p.choices(r, q.Flow)
 	if err != nil {
 		return err
 	}
-	choices, err := p.choices(r, v.Journey)
-	if err != nil {
-		return err
+	if !ok {
+		return web.SeeOther(w, r, q.NextURL())
 	}
-	if choices == nil {
-		return web.SeeOther(w, r, v.Next())
-	}
-	page := organizationPage(choices)
-	page.Flow, page.CSRF, page.CancelURL = v.Flow, p.sessions.CSRFToken(v.Browser, v.Purpose(actOrg)), v.CancelURL()
-	page.AppName, page.Query = v.Journey.Client.Name(), cut(r.URL.Query().Get("q"))
-	web.OmitFormAction(w)
-	return p.web.Page(w, http.StatusOK, page)
+	picker := organizationPage(choices)
+	picker.Flow, picker.CSRF, picker.CancelURL = q.FlowToken, csrf(q, actOrganization), q.CancelURL()
+	picker.AppName, picker.Query = q.Flow.Client.Name(), page.Shorten(q.Query.Get("q"))
+	return q.Render(w, http.StatusOK, picker)
 }
 
-// chooseOrganization records the pick, if the person is in that organization.
-func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadFlowRequest(r, p.journeys, p.sessions)
+// chooseOrganization records the choice, if the user is in that organization.
+func (p *Pages) chooseOrganization(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	choices, ok, err := p.choices(r, q.Flow)
 	if err != nil {
 		return err
 	}
-	form, err := p.form(r, v, actOrg)
-	if err != nil {
-		return err
-	}
-	choices, err := p.choices(r, v.Journey)
-	if err != nil {
-		return err
-	}
-	if choices == nil {
-		return web.SeeOther(w, r, v.Next())
+	if !ok {
+		return web.SeeOther(w, r, q.NextURL())
 	}
 	slug := form.Get("organization")
 	i := slices.IndexFunc(choices, func(c storage.Choice) bool { return c.Organization.Slug == slug })
 	if i < 0 {
-		// Not theirs, not there, or not any more: nobody learns which.
-		return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", BackURL: "/org?flow=" + v.Flow, BackLabel: "Choose another organization"}
+		// The answer must not tell an organization of others from one that does not exist.
+		return &web.Error{Status: http.StatusForbidden, Code: "not_a_member", BackURL: q.Path(organizationPath),
+			BackLabel: "Choose another organization"}
 	}
-	err = p.store.ChooseOrganization(r.Context(), v.Journey.Flow.IDHash, v.Browser, choices[i].Organization.ID)
+	err = p.Store.ChooseOrganization(r.Context(), q.Flow.Flow.IDHash, q.Browser, choices[i].Organization.ID)
 	if err != nil && !errors.Is(err, storage.ErrSpent) {
 		return err
 	}
-	return web.SeeOther(w, r, v.Next())
+	return web.SeeOther(w, r, q.NextURL())
 }
 
-// choices are what the person may pick from; nil if it is not for them to pick or
-// not yet. Who has picked and comes back may pick again.
-func (p *Pages) choices(r *http.Request, j *storage.FlowState) ([]storage.Choice, error) {
-	switch required := signin.RequiredFor(j); {
-	case required.SignIn, signin.NeedsSecondFactor(j.Session):
-		return nil, nil
-	case required.Organization:
-		return append([]storage.Choice{}, j.Choices...), nil
-	case j.NeedsOrganization && j.Flow.OrganizationID != uuid.Nil:
-		return p.store.Choices(r.Context(), j.Session.User.ID, j.Client.ID)
+// choices returns the organizations that the user may choose from. ok is false if there is no choice to make, or not yet.
+func (p *Pages) choices(r *http.Request, f *storage.FlowState) (choices []storage.Choice, ok bool, err error) {
+	switch {
+	case f == nil:
+		return nil, false, errNoFlow
+	case f.NextStep == organizationPath:
+		return f.Choices, true, nil
+	case f.NextStep == loginPath, signin.NeedsSecondFactor(f.Session), !f.NeedsOrganization, f.Flow.OrganizationID == uuid.Nil:
+		return nil, false, nil
 	}
-	return nil, nil
+	// A user who has chosen within this flow and comes back may choose again.
+	choices, err = p.Store.Choices(r.Context(), f.Session.User.ID, f.Client.ID)
+	return choices, len(choices) > 0, err
 }
 
-// organizationPage lists choices: the last one first, the others in their order.
+// organizationPage lists choices: the one used last first, the others in their order.
 func organizationPage(choices []storage.Choice) templates.ChooseOrganization {
 	last := 0
 	for i, c := range choices {
@@ -96,18 +78,14 @@ func organizationPage(choices []storage.Choice) templates.ChooseOrganization {
 			last = i
 		}
 	}
-	page := templates.ChooseOrganization{LastUsed: len(choices) > 0 && !choices[last].LastUsedAt.IsZero()}
+	picker := templates.ChooseOrganization{LastUsed: len(choices) > 0 && !choices[last].LastUsedAt.IsZero()}
 	for i, c := range choices {
-		o := templates.Organization{Slug: c.Organization.Slug, Name: c.Organization.Name, Role: roleWords[c.Role]}
-		if page.LastUsed && i == last {
-			page.Organizations = slices.Insert(page.Organizations, 0, o)
-		} else {
-			page.Organizations = append(page.Organizations, o)
+		o := templates.Organization{Slug: c.Organization.Slug, Name: c.Organization.Name, Role: page.RoleNames[c.Role]}
+		at := len(picker.Organizations)
+		if picker.LastUsed && i == last {
+			at = 0
 		}
+		picker.Organizations = slices.Insert(picker.Organizations, at, o)
 	}
-	return page
-}
-
-var roleWords = map[string]string{
-	storage.RoleOwner: "Owner", storage.RoleAdmin: "Admin", storage.RoleMember: "Member", storage.RoleGuest: "Guest",
+	return picker
 }

@@ -5,30 +5,31 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// passkeyFailed is the one sentence for a passkey that signs nobody in.
+// passkeyFailed is the one sentence for every passkey that does not sign its user in.
 const passkeyFailed = "This passkey did not work here. Try again, or sign in with your password."
 
-// beginPasskey answers with a challenge for whatever passkey somebody has, or with
-// a sentence: {"publicKey": …} or {"error": "…"}. It is the same for everybody,
-// since nobody has said yet who they are.
+// beginPasskey answers the page's script with a challenge for any passkey, or with a sentence: {"publicKey": …} or
+// {"error": "…"}. The user is not known yet, so the answer is the same for all.
 func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
+	q, err := p.ReadRequest(r)
 	if err == nil {
-		_, err = p.form(r, v, actPasskey)
+		_, err = p.form(r, q, actPasskey)
 	}
 	var challenge json.RawMessage
 	if err == nil {
-		challenge, err = p.factors.ChallengePasskey(r.Context(), v.Browser)
+		challenge, err = p.Factors.ChallengePasskey(r.Context(), q.Browser)
 	}
 	if refusal, ok := errors.AsType[*web.Error](err); ok {
 		sentence, advice, _ := templates.ErrorText(cmp.Or(refusal.Code, "csrf"))
-		return web.JSON(w, refusal.Status, map[string]string{"error": sentence + " " + advice})
+		return page.ScriptError(w, refusal.Status, sentence+" "+advice)
 	}
 	if err != nil {
 		return err
@@ -36,27 +37,16 @@ func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	return web.JSON(w, http.StatusOK, challenge)
 }
 
-// passkey signs in whoever answered the challenge with a passkey of theirs.
-func (p *Pages) passkey(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err != nil {
-		return err
-	}
-	form, err := p.form(r, v, actPasskey)
-	if v.alreadySignedIn(err) {
-		return web.SeeOther(w, r, v.Next())
-	}
-	if err != nil {
-		return err
-	}
-	in, err := p.signIn.Passkey(r.Context(), p.sessions.Source(r), v.Browser, json.RawMessage(form.Get("credential")))
+// passkey signs in the user whose passkey answered the challenge.
+func (p *Pages) passkey(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	in, err := p.SignIn.Passkey(r.Context(), p.Sessions.Source(r), q.Browser, json.RawMessage(form.Get("credential")))
 	if errors.Is(err, signin.ErrPasskey) {
-		page := p.loginPage(r, v)
-		page.Error, page.Notice = passkeyFailed, ""
-		return p.renderLogin(w, v, http.StatusUnprocessableEntity, page)
+		again := p.loginForm(r, q)
+		again.Error, again.Notice = passkeyFailed, ""
+		return p.renderLogin(w, q, http.StatusUnprocessableEntity, again)
 	}
 	if err != nil {
 		return err
 	}
-	return p.signedIn(w, r, v, in)
+	return p.signedIn(w, r, q, in)
 }

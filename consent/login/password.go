@@ -4,127 +4,95 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/limit"
-	"github.com/sallyport-id/sallyport/internal/request"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 )
 
-const (
-	// busyRetry is when there is room to hash again.
-	busyRetry = 2 * time.Second
-	// maxTyped bounds what is shown again; addresses have at most 254 bytes.
-	maxTyped = 320
-)
-
-// failed is the one sentence for everything that is wrong with an address and a
-// password. Which of the two it is, and why, is not said; what a new account waits
-// for is said to everybody.
+// failed is the one sentence for everything that is wrong with an address and a password: saying which of the two, or
+// why, would tell whether the address has an account. That a new account must be confirmed is said to everyone.
 const (
 	failed            = "This email and password do not belong together. Check both and try again."
 	failedOrToConfirm = failed + " A new account has to be confirmed first: open the link in the mail you got."
 )
 
-// login compares a password and signs in. It answers a failure with the form
-// again and 422: not 401, which would owe the browser a challenge (RFC 9110,
-// section 15.5.2), and not 200, which password managers take for a success.
-func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err != nil {
+// login compares a password and signs in. It answers a failure with the form again and 422: not 401, which would owe the
+// browser a challenge (RFC 9110, section 15.5.2), and not 200, which password managers take for success.
+func (p *Pages) login(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	if done, err := p.emailFirst(w, r, q, form); done || err != nil {
 		return err
 	}
-	form, err := p.form(r, v, actLogin)
-	if v.alreadySignedIn(err) {
-		return web.SeeOther(w, r, v.Next())
-	}
+	in, err := p.SignIn.Password(r.Context(), p.Sessions.Source(r), form.Get("email"), form.Get("password"))
 	if err != nil {
-		return err
+		return p.refuseLogin(w, r, q, form, err)
 	}
-	if done, err := p.emailFirst(w, r, v, form); done || err != nil {
-		return err
-	}
-	in, err := p.signIn.Password(r.Context(), p.sessions.Source(r), form.Get("email"), form.Get("password"))
-	if err != nil {
-		return p.refuseLogin(w, r, v, form, err)
-	}
-	return p.signedIn(w, r, v, in)
+	return p.signedIn(w, r, q, in)
 }
 
-// alreadySignedIn reports whether a form is out of date because another tab has signed in
-// for the flow meanwhile: there is nothing more to do here.
-func (v *PageRequest) alreadySignedIn(err error) bool {
-	return errors.Is(err, ErrStale) && v.Journey != nil && !signin.RequiredFor(v.Journey).SignIn
-}
-
-// signedIn gives the browser its session and leads on: to the second step at once, if no flow
-// asks for it.
-func (p *Pages) signedIn(w http.ResponseWriter, r *http.Request, v PageRequest, in *signin.Result) error {
-	p.sessions.SetCookies(w, r, in.Token, in.Device)
-	if v.Journey == nil && in.NeedsSecondFactor {
-		return web.SeeOther(w, r, v.Path("/login/factor"))
+// signedIn gives the browser its session and leads on. Without a flow the second factor comes next at once.
+func (p *Pages) signedIn(w http.ResponseWriter, r *http.Request, q *page.Request, in *signin.Result) error {
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
+	if q.Flow == nil && in.NeedsSecondFactor {
+		return web.SeeOther(w, r, q.Path("/login/factor"))
 	}
-	return web.SeeOther(w, r, v.Next())
+	return web.SeeOther(w, r, q.NextURL())
 }
 
-// origin is where a request came from, for the mail that tells of it.
-func (p *Pages) origin(r *http.Request) request.Info { return p.signIn.Origin(p.sessions.Source(r)) }
+// refuseLogin shows the form again with what was typed, except for the password.
+func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values, cause error) error {
+	if errors.Is(cause, secret.ErrBadHash) {
+		web.Annotate(r.Context(), "password_hash", cause.Error())
+	}
+	again := p.loginForm(r, q)
+	again.Email, again.Notice = page.Shorten(form.Get("email")), ""
+	if form.Get("use_password") != "" {
+		again.Connections = usePassword(again.Connections)
+	}
+	if again.Error = tooManyAttempts(w, cause); again.Error != "" {
+		return p.renderLogin(w, q, http.StatusTooManyRequests, again)
+	}
+	if !errors.Is(cause, identity.ErrCredentials) {
+		return cause
+	}
+	again.Error = failed
+	if p.Identity.Registrations.ConfirmsEmail() {
+		again.Error = failedOrToConfirm
+	}
+	return p.renderLogin(w, q, http.StatusUnprocessableEntity, again)
+}
 
-// currentUser is the id of who is signed in, the nil UUID for nobody.
+// tooManyAttempts is the sentence for a user who must wait, "" for another cause.
+func tooManyAttempts(w http.ResponseWriter, cause error) string {
+	if wait := page.Wait(w, cause); wait != "" {
+		return "There were too many attempts. Try again in " + wait + "."
+	}
+	return ""
+}
+
+// formRefusal returns the status of a refused form with a sentence for each of its fields, "" for the whole form. The
+// status is 0 if the cause is not for the user to mend.
+func formRefusal(w http.ResponseWriter, cause error) (status int, texts map[string]string) {
+	if sentence := tooManyAttempts(w, cause); sentence != "" {
+		return http.StatusTooManyRequests, map[string]string{"": sentence}
+	}
+	if faults, ok := errors.AsType[identity.FieldErrors](cause); ok {
+		return http.StatusUnprocessableEntity, page.FieldTexts(faults, nouns)
+	}
+	return 0, nil
+}
+
+// nouns name the fields of these pages in sentences.
+var nouns = map[string]string{"name": "This name", "email": "This address", "password": "This password"}
+
+// currentUser is the id of the signed-in user, the nil UUID if no user is signed in.
 func currentUser(c *session.Current) uuid.UUID {
 	if c == nil || signin.NeedsSecondFactor(c.SessionContext) {
 		return uuid.Nil
 	}
 	return c.User.ID
-}
-
-// cut keeps what may be megabytes short.
-func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }
-
-// refuseLogin shows the form again, with what was typed but for the password.
-func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values, cause error) error {
-	if errors.Is(cause, secret.ErrBadHash) {
-		web.Annotate(r.Context(), "password_hash", cause.Error())
-	}
-	page := p.loginPage(r, v)
-	page.Email, page.Notice = cut(form.Get("email")), ""
-	if form.Get("use_password") != "" {
-		page.Connections = usePassword(page.Connections)
-	}
-	if sentence, ok := tooMany(w, cause); ok {
-		page.Error = sentence
-		return p.renderLogin(w, v, http.StatusTooManyRequests, page)
-	}
-	if !errors.Is(cause, identity.ErrCredentials) {
-		return busy(cause)
-	}
-	page.Error = failed
-	if p.identity.Registrations.ConfirmsEmail() {
-		page.Error = failedOrToConfirm
-	}
-	return p.renderLogin(w, v, http.StatusUnprocessableEntity, page)
-}
-
-// tooMany is the sentence for who has to wait, and says when in the header.
-func tooMany(w http.ResponseWriter, cause error) (sentence string, ok bool) {
-	blocked, ok := errors.AsType[*limit.Blocked](cause)
-	if !ok {
-		return "", false
-	}
-	web.SetRetryAfter(w.Header(), blocked.RetryAfter)
-	return "There were too many attempts. Try again in " + web.Wait(blocked.RetryAfter) + ".", true
-}
-
-// busy is the answer when there is no room to hash a password.
-func busy(err error) error {
-	if errors.Is(err, secret.ErrBusy) {
-		return &web.Error{Status: http.StatusServiceUnavailable, RetryAfter: busyRetry, Err: err}
-	}
-	return err
 }

@@ -1,119 +1,93 @@
 package login
 
 import (
-	"errors"
 	"net/http"
+	"net/url"
 
-	"github.com/sallyport-id/sallyport/identity"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// openRecover is open where links to reset a password are mailed.
-func (p *Pages) openRecover(r *http.Request) (PageRequest, error) {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err == nil && !p.identity.Registrations.IsRecoveryOpen() {
-		err = &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
+// checkRecoveryOpen refuses where no links to reset a password are mailed.
+func (p *Pages) checkRecoveryOpen(q *page.Request) error {
+	if p.Identity.Registrations.IsRecoveryOpen() {
+		return nil
 	}
-	return v, err
+	return &web.Error{Status: http.StatusForbidden, Code: "recovery_closed", BackURL: q.Path(loginPath), BackLabel: "Go to sign in"}
 }
 
 // showRecover is the form.
-func (p *Pages) showRecover(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.openRecover(r)
-	if err != nil {
+func (p *Pages) showRecover(w http.ResponseWriter, _ *http.Request, q *page.Request) error {
+	if err := p.checkRecoveryOpen(q); err != nil {
 		return err
 	}
-	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
-		return err
-	}
-	return p.web.Page(w, http.StatusOK, p.recoverPage(v))
+	return p.Web.Page(w, http.StatusOK, recoverForm(q))
 }
 
-func (p *Pages) recoverPage(v PageRequest) templates.Recover {
-	return templates.Recover{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actRecover)), SignInURL: v.Path("/login")}
+// recoverForm is the form before anything was typed.
+func recoverForm(q *page.Request) templates.Recover {
+	return templates.Recover{Flow: q.FlowToken, To: q.To(), CSRF: csrf(q, actRecover), SignInURL: q.Path(loginPath)}
 }
 
-// recover asks for a link, if anybody has the address: the answer is one page
-// before anybody has looked.
-func (p *Pages) recover(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.openRecover(r)
-	if err != nil {
-		return err
-	}
-	form, err := p.form(r, v, actRecover)
-	if err != nil {
+// recover mails a link if an account has the address. The answer is the same page before the account is looked up.
+func (p *Pages) recover(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	if err := p.checkRecoveryOpen(q); err != nil {
 		return err
 	}
 	email := form.Get("email")
-	err = p.signIn.RequestRecovery(r.Context(), p.sessions.Source(r), email, v.mailed())
+	err := p.SignIn.RequestRecovery(r.Context(), p.Sessions.Source(r), email, returnTo(q))
 	if err == nil {
-		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), Reset: true, AgainURL: v.Path("/recover"), SignInURL: v.Path("/login"), OutboxURL: p.outbox})
+		return p.checkMail(w, email, templates.CheckMail{Reset: true, AgainURL: q.Path("/recover"), SignInURL: q.Path(loginPath)})
 	}
-	page, status := p.recoverPage(v), http.StatusUnprocessableEntity
-	page.Email = cut(email)
-	if sentence, blocked := tooMany(w, err); blocked {
-		page.Error, status = sentence, http.StatusTooManyRequests
-	} else if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		page.EmailError = sentences(faults)["email"]
-	} else {
+	status, texts := formRefusal(w, err)
+	if status == 0 {
 		return err
 	}
-	return p.web.Page(w, status, page)
+	again := recoverForm(q)
+	again.Email, again.EmailError, again.Error = page.Shorten(email), texts["email"], texts[""]
+	return p.Web.Page(w, status, again)
 }
 
-func (p *Pages) resetGone(err error) error {
-	if !p.identity.Registrations.IsRecoveryOpen() {
-		return linkGone(err, "reset_link", "/login", "Go to sign in")
+func (p *Pages) resetLinkGone(err error) error {
+	if !p.Identity.Registrations.IsRecoveryOpen() {
+		return linkGone(err, "reset_link", loginPath, "Go to sign in")
 	}
 	return linkGone(err, "reset_link", "/recover", "Ask for a new link")
 }
 
 // showReset is the form behind the link. Opening it uses nothing.
-func (p *Pages) showReset(w http.ResponseWriter, r *http.Request) error {
-	v, token, err := p.needLink(w, r)
+func (p *Pages) showReset(w http.ResponseWriter, r *http.Request, q *page.Request) error {
+	target, err := p.Identity.Registrations.OpenReset(r.Context(), q.Query.Get("token"))
 	if err != nil {
-		return err
+		return p.resetLinkGone(err)
 	}
-	u, err := p.identity.Registrations.OpenReset(r.Context(), token)
-	if err != nil {
-		return p.resetGone(err)
-	}
-	return p.sendLinkPage(w, http.StatusOK, p.resetPage(v, u.User))
+	return p.renderLinkPage(w, http.StatusOK, p.resetForm(q, target.User))
 }
 
-func (p *Pages) resetPage(v PageRequest, u *storage.User) templates.Reset {
-	token := v.Query.Get("token")
-	return templates.Reset{Token: token, CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(tokenPurpose(actReset, token))), Email: u.Email,
-		Confirmed: v.Query.Get("notice") == noticeVerified, SecondStep: len(u.Factors) > 0, Password: templates.NewPassword{MinLength: p.minLength}}
+func (p *Pages) resetForm(q *page.Request, u *storage.User) templates.Reset {
+	return templates.Reset{Token: q.Query.Get("token"), CSRF: csrf(q, actReset), Email: u.Email,
+		Confirmed: q.Query.Get("notice") == noticeVerified, SecondStep: len(u.Factors) > 0,
+		Password: templates.NewPassword{MinLength: p.PasswordMinLength}}
 }
 
-// reset sets the password. The link alone signs nobody in, so that a second step
-// is not gone around.
-func (p *Pages) reset(w http.ResponseWriter, r *http.Request) error {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
+// reset sets the password. The link alone does not sign the user in, so that a second factor is still asked for.
+func (p *Pages) reset(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	ctx, token := r.Context(), q.Query.Get("token")
+	target, err := p.Identity.Registrations.OpenReset(ctx, token)
 	if err != nil {
-		return err
+		return p.resetLinkGone(err)
 	}
-	form, err := p.linkForm(r, v, actReset)
-	if err != nil {
-		return err
-	}
-	ctx, token := r.Context(), v.Query.Get("token")
-	u, err := p.identity.Registrations.OpenReset(ctx, token)
-	if err != nil {
-		return p.resetGone(err)
-	}
-	err = p.identity.Registrations.Reset(ctx, token, form.Get("password"), p.origin(r), web.RequestID(ctx))
-	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		page := p.resetPage(v, u.User)
-		page.Password.Error = sentences(faults)["password"]
-		return p.sendLinkPage(w, http.StatusUnprocessableEntity, page)
+	err = p.Identity.Registrations.Reset(ctx, token, form.Get("password"), p.SignIn.Origin(p.Sessions.Source(r)), web.RequestID(ctx))
+	if status, texts := formRefusal(w, err); status != 0 {
+		again := p.resetForm(q, target.User)
+		again.Password.Error = texts["password"]
+		return p.renderLinkPage(w, status, again)
 	}
 	if err != nil {
-		return p.resetGone(err)
+		return p.resetLinkGone(err)
 	}
-	flow, to := u.ReturnTo(v.Browser)
-	return web.SeeOther(w, r, p.signInAt(r, flow, to, noticeReset, u.Email))
+	flow, to := target.ReturnTo(q.Browser)
+	return web.SeeOther(w, r, p.signInURL(r, flow, to, noticeReset, target.Email))
 }

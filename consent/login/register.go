@@ -5,149 +5,97 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/signin"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// taken is said of an address where CONFIRM_EMAIL is off, or to whom it belongs.
+// taken is said about an address that has an account, only where CONFIRM_EMAIL is off.
 const taken = "This address has an account already. Sign in, or choose another address."
 
-// registerURL is where somebody without an account goes: who comes from an
-// invitation goes back to it, since it makes an account that joins at once.
-func (p *Pages) registerURL(v PageRequest) string {
-	switch mode := p.identity.Registrations.Mode(); {
-	case mode != identity.RegistrationClosed && v.Journey == nil && toInvitation(v.ReturnTo):
-		return v.ReturnTo
+// registerURL is where a user without an account goes. From an invitation that is the invitation itself, because the
+// account that it makes joins the organization at once.
+func (p *Pages) registerURL(q *page.Request) string {
+	switch mode := p.Identity.Registrations.Mode(); {
+	case mode != identity.RegistrationClosed && q.Flow == nil && strings.HasPrefix(q.ReturnTo, "/invite?"):
+		return q.ReturnTo
 	case mode == identity.RegistrationOpen:
-		return v.Path("/register")
+		return q.Path("/register")
 	}
 	return ""
 }
 
-func toInvitation(to string) bool { return strings.HasPrefix(to, "/invite?") }
-
-// openRegister is open where anybody may register.
-func (p *Pages) openRegister(r *http.Request) (PageRequest, error) {
-	v, err := ReadRequest(r, p.journeys, p.sessions)
-	if err != nil {
-		return v, err
-	}
-	return v, p.registers(v)
+// closedCodes are the error codes of the modes in which the registration page is closed.
+var closedCodes = map[string]string{
+	identity.RegistrationClosed: "registration_closed", identity.RegistrationInvite: "registration_invited",
 }
 
-// registers is the refusal where nobody may, or nobody without an invitation.
-func (p *Pages) registers(v PageRequest) error {
-	code := map[string]string{identity.RegistrationClosed: "registration_closed", identity.RegistrationInvite: "registration_invited"}[p.identity.Registrations.Mode()]
+// checkRegistrationOpen refuses where users cannot register by themselves.
+func (p *Pages) checkRegistrationOpen(q *page.Request) error {
+	code := closedCodes[p.Identity.Registrations.Mode()]
 	if code == "" {
 		return nil
 	}
-	return &web.Error{Status: http.StatusForbidden, Code: code, BackURL: v.Path("/login"), BackLabel: "Go to sign in"}
+	return &web.Error{Status: http.StatusForbidden, Code: code, BackURL: q.Path(loginPath), BackLabel: "Go to sign in"}
 }
 
 // showRegister is the form.
-func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.openRegister(r)
-	if err != nil {
+func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request, q *page.Request) error {
+	if err := p.checkRegistrationOpen(q); err != nil {
 		return err
 	}
-	if v.Journey != nil && !signin.RequiredFor(v.Journey).SignIn {
-		return web.SeeOther(w, r, v.Next())
+	if !q.IsNext(loginPath) {
+		return web.SeeOther(w, r, q.NextURL())
 	}
-	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
-		return err
-	}
-	return v.Render(w, p.web, http.StatusOK, p.registerPage(v))
+	return q.Render(w, http.StatusOK, p.registerForm(q))
 }
 
-// registerPage is the form as it is before anything was typed.
-func (p *Pages) registerPage(v PageRequest) templates.Register {
-	page := templates.Register{Flow: v.Flow, To: v.local(), CSRF: p.sessions.CSRFToken(v.Browser, v.Purpose(actRegister)),
-		Password: templates.NewPassword{MinLength: p.minLength}, SignInURL: v.Path("/login"), CancelURL: v.CancelURL()}
-	if j := v.Journey; j != nil {
-		m := &j.Client.Metadata
-		page.AppName, page.AppLogo, page.PolicyURI, page.TosURI = j.Client.Name(), j.Client.LogoPath(), m.PolicyURI, m.TosURI
+// registerForm is the form before anything was typed.
+func (p *Pages) registerForm(q *page.Request) templates.Register {
+	form := templates.Register{Flow: q.FlowToken, To: q.To(), CSRF: csrf(q, actRegister),
+		Password: templates.NewPassword{MinLength: p.PasswordMinLength}, SignInURL: q.Path(loginPath), CancelURL: q.CancelURL()}
+	if f := q.Flow; f != nil {
+		m := &f.Client.Metadata
+		form.AppName, form.AppLogo, form.PolicyURI, form.TosURI = f.Client.Name(), f.Client.LogoPath(), m.PolicyURI, m.TosURI
 	}
-	return page
+	return form
 }
 
-// register begins an account. Where CONFIRM_EMAIL is on nothing is made yet, and
-// the answer is one page whatever the address; else the account is there, and the
-// person signed in.
-func (p *Pages) register(w http.ResponseWriter, r *http.Request) error {
-	v, err := p.openRegister(r)
-	if err != nil {
-		return err
-	}
-	form, err := p.form(r, v, actRegister)
-	if v.alreadySignedIn(err) {
-		return web.SeeOther(w, r, v.Next())
-	}
-	if err != nil {
+// register begins an account. Where CONFIRM_EMAIL is on nothing is made yet, and the answer is the same page for every
+// address; else the account is made and the user signed in.
+func (p *Pages) register(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
+	if err := p.checkRegistrationOpen(q); err != nil {
 		return err
 	}
 	email := form.Get("email")
-	in, err := p.signIn.Register(r.Context(), p.sessions.Source(r), identity.Registration{Email: email, Name: form.Get("name"),
-		Password: form.Get("password"), Browser: v.Browser, Flow: v.Flow, To: v.local()})
+	in, err := p.SignIn.Register(r.Context(), p.Sessions.Source(r), identity.Registration{Email: email, Name: form.Get("name"),
+		Password: form.Get("password"), Browser: q.Browser, Flow: q.FlowToken, To: q.To()})
 	if err != nil {
-		return p.refuseRegister(w, v, form, err)
+		return p.refuseRegister(w, q, form, err)
 	}
 	if in == nil {
-		return p.web.Page(w, http.StatusOK, templates.CheckMail{Email: cut(email), AgainURL: v.Path("/register"),
-			SignInURL: v.Path("/login"), OutboxURL: p.outbox})
+		return p.checkMail(w, email, templates.CheckMail{AgainURL: q.Path("/register"), SignInURL: q.Path(loginPath)})
 	}
-	p.sessions.SetCookies(w, r, in.Token, in.Device)
-	if v.Journey == nil && v.ReturnTo == "/" {
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
+	if q.Flow == nil && q.ReturnTo == "/" {
 		return web.SeeOther(w, r, "/account")
 	}
-	return web.SeeOther(w, r, v.Next())
+	return web.SeeOther(w, r, q.NextURL())
 }
 
-// refuseRegister shows the form again, with what was typed but for the password.
-func (p *Pages) refuseRegister(w http.ResponseWriter, v PageRequest, form url.Values, cause error) error {
-	page := p.registerPage(v)
-	page.Name, page.Email = cut(form.Get("name")), cut(form.Get("email"))
-	status := http.StatusUnprocessableEntity
-	sentence, blocked := tooMany(w, cause)
-	faults, faulty := errors.AsType[identity.FieldErrors](cause)
-	switch {
-	case blocked:
-		status, page.Error = http.StatusTooManyRequests, sentence
-	case errors.Is(cause, identity.ErrRegistered):
-		page.EmailError = taken
-	case faulty:
-		said := sentences(faults)
-		page.NameError, page.EmailError, page.Password.Error, page.Error = said["name"], said["email"], said["password"], said[""]
-	default:
-		return busy(cause)
+// refuseRegister shows the form again with what was typed, except for the password.
+func (p *Pages) refuseRegister(w http.ResponseWriter, q *page.Request, form url.Values, cause error) error {
+	status, texts := formRefusal(w, cause)
+	if errors.Is(cause, identity.ErrRegistered) {
+		status, texts = http.StatusUnprocessableEntity, map[string]string{"email": taken}
 	}
-	return v.Render(w, p.web, status, page)
-}
-
-// sentences says what is wrong with a form, by the name of its field; "" for what
-// is none of them.
-func sentences(faults identity.FieldErrors) map[string]string {
-	nouns := map[string]string{"name": "This name ", "email": "This address ", "password": "This password "}
-	said := map[string]string{}
-	for _, f := range faults {
-		noun, field := nouns[f.Field], f.Field
-		if noun == "" {
-			noun, field = "Something here ", ""
-		}
-		text := noun + f.Problem + "."
-		if f.Remedy != "" {
-			text += " " + capital(f.Remedy) + "."
-		}
-		said[field] = strings.TrimSpace(said[field] + " " + text)
+	if status == 0 {
+		return cause
 	}
-	return said
-}
-
-func capital(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(first)) + s[size:]
+	again := p.registerForm(q)
+	again.Name, again.Email = page.Shorten(form.Get("name")), page.Shorten(form.Get("email"))
+	again.NameError, again.EmailError, again.Password.Error, again.Error = texts["name"], texts["email"], texts["password"], texts[""]
+	return q.Render(w, status, again)
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/limit"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/secret"
-	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/upstream"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -32,16 +32,16 @@ var callbacks = map[string]string{
 // MountUpstream adds the routes of sign-in with other providers. It comes after all other pages below /login, whose
 // names no connection can have.
 func (p *Pages) MountUpstream(rt *web.Router) {
-	rt.Handle("/login/link", web.Popup(p.web.Handle(p.showLink)), http.MethodGet)
+	rt.Handle("/login/link", web.Popup(p.Web.Handle(p.showLink)), http.MethodGet)
 	for name, path := range callbacks {
 		handle := func(h func(http.ResponseWriter, *http.Request, string) error) http.Handler {
-			return web.Popup(p.web.Handle(func(w http.ResponseWriter, r *http.Request) error { return h(w, r, name) }))
+			return web.Popup(p.Web.Handle(func(w http.ResponseWriter, r *http.Request) error { return h(w, r, name) }))
 		}
 		rt.Handle(path, handle(p.finishUpstream), http.MethodGet)
 		rt.Handle(path, handle(p.keepAnswer), http.MethodPost)
 	}
-	rt.Handle("/login/{connection}/logout", p.web.HandleJSON(p.upstreamLogout), http.MethodPost)
-	rt.Handle("/login/{connection}", web.Popup(p.web.Handle(p.beginUpstream)), http.MethodGet)
+	rt.Handle("/login/{connection}/logout", p.Web.HandleJSON(p.upstreamLogout), http.MethodPost)
+	rt.Handle("/login/{connection}", web.Popup(p.Web.Handle(p.beginUpstream)), http.MethodGet)
 }
 
 // attempt is a sign-in at a provider between its beginning and the answer. It is kept under the hash of the state.
@@ -70,19 +70,19 @@ func (a *attempt) next() string {
 }
 
 // path is a page for the same flow, or with the same way on.
-func (a *attempt) path(page string) string {
+func (a *attempt) path(view string) string {
 	switch {
 	case a.Flow != "":
-		return page + "?" + url.Values{"flow": {a.Flow}}.Encode()
+		return view + "?" + url.Values{"flow": {a.Flow}}.Encode()
 	case a.To != "":
-		return page + "?" + url.Values{"to": {a.To}}.Encode()
+		return view + "?" + url.Values{"to": {a.To}}.Encode()
 	}
-	return page
+	return view
 }
 
 // saveAttempt keeps an attempt under its state.
 func (p *Pages) saveAttempt(w http.ResponseWriter, r *http.Request, token string, a *attempt) error {
-	s, err := p.sessions.States.New(r, "upstream."+token)
+	s, err := p.Sessions.States.New(r, "upstream."+token)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (p *Pages) saveAttempt(w http.ResponseWriter, r *http.Request, token string
 
 // loadAttempt returns the attempt of a state, nil if there is none for that connection and callback.
 func (p *Pages) loadAttempt(r *http.Request, token string, c *storage.Connection, callback string) (*attempt, error) {
-	s, err := p.sessions.States.New(r, "upstream."+token)
+	s, err := p.Sessions.States.New(r, "upstream."+token)
 	if err != nil || s.IsNew {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (p *Pages) loadAttempt(r *http.Request, token string, c *storage.Connection
 
 // connection finds the enabled connection that the path names.
 func (p *Pages) connection(r *http.Request) (*storage.Connection, error) {
-	all, err := p.registry.Connections(r.Context())
+	all, err := p.Registry.Connections(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -128,19 +128,19 @@ func (p *Pages) connection(r *http.Request) (*storage.Connection, error) {
 }
 
 // loginConnections are the ways on the sign-in page to other providers. The page works without them too.
-func (p *Pages) loginConnections(r *http.Request, v PageRequest) (out templates.LoginConnections) {
-	all, err := p.registry.Connections(r.Context())
+func (p *Pages) loginConnections(r *http.Request, q *page.Request) (out templates.LoginConnections) {
+	all, err := p.Registry.Connections(r.Context())
 	if err != nil {
 		web.Annotate(r.Context(), "connections", err.Error())
 	}
 	for _, c := range all {
 		out.Buttons = append(out.Buttons, templates.ConnectionButton{Name: c.Name, Label: c.Settings.Label, Kind: c.Kind,
-			URL: v.Path("/login/" + c.Name)})
+			URL: q.Path("/login/" + c.Name)})
 		if len(c.Settings.Domains) > 0 {
-			out.UsePasswordURL = v.Path("/login", "password", "1")
+			out.UsePasswordURL = q.Path("/login", "password", "1")
 		}
 	}
-	if v.Query.Has("password") {
+	if q.Query.Has("password") {
 		out = usePassword(out)
 	}
 	return out
@@ -152,16 +152,15 @@ func usePassword(c templates.LoginConnections) templates.LoginConnections {
 	return c
 }
 
-// emailFirst sends a person to the connection that claims the domain of their address, whatever the password field
-// holds: it is neither compared nor counted. An address that none claims is asked for its password, if that was left
-// out. Both are the same whether or not the address has an account.
-func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, v PageRequest, form url.Values) (done bool,
-	err error) {
-	page := p.loginPage(r, v)
-	if page.Connections.UsePasswordURL == "" || form.Get("use_password") != "" {
+// emailFirst sends a person to the connection that claims the domain of their address, whatever the password field holds:
+// it is neither compared nor counted. An address that none claims is asked for its password, if that was left out. Both
+// are the same whether or not the address has an account.
+func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) (done bool, err error) {
+	view := p.loginForm(r, q)
+	if view.Connections.UsePasswordURL == "" || form.Get("use_password") != "" {
 		return false, nil
 	}
-	all, err := p.registry.Connections(r.Context())
+	all, err := p.Registry.Connections(r.Context())
 	if err != nil {
 		return false, err
 	}
@@ -169,23 +168,23 @@ func (p *Pages) emailFirst(w http.ResponseWriter, r *http.Request, v PageRequest
 		domain := key[strings.LastIndexByte(key, '@')+1:]
 		for _, c := range all {
 			if slices.Contains(c.Settings.Domains, domain) {
-				return true, web.SeeOther(w, r, v.Path("/login/"+c.Name, "email", form.Get("email")))
+				return true, web.SeeOther(w, r, q.Path("/login/"+c.Name, "email", form.Get("email")))
 			}
 		}
 	}
 	if form.Get("password") != "" {
 		return false, nil
 	}
-	page.Email, page.Notice = cut(form.Get("email")), ""
-	return true, p.renderLogin(w, v, http.StatusOK, page)
+	view.Email, view.Notice = page.Shorten(form.Get("email")), ""
+	return true, p.renderLogin(w, q, http.StatusOK, view)
 }
 
 // renderLogin answers with the sign-in form. Where an address can lead to a provider, so can its POST.
-func (p *Pages) renderLogin(w http.ResponseWriter, v PageRequest, status int, page templates.Login) error {
-	if page.Connections.UsePasswordURL != "" {
+func (p *Pages) renderLogin(w http.ResponseWriter, q *page.Request, status int, view templates.Login) error {
+	if view.Connections.UsePasswordURL != "" {
 		web.OmitFormAction(w)
 	}
-	return v.Render(w, p.web, status, page)
+	return q.Render(w, status, view)
 }
 
 // beginUpstream sends the browser to the provider: to sign in, or with ?link=1 to link an identity to the account.
@@ -194,57 +193,57 @@ func (p *Pages) beginUpstream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := ReadRequest(r, p.journeys, p.sessions)
+	q, err := p.ReadRequest(r)
 	if err != nil {
 		return err
 	}
-	link := v.Query.Has("link")
-	if v.Journey != nil && !link && !signin.RequiredFor(v.Journey).SignIn {
-		return web.SeeOther(w, r, v.Next())
+	link := q.Query.Has("link")
+	if !link && !q.IsNext(loginPath) {
+		return web.SeeOther(w, r, q.NextURL())
 	}
-	if err := p.limits.Take(r.Context(), limit.Upstream, "", limit.Source{Address: web.ClientIP(r)}); err != nil {
+	if err := p.Limits.Take(r.Context(), limit.Upstream, "", limit.Source{Address: web.ClientIP(r)}); err != nil {
 		return tooManyUpstream(err)
 	}
-	if v.Browser, err = p.sessions.Ensure(w, r); err != nil {
+	if err := q.EnsureBrowser(w, r); err != nil {
 		return err
 	}
-	request, err := p.upstreamRequest(r, v, link)
+	request, err := p.upstreamRequest(r, q, link)
 	if err != nil {
 		return err
 	}
 	callback := c.Settings.Callback
-	request.RedirectURI = CallbackURL(p.issuer, c)
-	to, state, err := p.upstream.Begin(r.Context(), c, request)
+	request.RedirectURI = CallbackURL(p.Issuer, c)
+	to, state, err := p.Upstream.Begin(r.Context(), c, request)
 	if err != nil {
-		return upstreamFault(r, v.Path("/login"), c, err)
+		return upstreamFault(r, q.Path("/login"), c, err)
 	}
-	a := &attempt{State: state, Browser: v.Browser.String(), Callback: callback, Flow: v.Flow, To: v.local(), Link: link}
+	a := &attempt{State: state, Browser: q.Browser.String(), Callback: callback, Flow: q.FlowToken, To: q.To(), Link: link}
 	if err := p.saveAttempt(w, r, state.Token, a); err != nil {
 		return err
 	}
 	return web.SeeOther(w, r, to)
 }
 
-// upstreamRequest is what the provider is asked for. A person who is signed in already, or of whom the client wants a
-// new sign-in, has to sign in to the provider anew too: otherwise an open browser would be enough.
-func (p *Pages) upstreamRequest(r *http.Request, v PageRequest, link bool) (request upstream.Request, err error) {
-	request.LoginHint = cut(v.Query.Get("email"))
-	if j := v.Journey; j != nil {
-		request.SignedInAfter = j.Flow.SignInAfter
+// upstreamRequest is what the provider is asked for. A person who is signed in already, or of whom the client wants a new
+// sign-in, has to sign in to the provider anew too: otherwise an open browser would be enough.
+func (p *Pages) upstreamRequest(r *http.Request, q *page.Request, link bool) (request upstream.Request, err error) {
+	request.LoginHint = page.Shorten(q.Query.Get("email"))
+	if f := q.Flow; f != nil {
+		request.SignedInAfter = f.Flow.SignInAfter
 		if request.LoginHint == "" {
-			request.LoginHint = whom(j)
+			request.LoginHint = expectedEmail(f)
 		}
 		switch {
-		case switched(j):
+		case isSwitching(f):
 			request.Prompt, request.SignedInAfter = "select_account", time.Time{}
-		case j.HasPrompt("login"):
+		case f.HasPrompt("login"):
 			request.Prompt = "login"
 		}
 		return request, nil
 	}
-	here, err := p.sessions.Current(r)
+	here, err := p.Sessions.Current(r)
 	if here != nil && !link {
-		request.Prompt, request.SignedInAfter = "login", p.now()
+		request.Prompt, request.SignedInAfter = "login", p.Now()
 	}
 	return request, err
 }
@@ -303,11 +302,11 @@ func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback 
 	if a == nil {
 		return upstreamLost("/login")
 	}
-	if a.Browser != p.sessions.Browser(r).String() || a.Finished {
+	if a.Browser != p.Sessions.Browser(r).String() || a.Finished {
 		return p.goOn(w, r, a)
 	}
 	// One of several answers counts, on whichever node each arrives.
-	err = p.store.SpendID(r.Context(), secret.HashOf("upstream "+a.Token), p.now().Add(upstreamLifetime))
+	err = p.Store.SpendID(r.Context(), secret.HashOf("upstream "+a.Token), p.Now().Add(upstreamLifetime))
 	if errors.Is(err, storage.ErrSpent) {
 		return p.goOn(w, r, a)
 	} else if err != nil {
@@ -322,7 +321,7 @@ func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback 
 	if err := p.saveAttempt(w, r, a.Token, finished); err != nil {
 		return err
 	}
-	id, err := p.upstream.Finish(r.Context(), c, a.State, *answer)
+	id, err := p.Upstream.Finish(r.Context(), c, a.State, *answer)
 	if err != nil {
 		return upstreamFault(r, a.path("/login"), c, err)
 	}
@@ -332,24 +331,24 @@ func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback 
 // goOn leads on where the answer was used before, or belongs to a browser whose token has changed: another tab has
 // finished the sign-in meanwhile, or the page was loaded again.
 func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, a *attempt) error {
-	here, err := p.sessions.Current(r)
+	here, err := p.Sessions.Current(r)
 	if err != nil {
 		return err
 	}
 	if here == nil {
 		return upstreamLost(a.path("/login"))
 	}
-	if a.Flow != "" && !p.waits(r, a.Flow) {
+	if a.Flow != "" && !p.hasFlow(r, a.Flow) {
 		return upstreamLost("/login")
 	}
 	return web.SeeOther(w, r, a.next())
 }
 
-// waits reports whether a flow waits for the browser that asks.
-func (p *Pages) waits(r *http.Request, flow string) bool {
+// hasFlow reports whether a flow waits for the browser that asks.
+func (p *Pages) hasFlow(r *http.Request, flow string) bool {
 	again := r.Clone(r.Context())
 	again.URL = &url.URL{Path: "/login", RawQuery: url.Values{"flow": {flow}}.Encode()}
-	_, err := p.journeys.LoadFlow(again)
+	_, err := p.LoadFlow(again)
 	return err == nil
 }
 
@@ -359,16 +358,15 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 	if a.Link {
 		return p.toLink(w, r, c, a, id, "/account/linked/confirm")
 	}
-	in, err := p.signIn.Upstream(r.Context(), p.sessions.Source(r), identity.External{Connection: c, Subject: id.Subject,
-		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName,
-		FamilyName: id.FamilyName, SID: id.SID}, id.MFA)
+	in, err := p.SignIn.Upstream(r.Context(), p.Sessions.Source(r), identity.External{Connection: c, Subject: id.Subject,
+		Email: id.Email, EmailVerified: id.EmailVerified, Name: id.Name, GivenName: id.GivenName, FamilyName: id.FamilyName, SID: id.SID}, id.MFA)
 	if errors.Is(err, identity.ErrLinkNeeded) {
 		return p.toLink(w, r, c, a, id, "/login/link")
 	}
 	if err != nil {
 		return p.refuseUpstream(a, err)
 	}
-	p.sessions.SetCookies(w, r, in.Token, in.Device)
+	p.Sessions.SetCookies(w, r, in.Token, in.Device)
 	if in.NeedsSecondFactor && a.Flow == "" {
 		return web.SeeOther(w, r, a.path("/login/factor"))
 	}
@@ -378,8 +376,7 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 // toLink keeps the identity that is to be linked, and leads to the page about it.
 func (p *Pages) toLink(w http.ResponseWriter, r *http.Request, c *storage.Connection, a *attempt, id *upstream.Identity,
 	path string) error {
-	pending := &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}
-	if err := SavePendingLink(p.sessions, r, pending); err != nil {
+	if err := SavePendingLink(p.Sessions, r, &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}); err != nil {
 		return err
 	}
 	return web.SeeOther(w, r, path)
@@ -388,24 +385,24 @@ func (p *Pages) toLink(w http.ResponseWriter, r *http.Request, c *storage.Connec
 // showLink says that an account has the address, and how the identity is linked to it. It shows the address that the
 // provider gave, whichever account there is.
 func (p *Pages) showLink(w http.ResponseWriter, r *http.Request) error {
-	pending, err := ReadPendingLink(p.sessions, r)
+	pending, err := ReadPendingLink(p.Sessions, r)
 	if err != nil {
 		return err
 	}
 	if pending == nil {
 		return upstreamLost("/login")
 	}
-	all, err := p.registry.Connections(r.Context())
+	all, err := p.Registry.Connections(r.Context())
 	if err != nil {
 		return err
 	}
-	page := templates.LinkAccount{Email: pending.Email, Label: pending.Connection,
+	view := templates.LinkAccount{Email: pending.Email, Label: pending.Connection,
 		SignInURL: "/login?" + url.Values{"to": {"/account/linked/confirm"}, "email": {pending.Email}}.Encode(),
 		CancelURL: (&attempt{Flow: pending.Flow}).path("/login")}
 	for _, c := range all {
 		if c.Name == pending.Connection {
-			page.Label = c.Settings.Label
+			view.Label = c.Settings.Label
 		}
 	}
-	return p.web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }

@@ -45,13 +45,13 @@ func upstreamFault(r *http.Request, again string, c *storage.Connection, err err
 func (p *Pages) refuseUpstream(a *attempt, err error) error {
 	e := &web.Error{Status: http.StatusForbidden, Err: err, BackURL: a.path("/login"), BackLabel: "Sign in another way"}
 	switch {
-	case errors.Is(err, identity.ErrRegistrationClosed) && p.identity.Registrations.Mode() == identity.RegistrationInvite:
+	case errors.Is(err, identity.ErrRegistrationClosed) && p.Identity.Registrations.Mode() == identity.RegistrationInvite:
 		e.Code = "registration_invited"
 	case errors.Is(err, identity.ErrRegistrationClosed):
 		e.Code = "registration_closed"
 	case errors.Is(err, identity.ErrExternalEmail):
 		e.Code = "upstream_unverified"
-		if p.identity.Registrations.Mode() == identity.RegistrationOpen {
+		if p.Identity.Registrations.Mode() == identity.RegistrationOpen {
 			e.BackURL, e.BackLabel = a.path("/register"), "Create an account"
 		}
 	case errors.Is(err, identity.ErrForbidden):

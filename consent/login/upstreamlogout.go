@@ -18,14 +18,14 @@ func (p *Pages) upstreamLogout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.limits.Take(r.Context(), limit.Upstream, "", limit.Source{Address: web.ClientIP(r)}); err != nil {
+	if err := p.Limits.Take(r.Context(), limit.Upstream, "", limit.Source{Address: web.ClientIP(r)}); err != nil {
 		return tooManyUpstream(err)
 	}
 	form, err := web.Form(r)
 	if err != nil {
 		return err
 	}
-	out, err := p.upstream.Logout(r.Context(), c, form.Get("logout_token"))
+	out, err := p.Upstream.Logout(r.Context(), c, form.Get("logout_token"))
 	if f, ok := errors.AsType[*upstream.Fault](err); ok {
 		web.Annotate(r.Context(), "connection", c.Name, "fault", f.Code)
 		refusal := &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: f.Problem, Err: err}
@@ -37,14 +37,14 @@ func (p *Pages) upstreamLogout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// A token counts once, and one that came before has done its work.
-	err = p.store.SpendID(r.Context(), secret.HashOf("upstream logout "+c.ID.String()+" "+out.ID), out.ExpiresAt)
+	err = p.Store.SpendID(r.Context(), secret.HashOf("upstream logout "+c.ID.String()+" "+out.ID), out.ExpiresAt)
 	if errors.Is(err, storage.ErrSpent) {
 		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the token was used before",
 			Err: err}
 	} else if err != nil {
 		return err
 	}
-	n, err := p.identity.Connections.EndSessions(r.Context(), c, out.Subject, out.SID, web.RequestID(r.Context()))
+	n, err := p.Identity.Connections.EndSessions(r.Context(), c, out.Subject, out.SID, web.RequestID(r.Context()))
 	if err != nil {
 		return err
 	}

@@ -5,40 +5,28 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/internal/secret"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
 const (
-	// busyRetry is when there is room to hash again.
-	busyRetry = 2 * time.Second
-	// maxTyped bounds what is shown again, in bytes.
-	maxTyped = 320
-)
-
-const (
 	badToken = "This token does not count: it was used, is more than an hour old, or a newer one was printed since."
-	// The command refuses an address that nobody has proven: strangers can have made the account.
+	// The command refuses an unverified address: strangers can have made the account.
 	taken = "This address has an account already. Choose another one, or give that one the role with sallyport users add-role superadmin on the server, which says what to do if nobody has proven the address."
 )
 
-// show is the beginning while nobody administers the server, and afterwards the
-// list of steps for who does.
+// show is the first page while there is no administrator, and afterwards the administrator's list of steps.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	open, err := p.Identity.Installation.NeedsSetup(r.Context())
 	if err != nil {
 		return err
 	}
 	if !open {
-		return p.gate(login.SignedIn, p.list)(w, r)
+		return p.Page(page.SignedIn, p.list)(w, r)
 	}
 	query, err := web.Query(r)
 	if err != nil {
@@ -54,24 +42,12 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request) error {
 	return p.takeToken(w, r, token)
 }
 
-// RedirectWhileOpen leads to the setup for as long as there is no administrator, and is absent afterwards.
-func (p *Pages) RedirectWhileOpen(w http.ResponseWriter, r *http.Request) error {
-	open, err := p.Identity.Installation.NeedsSetup(r.Context())
-	if err == nil && !open {
-		err = errAbsent
-	}
-	if err != nil {
-		return err
-	}
-	return web.SeeOther(w, r, "/setup")
-}
-
 func (p *Pages) askToken(w http.ResponseWriter, r *http.Request, status int, problem string) error {
 	return p.Web.Page(w, status, templates.SetupToken{CSRF: p.step(r, 0).CSRF, Error: problem})
 }
 
-// takeToken goes on to the administrator's page with a token that counts. It is
-// spent only there: looking at the page again must not use it up.
+// takeToken goes on to the administrator's page with a valid token. The token is spent only there: looking at the page
+// again must not use it up.
 func (p *Pages) takeToken(w http.ResponseWriter, r *http.Request, token string) error {
 	err := p.Identity.Installation.CheckSetupToken(r.Context(), token)
 	if errors.Is(err, identity.ErrSetupToken) {
@@ -92,10 +68,12 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !open { // who has just done it in another tab goes on
-		return p.gate(login.SignedIn, func(w http.ResponseWriter, r *http.Request, _ *person) error { return web.SeeOther(w, r, "/setup") })(w, r)
+	if !open { // another tab has just done it
+		return p.Page(page.SignedIn, func(w http.ResponseWriter, r *http.Request, _ *page.Caller) error {
+			return web.SeeOther(w, r, "/setup")
+		})(w, r)
 	}
-	form, err := p.form(r)
+	form, err := p.Form(r)
 	if err != nil {
 		return err
 	}
@@ -115,10 +93,10 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) error {
 	return web.SeeOther(w, r, "/setup/passkey")
 }
 
-// refuse shows the form again, with what was typed but for the password.
+// refuse shows the form again with what was typed, except for the password.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, form url.Values, cause error) error {
-	page := p.administrator(r, form.Get("token"))
-	page.Name, page.Email = cut(form.Get("name")), cut(form.Get("email"))
+	view := p.administrator(r, form.Get("token"))
+	view.Name, view.Email = page.Shorten(form.Get("name")), page.Shorten(form.Get("email"))
 	faults, isFault := errors.AsType[identity.FieldErrors](cause)
 	switch {
 	case errors.Is(cause, identity.ErrSetupToken):
@@ -126,39 +104,12 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, form url.Values, 
 	case errors.Is(cause, identity.ErrAlreadySetUp):
 		return errAbsent
 	case errors.Is(cause, identity.ErrRegistered):
-		page.EmailError = taken
-	case errors.Is(cause, secret.ErrBusy):
-		return &web.Error{Status: http.StatusServiceUnavailable, RetryAfter: busyRetry, Err: cause}
+		view.EmailError = taken
 	case isFault:
-		page.NameError, page.EmailError, page.Password.Error = said(faults, "name"), said(faults, "email"), said(faults, "password")
+		texts := page.FieldTexts(faults, nil)
+		view.NameError, view.EmailError, view.Password.Error = texts["name"], texts["email"], texts["password"]
 	default:
 		return cause
 	}
-	return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+	return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 }
-
-// said is what is wrong with a field, as a person reads it below.
-func said(faults identity.FieldErrors, field string) string {
-	var all []string
-	for _, f := range faults {
-		if f.Field == field {
-			all = append(all, sentence(f))
-		}
-	}
-	return strings.Join(all, " ")
-}
-
-func sentence(f identity.FieldError) string {
-	s := "This " + f.Problem + "."
-	if f.Remedy != "" {
-		s += " " + capital(f.Remedy) + "."
-	}
-	return s
-}
-
-func capital(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(first)) + s[size:]
-}
-
-func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxTyped)], "") }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"maps"
 	"net/http"
 	"net/url"
@@ -31,45 +32,45 @@ func usualScopes() []string {
 	return []string{oauth.ScopeProfile, oauth.ScopeEmail, oauth.ScopeOfflineAccess}
 }
 
-func (p *Pages) showClient(w http.ResponseWriter, r *http.Request, v *person) error {
-	page, err := p.clientPage(r, v, usualScopes())
+func (p *Pages) showClient(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	view, err := p.clientPage(r, c, usualScopes())
 	if err != nil {
 		return err
 	}
 	if !p.Production {
-		page.RedirectURIs = localRedirect
+		view.RedirectURIs = localRedirect
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
 // clientPage is the empty form, with the apps that are there and the scopes to choose from.
-func (p *Pages) clientPage(r *http.Request, v *person, chosen []string) (templates.SetupClient, error) {
-	page := templates.SetupClient{SetupStep: p.step(r, 4), Example: exampleRedirect, LogoutExample: exampleLogout}
-	clients, err := p.Identity.Clients.List(r.Context(), v.Actor, "", maxListed)
+func (p *Pages) clientPage(r *http.Request, c *page.Caller, chosen []string) (templates.SetupClient, error) {
+	view := templates.SetupClient{SetupStep: p.step(r, 4), Example: exampleRedirect, LogoutExample: exampleLogout}
+	clients, err := p.Identity.Clients.List(r.Context(), c.Actor, "", maxListed)
 	if err != nil {
-		return page, err
+		return view, err
 	}
 	for _, c := range clients {
 		if c.Active() {
-			page.Clients = append(page.Clients, templates.SetupApp{ID: c.ID, Name: c.Name()})
+			view.Clients = append(view.Clients, templates.SetupApp{ID: c.ID, Name: c.Name()})
 		}
 	}
 	for _, name := range oauth.StandardScopes() {
 		if name != oauth.ScopeOpenID { // every app that signs people in has it
-			page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Personal: true,
+			view.Scopes = append(view.Scopes, templates.SetupScope{Name: name, Personal: true,
 				Chosen: slices.Contains(chosen, name)})
 		}
 	}
 	resources, err := p.Registry.Resources(r.Context())
 	for _, res := range resources {
 		for _, name := range slices.Sorted(maps.Keys(res.Scopes)) {
-			if len(page.Scopes) < maxScopes {
-				page.Scopes = append(page.Scopes, templates.SetupScope{Name: name, Sentence: res.Scopes[name],
+			if len(view.Scopes) < maxScopes {
+				view.Scopes = append(view.Scopes, templates.SetupScope{Name: name, Sentence: res.Scopes[name],
 					Chosen: slices.Contains(chosen, name)})
 			}
 		}
 	}
-	return page, err
+	return view, err
 }
 
 // registrationOf is what the form says about an app of a type. Of a machine only scopes of APIs count, because nobody
@@ -90,37 +91,34 @@ func registrationOf(form url.Values) (m storage.Metadata, known bool) {
 
 // createClient registers an app with the safe settings of its type and shows what
 // it is configured with, the secret this once.
-func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r, "scope")
-	if err != nil {
-		return err
-	}
+func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
 	m, ok := registrationOf(form)
+	var err error
 	switch {
 	case !ok:
 		err = identity.FieldErrors{{Field: "kind", Problem: "is no type", Remedy: "choose one of these"}}
 	case m.ClientName == "":
 		err = identity.FieldErrors{{Field: "client_name", Problem: "is empty", Remedy: "people see it when they sign in"}}
 	}
-	var c *storage.Client
+	var client *storage.Client
 	var clientSecret string
 	if err == nil {
-		c, clientSecret, err = p.Identity.Clients.Create(r.Context(), v.Actor, identity.NewClient{Metadata: m})
+		client, clientSecret, err = p.Identity.Clients.Create(r.Context(), c.Actor, identity.NewClient{Metadata: m})
 	}
 	if faults, isFault := errors.AsType[identity.FieldErrors](err); isFault {
-		return p.refuseClient(w, r, v, form, faults)
+		return p.refuseClient(w, r, c, form, faults)
 	} else if err != nil {
 		return err
 	}
 	if err := p.Registry.Refresh(r.Context()); err != nil {
 		return err
 	}
-	page := templates.SetupReady{SetupStep: p.step(r, 4), Client: templates.SetupCredentials{Name: c.Name(), Kind: form.Get("kind"), Issuer: p.Issuer, ID: c.ID,
-		Secret: clientSecret, Scope: snippetScope(c)}}
-	if len(c.Metadata.RedirectURIs) > 0 {
-		page.Client.RedirectURI = c.Metadata.RedirectURIs[0]
+	view := templates.SetupReady{SetupStep: p.step(r, 4), Client: templates.SetupCredentials{Name: client.Name(), Kind: form.Get("kind"), Issuer: p.Issuer, ID: client.ID,
+		Secret: clientSecret, Scope: snippetScope(client)}}
+	if len(client.Metadata.RedirectURIs) > 0 {
+		view.Client.RedirectURI = client.Metadata.RedirectURIs[0]
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
 // snippetScope is what the app's code asks for at first: all but offline_access, which it has to make use of.
@@ -140,25 +138,25 @@ func lines(text string) []string {
 	return all
 }
 
-func (p *Pages) refuseClient(w http.ResponseWriter, r *http.Request, v *person, form url.Values, faults identity.FieldErrors) error {
-	page, err := p.clientPage(r, v, form["scope"])
+func (p *Pages) refuseClient(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values, faults identity.FieldErrors) error {
+	view, err := p.clientPage(r, c, form["scope"])
 	if err != nil {
 		return err
 	}
-	page.Name, page.Kind = cut(form.Get("name")), form.Get("kind")
-	page.RedirectURIs, page.PostLogoutURIs = form.Get("redirect_uris"), form.Get("post_logout_redirect_uris")
-	page.Errors = map[string]string{}
+	view.Name, view.Kind = page.Shorten(form.Get("name")), form.Get("kind")
+	view.RedirectURIs, view.PostLogoutURIs = form.Get("redirect_uris"), form.Get("post_logout_redirect_uris")
+	view.Errors = map[string]string{}
 	for _, f := range faults {
-		field, text := f.Field, sentence(f)
+		field, text := f.Field, page.FieldTexts(identity.FieldErrors{f}, nil)[f.Field]
 		switch {
 		case f.Field == "client_name":
 			field = "name"
 		case (f.Field == "redirect_uris" || f.Field == "post_logout_redirect_uris") && f.Item > 0:
 			text = fmt.Sprintf("Line %d: %s.", f.Item, strings.TrimSuffix(f.Problem+"; "+f.Remedy, "; "))
 		case !slices.Contains([]string{"redirect_uris", "post_logout_redirect_uris", "kind", "scope"}, f.Field):
-			page.Error = cmp.Or(page.Error, f.String())
+			view.Error = cmp.Or(view.Error, f.String())
 		}
-		page.Errors[field] = strings.TrimSpace(page.Errors[field] + " " + text)
+		view.Errors[field] = strings.TrimSpace(view.Errors[field] + " " + text)
 	}
-	return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+	return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 }

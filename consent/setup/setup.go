@@ -1,5 +1,5 @@
-// Package setup is the first run: from a server that nobody administers to one
-// with an administrator, a brand, and an app that demonstrably signs in.
+// Package setup is the first run: from a server that nobody administers to one with an administrator, a brand, and an
+// app that demonstrably signs in.
 //
 //	/setup          GET the token's page, then the administrator's; later the list of steps
 //	/setup/passkey  a passkey for the administrator; …/begin answers its script
@@ -8,107 +8,67 @@
 //	/setup/test     POST begins a test of an app, GET takes its code
 //	/setup/done     what comes next
 //
-// # Who may be here
+// # Access
 //
-//	nobody administers it ──token, administrator──▶ signed in ──▶ passkey ──▶ brand ──▶ client ──▶ test ──▶ done
+//	no administrator ──token, administrator──▶ signed in ──▶ passkey ──▶ brand ──▶ client ──▶ test ──▶ done
 //
-// While there is no superadmin, /setup is for whoever has the token that was
-// printed last (identity.NewSetupToken), wherever they come from: a proxy is
-// loopback too. From then on all of it is for superadmins, and does not exist for
-// others. Each step but the first can be skipped, and found again at /setup.
+// While there is no superadmin, /setup admits every user who has the token that was printed last
+// (identity.NewSetupToken), wherever they come from: a proxy is loopback too. From then on page.Gate admits superadmins
+// alone, and for others the pages do not exist. Each step but the first can be skipped, and found again at /setup.
 //
 // # The test
 //
-// It is the code flow as an app runs it, in this browser: internal/clienttest does it,
-// and these pages begin it and show what came of it.
+// It is the code flow as an app runs it, in this browser: internal/clienttest does it, and these pages begin it and show
+// the result.
 package setup
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"net/url"
-	"time"
 
-	"github.com/sallyport-id/sallyport/consent/login"
-	"github.com/sallyport-id/sallyport/identity"
-	"github.com/sallyport-id/sallyport/identity/factor"
 	"github.com/sallyport-id/sallyport/internal/clienttest"
-	"github.com/sallyport-id/sallyport/internal/session"
-	"github.com/sallyport-id/sallyport/internal/signin"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
 	"github.com/sallyport-id/sallyport/templates"
 )
 
-// Config is what Pages need. All of it, but for PasswordMinLength, Fixed and Production.
+// Config is what the pages need besides page.Deps.
 type Config struct {
-	Web      *web.Web
-	Store    *storage.Store
-	Registry *storage.Registry
-	Sessions *session.Manager
-	SignIn   *signin.Service
-	Identity *identity.Domain
-	Factors  *factor.Factors
-	Tester   *clienttest.Tester
-	Issuer   string
+	Tester *clienttest.Tester
 	// Fixed is the configured brand; what it says cannot be set here.
 	Fixed templates.Brand
-	// Rebrand makes this process show what was set, at once.
+	// Rebrand makes this process show at once what was set.
 	Rebrand func(ctx context.Context) error
-	// PasswordMinLength is what the page says; 0 is 8.
-	PasswordMinLength int
-	// Production: nothing on this machine is suggested as an app's address.
+	// Production suppresses suggestions of addresses on this machine for an app.
 	Production bool
-	Now        func() time.Time
 }
 
 // Pages are the handlers of this package.
 type Pages struct {
+	page.Gate
 	Config
-	door login.Door
 }
 
-// New returns the pages, or an error if c is not whole.
-func New(c Config) (*Pages, error) {
-	if c.Web == nil || c.Store == nil || c.Registry == nil || c.Sessions == nil || c.SignIn == nil || c.Identity == nil ||
-		c.Factors == nil || c.Tester == nil || c.Issuer == "" || c.Rebrand == nil || c.Now == nil {
-		return nil, errors.New("setup: something of the configuration is missing")
-	}
-	return &Pages{Config: c, door: login.Door{Sessions: c.Sessions, SignIn: c.SignIn}}, nil
+// New returns the pages.
+func New(d *page.Deps, c Config) *Pages {
+	return &Pages{page.Gate{Deps: d, Path: "/setup", Role: storage.RoleSuperadmin, Repeatable: []string{"scope"}}, c}
 }
 
 // Mount adds the pages to the route table.
 func (p *Pages) Mount(rt *web.Router) {
-	show := func(path string, h web.Handler) { rt.Handle(path, p.Web.Handle(h), http.MethodGet) }
-	act := func(path string, h web.Handler) {
-		rt.Handle(path, p.Web.SameOrigin(p.Web.Handle(h)), http.MethodPost)
-	}
-	show("/setup", p.show)
-	act("/setup", p.begin)
-	show("/setup/passkey", p.gate(login.Fresh, p.showPasskey))
-	act("/setup/passkey", p.gate(login.Fresh, p.addPasskey))
-	rt.Handle("/setup/passkey/begin", p.Web.SameOrigin(p.Web.HandleJSON(p.beginPasskey)), http.MethodPost)
-	show("/setup/brand", p.gate(login.SignedIn, p.showBrand))
-	act("/setup/brand", p.gate(login.SignedIn, p.saveBrand))
-	show("/setup/client", p.gate(login.SignedIn, p.showClient))
-	act("/setup/client", p.gate(login.SignedIn, p.createClient))
-	show("/setup/test", p.gate(login.SignedIn, p.finishTest))
-	act("/setup/test", p.gate(login.SignedIn, p.startTest))
-	show("/setup/done", p.gate(login.SignedIn, p.done))
+	p.Deps.Mount(rt, nil,
+		page.Route{Path: "/setup", Show: p.show, Act: p.begin},
+		page.Route{Path: "/setup/passkey", Show: p.afterSetup(p.Page(page.Fresh, p.showPasskey)), Act: p.afterSetup(p.Act(page.Fresh, p.addPasskey))},
+		page.Route{Path: "/setup/brand", Show: p.afterSetup(p.Page(page.SignedIn, p.showBrand)), Act: p.afterSetup(p.Act(page.SignedIn, p.saveBrand))},
+		page.Route{Path: "/setup/client", Show: p.afterSetup(p.Page(page.SignedIn, p.showClient)), Act: p.afterSetup(p.Act(page.SignedIn, p.createClient))},
+		page.Route{Path: "/setup/test", Show: p.afterSetup(p.Page(page.SignedIn, p.finishTest)), Act: p.afterSetup(p.Act(page.SignedIn, p.startTest))},
+		page.Route{Path: "/setup/done", Show: p.afterSetup(p.Page(page.SignedIn, p.done))})
+	p.MountPasskeyScript(rt, "/setup/passkey")
 }
 
-// person is the superadmin that a request comes from.
-type person = login.Person
-
-// handler answers a superadmin.
-type handler func(w http.ResponseWriter, r *http.Request, v *person) error
-
-// errAbsent: these pages do not exist for others.
-var errAbsent = &web.Error{Status: http.StatusNotFound}
-
-// gate is the one door to every page behind the first.
-func (p *Pages) gate(n login.Need, h handler) web.Handler {
+// afterSetup leads to the first page for as long as there is no administrator.
+func (p *Pages) afterSetup(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		open, err := p.Identity.Installation.NeedsSetup(r.Context())
 		if err != nil {
@@ -117,42 +77,19 @@ func (p *Pages) gate(n login.Need, h handler) web.Handler {
 		if open {
 			return web.SeeOther(w, r, "/setup")
 		}
-		v, elsewhere, err := p.enter(r, n)
-		if err != nil {
-			return err
-		}
-		if elsewhere != "" {
-			return web.SeeOther(w, r, elsewhere)
-		}
-		return h(w, r, v)
+		return h(w, r)
 	}
 }
 
-// enter finds out who asks, and where they must go first; "" for nowhere.
-func (p *Pages) enter(r *http.Request, n login.Need) (v *person, elsewhere string, err error) {
-	v, elsewhere, err = p.door.Enter(r, n, storage.RoleSuperadmin)
-	if errors.Is(err, storage.ErrNotFound) {
-		err = errAbsent
-	}
-	return v, elsewhere, err
-}
+// errAbsent is the answer where a page does not exist.
+var errAbsent = &web.Error{Status: http.StatusNotFound}
 
-// actSetup is what the forms of all these pages are made for.
-const actSetup = "setup"
+// RedirectWhileOpen leads to the set-up for as long as there is no administrator, and is absent afterwards.
+func (p *Pages) RedirectWhileOpen(w http.ResponseWriter, r *http.Request) error {
+	return p.afterSetup(func(http.ResponseWriter, *http.Request) error { return errAbsent })(w, r)
+}
 
 // step is what every page has.
 func (p *Pages) step(r *http.Request, number int) templates.SetupStep {
-	return templates.SetupStep{CSRF: p.Sessions.CSRFToken(p.Sessions.Browser(r), actSetup), Number: number}
-}
-
-// form reads a POST and checks that this browser was given the form.
-func (p *Pages) form(r *http.Request, repeatable ...string) (url.Values, error) {
-	form, err := web.Form(r, repeatable...)
-	if err != nil {
-		return nil, err
-	}
-	if err := login.CheckForm(p.Sessions, p.Sessions.Browser(r), actSetup, form.Get("csrf"), "/setup"); err != nil {
-		return nil, err
-	}
-	return form, nil
+	return templates.SetupStep{CSRF: p.CSRF(r), Number: number}
 }

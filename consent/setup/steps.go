@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
-	"github.com/sallyport-id/sallyport/consent/login"
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/identity/factor"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/signin"
 	"github.com/sallyport-id/sallyport/internal/web"
 	"github.com/sallyport-id/sallyport/storage"
@@ -20,17 +21,17 @@ import (
 const maxListed = 20
 
 // list says which steps are done.
-func (p *Pages) list(w http.ResponseWriter, r *http.Request, v *person) error {
-	steps, err := p.steps(r.Context(), v)
+func (p *Pages) list(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	steps, err := p.steps(r.Context(), c)
 	if err != nil {
 		return err
 	}
-	return p.Web.Page(w, http.StatusOK, templates.Setup{Account: templates.Account{Name: v.User.Profile.Name, Email: v.User.Email}, Steps: steps})
+	return p.Web.Page(w, http.StatusOK, templates.Setup{Account: page.AccountOf(&c.User), Steps: steps})
 }
 
 // done says what comes next, and what was skipped.
-func (p *Pages) done(w http.ResponseWriter, r *http.Request, v *person) error {
-	steps, err := p.steps(r.Context(), v)
+func (p *Pages) done(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	steps, err := p.steps(r.Context(), c)
 	if err != nil {
 		return err
 	}
@@ -38,17 +39,17 @@ func (p *Pages) done(w http.ResponseWriter, r *http.Request, v *person) error {
 	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer, Registers: p.Identity.Registrations.Mode() == identity.RegistrationOpen, Open: steps})
 }
 
-func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, error) {
+func (p *Pages) steps(ctx context.Context, c *page.Caller) ([]templates.SetupItem, error) {
 	settings, err := p.Registry.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	clients, err := p.Identity.Clients.List(ctx, v.Actor, "", maxListed)
+	clients, err := p.Identity.Clients.List(ctx, c.Actor, "", maxListed)
 	if err != nil {
 		return nil, err
 	}
-	passkey := templates.SetupItem{Title: "Passkey", Note: "Nobody can steal it", Link: "/setup/passkey", Done: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
-	if !passkey.Done && len(v.User.Factors) > 0 {
+	passkey := templates.SetupItem{Title: "Passkey", Note: "Nobody can steal it", Link: "/setup/passkey", Done: slices.Contains(c.User.Factors, storage.FactorWebAuthn)}
+	if !passkey.Done && len(c.User.Factors) > 0 {
 		passkey = templates.SetupItem{Title: "Second step", Note: "An authenticator app", Link: "/account/security", Done: true}
 	}
 	brand := p.Fixed
@@ -60,7 +61,7 @@ func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, er
 	}
 	used := slices.ContainsFunc(clients, func(c *storage.Client) bool { return !c.LastUsedAt.IsZero() })
 	return []templates.SetupItem{
-		{Title: "Administrator", Note: v.User.Email, Link: "/account", Done: true},
+		{Title: "Administrator", Note: c.User.Email, Link: "/account", Done: true},
 		passkey,
 		{Title: "Name, colour and logo", Note: cmp.Or(p.Fixed.Name, settings.Brand.Name, templates.DefaultName), Link: "/setup/brand", Done: branded},
 		app,
@@ -69,43 +70,23 @@ func (p *Pages) steps(ctx context.Context, v *person) ([]templates.SetupItem, er
 }
 
 // showPasskey offers one, with the reason.
-func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
-	return p.Web.Page(w, http.StatusOK, p.passkeyPage(r, v))
+func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	return p.Web.Page(w, http.StatusOK, p.passkeyPage(r, c))
 }
 
-func (p *Pages) passkeyPage(r *http.Request, v *person) templates.SetupPasskey {
-	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: v.From.Device, Available: p.Factors.HasWebAuthn(),
-		Enrolled: slices.Contains(v.User.Factors, storage.FactorWebAuthn)}
+func (p *Pages) passkeyPage(r *http.Request, c *page.Caller) templates.SetupPasskey {
+	return templates.SetupPasskey{SetupStep: p.step(r, 2), Name: c.From.Device, Available: p.Factors.HasWebAuthn(),
+		Enrolled: slices.Contains(c.User.Factors, storage.FactorWebAuthn)}
 }
 
-// beginPasskey answers the page's script: {"publicKey": …}, or {"error": sentence}.
-func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) error {
-	v, elsewhere, err := p.enter(r, login.Fresh)
-	if err != nil {
-		return err
-	}
-	if elsewhere != "" {
-		return web.JSON(w, http.StatusForbidden, map[string]string{"error": "You have to sign in again first. Load the page again."})
-	}
-	if _, err := p.form(r); err != nil {
-		return err
-	}
-	options, err := p.Factors.BeginWebAuthn(r.Context(), v.Subject)
-	return login.SendChallenge(w, options, http.StatusUnprocessableEntity, err)
-}
-
-// addPasskey stores what the authenticator answered, and gives out the recovery codes that come with it.
-func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
-	if err != nil {
-		return err
-	}
-	in, err := p.SignIn.Enrol(r.Context(), v.Source, signin.Enrolment{Session: v.Current, Kind: storage.FactorWebAuthn,
+// addPasskey stores what the authenticator answered, and shows the recovery codes that come with it.
+func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
+	in, err := p.SignIn.Enrol(r.Context(), c.Source, signin.Enrolment{Session: c.Current, Kind: storage.FactorWebAuthn,
 		Name: form.Get("name"), Answer: form.Get("credential")})
 	if why := factor.EnrolmentText(err); why != "" {
-		page := p.passkeyPage(r, v)
-		page.Error = why
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view := p.passkeyPage(r, c)
+		view.Error = why
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	}
 	if err != nil {
 		return err
@@ -115,20 +96,20 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request, v *person) er
 	if len(in.RecoveryCodes) == 0 {
 		return web.SeeOther(w, r, next)
 	}
-	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: v.User.Email, Codes: in.RecoveryCodes, NextURL: next,
+	return p.Web.Page(w, http.StatusOK, templates.FactorCodes{Email: c.User.Email, Codes: in.RecoveryCodes, NextURL: next,
 		Added: "Your passkey"})
 }
 
-func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *person) error {
+func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *page.Caller) error {
 	settings, err := p.Registry.Settings(r.Context())
 	if err != nil {
 		return err
 	}
-	page := p.brandPage(r, settings.Brand)
-	if login.WasDone(p.Sessions, r, r.URL.Query().Get("done")) {
-		page.Saved, page.Done = true, "Saved. Every page and every mail looks like this now."
+	view := p.brandPage(r, settings.Brand)
+	if p.Done(r) != "" {
+		view.Saved, view.Done = true, "Saved. Every view and every mail looks like this now."
 	}
-	return p.Web.Page(w, http.StatusOK, page)
+	return p.Web.Page(w, http.StatusOK, view)
 }
 
 func (p *Pages) brandPage(r *http.Request, b storage.BrandSettings) templates.SetupBrand {
@@ -138,11 +119,7 @@ func (p *Pages) brandPage(r *http.Request, b storage.BrandSettings) templates.Se
 
 // saveBrand sets what is not configured. A colour that is the default's, and a logo
 // that was not chosen anew, stay as they are.
-func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
-	if err != nil {
-		return err
-	}
+func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
 	settings, err := p.Store.PlatformSettings(r.Context())
 	if err != nil {
 		return err
@@ -163,12 +140,12 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 		b.Logo = ""
 	}
 	if fault == nil {
-		fault = p.Identity.Installation.SetBrand(r.Context(), v.Actor, b)
+		fault = p.Identity.Installation.SetBrand(r.Context(), c.Actor, b)
 	}
 	if faults, ok := errors.AsType[identity.FieldErrors](fault); ok {
-		page := p.brandPage(r, settings.Brand)
-		page.Name, page.Errors = cut(b.Name), map[string]string{"name": said(faults, "name"), "color": said(faults, "color"), "logo": said(faults, "logo")}
-		return p.Web.Page(w, http.StatusUnprocessableEntity, page)
+		view := p.brandPage(r, settings.Brand)
+		view.Name, view.Errors = page.Shorten(b.Name), page.FieldTexts(faults, nil)
+		return p.Web.Page(w, http.StatusUnprocessableEntity, view)
 	} else if fault != nil {
 		return fault
 	}
@@ -178,5 +155,5 @@ func (p *Pages) saveBrand(w http.ResponseWriter, r *http.Request, v *person) err
 	if err := p.Rebrand(r.Context()); err != nil {
 		return err
 	}
-	return login.Done(p.Sessions, w, r, "/setup/brand", "brand")
+	return p.RedirectDone(w, r, "/setup/brand", "brand")
 }

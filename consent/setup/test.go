@@ -2,7 +2,9 @@ package setup
 
 import (
 	"errors"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"net/http"
+	"net/url"
 
 	"github.com/sallyport-id/sallyport/identity"
 	"github.com/sallyport-id/sallyport/internal/clienttest"
@@ -12,14 +14,10 @@ import (
 )
 
 // startTest sends the browser where the app would. A machine's test is over at once.
-func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, v *person) error {
-	form, err := p.form(r)
-	if err != nil {
-		return err
-	}
-	next, result, err := p.Tester.Start(w, r, v.Actor, v.Session.ID, form.Get("client_id"))
+func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, c *page.Caller, form url.Values) error {
+	next, result, err := p.Tester.Start(w, r, c.Actor, c.Session.ID, form.Get("client_id"))
 	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		result, err = &clienttest.Result{Problem: "This app " + faults[0].Problem + ".", Advice: capital(faults[0].Remedy) + "."}, nil
+		result, err = &clienttest.Result{Problem: "This app " + faults[0].Problem + ".", Advice: page.Capital(faults[0].Remedy) + "."}, nil
 	}
 	if next != "" {
 		return web.SeeOther(w, r, next)
@@ -28,8 +26,8 @@ func (p *Pages) startTest(w http.ResponseWriter, r *http.Request, v *person) err
 }
 
 // finishTest takes the answer of the authorization endpoint.
-func (p *Pages) finishTest(w http.ResponseWriter, r *http.Request, v *person) error {
-	result, err := p.Tester.Finish(r, v.Actor, v.Session.ID)
+func (p *Pages) finishTest(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
+	result, err := p.Tester.Finish(r, c.Actor, c.Session.ID)
 	return p.render(w, r, result, err)
 }
 
@@ -40,17 +38,17 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, result *clienttes
 	} else if err != nil {
 		return err
 	}
-	page := templates.SetupTested{SetupStep: p.step(r, 5), AppName: result.ClientName, ClientID: result.ClientID, Passed: result.Passed, Machine: result.Machine,
+	view := templates.SetupTested{SetupStep: p.step(r, 5), AppName: result.ClientName, ClientID: result.ClientID, Passed: result.Passed, Machine: result.Machine,
 		Account: templates.Account{Name: result.Name, Email: result.Email}, Problem: result.Problem, Advice: result.Advice, Detail: result.Detail}
 	for _, c := range result.Checks {
-		page.Checks = append(page.Checks, templates.SetupItem{Title: c.Title, Done: c.OK})
+		view.Checks = append(view.Checks, templates.SetupItem{Title: c.Title, Done: c.OK})
 	}
 	for _, c := range result.Claims {
-		page.Claims = append(page.Claims, templates.SetupClaim(c))
+		view.Claims = append(view.Claims, templates.SetupClaim(c))
 	}
 	status := http.StatusOK
-	if !page.Passed {
+	if !view.Passed {
 		status = http.StatusUnprocessableEntity
 	}
-	return p.Web.Page(w, status, page)
+	return p.Web.Page(w, status, view)
 }

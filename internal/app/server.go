@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/mail"
 	"github.com/sallyport-id/sallyport/internal/metrics"
 	"github.com/sallyport-id/sallyport/internal/outbox"
+	"github.com/sallyport-id/sallyport/internal/page"
 	"github.com/sallyport-id/sallyport/internal/secret"
 	"github.com/sallyport-id/sallyport/internal/session"
 	"github.com/sallyport-id/sallyport/internal/signin"
@@ -125,23 +126,9 @@ func (s *Server) newHandlers(rt *web.Router) error {
 	a, cfg := s.app, s.app.Config
 	p := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
 		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{a.Limits}, Budgets: budgets{a.Limits}, Counts: s.metrics,
-		OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
+		NextStep: consent.NextStep, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
 	sequence, err := signin.New(signin.Config{Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: a.Limits, Identity: a.Identity,
 		Factors: a.Factors, Annotate: web.Annotate, Now: a.now})
-	if err != nil {
-		return err
-	}
-	signIn, err := login.New(login.Config{Web: s.web, Store: a.Store, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity, Factors: a.Factors, Journeys: p,
-		Registry: a.Registry, Upstream: a.Upstream, Limits: a.Limits, Now: a.now, Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Outbox: cfg.outboxPage()})
-	if err != nil {
-		return err
-	}
-	prove, err := factorpages.New(factorpages.Config{Web: s.web, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
-		Factors: a.Factors, Journeys: p})
-	if err != nil {
-		return err
-	}
-	agree, err := consent.New(consent.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Journeys: p})
 	if err != nil {
 		return err
 	}
@@ -150,28 +137,20 @@ func (s *Server) newHandlers(rt *web.Router) error {
 	if err != nil {
 		return err
 	}
-	own, err := account.New(account.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
-		Factors: a.Factors, PasswordMinLength: cfg.PasswordMinLength, Now: a.now})
-	if err != nil {
-		return err
-	}
 	tester, err := clienttest.New(clienttest.Config{Store: a.Store, Registry: a.Registry, Identity: a.Identity, States: s.sessions.States,
 		Server: http.HandlerFunc(s.internalHandler), Issuer: cfg.Issuer, Now: a.now})
 	if err != nil {
 		return err
 	}
-	first, err := setup.New(setup.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
-		Factors: a.Factors, Tester: tester, Issuer: cfg.Issuer, Fixed: a.brand.fixed, Rebrand: s.rebrand,
-		PasswordMinLength: cfg.PasswordMinLength, Production: cfg.Env == Production, Now: a.now})
-	if err != nil {
-		return err
-	}
-	p.SetSteps(login.Identify{}, factorpages.Prove{}, login.Choose{}, consent.Agree{})
+	pages := &page.Deps{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
+		Factors: a.Factors, LoadFlow: p.LoadFlow, Issuer: cfg.Issuer, PasswordMinLength: cfg.PasswordMinLength, Now: a.now}
+	signIn := login.New(pages, login.Config{Upstream: a.Upstream, Limits: a.Limits, OutboxURL: cfg.outboxPage()})
+	first := setup.New(pages, setup.Config{Tester: tester, Fixed: a.brand.fixed, Rebrand: s.rebrand, Production: cfg.Env == Production})
 	p.Mount(rt)
 	signIn.Mount(rt)
-	prove.Mount(rt)
-	agree.Mount(rt)
-	own.Mount(rt)
+	factorpages.Pages{Deps: pages}.Mount(rt)
+	consent.Pages{Deps: pages}.Mount(rt)
+	account.New(pages).Mount(rt)
 	first.Mount(rt)
 	rt.Handle("/admin", s.web.Handle(first.RedirectWhileOpen), http.MethodGet)
 	json.Mount(rt)
