@@ -15,7 +15,7 @@ var organizationErrors = map[error]*Error{
 	identity.ErrOrganizationConflict: refuse("invalid_request",
 		"The parameter organization, the scope org:<slug> and the client's own organization name different organizations."),
 	identity.ErrOrganizationDenied:      refuse("access_denied", "The person does not belong to the organization."),
-	identity.ErrOrganizationInteraction: refusals["interaction_required"],
+	identity.ErrOrganizationInteraction: errMustInteract,
 }
 
 // organizationError is err in the terms of the protocol, if it is such a refusal.

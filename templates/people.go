@@ -99,12 +99,11 @@ func (p Reset) page() (string, string) {
 }
 
 // Invite shows an invitation: GET and POST /invite?token=Token. To accept it posts
-// csrf and act=accept; to make an account by it RegisterCSRF, act=register, name
+// csrf and act=accept; to make an account by it csrf, act=register, name
 // and password.
 type Invite struct {
 	Token        string
 	CSRF         string
-	RegisterCSRF string
 	Organization string
 	Role         string // in words, to follow "as": "a member"
 	Inviter      string // may be empty

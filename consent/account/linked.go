@@ -131,8 +131,8 @@ func (p *Pages) link(w http.ResponseWriter, r *http.Request, caller *page.Caller
 	if err := login.DropPendingLink(p.Sessions, r); err != nil {
 		return err
 	}
-	if next := pending.Next(); next != "" {
-		return web.SeeOther(w, r, next)
+	if pending.Next != "" {
+		return web.SeeOther(w, r, pending.Next)
 	}
 	return p.RedirectDone(w, r, linkedPath, "linked")
 }

@@ -50,23 +50,17 @@ type attempt struct {
 	// Browser is the hash of the token of the browser that began it, in which alone the answer counts.
 	Browser  string `json:"browser"`
 	Callback string `json:"callback"` // which of callbacks
-	// Flow and To are where the person goes on, as in PageRequest.
+	// Flow is the token of the flow that the attempt serves, To the page that it leads to without one; "" for none. Next is
+	// where the user goes on in either case (page.Request.NextURL).
 	Flow string `json:"flow,omitempty"`
 	To   string `json:"to,omitempty"`
+	Next string `json:"next"`
 	// Link: the identity is to be linked to the account that is signed in.
 	Link bool `json:"link,omitempty"`
 	// Answer came by a POST, which brings no cookie of ours; the GET after it takes it from here.
 	Answer *upstream.Answer `json:"answer,omitempty"`
 	// Finished: an answer was used. The rest leads a browser on that opens the address again.
 	Finished bool `json:"finished,omitempty"`
-}
-
-// next is where the user goes on.
-func (a *attempt) next() string {
-	if a.Flow == "" {
-		return web.LocalPath(a.To)
-	}
-	return "/oauth2/authorize?" + url.Values{"flow": {a.Flow}}.Encode()
 }
 
 // path is a page for the same flow, or with the same way on.
@@ -217,7 +211,7 @@ func (p *Pages) beginUpstream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return upstreamFault(r, q.Path("/login"), c, err)
 	}
-	a := &attempt{State: state, Browser: q.Browser.String(), Callback: callback, Flow: q.FlowToken, To: q.To(), Link: link}
+	a := &attempt{State: state, Browser: q.Browser.String(), Callback: callback, Flow: q.FlowToken, To: q.To(), Next: q.NextURL(), Link: link}
 	if err := p.saveAttempt(w, r, state.Token, a); err != nil {
 		return err
 	}
@@ -316,7 +310,7 @@ func (p *Pages) finishUpstream(w http.ResponseWriter, r *http.Request, callback 
 	if answer == nil {
 		answer = answerOf(query)
 	}
-	finished := &attempt{State: upstream.State{Connection: c.ID}, Callback: callback, Flow: a.Flow, To: a.To,
+	finished := &attempt{State: upstream.State{Connection: c.ID}, Callback: callback, Flow: a.Flow, To: a.To, Next: a.Next,
 		Finished: true}
 	if err := p.saveAttempt(w, r, a.Token, finished); err != nil {
 		return err
@@ -341,7 +335,7 @@ func (p *Pages) goOn(w http.ResponseWriter, r *http.Request, a *attempt) error {
 	if a.Flow != "" && !p.hasFlow(r, a.Flow) {
 		return upstreamLost("/login")
 	}
-	return web.SeeOther(w, r, a.next())
+	return web.SeeOther(w, r, a.Next)
 }
 
 // hasFlow reports whether a flow waits for the browser that asks.
@@ -370,13 +364,17 @@ func (p *Pages) signInUpstream(w http.ResponseWriter, r *http.Request, c *storag
 	if in.NeedsSecondFactor && a.Flow == "" {
 		return web.SeeOther(w, r, a.path("/login/factor"))
 	}
-	return web.SeeOther(w, r, a.next())
+	return web.SeeOther(w, r, a.Next)
 }
 
 // toLink keeps the identity that is to be linked, and leads to the page about it.
 func (p *Pages) toLink(w http.ResponseWriter, r *http.Request, c *storage.Connection, a *attempt, id *upstream.Identity,
 	path string) error {
-	if err := SavePendingLink(p.Sessions, r, &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}); err != nil {
+	pending := &PendingLink{Connection: c.Name, Subject: id.Subject, Email: id.Email, Flow: a.Flow}
+	if a.Flow != "" {
+		pending.Next = a.Next
+	}
+	if err := SavePendingLink(p.Sessions, r, pending); err != nil {
 		return err
 	}
 	return web.SeeOther(w, r, path)

@@ -75,7 +75,8 @@ type PendingLink struct {
 	Connection string // its name
 	Subject    string
 	Email      string // as the provider gave it; may be empty
-	Flow       string // where the user goes on afterwards; "" for the list of linked accounts
+	Flow       string // the token of the flow that it serves, "" for none
+	Next       string // where that flow resumes; "" leads to the list of linked accounts
 }
 
 // SavePendingLink keeps what is to be linked under the browser's token, until it is linked or ten minutes have passed.
@@ -84,7 +85,7 @@ func SavePendingLink(m *session.Manager, r *http.Request, link *PendingLink) err
 	if err != nil {
 		return err
 	}
-	s.Values = map[any]any{"connection": link.Connection, "subject": link.Subject, "email": link.Email, "flow": link.Flow}
+	s.Values = map[any]any{"connection": link.Connection, "subject": link.Subject, "email": link.Email, "flow": link.Flow, "next": link.Next}
 	return s.Save(r, nil)
 }
 
@@ -95,8 +96,8 @@ func ReadPendingLink(m *session.Manager, r *http.Request) (*PendingLink, error) 
 		return nil, err
 	}
 	text := func(name string) string { v, _ := s.Values[name].(string); return v }
-	return &PendingLink{Connection: text("connection"), Subject: text("subject"), Email: text("email"),
-		Flow: text("flow")}, nil
+	return &PendingLink{Connection: text("connection"), Subject: text("subject"), Email: text("email"), Flow: text("flow"),
+		Next: text("next")}, nil
 }
 
 // DropPendingLink forgets what was to be linked.
@@ -107,12 +108,4 @@ func DropPendingLink(m *session.Manager, r *http.Request) error {
 	}
 	s.Options.MaxAge = -1
 	return s.Save(r, nil)
-}
-
-// Next is the flow that a user goes on with who has linked the identity; "" for none.
-func (l *PendingLink) Next() string {
-	if l.Flow == "" {
-		return ""
-	}
-	return (&attempt{Flow: l.Flow}).next()
 }

@@ -222,7 +222,7 @@ func TestTheStatesOfASession(t *testing.T) {
 	if required, err = s.Required(t.Context(), s.current(in.Token)); err != nil || required.Any() {
 		t.Errorf("after the code: %+v, %v", required, err)
 	}
-	// What was read before the token changed steps nothing up.
+	// A session that was read before its token changed cannot be stepped up.
 	stale := s.current(in.Token)
 	if _, err := s.prove(in.Token, assurance.FactorRecovery, enrolled.RecoveryCodes[1]); err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ func TestFiveWrongCodes(t *testing.T) {
 	}
 }
 
-// What a flow requires is asked in one order.
+// Requirements of a flow are asked in one order.
 func TestWhatAFlowRequires(t *testing.T) {
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	flow := &storage.Flow{SignInAfter: now}

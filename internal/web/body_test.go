@@ -30,7 +30,7 @@ func TestFormIsTheBodyAlone(t *testing.T) {
 	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("Form = %v, %v, want %v", got, err, want)
 	}
-	// What parses the request again sees the same.
+	// Code that parses the request again sees the same.
 	if err := r.ParseMultipartForm(1 << 20); !errors.Is(err, http.ErrNotMultipart) || !cmp.Equal(r.Form, want) || !cmp.Equal(r.PostForm, want) {
 		t.Errorf("ParseMultipartForm: %v, Form %v, PostForm %v", err, r.Form, r.PostForm)
 	}

@@ -8,5 +8,5 @@
 //	SameOrigin, CheckOrigin, CheckAPIOrigin, Form, Query    what a route refuses by itself
 //	AnyOrigin, ClientOrigins, APIOrigins                    which pages of other origins it lets in
 //
-// What never reaches the log: query strings, bodies, cookies, credentials.
+// Query strings, bodies, cookies and credentials never reach the log.
 package web

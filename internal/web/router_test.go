@@ -203,7 +203,7 @@ func TestServerHasLimits(t *testing.T) {
 	}
 }
 
-// What the edge costs, at the first path and at the last of as many as the server has: the discovery document's whole
+// This measures what the edge costs, at the first path and at the last of as many as the server has: the discovery document's whole
 // budget is 30 µs.
 func BenchmarkEdge(b *testing.B) {
 	tw := newWeb(b, func(c *Config) { c.Logger = slog.New(slog.NewJSONHandler(discard{}, nil)) })

@@ -175,7 +175,7 @@ func TestErrorsBecomeResponses(t *testing.T) {
 	}
 }
 
-// Somebody who closed the window is no fault of the server.
+// A closed browser window is not a fault of the server.
 func TestCallersWhoLeaveAreNoFault(t *testing.T) {
 	tw := newWeb(t)
 	page, _ := tw.failing(fmt.Errorf("select: %w", context.Canceled))

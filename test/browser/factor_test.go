@@ -48,7 +48,7 @@ func requireSecondStep(t *testing.T, s *site) {
 	}
 }
 
-// Somebody who must set up a second step does so with a security key on the way to
+// A user who must set up a second step does so with a security key on the way to
 // an app, and shows it the next time, in a browser of today and in an older one.
 func TestASecurityKeyAsSecondStep(t *testing.T) {
 	for name, script := range map[string]string{"today": "", "older": older} {
@@ -92,7 +92,7 @@ func TestASecurityKeyAsSecondStep(t *testing.T) {
 	}
 }
 
-// What goes wrong with a passkey is said on the page, and it can be tried again.
+// A failure of a passkey is said on the page, and it can be tried again.
 func TestAPasskeyThatIsNotUsed(t *testing.T) {
 	s := startWith(t, harness.Options{Host: "localhost"})
 	s.Phone(t, harness.Bob)

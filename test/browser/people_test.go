@@ -36,7 +36,7 @@ func tabTo(t *testing.T, tab *harness.Tab, selector string) {
 	t.Fatalf("30 times Tab do not lead to %s at %s", selector, tab.Location(t))
 }
 
-// Who has only a keyboard gets through, in few steps.
+// A user who has only a keyboard gets through, in few steps.
 func TestTheJourneyWithAKeyboard(t *testing.T) {
 	s := start(t)
 	tab := harness.Chromium(t)

@@ -64,7 +64,7 @@ func serveEmpty(t *testing.T) (issuer, address string) {
 // logo is a picture as people have one.
 const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 32"><rect width="64" height="32" rx="6" fill="#7a1f5c"/></svg>`
 
-// Who ran `serve` and nothing else follows the printed address to an administrator
+// An operator who ran `serve` and nothing else follows the printed address to an administrator
 // with a passkey, a brand, and an app that signs them in.
 func TestTheFirstRunInABrowser(t *testing.T) {
 	issuer, address := serveEmpty(t)
