@@ -128,6 +128,9 @@ func (p *Pages) act(act string, h formHandler) web.Handler {
 		if err != nil {
 			return err
 		}
+		if err := p.checkOpen(act, q); err != nil {
+			return err
+		}
 		form, err := p.form(r, q, act)
 		signsIn := act == actLogin || act == actPasskey || act == actRegister
 		if signsIn && errors.Is(err, page.ErrStale) && !q.IsNext(loginPath) {
@@ -138,6 +141,17 @@ func (p *Pages) act(act string, h formHandler) web.Handler {
 		}
 		return h(w, r, q, form)
 	}
+}
+
+// checkOpen refuses a form that this installation does not offer, before anything in it is looked at.
+func (p *Pages) checkOpen(act string, q *page.Request) error {
+	switch act {
+	case actRegister:
+		return p.checkRegistrationOpen(q)
+	case actRecover:
+		return p.checkRecoveryOpen(q)
+	}
+	return nil
 }
 
 // form reads a POST and checks that this browser was given the form for act.

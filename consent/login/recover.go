@@ -33,9 +33,6 @@ func recoverForm(q *page.Request) templates.Recover {
 
 // recover mails a link if an account has the address. The answer is the same page before the account is looked up.
 func (p *Pages) recover(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
-	if err := p.checkRecoveryOpen(q); err != nil {
-		return err
-	}
 	email := form.Get("email")
 	err := p.SignIn.RequestRecovery(r.Context(), p.Sessions.Source(r), email, returnTo(q))
 	if err == nil {

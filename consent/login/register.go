@@ -66,9 +66,6 @@ func (p *Pages) registerForm(q *page.Request) templates.Register {
 // register begins an account. Where CONFIRM_EMAIL is on nothing is made yet, and the answer is the same page for every
 // address; else the account is made and the user signed in.
 func (p *Pages) register(w http.ResponseWriter, r *http.Request, q *page.Request, form url.Values) error {
-	if err := p.checkRegistrationOpen(q); err != nil {
-		return err
-	}
 	email := form.Get("email")
 	in, err := p.SignIn.Register(r.Context(), p.Sessions.Source(r), identity.Registration{Email: email, Name: form.Get("name"),
 		Password: form.Get("password"), Browser: q.Browser, Flow: q.FlowToken, To: q.To()})
