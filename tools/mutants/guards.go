@@ -225,7 +225,7 @@ var guards = []guard{
 		"|| !localPaths.MatchString(to) {", "{",
 		"./internal/web", "TestWhereAPageMayLead"},
 	{"nothing is fetched from inside", "internal/fetch/guard.go",
-		"if !public(addr) {", "if !public(addr) && false {",
+		"if !isPublic(addr) {", "if !isPublic(addr) && false {",
 		"./provider", "TestNothingIsFetchedFromInside"},
 
 	// Limits.
