@@ -25,7 +25,7 @@ type errorMapping struct {
 // errorMappings are in order; the first that matches counts.
 func errorMappings() []errorMapping {
 	return []errorMapping{
-		{identity.ErrCredentials, http.StatusUnauthorized, "", "This email and password do not belong together. A new account must be confirmed from its mail first."},
+		{identity.ErrCredentials, http.StatusUnauthorized, "", "Wrong email or password. A new account must be confirmed from its mail first."},
 		{signin.ErrTooManyCodes, http.StatusUnauthorized, "", "There were too many wrong codes. Sign in again from the start."},
 		{identity.ErrWrongPassword, http.StatusBadRequest, web.CodeValidation, "The password is another one."},
 		{identity.ErrLink, http.StatusBadRequest, "", "This token was used, has expired, or never was one. Ask for a new one."},

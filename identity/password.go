@@ -56,7 +56,7 @@ func (pw *Passwords) Check(password, email string, words ...string) error {
 		faults.Add("password", "is the one of the sample data, which everybody knows", "choose another")
 	case isCommon(text, slices.Concat(pw.words, splitWords([]string{pw.brand()}), words, splitWords(words), addressWords(local),
 		addressWords(domain))):
-		faults.Add("password", "is one of the first that an attacker tries",
+		faults.Add("password", "is too easy to guess",
 			"choose one that does not build on a common word, a name or a year")
 	}
 	return faults.err()

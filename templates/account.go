@@ -234,7 +234,7 @@ type AccountSecurity struct {
 	Passkeys  bool // they can be added here
 }
 
-func (p AccountSecurity) page() (string, string) { return "accountsecurity", "Second step" }
+func (p AccountSecurity) page() (string, string) { return "accountsecurity", "Two-step verification" }
 
 // CodesWords say how many recovery codes are left.
 func (p AccountSecurity) CodesWords() string {

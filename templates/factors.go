@@ -59,7 +59,7 @@ type FactorEnrol struct {
 	Passkey  bool   // a passkey or security key will do
 }
 
-func (p FactorEnrol) page() (string, string) { return "factorenrol", "Set up a second step" }
+func (p FactorEnrol) page() (string, string) { return "factorenrol", "Set up two-step verification" }
 
 // FactorTOTP shows the key of a new authenticator app and asks for its first code.
 // It posts csrf, enrol (totp-code) and code; enrol (totp) to see the key again.

@@ -49,7 +49,7 @@ type CheckMail struct {
 	OutboxURL string // where mails go in development; "" elsewhere
 }
 
-func (p CheckMail) page() (string, string) { return "checkmail", "Check your mail" }
+func (p CheckMail) page() (string, string) { return "checkmail", "Check your email" }
 
 // Verify asks whoever followed a link whether the address is theirs: GET and POST
 // /verify?token=Token. It posts csrf.

@@ -8,13 +8,13 @@ type sentence struct{ sentence, icon string }
 // scopes are the sentences of the consent page for scopes that this product
 // defines. "It" is the app, named above the list.
 var scopes = map[string]sentence{
-	"openid":         {"Sign you in, and know you when you come back", "user"},
+	"openid":         {"Sign you in", "user"},
 	"profile":        {"See your name, picture and profile", "card"},
 	"email":          {"See your email address", "mail"},
 	"phone":          {"See your phone number", "phone"},
 	"address":        {"See your postal address", "pin"},
 	"offline_access": {"Keep this access while you are away", "clock"},
-	"org":            {"See your role in the organization you act for", "building"},
+	"org":            {"See your organization and your role in it", "building"},
 	"orgs":           {"See every organization you belong to, and your role in each", "buildings"},
 	"groups":         {"See your groups in the organization you act for", "building"},
 	"roles":          {"See your roles on this platform", "shield"},
@@ -40,7 +40,7 @@ func scopeText(scope string) sentence {
 type failure struct{ sentence, advice string }
 
 const (
-	tellApp   = "Nothing is lost, and there is nothing for you to put right here. Go back to the app and try again. If it happens again, tell the people who run the app, and give them the request id."
+	tellApp   = "Nothing is lost. Go back to the app and try again. If it happens again, contact the app’s support and include the request id."
 	tryAgain  = "Nothing is lost. Wait a moment, then try again."
 	startOver = "Nothing is lost. Go back to the app and sign in again from there."
 )
@@ -61,22 +61,22 @@ var failures = map[string]failure{
 	// Answers to a person.
 	"access_denied":   {"Access was refused.", "Nothing was shared with the app. Go back to it if you want to try again."},
 	"not_a_member":    {"This account cannot sign in to this app.", "It is not a member of the organization that the app needs. Use another account, or ask the organization for an invitation."},
-	"login_required":  {"The app asked for another account.", "Go on, and the app is told that somebody else is signed in here."},
+	"login_required":  {"The app asked for another account.", "Continue, and we tell the app that a different account is signed in."},
 	"flow_expired":    {"This sign-in took too long and has expired.", startOver},
 	"flow_finished":   {"This sign-in is over.", "There is nothing more to do here. Go on in the app. If it does not know you there, sign in again from it."},
 	"flow_elsewhere":  {"This sign-in was started in another browser. Please start again.", startOver},
-	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Start again. If that does not help, allow cookies for this site. If you came by a link from another browser or device, go on there."},
-	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to go on."},
-	"csrf":            {"This page is out of date.", "Nothing was changed. Load the page again, and send it once more. If that does not help, start again from where you came."},
+	"missing_cookie":  {"Your browser did not send a cookie that is needed here.", "Start again. If that does not help, allow cookies for this site. If you started in another browser or on another device, continue there."},
+	"session_expired": {"You have been signed out.", "Your session ended. Nothing is lost: sign in again to continue."},
+	"csrf":            {"This page is out of date.", "Nothing was changed. Reload the page and try again. If that does not help, start over."},
 
 	// Accounts.
-	"registration_closed":  {"Accounts here are made by your administrator.", "Ask them for one, or sign in if you have an account already."},
-	"registration_invited": {"You need an invitation to make an account here.", "Ask the people you work with to invite you, and open the link in the mail you get."},
+	"registration_closed":  {"Accounts here are made by your administrator.", "Ask them for one, or sign in if you already have one."},
+	"registration_invited": {"You need an invitation to make an account here.", "Ask your team to invite you, then open the link in the email."},
 	"recovery_closed":      {"Passwords are not reset by mail here.", "Ask your administrator for a new one."},
-	"verify_link":          {"This link to confirm an address does not work any more.", "It was used already, is more than a day old, or is not complete. If you opened it before, your address is confirmed: sign in. Else register once more, or ask for another mail in your account."},
-	"reset_link":           {"This link to choose a password does not work any more.", "It was used already, is more than half an hour old, or is not complete. Your password is as it was. Ask for a new link."},
+	"verify_link":          {"This link to confirm an address does not work any more.", "It was already used, is more than a day old, or is incomplete. If you opened it before, your address is confirmed: sign in. Otherwise register again, or send another email from your account."},
+	"reset_link":           {"This link to choose a password does not work any more.", "It was already used, is more than 30 minutes old, or is incomplete. Your password is unchanged. Ask for a new link."},
 	"invite_suspended":     {"This invitation must be confirmed first.", "The person who sent it can no longer invite people. Ask an owner of the organization to confirm it, then open this link again."},
-	"invite_link":          {"This invitation does not work any more.", "It was accepted or taken back, is more than a week old, or is not complete. Ask whoever invited you for a new one."},
+	"invite_link":          {"This invitation does not work any more.", "It was accepted or withdrawn, is more than a week old, or is incomplete. Ask the person who invited you for a new one."},
 
 	// Sign-in with another provider.
 	"upstream_lost":        {"This sign-in with another provider cannot go on.", "It took too long, was finished already, or was started in another browser. Nothing is lost: start again."},

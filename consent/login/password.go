@@ -17,7 +17,7 @@ import (
 // failed is the one sentence for everything that is wrong with an address and a password: saying which of the two, or
 // why, would tell whether the address has an account. That a new account must be confirmed is said to everyone.
 const (
-	failed            = "This email and password do not belong together. Check both and try again."
+	failed            = "Wrong email or password. Check both and try again."
 	failedOrToConfirm = failed + " A new account has to be confirmed first: open the link in the mail you got."
 )
 

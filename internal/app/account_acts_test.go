@@ -52,7 +52,7 @@ func testTheProfile(t *testing.T, s *harness.Server) {
 	signIn(t, b, who)
 	form := b.Get(t, "/account/profile").Form(t, "profile")
 	p := b.Submit(t, form, "name", "Pat Profile", "nickname", "Pat", "phone_number", "+44 20 7946 0000", "locale", "en-GB", "zoneinfo", "Europe/London")
-	shows(t, p, http.StatusOK, "Your profile is saved.", `value="Pat Profile"`, "Confirmed", "cannot change it here")
+	shows(t, p, http.StatusOK, "Your profile is saved.", `value="Pat Profile"`, "Confirmed", "To change it, contact support")
 	if got := s.User(t, who).Profile; got.Name != "Pat Profile" || got.Nickname != "Pat" || got.Zoneinfo != "Europe/London" || got.PhoneNumberVerified {
 		t.Errorf("saved %+v", got)
 	}
@@ -77,7 +77,7 @@ func testAnUnprovenAccount(t *testing.T, s *harness.Server) {
 		t.Fatalf("registering does not sign in: %d at %s", p.Status, p.URL)
 	}
 	shows(t, p, http.StatusOK, `id="unproven"`)
-	shows(t, b.Get(t, "/account/security"), http.StatusOK, "Confirm your email address first")
+	shows(t, b.Get(t, "/account/security"), http.StatusOK, "Confirm your email address before you add anything here")
 	for path, to := range map[string]string{"/account/security/app": "/account/email", "/account/security/passkey": "/account/security"} {
 		if p := b.Get(t, path); p.URL.Path != to {
 			t.Errorf("%s leads to %s", path, p.URL)
@@ -122,7 +122,7 @@ func testChangingThePassword(t *testing.T, s *harness.Server) {
 	tokens := quietTokens(t, s, other, "openid offline_access")
 	mine := quietTokens(t, s, b, "openid offline_access")
 	form := b.Get(t, "/account/password").Form(t, "change-password")
-	shows(t, b.Submit(t, form, "current_password", who.Password, "password", "password1"), http.StatusUnprocessableEntity, `id="password-error"`, "an attacker tries")
+	shows(t, b.Submit(t, form, "current_password", who.Password, "password", "password1"), http.StatusUnprocessableEntity, `id="password-error"`, "too easy to guess")
 	shows(t, b.Submit(t, form, "current_password", "not it at all", "password", "another horse battery"), http.StatusUnprocessableEntity, "This is not your current password.")
 	if p := b.Get(t, "/account"); p.URL.Path != "/account" || strings.Contains(subjects(t, s, who), "password") {
 		t.Fatal("a refused change has changed something")
@@ -223,7 +223,7 @@ func testAnAuthenticatorApp(t *testing.T, s *harness.Server) {
 	}
 	list := b.Get(t, "/account/security")
 	shows(t, list, http.StatusOK, "Phone", "Authenticator app", "3 recovery codes left")
-	if got := subjects(t, s, who); strings.Count(got, "\n") > 1 || !strings.Contains(strings.ToLower(got), "second step") {
+	if got := subjects(t, s, who); strings.Count(got, "\n") > 1 || !strings.Contains(strings.ToLower(got), "sign-in method") {
 		t.Errorf("mails: %q", got)
 	}
 	claims := harness.Claims(t, quietTokens(t, s, b, "openid").IDToken)
@@ -320,7 +320,7 @@ func testRecoveryCodes(t *testing.T, s *harness.Server) {
 	if len(codes) != 3 || cmp.Equal(codes, phone.RecoveryCodes) {
 		t.Errorf("codes %q", codes)
 	}
-	if got := subjects(t, s, who); !strings.Contains(strings.ToLower(got), "second step") && !strings.Contains(got, "recovery codes") {
+	if got := subjects(t, s, who); !strings.Contains(strings.ToLower(got), "sign-in method") && !strings.Contains(got, "recovery codes") {
 		t.Errorf("mails: %q", got)
 	}
 	tryCode := func(code string) int {
@@ -443,8 +443,8 @@ func TestThePageOfOrganizationsSaysSinceWhenOneAsksForASecondStep(t *testing.T) 
 			t.Fatal(err)
 		}
 		p := b.Get(t, "/account/organizations")
-		shows(t, p, http.StatusOK, "Acme Corp", "Tech Startup", "Asks for two-step verification since "+s.Clock.Now().UTC().Format("2 January 2006"))
-		if n := strings.Count(p.Body, "Asks for two-step verification"); n != 1 {
+		shows(t, p, http.StatusOK, "Acme Corp", "Tech Startup", "Requires two-step verification since "+s.Clock.Now().UTC().Format("2 January 2006"))
+		if n := strings.Count(p.Body, "Requires two-step verification"); n != 1 {
 			t.Errorf("%d organizations ask, want 1", n)
 		}
 		for _, path := range []string{"/account", "/account/security", "/account/apps"} {

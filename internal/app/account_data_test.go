@@ -77,7 +77,7 @@ func testADeletionThatIsBlocked(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
 	signIn(t, b, harness.Alice)
 	p := b.Get(t, "/account/delete")
-	if shows(t, p, http.StatusOK, `id="blocked"`, "Acme Corp", "Make somebody else an owner"); len(p.Forms) > 0 {
+	if shows(t, p, http.StatusOK, `id="blocked"`, "Acme Corp", "Make someone else an owner"); len(p.Forms) > 0 {
 		t.Error("there is a button that cannot work")
 	}
 	shows(t, post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, `id="blocked"`, "Your account was not deleted.")

@@ -24,7 +24,7 @@ var (
 // due is the page of somebody who must enrol a second step now.
 func due(t *testing.T, p *harness.Page) *harness.Page {
 	t.Helper()
-	if p.URL.Path != "/login/factor" || p.Status != http.StatusOK || !strings.Contains(p.Body, "Set up a second step") {
+	if p.URL.Path != "/login/factor" || p.Status != http.StatusOK || !strings.Contains(p.Body, "Set up two-step verification") {
 		t.Fatalf("no second step is to be set up: %d at %s, away to %v", p.Status, p.URL, p.Away)
 	}
 	return p
@@ -61,7 +61,7 @@ func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
 		b := s.Browser(t)
 		r := rp.Authorize(nil)
 		p := due(t, b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password))
-		if !strings.Contains(p.Body, "This service requires it") {
+		if !strings.Contains(p.Body, "This service requires two-step verification") {
 			t.Error("the page does not say who requires it")
 		}
 		due(t, b.Get(t, "/account"))
@@ -166,7 +166,7 @@ func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
 		early := due(t, b.Get(t, "/login/factor"))
 		s.Clock.Advance(6 * time.Minute)
 		for _, what := range []string{"totp", "totp-code", "webauthn"} {
-			if got := b.Submit(t, early.Form(t, "enrol-totp"), "enrol", what); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "Sign in again first") {
+			if got := b.Submit(t, early.Form(t, "enrol-totp"), "enrol", what); got.Status != http.StatusUnprocessableEntity || !strings.Contains(got.Body, "To protect your account, sign in again") {
 				t.Errorf("enrol=%s: %d at %s", what, got.Status, got.URL)
 			}
 		}
@@ -174,12 +174,12 @@ func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
 		if got := b.Post(t, f.Begin, url.Values{"csrf": f.Values["csrf"]}); got.Status != http.StatusForbidden || !strings.Contains(got.Body, "out of date") {
 			t.Errorf("a challenge: %d: %s", got.Status, got.Body)
 		}
-		if p := b.Get(t, "/login/factor?to=/account"); !strings.Contains(p.Body, "Sign in again first") || !strings.Contains(p.Body, `href="/login?to=`) {
+		if p := b.Get(t, "/login/factor?to=/account"); !strings.Contains(p.Body, "To protect your account, sign in again") || !strings.Contains(p.Body, `href="/login?to=`) {
 			t.Fatalf("it may be set up: %d at %s", p.Status, p.URL)
 		}
 		r := rp.Authorize(nil)
 		p := b.Get(t, r.URL)
-		if !strings.Contains(p.Body, "Sign in again first") {
+		if !strings.Contains(p.Body, "To protect your account, sign in again") {
 			t.Fatalf("in a flow it may be set up: %d at %s", p.Status, p.URL)
 		}
 		p = b.Submit(t, p.Form(t, "again"), "switch", "1")
@@ -203,7 +203,7 @@ func TestSettingUpNeedsTheBrowserThatSignedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("User-Agent", "curl/8.0")
-	if p := b.Do(t, req); !strings.Contains(p.Body, "Sign in again first") {
+	if p := b.Do(t, req); !strings.Contains(p.Body, "To protect your account, sign in again") {
 		t.Errorf("it may be set up: %d at %s", p.Status, p.URL)
 	}
 }

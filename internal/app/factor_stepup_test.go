@@ -427,7 +427,7 @@ func TestALostKeyThatIsRequiredLeadsToHelp(t *testing.T) {
 	p := b.Get(t, "/account/security/passkey")
 	for i := range p.Forms {
 		if p.Forms[i].WebAuthn == "create" {
-			shows(t, b.Ceremony(t, &p.Forms[i], s.Authenticator(t)), http.StatusOK, "codes do not count", `href="/account/security/passkey"`)
+			shows(t, b.Ceremony(t, &p.Forms[i], s.Authenticator(t)), http.StatusOK, "codes don’t work where", `href="/account/security/passkey"`)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func testJoiningWithAnAccount(t *testing.T, s *harness.Server) {
 	bob := s.Browser(t)
 	signIn(t, bob, harness.Bob)
 	bobs := bob.Get(t, link)
-	says(t, "Bob's", bobs, http.StatusOK, "signed in with another address", harness.Bob.Email, `id="sign-in"`)
+	says(t, "Bob's", bobs, http.StatusOK, "signed in with a different address", harness.Bob.Email, `id="sign-in"`)
 	if strings.Contains(bobs.Body, `id="accept"`) || strings.Contains(bobs.Body, `id="register"`) {
 		t.Error("Bob is offered to accept")
 	}

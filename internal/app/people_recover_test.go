@@ -87,7 +87,7 @@ func testResetKeepsTheSecondStep(t *testing.T, s *harness.Server) {
 	phone := s.Phone(t, harness.Alice)
 	b := s.Browser(t)
 	page := b.Get(t, resetLink(t, s, harness.Alice.Email))
-	says(t, "the form", page, http.StatusOK, "Your second step stays")
+	says(t, "the form", page, http.StatusOK, "Two-step verification stays on")
 	in := b.Submit(t, page.Form(t, "reset"), "password", newPassword)
 	step := b.Submit(t, in.Form(t, "login"), "password", newPassword)
 	if step.URL.Path != "/login/factor" {

@@ -85,7 +85,7 @@ func testRegisteringWithinAFlow(t *testing.T, s *harness.Server) {
 	flow := page.URL.Query().Get("flow")
 	says(t, "the sign-in page", page, http.StatusOK, `id="register" href="/register?flow=`+flow, `id="forgot" href="/recover?flow=`+flow)
 	form := b.Get(t, "/register?flow="+flow)
-	says(t, "the form", form, http.StatusOK, "At least 8 characters", "Then you go on to", `autocomplete="new-password"`)
+	says(t, "the form", form, http.StatusOK, "At least 8 characters", "You’ll then continue to", `autocomplete="new-password"`)
 	sent := register(t, b, form, who)
 	says(t, "sent", sent, http.StatusOK, `id="check-mail"`, who.Email, "24 hours", `href="/register?flow=`+flow)
 	if strings.Contains(sent.Body, newPassword) || strings.Contains(s.Contents(t), "user.registered") {
@@ -142,7 +142,7 @@ func testConfirmingElsewhere(t *testing.T, s *harness.Server) {
 	register(t, registering, registering.Get(t, "/register?flow="+flow), who)
 	b := s.Browser(t)
 	choose := b.Submit(t, b.Get(t, s.LastMail(t, who.Email).Link).Form(t, "verify"))
-	says(t, "confirmed elsewhere", choose, http.StatusOK, `id="reset-submit"`, "Your address is confirmed", "perhaps by somebody else", `value="dora@example.com"`)
+	says(t, "confirmed elsewhere", choose, http.StatusOK, `id="reset-submit"`, "Your address is confirmed", "perhaps by someone else", `value="dora@example.com"`)
 	if choose.URL.Path != "/recover/reset" || signsIn(t, s, who) {
 		t.Errorf("at %s; the first password signs in: %v", choose.URL, signsIn(t, s, who))
 	}
@@ -202,7 +202,7 @@ func testWhatIsWrongIsSaidBesideIt(t *testing.T, s *harness.Server) {
 	}{
 		"all of it":  {[]string{"name", "\x1b[2J", "email", "nobody", "password", "short"}, []string{`id="name-error"`, `id="email-error"`, `id="password-error"`}},
 		"the name":   {[]string{"name", strings.Repeat("x", 300), "email", "x@example.com", "password", newPassword}, []string{`id="name-error"`}},
-		"common":     {[]string{"name", "", "email", "x@example.com", "password", "password1"}, []string{`id="password-error"`, "attacker"}},
+		"common":     {[]string{"name", "", "email", "x@example.com", "password", "password1"}, []string{`id="password-error"`, "too easy to guess"}},
 		"itself":     {[]string{"name", "", "email", "itself@example.com", "password", "itself@example.com"}, []string{`id="password-error"`, "is the email address"}},
 		"far longer": {[]string{"name", "", "email", "x@example.com", "password", strings.Repeat("long ", 200)}, []string{`id="password-error"`, "256"}},
 	} {

@@ -86,7 +86,7 @@ func TestNoDeadEndWithoutRecovery(t *testing.T) {
 
 		b := s.Browser(t)
 		page := b.Get(t, link)
-		says(t, "the link elsewhere", page, http.StatusOK, `id="password"`, "does not count")
+		says(t, "the link elsewhere", page, http.StatusOK, `id="password"`, "is not used")
 		for _, bad := range []string{"", "short"} {
 			says(t, "no good password", b.Submit(t, page.Form(t, "verify"), "password", bad), http.StatusUnprocessableEntity, `id="password-error"`)
 		}

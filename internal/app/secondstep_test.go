@@ -13,7 +13,7 @@ import (
 func missed(t *testing.T, s *harness.Server, who harness.Person) (found []harness.Mail) {
 	t.Helper()
 	for _, m := range s.Mail(t, who.Email) {
-		if strings.HasPrefix(m.Subject, "Somebody entered your") {
+		if strings.HasPrefix(m.Subject, "Someone entered your") {
 			found = append(found, m)
 		}
 	}
@@ -45,7 +45,7 @@ func TestARightPasswordWithoutTheSecondStepIsMailedOnceADay(t *testing.T) {
 		s.Clock.Advance(2 * time.Minute)
 		wantMissed(t, s, harness.Bob, "after ten minutes", 1)
 		mail := missed(t, s, harness.Bob)[0]
-		for _, want := range []string{"Firefox on Linux", "127.0.0.0/24", "did not pass two-step verification", "change it at once"} {
+		for _, want := range []string{"Firefox on Linux", "127.0.0.0/24", "did not complete two-step verification", "change it right away"} {
 			if !strings.Contains(strings.Join(strings.Fields(mail.Text), " "), want) {
 				t.Errorf("the mail lacks %q:\n%s", want, mail.Text)
 			}

@@ -206,7 +206,7 @@ func acrNotice(asked string, claims map[string]any) string {
 	if got == "" {
 		got = "no acr at all"
 	}
-	return fmt.Sprintf("This app asked for acr %s and got %s. acr_values is a wish: the provider says what it could reach, and the app decides whether that is enough. The sample people have no second step until one is added in their account, under Second step and passkeys; then this asks for it.", asked, got)
+	return fmt.Sprintf("This app asked for acr %s and got %s. acr_values is a wish: the provider says what it could reach, and the app decides whether that is enough. The sample people have no second step until one is added in their account, under Two-step verification and passkeys; then this asks for it.", asked, got)
 }
 
 // refresh trades the refresh token for new tokens.

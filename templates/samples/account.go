@@ -30,7 +30,7 @@ func accountPages() []Page {
 		{"account-email-confirmed", templates.AccountEmail{AccountPart: part, Email: longEmail}},
 		{"account-email-empty", templates.AccountEmail{}},
 		{"account-password", templates.AccountPassword{AccountPart: part, Email: bob.Email, HasPassword: true}},
-		{"account-password-errors", templates.AccountPassword{AccountPart: part, Email: bob.Email, HasPassword: true, CurrentError: "This is not your current password.", Password: templates.NewPassword{Error: "This is one of the first that an attacker tries. Choose one that does not build on a common word, a name or a year."}}},
+		{"account-password-errors", templates.AccountPassword{AccountPart: part, Email: bob.Email, HasPassword: true, CurrentError: "This is not your current password.", Password: templates.NewPassword{Error: "This is too easy to guess. Choose one that does not build on a common word, a name or a year."}}},
 		{"account-password-first", templates.AccountPassword{AccountPart: part, Email: longEmail, Password: templates.NewPassword{MinLength: 12}}},
 		{"account-password-empty", templates.AccountPassword{}},
 		{"account-security", templates.AccountSecurity{AccountPart: saysDone, Factors: factors, CodesLeft: 2, Passkeys: true}},

@@ -12,7 +12,7 @@ func peoplePages() []Page {
 	flow, token, csrf := "bQ3v0yqkU5r1x2m8n4p6s7t9w0z1a2b3c4d5e6f7g8h", "q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8l9Z0x1C", "ZmFrZS1jc3JmLXRva2Vu"
 	signIn, bob := "/login?flow="+flow, templates.Account{Name: "Bob Builder", Email: "bob@acme-corp.com"}
 	until := time.Date(2027, 5, 21, 12, 0, 0, 0, time.UTC)
-	common := templates.NewPassword{Error: "This password is one of the first that an attacker tries. Choose one that does not build on a common word, a name or a year."}
+	common := templates.NewPassword{Error: "This password is too easy to guess. Choose one that does not build on a common word, a name or a year."}
 	wrong := "There is something wrong with the address."
 	return []Page{
 		{"register", templates.Register{Flow: flow, CSRF: csrf, AppName: "Acme Portal", SignInURL: signIn, CancelURL: "/", PolicyURI: "https://portal.acme.example/privacy", TosURI: "https://portal.acme.example/terms"}},
