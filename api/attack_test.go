@@ -9,8 +9,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
-// IN-01: NUL is no text of any database. Whoever sends one is told so; it is never
-// a fault of ours.
+// No database stores NUL in a text. The caller is told so; it is never an internal error.
 func TestTextWithNULIsRefused(t *testing.T) {
 	const bad = "a\x00b@example.com"
 	bodies := map[string]object{

@@ -115,7 +115,8 @@ func (x *External) profile() storage.Profile {
 }
 
 func (i *Connections) row(x External, userID uuid.UUID) *storage.ExternalIdentity {
-	return &storage.ExternalIdentity{ConnectionID: x.Connection.ID, Subject: x.Subject, UserID: userID, Email: x.Email, CreatedAt: i.currentTime()}
+	return &storage.ExternalIdentity{ConnectionID: x.Connection.ID, Subject: x.Subject, UserID: userID,
+		Email: x.Email, CreatedAt: i.currentTime()}
 }
 
 // linkedEvent is an event about the acting user's identity. The subject names a person, and goes with the account.

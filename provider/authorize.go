@@ -271,7 +271,8 @@ func (p *Provider) issueCode(w http.ResponseWriter, r *http.Request, q *request,
 // newGrant is what the end of this flow writes, but for the code's hash.
 func (p *Provider) newGrant(ctx context.Context, q *request, j *storage.FlowState) *storage.IssueCode {
 	now, v := p.now(), j.Session
-	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID, OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
+	g := storage.Grant{ID: uuid.Must(uuid.NewV7()), UserID: v.User.ID, ClientID: q.client.ID,
+		OrganizationID: j.OrganizationID(), SessionID: v.Session.ID,
 		Offline: slices.Contains(q.scopes, oauth.ScopeOfflineAccess), Scopes: q.scopes, Audience: q.audience, Resource: q.resource,
 		AuthTime: v.Session.AuthTime, ACR: q.grantedACR(v.Session.ACR), AMR: v.Session.AMR, Claims: q.claims, CreatedAt: now}
 	g.ExpiresAt = now.Add(codeLifetime + accessTokenLifetime)

@@ -250,7 +250,8 @@ func readClaims(stored string) (c claimsRequest) {
 
 // accessTokenClaims are a JWT access token's (RFC 9068, section 2.2). A token of
 // the client_credentials grant has a zero authorization and the client as subject.
-func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *storage.AccessToken, granted []string, jti string) map[string]any {
+func (p *Provider) accessTokenClaims(c *client, a *storage.Authorization, t *storage.AccessToken, granted []string,
+	jti string) map[string]any {
 	claims := map[string]any{
 		"iss": p.issuer, "sub": c.ID, "aud": audienceClaim(t.Audience), "client_id": c.ID, "jti": jti,
 		"iat": t.CreatedAt.Unix(), "exp": t.ExpiresAt.Unix(), "scope": strings.Join(t.Scopes, " "),

@@ -101,7 +101,8 @@ func (p *Provider) addRequirements(ctx context.Context, q *request, j *storage.F
 // newFlow is the request as it would be stored. browser is zero for one that came by POST.
 func (p *Provider) newFlow(q *request, browser secret.Hash) *storage.Flow {
 	now := p.now()
-	return &storage.Flow{ClientID: q.client.ID, Request: storedParams(q.params), RedirectURI: q.target.uri, Hint: q.tokenHint, PushedHash: q.pushed,
+	return &storage.Flow{ClientID: q.client.ID, Request: storedParams(q.params), RedirectURI: q.target.uri,
+		Hint: q.tokenHint, PushedHash: q.pushed,
 		BrowserHash: browser, RequestedAt: now, ExpiresAt: now.Add(flowLifetime), SignInAfter: q.signInAfter(now)}
 }
 

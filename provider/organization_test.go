@@ -144,7 +144,7 @@ func masked(page *harness.Page, and ...string) string {
 	return fmt.Sprint(page.Status, " ", body)
 }
 
-// Who is not in an organization does not learn whether it exists.
+// A user outside an organization does not learn whether it exists.
 func testUnknownIsLikeNotAMember(t *testing.T, o *organizations) {
 	rp := o.peer("web")
 	theirs := o.bob.Get(t, rp.Authorize(url.Values{"organization": {"tech-startup"}}).URL)

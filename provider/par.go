@@ -51,7 +51,8 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
 	now := p.now()
 	token := secret.NewToken("")
 	q.params.Set("client_id", c.ID)
-	err = p.store.CreatePushedRequest(ctx, &storage.PushedRequest{Hash: secret.HashOf(token), ClientID: c.ID, Request: storedParams(q.params), Hint: q.tokenHint,
+	err = p.store.CreatePushedRequest(ctx, &storage.PushedRequest{Hash: secret.HashOf(token), ClientID: c.ID,
+		Request: storedParams(q.params), Hint: q.tokenHint,
 		CreatedAt: now, ExpiresAt: now.Add(pushedLifetime)}, p.budgets.PushBudget(c.Client, web.ClientIP(r)))
 	if full, ok := errors.AsType[*storage.Full](err); ok {
 		e := refuse("too_many_requests", "Too many requests were pushed. Wait before the next.")

@@ -98,7 +98,7 @@ func testAPushedRequestIsSpentByItsCodeAndBoundToItsClient(t *testing.T, p *peer
 	if got := outcome(b.Get(t, pushedURL(p.peer("other"), uri))); got != "page:invalid_request_uri" {
 		t.Errorf("another client: %s", got)
 	}
-	// What is outside does not count (RFC 9101, section 5).
+	// Parameters outside the request object do not count (RFC 9101, section 5).
 	page := b.Get(t, pushedURL(rp, uri, "redirect_uri", "https://evil.example/cb", "scope", "openid roles", "state", "outer", "prompt", "login"))
 	if outcome(page) != "code" || page.Away.Host != "app.example" || page.Away.Query().Get("state") != r.State {
 		t.Fatalf("got %s %v", outcome(page), page.Away)

@@ -63,7 +63,7 @@ var peerClients = map[string]string{
 // eachEngineWithPeers is harness.EachEngine with the peers registered.
 func eachEngineWithPeers(t *testing.T, f func(t *testing.T, p *peers)) {
 	t.Helper()
-	// Nobody gets an organization of their own: the tests count on who is in none.
+	// No user gets an organization of their own: the tests need users who are in none.
 	o := harness.Options{Environ: []string{"SALLYPORT_PERSONAL_ORG=never"}}
 	harness.EachEngine(t, o, func(t *testing.T, s *harness.Server) { f(t, newPeers(t, s)) })
 }

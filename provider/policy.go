@@ -12,7 +12,8 @@ import (
 
 // situation is the sign-in that a grant comes from, with what the installation and
 // one organization (nil for none) require of it by now.
-func (p *Provider) situation(ctx context.Context, a *storage.Authorization, r *storage.Requirement, now time.Time) (assurance.Input, error) {
+func (p *Provider) situation(ctx context.Context, a *storage.Authorization, r *storage.Requirement,
+	now time.Time) (assurance.Input, error) {
 	settings, err := p.registry.Settings(ctx)
 	s := assurance.Input{Factors: a.User.Factors, ACR: a.Grant.ACR, AMR: a.Grant.AMR, Now: now,
 		Requirements: []storage.Requirement{{Policy: settings.MFA, From: a.User.CreatedAt}}}

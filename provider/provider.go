@@ -105,7 +105,8 @@ type Provider struct {
 // New returns a Provider.
 func New(c Config) *Provider {
 	p := &Provider{issuer: c.Issuer, store: c.Store, registry: c.Registry, identity: c.Identity, sessions: c.Sessions, keys: c.Keys,
-		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, nextStep: c.NextStep, grants: slices.Clone(grantTypes),
+		web: c.Web, failures: c.Failures, budgets: c.Budgets, counts: c.Counts, clock: c.Now, nextStep: c.NextStep,
+		grants:  slices.Clone(grantTypes),
 		fetcher: newFetcher(c.OutboundAllow, c.Now), usage: newUsage(c)}
 	p.fosite = compose(p, c.Secrets.Subkeys("refresh token successor"))
 	p.discovery = &discovery{p: p}

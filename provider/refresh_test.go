@@ -97,7 +97,7 @@ func replayEndsTheFamily(t *testing.T, s *harness.Server, rp, other *harness.RP,
 	}
 }
 
-// Who did not hear the answer asks again within 10 s and gets the same.
+// A client that lost the answer asks again within 10 s and gets the same.
 func repeatWithinTheGrace(t *testing.T, s *harness.Server, rp, other *harness.RP, b *harness.Browser) {
 	first := offline(t, s, rp, b)
 	second := refreshed(t, rp, first.RefreshToken)

@@ -224,8 +224,8 @@ func maxAgeIsANumber(t *testing.T, s *harness.Server, b *harness.Browser) {
 	}
 }
 
-// RFC 6749, section 3.1: a parameter may occur once. Who repeats one may want two
-// readers to see two things, so nothing of the request is believed.
+// RFC 6749, section 3.1: a parameter may occur once. With a repeated one two parsers
+// could read two values, so nothing of the request is believed.
 func repeatedParametersStayHere(t *testing.T, s *harness.Server, b *harness.Browser) {
 	base := redirectPortal(s).Authorize(nil)
 	for _, name := range append(slices.Sorted(maps.Keys(base.Params)), "prompt", "max_age", "request", "flow") {

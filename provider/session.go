@@ -19,7 +19,8 @@ type grantSession struct {
 }
 
 func newSession() *grantSession {
-	return &grantSession{auth: &storage.Authorization{}, headers: jwt.Headers{Extra: map[string]any{}}, expires: make(map[fosite.TokenType]time.Time, 2)}
+	return &grantSession{auth: &storage.Authorization{}, headers: jwt.Headers{Extra: map[string]any{}},
+		expires: make(map[fosite.TokenType]time.Time, 2)}
 }
 
 // setAuthorization makes the session one of this authorization.

@@ -145,7 +145,8 @@ func (t *Templates) RenderMail(m Mail) (Letter, error) {
 }
 
 func (a accent) palette() palette {
-	return palette{Fill: template.CSS(a.fill.String()), Text: template.CSS(a.text.String()), Edge: template.CSS(a.edge.String()), Ink: template.CSS(a.ink.String())}
+	return palette{Fill: template.CSS(a.fill.String()), Text: template.CSS(a.text.String()),
+		Edge: template.CSS(a.edge.String()), Ink: template.CSS(a.ink.String())}
 }
 
 // facts are the lines that say when and from where.
@@ -174,8 +175,8 @@ const (
 var linkish = regexp.MustCompile(`(?i)://|www\.|[\pL\pN_-]\.[\pL]{2,}|@`)
 
 // mailName makes a name that others chose fit for a mail: besides what clean
-// removes, it cannot become a link. Whoever invites a stranger, or registers a
-// stranger's address, would else have us deliver an advertisement.
+// removes, it cannot become a link. Otherwise an invitation or a registration with a
+// stranger's address would make us deliver an advertisement.
 func mailName(s string) string { return unlinked(shorten(s, maxMailName).Short) }
 
 // mailWords is mailName for what this product composed, which may hold a

@@ -191,7 +191,8 @@ func (m EmailChanged) mail() (string, frame) {
 
 // mails is one of each kind.
 func mails() []Mail {
-	return []Mail{VerifyEmail{}, CompleteRegistration{}, AlreadyRegistered{}, PasswordReset{}, PasswordChanged{}, FactorAdded{}, FactorRemoved{},
+	return []Mail{VerifyEmail{}, CompleteRegistration{}, AlreadyRegistered{}, PasswordReset{}, PasswordChanged{},
+		FactorAdded{}, FactorRemoved{},
 		RecoveryCodeUsed{}, NewDevice{}, SecondStepMissed{}, MFADeadline{}, Invitation{}, AccountGone{}, EmailChanged{}}
 }
 

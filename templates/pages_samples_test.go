@@ -94,8 +94,7 @@ func TestEveryPostingFormCarriesItsCSRFField(t *testing.T) {
 	}
 }
 
-// Whoever registers a client or an organization, and whoever makes a link,
-// chooses strings on these pages.
+// These pages show strings that strangers choose: names of clients and organizations, and parameters of links.
 func TestHostileValuesStayText(t *testing.T) {
 	tmpl := templates.NewTemplates(t, templates.Brand{Name: `<script>alert(1)</script>`, SupportEmail: `"><script>alert(1)</script>`})
 	for _, payload := range []string{

@@ -33,7 +33,8 @@ func (p *Pages) apps(w http.ResponseWriter, r *http.Request, c *page.Caller) err
 
 func appOf(a *identity.App, resources []storage.Resource) templates.AccountApp {
 	return templates.AccountApp{ClientID: a.Client.ID, Name: a.Client.Name(), Logo: a.Client.LogoPath(),
-		Host: hostOf(a.Client), Organizations: names(a.Organizations), Allowed: a.GrantedAt, LastUsed: a.LastUsedAt, Scopes: page.Scopes(a.Scopes, resources)}
+		Host: hostOf(a.Client), Organizations: names(a.Organizations), Allowed: a.GrantedAt, LastUsed: a.LastUsedAt,
+		Scopes: page.Scopes(a.Scopes, resources)}
 }
 
 // hostOf is the host of an app, as far as its registration tells.

@@ -44,7 +44,8 @@ func (p *Pages) renderDeletion(w http.ResponseWriter, r *http.Request, c *page.C
 	if err != nil {
 		return err
 	}
-	view := templates.AccountDelete{AccountPart: p.part(r), Account: page.AccountOf(&c.User), Blocking: names(d.Blocking), Ending: names(d.Ending)}
+	view := templates.AccountDelete{AccountPart: p.part(r), Account: page.AccountOf(&c.User),
+		Blocking: names(d.Blocking), Ending: names(d.Ending)}
 	if view.Error = why; why == "" && d.LastSuperadmin {
 		view.Error = lastSuperadmin
 	}

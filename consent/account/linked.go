@@ -92,7 +92,8 @@ func (p *Pages) pendingLink(r *http.Request) (*login.PendingLink, *storage.Conne
 }
 
 // confirmation is the page that says what linking does.
-func (p *Pages) confirmation(r *http.Request, caller *page.Caller, pending *login.PendingLink, c *storage.Connection) templates.AccountConfirm {
+func (p *Pages) confirmation(r *http.Request, caller *page.Caller, pending *login.PendingLink,
+	c *storage.Connection) templates.AccountConfirm {
 	label := c.Settings.Label
 	return templates.AccountConfirm{AccountPart: p.part(r), Title: "Link this account?", What: cmp.Or(pending.Email, label),
 		Detail: "Your account at " + label, Safe: true,

@@ -18,7 +18,8 @@ func (p *Pages) hasPassword(r *http.Request, c *page.Caller) (bool, error) {
 }
 
 func (p *Pages) passwordPage(r *http.Request, c *page.Caller, has bool) templates.AccountPassword {
-	return templates.AccountPassword{AccountPart: p.part(r), Email: c.User.Email, HasPassword: has, Password: templates.NewPassword{MinLength: p.PasswordMinLength}}
+	return templates.AccountPassword{AccountPart: p.part(r), Email: c.User.Email, HasPassword: has,
+		Password: templates.NewPassword{MinLength: p.PasswordMinLength}}
 }
 
 func (p *Pages) showPassword(w http.ResponseWriter, r *http.Request, c *page.Caller) error {

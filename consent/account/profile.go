@@ -60,8 +60,10 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request, c *page.Caller)
 // showProfile is the form with the present profile.
 func (p *Pages) showProfile(w http.ResponseWriter, r *http.Request, c *page.Caller) error {
 	m := &c.User.Profile
-	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: c.User.Email, Unproven: !c.User.EmailVerified(),
-		Name: m.Name, GivenName: m.GivenName, FamilyName: m.FamilyName, Nickname: m.Nickname, PhoneNumber: m.PhoneNumber, Locale: m.Locale, Zoneinfo: m.Zoneinfo})
+	return p.Web.Page(w, http.StatusOK, templates.AccountProfile{AccountPart: p.part(r), Email: c.User.Email,
+		Unproven: !c.User.EmailVerified(),
+		Name:     m.Name, GivenName: m.GivenName, FamilyName: m.FamilyName, Nickname: m.Nickname,
+		PhoneNumber: m.PhoneNumber, Locale: m.Locale, Zoneinfo: m.Zoneinfo})
 }
 
 // saveProfile replaces the claims in the form. Claims that it does not show stay.
@@ -70,7 +72,8 @@ func (p *Pages) saveProfile(w http.ResponseWriter, r *http.Request, c *page.Call
 		Name: given(form, "name"), GivenName: given(form, "given_name"), FamilyName: given(form, "family_name"), Nickname: given(form, "nickname"),
 		PhoneNumber: given(form, "phone_number"), Locale: given(form, "locale"), Zoneinfo: given(form, "zoneinfo")})
 	if faults, ok := errors.AsType[identity.FieldErrors](err); ok {
-		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r), Email: c.User.Email, Unproven: !c.User.EmailVerified(),
+		return p.Web.Page(w, http.StatusUnprocessableEntity, templates.AccountProfile{AccountPart: p.part(r),
+			Email: c.User.Email, Unproven: !c.User.EmailVerified(),
 			Name: form.Get("name"), GivenName: form.Get("given_name"), FamilyName: form.Get("family_name"), Nickname: form.Get("nickname"),
 			PhoneNumber: form.Get("phone_number"), Locale: form.Get("locale"), Zoneinfo: form.Get("zoneinfo"), Errors: page.FieldTexts(faults, nil)})
 	}

@@ -21,7 +21,8 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request, c *page.Caller)
 	if err != nil {
 		return err
 	}
-	view := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !c.User.EmailVerified(), Due: dueOf(&c.Required, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.HasWebAuthn()}
+	view := templates.AccountSecurity{AccountPart: p.part(r), Unproven: !c.User.EmailVerified(),
+		Due: dueOf(&c.Required, ""), CodesLeft: list.RecoveryCodesLeft, Passkeys: p.Factors.HasWebAuthn()}
 	for i := range list.Factors {
 		view.Factors = append(view.Factors, factorOf(&list.Factors[i]))
 	}
@@ -102,7 +103,8 @@ func (p *Pages) renameFactor(w http.ResponseWriter, r *http.Request, c *page.Cal
 func (p *Pages) removal(r *http.Request, f *storage.Factor, of int) templates.AccountConfirm {
 	shown := factorOf(f)
 	here := securityPath + "/" + shown.ID
-	view := templates.AccountConfirm{AccountPart: p.part(r), Title: "Remove this " + lower(shown.KindName()) + "?", What: shown.Name, Detail: shown.KindName(),
+	view := templates.AccountConfirm{AccountPart: p.part(r), Title: "Remove this " + lower(shown.KindName()) + "?",
+		What: shown.Name, Detail: shown.KindName(),
 		Losses: []string{"You cannot sign in with it any more."}, Action: here + "/remove", Button: "Remove", Busy: "Removing…", Back: here}
 	if of == 1 {
 		view.Losses = append(view.Losses, "It is your last one: your password alone will be enough to sign in, and your recovery codes stop working.")

@@ -37,7 +37,8 @@ func (p *Pages) sessions(w http.ResponseWriter, r *http.Request, c *page.Caller)
 }
 
 func sessionOf(s *storage.Session, current uuid.UUID) templates.AccountSession {
-	return templates.AccountSession{ID: s.ID.String(), Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6), SignedIn: s.CreatedAt, LastSeen: s.LastSeenAt,
+	return templates.AccountSession{ID: s.ID.String(), Device: s.Browser, Network: cmp.Or(s.Network4, s.Network6),
+		SignedIn: s.CreatedAt, LastSeen: s.LastSeenAt,
 		Current: s.ID == current, ForProgram: s.API, AnyNetwork: s.AnyNetwork}
 }
 

@@ -113,7 +113,8 @@ func (p *Pages) createClient(w http.ResponseWriter, r *http.Request, c *page.Cal
 	if err := p.Registry.Refresh(r.Context()); err != nil {
 		return err
 	}
-	view := templates.SetupReady{SetupStep: p.step(r, 4), Client: templates.SetupCredentials{Name: client.Name(), Kind: form.Get("kind"), Issuer: p.Issuer, ID: client.ID,
+	view := templates.SetupReady{SetupStep: p.step(r, 4), Client: templates.SetupCredentials{Name: client.Name(),
+		Kind: form.Get("kind"), Issuer: p.Issuer, ID: client.ID,
 		Secret: clientSecret, Scope: snippetScope(client)}}
 	if len(client.Metadata.RedirectURIs) > 0 {
 		view.Client.RedirectURI = client.Metadata.RedirectURIs[0]

@@ -36,7 +36,8 @@ func (p *Pages) done(w http.ResponseWriter, r *http.Request, c *page.Caller) err
 		return err
 	}
 	steps = slices.DeleteFunc(steps, func(s templates.SetupItem) bool { return s.Done })
-	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer, Registers: p.Identity.Registrations.Mode() == identity.RegistrationOpen, Open: steps})
+	return p.Web.Page(w, http.StatusOK, templates.SetupDone{Issuer: p.Issuer,
+		Registers: p.Identity.Registrations.Mode() == identity.RegistrationOpen, Open: steps})
 }
 
 func (p *Pages) steps(ctx context.Context, c *page.Caller) ([]templates.SetupItem, error) {
@@ -113,7 +114,8 @@ func (p *Pages) showBrand(w http.ResponseWriter, r *http.Request, _ *page.Caller
 }
 
 func (p *Pages) brandPage(r *http.Request, b storage.BrandSettings) templates.SetupBrand {
-	return templates.SetupBrand{SetupStep: p.step(r, 3), Name: cmp.Or(p.Fixed.Name, b.Name, templates.DefaultName), Color: cmp.Or(p.Fixed.Color, b.Color), HasLogo: b.Logo != "",
+	return templates.SetupBrand{SetupStep: p.step(r, 3), Name: cmp.Or(p.Fixed.Name, b.Name, templates.DefaultName),
+		Color: cmp.Or(p.Fixed.Color, b.Color), HasLogo: b.Logo != "",
 		NameFixed: p.Fixed.Name != "", ColorFixed: p.Fixed.Color != "", LogoFixed: p.Fixed.Logo != "", NextURL: "/setup/client"}
 }
 

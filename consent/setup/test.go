@@ -38,7 +38,8 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, result *clienttes
 	} else if err != nil {
 		return err
 	}
-	view := templates.SetupTested{SetupStep: p.step(r, 5), AppName: result.ClientName, ClientID: result.ClientID, Passed: result.Passed, Machine: result.Machine,
+	view := templates.SetupTested{SetupStep: p.step(r, 5), AppName: result.ClientName, ClientID: result.ClientID,
+		Passed: result.Passed, Machine: result.Machine,
 		Account: templates.Account{Name: result.Name, Email: result.Email}, Problem: result.Problem, Advice: result.Advice, Detail: result.Detail}
 	for _, c := range result.Checks {
 		view.Checks = append(view.Checks, templates.SetupItem{Title: c.Title, Done: c.OK})

@@ -149,7 +149,7 @@ func testChangingThePassword(t *testing.T, s *harness.Server) {
 	}
 }
 
-// Who came without a password sets one: a fresh sign-in by passkey is enough.
+// A user without a password sets one: a fresh sign-in by passkey is enough.
 func testSettingAFirstPassword(t *testing.T, s *harness.Server) {
 	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: "no-password@example.com"}); err != nil {
 		t.Fatal(err)

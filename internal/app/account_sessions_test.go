@@ -154,7 +154,7 @@ func testDisconnectingAnApp(t *testing.T, s, node *harness.Server) {
 	}
 }
 
-// Who looks around does not run out of their session for want of a code.
+// Reading pages keeps a session alive, though no second factor was asked again.
 func TestLookingAroundKeepsASessionAlive(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	b := s.Browser(t)

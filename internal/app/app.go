@@ -161,7 +161,8 @@ func assemble(cfg *Config, store *storage.Store, o Options) (*App, error) {
 		Production: cfg.Env == Production, Now: o.Now})
 	a.Importer = importer.New(importer.Config{Store: store, Identity: a.Identity, Passwords: passwords, Now: o.Now})
 	a.Seeder = seed.New(seed.Config{Store: store, Identity: a.Identity, Passwords: passwords, Production: cfg.Env == Production, Now: o.Now})
-	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters, Identity: a.Identity, Issuer: cfg.Issuer,
+	a.Factors, err = factor.New(factor.Config{Store: store, Sealer: sealer, Keys: keyring, Mail: letters,
+		Identity: a.Identity, Issuer: cfg.Issuer,
 		Name: a.BrandName, RecoveryCodes: cfg.RecoveryCodes, Now: o.Now})
 	return a, err
 }

@@ -184,7 +184,7 @@ func testTamperedCookies(t *testing.T, s *harness.Server) {
 	if status, body := ask(cookieName+"="+good, cookieName+"="+string(flipped)); status != 200 || strings.Contains(body, harness.Bob.Email) {
 		t.Errorf("two header lines that differ: %d", status)
 	}
-	// Who comes with rubbish can sign in nevertheless.
+	// A browser with an unreadable cookie can sign in nevertheless.
 	fresh := s.Browser(t)
 	setCookie(s, fresh, "rubbish")
 	signIn(t, fresh, harness.Bob)

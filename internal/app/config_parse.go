@@ -24,7 +24,7 @@ import (
 // minKeyBytes is what a key must have: 256 bits.
 const minKeyBytes = 32
 
-// environmentOf applies the rule for ENV to what the sources say. What is not
+// environmentOf applies the rule for ENV to what the sources say. A value that is not
 // a known environment counts as not given; its own parser reports it.
 func environmentOf(values map[string]value) Environment {
 	switch e := Environment(values["ENV"].text); e {
@@ -131,9 +131,9 @@ func parseListen(text string) (string, error) {
 	return text, nil
 }
 
-// parseKeys reads a comma-separated list of keys. What is hex of 32 bytes and
-// more is hex; else what is base64 (either alphabet, padded or not) of 32 bytes
-// and more is base64; else the text itself is the key. Errors never quote it.
+// parseKeys reads a comma-separated list of keys. Hex of 32 bytes or more is
+// read as hex, else base64 (either alphabet, padded or not) of 32 bytes or more as
+// base64; any other text is the key itself. Errors never quote it.
 func parseKeys(text string) ([][]byte, error) {
 	if text == "" {
 		return nil, nil

@@ -190,7 +190,7 @@ func TestPostgresURLAlwaysSaysHowItIsEncrypted(t *testing.T) {
 	}
 }
 
-// Anybody on the way to a server that is not verified can take its place.
+// An attacker on the network can take the place of a database server that is not verified.
 func TestAnUnverifiedDatabaseBeyondThisMachineDrawsAWarning(t *testing.T) {
 	for text, want := range map[string]string{
 		"postgres://u:canary@db/db?sslmode=disable":                    "sslmode=disable",

@@ -111,7 +111,8 @@ func (d *devMail) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := templates.DevMail{Now: d.now()}
 	for _, l := range letters {
-		page.Letters = append(page.Letters, templates.DevLetter{ID: l.ID, To: l.To, Name: l.Name, Subject: l.Subject, Text: l.Text, At: l.At, Waiting: l.waiting})
+		page.Letters = append(page.Letters, templates.DevLetter{ID: l.ID, To: l.To, Name: l.Name, Subject: l.Subject,
+			Text: l.Text, At: l.At, Waiting: l.waiting})
 	}
 	return d.web.Page(w, http.StatusOK, page)
 }

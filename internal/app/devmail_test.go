@@ -123,7 +123,7 @@ func TestTheOutboxShowsWhatWasNotSent(t *testing.T) {
 	}
 }
 
-// What is shown here signs people in: nobody but the person at this machine.
+// The links in these mails sign people in, so the page is for this machine alone.
 func TestTheOutboxAnswersThisMachineAlone(t *testing.T) {
 	o := newOutbox(t)
 	o.write(t, "Bob")

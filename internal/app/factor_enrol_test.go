@@ -330,7 +330,7 @@ func TestAStricterPolicyLeavesNoGap(t *testing.T) {
 	}
 }
 
-// Whoever takes their time with an app, reloads the page or opens it twice can still
+// A user who takes their time with an app, reloads the page or opens it twice can still
 // confirm the key that they have scanned, in that session; beginning needs a fresh
 // sign-in.
 func TestAScannedKeyStaysGood(t *testing.T) {

@@ -403,8 +403,8 @@ func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
 	})
 }
 
-// Whoever has lost the only key that will do is told that codes do not count, who
-// wants it so, and whom to ask.
+// A user who has lost the only passkey that satisfies a policy is told that recovery codes do not count, which
+// organization requires it, and whom to ask.
 func TestALostKeyThatIsRequiredLeadsToHelp(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Clients: stepUpClients, Host: "localhost", Environ: []string{"SALLYPORT_SUPPORT_EMAIL=help@acme.example"}})
 	s.SecurityKey(t, harness.Bob)

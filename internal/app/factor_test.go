@@ -108,7 +108,7 @@ func TestAHalfSessionCarriesNoRights(t *testing.T) {
 	})
 }
 
-// Who is not signed in, or owes nothing, has no business here.
+// A browser that is not signed in, or of which no second factor is required, is sent on.
 func TestTheSecondStepLeadsOnWhenNothingIsOwed(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
 	if p := s.Browser(t).Get(t, "/login/factor?to=/account"); p.URL.Path != "/login" || p.URL.Query().Get("to") != "/account" {
@@ -218,7 +218,7 @@ func TestTheSecondStepOffersWhatThePersonHas(t *testing.T) {
 	}
 }
 
-// Whoever sees that it is not their account gets out.
+// A user who sees that it is not their account can leave.
 func TestAHalfSessionCanBeLeft(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
 	s.Phone(t, harness.Bob)

@@ -18,7 +18,8 @@ func (c *Config) Mailer() mail.Sender {
 	m := c.Mail
 	switch m.Provider {
 	case "smtp":
-		return mail.NewSMTP(mail.SMTPConfig{Host: m.Server, Port: m.Port, Plain: !m.UseTLS, Username: m.Username, Password: m.Password, LocalName: issuerHost(c.Issuer)})
+		return mail.NewSMTP(mail.SMTPConfig{Host: m.Server, Port: m.Port, Plain: !m.UseTLS, Username: m.Username,
+			Password: m.Password, LocalName: issuerHost(c.Issuer)})
 	case "mailgun":
 		return mail.NewMailgun(m.MailgunURL, m.MailgunDomain, m.MailgunKey)
 	case "sendgrid":

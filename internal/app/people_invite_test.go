@@ -58,7 +58,7 @@ func testJoiningWithAnAccount(t *testing.T, s *harness.Server) {
 	says(t, "a stranger's", page, http.StatusOK, "Join <bdi>Acme Corp</bdi>", "as an admin", harness.Admin.Email, `id="register-submit"`, `id="sign-in"`,
 		s.Clock.Now().Add(identity.InvitationLife).UTC().Format("2 January 2006"))
 
-	// Somebody else is told so, and cannot accept with a form of their own.
+	// Another user is told that the invitation is not theirs, and cannot accept with a form of their own.
 	bob := s.Browser(t)
 	signIn(t, bob, harness.Bob)
 	bobs := bob.Get(t, link)
@@ -106,7 +106,7 @@ func testJoiningWithoutAnAccount(t *testing.T, s *harness.Server) {
 	again := invite(t, s, "frank@example.com", storage.RoleMember)
 	says(t, "the form with another invitation", b.Post(t, again, form.Values), http.StatusForbidden, `data-error="csrf"`)
 
-	// Who has an account is told only now, having shown that the address is theirs.
+	// An invited user who has an account is told so only now, having shown that the address is theirs.
 	dora := harness.Person{Email: "dora@example.com", Password: "nine quiet badgers dig"}
 	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: dora.Email, Password: dora.Password}); err != nil {
 		t.Fatal(err)

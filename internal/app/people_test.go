@@ -76,7 +76,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 	})
 }
 
-// Who comes from an app to the sign-in page and has no account goes back to the
+// A user who comes from an app to the sign-in page and has no account goes back to the
 // app with a code: through the form, the mail, and the sign-in.
 func testRegisteringWithinAFlow(t *testing.T, s *harness.Server) {
 	b, who := s.Browser(t), carol()
@@ -258,7 +258,7 @@ func TestAnAccountWithoutConfirmation(t *testing.T) {
 			t.Errorf("userinfo says %v", info)
 		}
 
-		// Whoever registers is told here that the address is taken.
+		// Registering with an address that has an account says so here.
 		taken := s.Browser(t)
 		p := register(t, taken, taken.Get(t, "/register"), harness.Person{Email: "carol@example.com", Password: "nine quiet badgers dig"})
 		says(t, "taken", p, http.StatusUnprocessableEntity, `id="email-error"`, "has an account already")
@@ -272,7 +272,7 @@ func TestAnAccountWithoutConfirmation(t *testing.T) {
 			t.Error("confirming lost the session or the password")
 		}
 
-		// Somebody else's: the password, the session and the grants of the registrant go.
+		// The address was another person's: the password, the session and the grants of the registrant end.
 		squatter, victim := s.Browser(t), harness.Person{Email: "victim@example.com", Password: newPassword}
 		p = register(t, squatter, squatter.Get(t, "/register"), victim)
 		if p.URL.Path != "/account" {

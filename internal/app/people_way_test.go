@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport-id/sallyport/internal/harness"
 )
 
-// Whoever comes from an app, or wants to a page, and has forgotten their password on
+// A user who came from an app, or wanted a page, and resets a forgotten password on
 // the way, goes on there afterwards; in the browser that asked, and in no other.
 func TestTheWayOnSurvivesAMail(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {

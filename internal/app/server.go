@@ -127,12 +127,14 @@ func (s *Server) newHandlers(rt *web.Router) error {
 	p := provider.New(provider.Config{Issuer: cfg.Issuer, Store: a.Store, Registry: a.Registry, Identity: a.Identity, Sessions: s.sessions,
 		Keys: a.Keys, Secrets: a.keyring, Web: s.web, Failures: failures{a.Limits}, Budgets: budgets{a.Limits}, Counts: s.metrics,
 		NextStep: consent.NextStep, OutboundAllow: cfg.OutboundAllow, Now: a.now, Log: a.Log})
-	sequence, err := signin.New(signin.Config{Store: a.Store, Registry: a.Registry, Sessions: s.sessions, Limits: a.Limits, Identity: a.Identity,
+	sequence, err := signin.New(signin.Config{Store: a.Store, Registry: a.Registry, Sessions: s.sessions,
+		Limits: a.Limits, Identity: a.Identity,
 		Factors: a.Factors, Annotate: web.Annotate, Now: a.now})
 	if err != nil {
 		return err
 	}
-	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions, SignIn: sequence, Identity: a.Identity,
+	json, err := api.New(api.Config{Web: s.web, Store: a.Store, Registry: a.Registry, Sessions: s.sessions,
+		SignIn: sequence, Identity: a.Identity,
 		Factors: a.Factors, Keys: a.keyring})
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func runTest(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
 	return p
 }
 
-// Who only ran `serve` ends with an administrator, a brand and a client that
+// An operator who only ran `serve` ends with an administrator, a brand and a client that
 // demonstrably signs in, without JavaScript too.
 func TestTheFirstRun(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Empty: true, Host: "localhost"}, func(t *testing.T, s *harness.Server) {

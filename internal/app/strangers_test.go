@@ -201,8 +201,8 @@ func TestOpenedFlowsStayAndKnownBrowsersAreNeverRefused(t *testing.T) {
 	})
 }
 
-// Anybody can push for a public client, so that their address has a budget; and no
-// client has more stored than what is read of a request.
+// A public client has no secret, so pushed requests in its name are counted for each address; and no
+// request stores more than the parameters that are read.
 func TestPushedRequestsCannotFillTheDisk(t *testing.T) {
 	harness.EachEngine(t, behindAProxy, func(t *testing.T, s *harness.Server) {
 		const address = "198.51.100.7"
@@ -294,7 +294,7 @@ func slicesOf(s string, n int) []string {
 	return all
 }
 
-// Requests carry by mistake what is none of this server's business. What is not read is
+// Requests carry by mistake parameters that are not for this server. A parameter that is not read is
 // dropped: it reaches no row, no log, no page and no other server. Of an id_token_hint
 // its claims alone are stored.
 func TestStrayParametersReachNothing(t *testing.T) {

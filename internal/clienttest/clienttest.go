@@ -90,9 +90,11 @@ type test struct {
 
 // Start begins a test in a session of the actor. It returns where the browser goes next, or the result of a client
 // that needs no browser. Errors: identity.FieldErrors for a client that cannot be tested from here, storage.ErrNotFound.
-func (t *Tester) Start(w http.ResponseWriter, r *http.Request, a identity.Actor, sid uuid.UUID, clientID string) (next string, result *Result, err error) {
+func (t *Tester) Start(w http.ResponseWriter, r *http.Request, a identity.Actor, sid uuid.UUID,
+	clientID string) (next string, result *Result, err error) {
 	ctx := r.Context()
-	run := &test{clientID: clientID, session: sid.String(), secret: secret.NewToken(""), verifier: secret.NewToken(""), nonce: secret.NewToken(""), begun: t.Now().Truncate(time.Second)}
+	run := &test{clientID: clientID, session: sid.String(), secret: secret.NewToken(""),
+		verifier: secret.NewToken(""), nonce: secret.NewToken(""), begun: t.Now().Truncate(time.Second)}
 	c, err := t.Identity.Clients.StartTest(ctx, a, clientID, run.secret)
 	if err != nil {
 		return "", nil, err

@@ -29,7 +29,8 @@ type testRP struct {
 }
 
 func (t *Tester) newTestRP(r *http.Request, c *storage.Client, run *test) *testRP {
-	return &testRP{server: t.Server, issuer: t.Issuer, redirectURI: t.Identity.Clients.TestRedirectURI(), peer: r.RemoteAddr, client: c, run: run,
+	return &testRP{server: t.Server, issuer: t.Issuer, redirectURI: t.Identity.Clients.TestRedirectURI(),
+		peer: r.RemoteAddr, client: c, run: run,
 		result: Result{ClientID: c.ID, ClientName: c.Name()}}
 }
 

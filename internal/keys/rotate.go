@@ -16,9 +16,9 @@ import (
 // Rotation is an order to replace signing keys.
 type Rotation struct {
 	Alg string // empty: of every algorithm
-	// Immediately makes the new key sign in seconds (the former one stays published for what it has signed), as soon as every node publishes it, rather than when every
-	// cached copy of the published set must have run out. Relying parties that do not ask again for a key they
-	// have not seen will refuse tokens for up to JWKSMaxAge.
+	// Immediately makes the new key sign in seconds (the former one stays published for what it has signed), as soon
+	// as every node publishes it, rather than when every cached copy of the published set must have run out. Relying
+	// parties that do not ask again for a key they have not seen will refuse tokens for up to JWKSMaxAge.
 	Immediately bool
 	Actor       uuid.UUID // who gave the order; nil for the command line and the schedule
 	RequestID   string

@@ -46,7 +46,7 @@
 //
 // In Redis if it is given and answers, else in the table counters, shared by all
 // nodes; in both under keyed hashes. An attempt ends where it was reserved; if Redis
-// is lost meanwhile, its failure counts in the database. What is used up is kept in
+// is lost meanwhile, its failure counts in the database. A used-up budget is kept in
 // memory for 5 s. Run writes failures to the audit log, one event a person or client
 // and minute. docs/decisions/0016-reserved-attempts.md says why it is built this way.
 package limit

@@ -81,8 +81,8 @@ func TestTheFifthWrongCodeExhausts(t *testing.T) {
 	}
 }
 
-// Who has the password makes as many half sessions as they like: the account
-// bears 20 wrong codes a minute, and 10 an hour after 100.
+// An attacker with the password can begin any number of sessions, so wrong codes are counted for the account:
+// 20 a minute, and 10 an hour after 100.
 func TestAnAccountBearsAHundredWrongCodes(t *testing.T) {
 	s := newSite(t)
 	g := s.node()

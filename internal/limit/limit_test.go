@@ -241,7 +241,7 @@ func TestBursts(t *testing.T) {
 	}
 }
 
-// Who hangs up before the answer is counted all the same.
+// A caller that closes the connection before the answer is counted all the same.
 func TestHangingUpDoesNotHelp(t *testing.T) {
 	s := newSite(t)
 	g := s.node()
@@ -328,7 +328,7 @@ func TestAnAttemptDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// What is known to be blocked costs no query, and what an operator reset is seen soon.
+// A caller that is known to be blocked costs no query, and an operator's reset is seen soon.
 func TestTheFront(t *testing.T) {
 	s := newSite(t)
 	g := s.node()

@@ -76,7 +76,7 @@ func eachBubble(t *testing.T, thinks time.Duration, f func(t *testing.T, in *ins
 }
 
 // RFC 5321 section 4.5.3.2.6: a server may look long at a message before it says
-// that it has it. Whoever does not wait sends it again and again.
+// that it has it. A client that does not wait sends it again and again.
 func TestASlowServerGetsOneCopy(t *testing.T) {
 	eachBubble(t, 290*time.Second, func(t *testing.T, _ *installation, s *smtpServer, n *node) {
 		time.Sleep(time.Hour)

@@ -152,7 +152,8 @@ func parse(raw string) (*goredis.UniversalOptions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the URL cannot be read") // the library's error repeats the URL with its password
 	}
-	o := &goredis.UniversalOptions{Addrs: []string{one.Addr}, DB: one.DB, Username: one.Username, Password: one.Password, TLSConfig: one.TLSConfig,
+	o := &goredis.UniversalOptions{Addrs: []string{one.Addr}, DB: one.DB, Username: one.Username,
+		Password: one.Password, TLSConfig: one.TLSConfig,
 		// Redis only saves time: when it does not answer at once, the database does.
 		DialTimeout: time.Second, ReadTimeout: Timeout, WriteTimeout: Timeout, MaxRetries: 1, DialerRetries: 1,
 		ContextTimeoutEnabled:    true,

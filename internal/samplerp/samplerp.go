@@ -1,6 +1,6 @@
 // Package samplerp is the relying party that `sallyport demo` shows: a small
-// web application that signs people in by OpenID Connect and lays open what it
-// got. It imports nothing of the product. Whoever builds an application can
+// web application that signs people in by OpenID Connect and shows what it
+// received. It imports nothing of the product. Developers of an application can
 // read it as an example: authorization code flow with PKCE (RFC 7636), state,
 // nonce and iss checked (RFC 9207), tokens kept on the server.
 package samplerp

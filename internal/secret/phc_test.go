@@ -43,7 +43,7 @@ var badHashes = []string{
 	"$pbkdf2-sha512$25000000$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
 }
 
-// What is accepted is written back byte for byte and within bounds: there is one spelling of a hash, and none that
+// A hash that is accepted is written back byte for byte and is within bounds: there is one spelling of a hash, and none that
 // takes the machine's memory or hours.
 func FuzzParseHash(f *testing.F) {
 	for _, s := range badHashes {

@@ -126,7 +126,7 @@ func (s *Service) start(ctx context.Context, from session.Source, u *storage.Use
 		return nil, err
 	}
 	if u.FirstSignInAt.IsZero() {
-		// The user is signed in. What is left undone is done at the next sign-in.
+		// The user is signed in. If this fails, the next sign-in does it.
 		if err := s.identity.Accounts.OnFirstSignIn(ctx, u); err != nil {
 			s.annotate(ctx, "welcome", err.Error())
 		}

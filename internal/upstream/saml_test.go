@@ -328,7 +328,7 @@ func TestASAMLProviderThatLiesGetsNothing(t *testing.T) {
 	}
 }
 
-// What is encrypted by CBC and not signed before could be changed, and our answers tell what it decrypts to.
+// A ciphertext by CBC that is not signed could be changed, and our answers would tell what it decrypts to.
 func TestSAMLByCBCNeedsASignedResponse(t *testing.T) {
 	sp, idp := newSAML(t)
 	idp.Encryption, idp.CBC = samlKeys()[0].Certificate, true

@@ -118,7 +118,8 @@ func (web *Web) errorEnvelope(w http.ResponseWriter, r *http.Request, e Error) {
 		w.Header().Set("WWW-Authenticate", e.Challenge)
 	}
 	// Strings always encode.
-	_ = JSON(w, e.Status, Envelope{Version: "1.0", Code: e.Status, Message: message, RequestID: RequestID(r.Context()), Error: &EnvelopeError{Type: kind, Details: details}})
+	_ = JSON(w, e.Status, Envelope{Version: "1.0", Code: e.Status, Message: message,
+		RequestID: RequestID(r.Context()), Error: &EnvelopeError{Type: kind, Details: details}})
 }
 
 func isAPI(r *http.Request) bool {

@@ -103,7 +103,7 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 			if broken == 0 {
 				t.Error("no request met the panic")
 			}
-			// Nobody asks anything: the next to look at the clock is a background job.
+			// No request is sent: the next to read the clock is a background job.
 			for end := time.Now().Add(time.Minute); !strings.Contains(s.Log.String(), "a background job panicked"); <-time.After(20 * time.Millisecond) {
 				armed.CompareAndSwap(0, 1)
 				if time.Now().After(end) {

@@ -140,7 +140,7 @@ func (w *worker) redeem(t testing.TB, c issued) error {
 }
 
 func (w *worker) refresh(t testing.TB) error {
-	// Who was not heard asks again first: the grace is short.
+	// A client that lost its answer asks again first: the grace is short.
 	if i := slices.IndexFunc(w.families, func(f *offline) bool { return f.unsure }); i >= 0 {
 		return w.load.refreshOne(t, w.families[i])
 	}

@@ -277,7 +277,7 @@ func raceRecoveryCode(t testing.TB, c *crowd, i int) {
 	}
 }
 
-// Whoever brings the answer to a challenge of nobody in particular signs in: once.
+// An answer to a challenge that names no user signs its user in, once.
 func racePasskey(t testing.TB, c *crowd, i int) {
 	_, a := c.keyed(t)
 	options := c.at(i).want(t, "/auth/webauthn/login/begin", object{})

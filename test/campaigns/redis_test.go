@@ -74,7 +74,7 @@ func TestWithoutRedisNobodyIsSignedOutOrIn(t *testing.T) {
 	if len(before) == 0 {
 		t.Fatal("Redis holds nothing of a session: this test would show nothing")
 	}
-	// Who kept the cookie of a session may try it after its end.
+	// The cookie of an ended session is tried again.
 	issuer, err := url.Parse(s.Issuer)
 	must(t, err)
 	kept := out.HTTP.Jar.Cookies(issuer)

@@ -59,7 +59,7 @@ type Options struct {
 	Progress func(what string, done, of int)
 }
 
-// Seed creates the sample data. What is there already is left as it is, so that
+// Seed creates the sample data. Objects that exist are left as they are, so that
 // it can be run again; only the sample relying party learns another address.
 func (p *Seeder) Seed(ctx context.Context, a identity.Actor, o Options) error {
 	if p.production {
