@@ -12,14 +12,14 @@ func accountForms(t *testing.T, s *harness.Server) map[string]forged {
 	n := 0
 	somebody := func(b *harness.Browser) harness.Person {
 		n++
-		who := person(t, s, fmt.Sprintf("somebody%d@example.com", n))
-		signIn(t, b, who)
+		who := harness.NewPerson(t, s, fmt.Sprintf("somebody%d@example.com", n))
+		harness.SignIn(t, b, who)
 		return who
 	}
 	proven := func(b *harness.Browser) harness.Person {
 		n++
-		who := person(t, s, fmt.Sprintf("somebody%d@example.com", n))
-		signInWith(t, b, who, s.Phone(t, who))
+		who := harness.NewPerson(t, s, fmt.Sprintf("somebody%d@example.com", n))
+		harness.SignInWith(t, b, who, s.Phone(t, who))
 		return who
 	}
 	key := s.Authenticator(t)
@@ -32,7 +32,7 @@ func accountForms(t *testing.T, s *harness.Server) map[string]forged {
 	ofFactor := func(below, id string, fields ...string) func(*harness.Browser) (*harness.Form, []string) {
 		return func(b *harness.Browser) (*harness.Form, []string) {
 			proven(b)
-			return b.Get(t, factorPath(t, b.Get(t, "/account/security"))+below).Form(t, id), fields
+			return b.Get(t, harness.FactorPath(t, b.Get(t, "/account/security"))+below).Form(t, id), fields
 		}
 	}
 	return map[string]forged{
@@ -44,7 +44,7 @@ func accountForms(t *testing.T, s *harness.Server) map[string]forged {
 		}},
 		"/account/password": {form: form(somebody, "/account/password", "change-password", "current_password", "correct horse battery staple", "password", "another horse battery")},
 		"/account/security/app": {form: form(somebody, "/account/security/app", "app"), shows: true, late: func(b *harness.Browser) []string {
-			return []string{"code", harness.TOTP(t, keyOf(t, b.Get(t, "/account/security/app")), s.Clock.Now())}
+			return []string{"code", harness.TOTP(t, harness.TOTPKey(t, b.Get(t, "/account/security/app")), s.Clock.Now())}
 		}},
 		"/account/security/passkey": {form: form(somebody, "/account/security/passkey", "passkey", "credential", "{}"), shows: true, late: func(b *harness.Browser) []string {
 			return []string{"credential", b.Answer(t, b.Get(t, "/account/security/passkey").Form(t, "passkey"), key)}
@@ -57,13 +57,13 @@ func accountForms(t *testing.T, s *harness.Server) map[string]forged {
 		"/account/security/{id}":        {form: ofFactor("", "rename", "name", "Another name")},
 		"/account/security/{id}/remove": {form: ofFactor("/remove", "confirm")},
 		"/account/sessions/{id}/end": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			signIn(t, s.Browser(t), somebody(b))
-			return b.Get(t, "/account/sessions/"+others(t, b.Get(t, "/account/sessions"))[0]+"/end").Form(t, "confirm"), nil
+			harness.SignIn(t, s.Browser(t), somebody(b))
+			return b.Get(t, "/account/sessions/"+harness.OtherSessions(t, b.Get(t, "/account/sessions"))[0]+"/end").Form(t, "confirm"), nil
 		}},
 		"/account/sessions/end-others": {form: form(somebody, "/account/sessions/end-others", "confirm")},
 		"/account/apps/disconnect": {form: func(b *harness.Browser) (*harness.Form, []string) {
 			somebody(b)
-			quietTokens(t, s, b, "openid")
+			harness.QuietTokens(t, s, b, "openid")
 			return b.Get(t, "/account/apps/disconnect?client=quiet").Form(t, "confirm"), nil
 		}},
 		"/account/data":   {form: form(somebody, "/account/data", "download"), reads: true},

@@ -31,7 +31,7 @@ func TestChangedParametersReachAHashAtTheNextSignIn(t *testing.T) {
 			if got := stored(); wrong.Status != 422 || got != before {
 				t.Errorf("%s: after a wrong password (%d) got %s, want %s", tc.environ, wrong.Status, got, before)
 			}
-			signIn(t, n.Browser(t), harness.Bob)
+			harness.SignIn(t, n.Browser(t), harness.Bob)
 			if got := stored(); got != tc.want {
 				t.Errorf("%s: after a sign-in got %s, want %s", tc.environ, got, tc.want)
 			}

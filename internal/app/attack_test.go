@@ -18,20 +18,20 @@ import (
 // where they belong nor answers for them. A consent that was remembered then would
 // let its app in whenever the person themself is signed in.
 func TestAHalfSessionAnswersNothing(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Alice)
 		b := s.Browser(t)
-		half(t, b, harness.Alice)
+		harness.EnterPassword(t, b, harness.Alice)
 		r := s.Portal().Authorize(nil)
-		flow := asked(t, b, r).URL.Query().Get("flow")
+		flow := harness.OpenSecondFactor(t, b, r).URL.Query().Get("flow")
 		if p := b.Get(t, "/consent?flow="+flow); p.URL.Path != "/login/factor" {
 			t.Errorf("/consent leads to %d at %s", p.Status, p.URL)
 		}
 		if p := b.Post(t, "/consent?flow="+flow, url.Values{"answer": {"allow"}, "remember": {"on"}}); p.URL.Path != "/login/factor" {
 			t.Errorf("an answer leads to %d at %s", p.Status, p.URL)
 		}
-		org := quiet(s, "openid org").Authorize(nil)
-		flow = asked(t, b, org).URL.Query().Get("flow")
+		org := harness.Quiet(s, "openid org").Authorize(nil)
+		flow = harness.OpenSecondFactor(t, b, org).URL.Query().Get("flow")
 		if p := b.Get(t, "/org?flow="+flow); p.URL.Path != "/login/factor" || strings.Contains(p.Body, "Tech Startup") {
 			t.Errorf("/org leads to %d at %s", p.Status, p.URL)
 		}
@@ -47,7 +47,7 @@ func TestAHalfSessionAnswersNothing(t *testing.T) {
 // and writes nothing of theirs.
 func TestNoRouteServesAHalfSession(t *testing.T) {
 	const canary = "+49 30 5550123"
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		s.Phone(t, harness.Alice)
 		me := identity.Actor{UserID: s.User(t, harness.Alice).ID}
 		number := canary
@@ -55,8 +55,8 @@ func TestNoRouteServesAHalfSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := s.Browser(t)
-		half(t, b, harness.Alice)
-		flow := asked(t, b, quiet(s, "openid org").Authorize(nil)).URL.Query().Get("flow")
+		harness.EnterPassword(t, b, harness.Alice)
+		flow := harness.OpenSecondFactor(t, b, harness.Quiet(s, "openid org").Authorize(nil)).URL.Query().Get("flow")
 		routes := s.Server.Routes()
 		if len(routes) < 60 {
 			t.Fatalf("only %d routes", len(routes))

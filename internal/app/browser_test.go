@@ -3,7 +3,6 @@ package app_test
 import (
 	"bytes"
 	"encoding/base64"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,82 +17,8 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-const cookieName = "sp_browser"
-
-// wholeServerClients: quiet gets its code without a page as soon as somebody is signed in.
-const wholeServerClients = `
-version: 1
-clients:
-  - {client_id: quiet, client_name: Quiet, secret: secret-of-quiet-Zr8wq1LkVbX0, redirect_uris: [https://quiet.example/cb], skip_consent: true,
-     grant_types: [authorization_code, refresh_token], scope: openid profile email offline_access org, web_origins: [https://pages.quiet.example]}
-`
-
-func quiet(s *harness.Server, scope string) *harness.RP {
-	return s.RP("quiet", "secret-of-quiet-Zr8wq1LkVbX0", "https://quiet.example/cb", scope)
-}
-
-// quietTokens are what a browser gets in which somebody is signed in.
-func quietTokens(t *testing.T, s *harness.Server, b *harness.Browser, scope string) *harness.Tokens {
-	t.Helper()
-	rp := quiet(s, scope)
-	r := rp.Authorize(nil)
-	p := b.Get(t, r.URL)
-	if p.Away == nil || p.Away.Query().Get("code") == "" {
-		t.Fatalf("no code: %d at %s, away to %v", p.Status, p.URL, p.Away)
-	}
-	return rp.Redeem(t, p.Away.Query().Get("code"), r)
-}
-
-func signIn(t *testing.T, b *harness.Browser, who harness.Person) *harness.Page {
-	t.Helper()
-	p := b.Get(t, "/login")
-	p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
-	if p.URL.Path != "/" || !strings.Contains(p.Body, who.Email) {
-		t.Fatalf("%s cannot sign in: %d at %s", who.Email, p.Status, p.URL)
-	}
-	return p
-}
-
-// cookieOf is the value of the browser's cookie.
-func cookieOf(s *harness.Server, b *harness.Browser) string {
-	u, _ := url.Parse(s.Issuer)
-	for _, c := range b.HTTP.Jar.Cookies(u) {
-		if c.Name == cookieName {
-			return c.Value
-		}
-	}
-	return ""
-}
-
-func setCookie(s *harness.Server, b *harness.Browser, value string) {
-	u, _ := url.Parse(s.Issuer)
-	b.HTTP.Jar.SetCookies(u, []*http.Cookie{{Name: cookieName, Value: value, Path: "/"}})
-}
-
-// home opens "/" with header fields of its own, and reports whom it greets.
-func home(t *testing.T, s *harness.Server, b *harness.Browser, fields ...string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(fields); i += 2 {
-		req.Header.Set(fields[i], fields[i+1])
-	}
-	p := b.Do(t, req)
-	if p.Status != http.StatusOK {
-		return fmt.Sprint(p.Status)
-	}
-	for _, who := range []harness.Person{harness.Bob, harness.Alice, harness.Admin} {
-		if strings.Contains(p.Body, who.Email) {
-			return who.Email
-		}
-	}
-	return ""
-}
-
 func TestSessions(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Redis: true, Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Redis: true, Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		t.Run("fixation", func(t *testing.T) { testSessionFixation(t, s) })
 		t.Run("tampering", func(t *testing.T) { testTamperedCookies(t, s) })
 		t.Run("after sign-out", func(t *testing.T) { testNothingIsShownAfterSigningOut(t, s) })
@@ -106,37 +31,37 @@ func TestSessions(t *testing.T) {
 func testSessionFixation(t *testing.T, s *harness.Server) {
 	victim, attacker := s.Browser(t), s.Browser(t)
 	planted := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	setCookie(s, victim, planted)
-	setCookie(s, attacker, planted)
-	rp := quiet(s, "openid")
+	harness.SetCookie(s, victim, planted)
+	harness.SetCookie(s, attacker, planted)
+	rp := harness.Quiet(s, "openid")
 	r := rp.Authorize(nil)
 	form := victim.Get(t, r.URL)
 	done := victim.Submit(t, form.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
 	if done.Away == nil || done.Away.Query().Get("code") == "" {
 		t.Fatalf("the flow does not follow its browser: %d %s", done.Status, done.URL)
 	}
-	first := cookieOf(s, victim)
-	if first == planted || home(t, s, victim) != harness.Bob.Email {
+	first := harness.CookieOf(s, victim)
+	if first == planted || harness.GreetedUser(t, s, victim) != harness.Bob.Email {
 		t.Errorf("signed in under the planted token: %v", first == planted)
 	}
-	if who := home(t, s, attacker); who != "" {
+	if who := harness.GreetedUser(t, s, attacker); who != "" {
 		t.Errorf("the attacker is %s", who)
 	}
 	if p := attacker.Get(t, form.URL.String()); p.Status != http.StatusBadRequest {
 		t.Errorf("the attacker's look at the flow: %d", p.Status)
 	}
 	// Signing in again changes the token too, and keeps the session's sid.
-	sid := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]
-	signIn(t, victim, harness.Bob)
-	setCookie(s, attacker, first)
-	if who := home(t, s, attacker); who != "" || cookieOf(s, victim) == first {
+	sid := harness.Claims(t, harness.QuietTokens(t, s, victim, "openid").IDToken)["sid"]
+	harness.SignIn(t, victim, harness.Bob)
+	harness.SetCookie(s, attacker, first)
+	if who := harness.GreetedUser(t, s, attacker); who != "" || harness.CookieOf(s, victim) == first {
 		t.Errorf("the token from before signing in again is %s's", who)
 	}
-	if again := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]; again != sid {
+	if again := harness.Claims(t, harness.QuietTokens(t, s, victim, "openid").IDToken)["sid"]; again != sid {
 		t.Errorf("sid %v became %v for the same person", sid, again)
 	}
-	signIn(t, victim, harness.Alice)
-	if again := harness.Claims(t, quietTokens(t, s, victim, "openid").IDToken)["sid"]; again == sid {
+	harness.SignIn(t, victim, harness.Alice)
+	if again := harness.Claims(t, harness.QuietTokens(t, s, victim, "openid").IDToken)["sid"]; again == sid {
 		t.Error("another person goes on with the first one's sid")
 	}
 }
@@ -144,8 +69,8 @@ func testSessionFixation(t *testing.T, s *harness.Server) {
 // SS-04, SS-05: what is not exactly our token is nobody; never an error.
 func testTamperedCookies(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
-	good := cookieOf(s, b)
+	harness.SignIn(t, b, harness.Bob)
+	good := harness.CookieOf(s, b)
 	ask := func(lines ...string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/", nil)
 		if err != nil {
@@ -164,46 +89,46 @@ func testTamperedCookies(t *testing.T, s *harness.Server) {
 		}
 		return resp.StatusCode, body.String()
 	}
-	if status, body := ask(cookieName + "=" + good); status != 200 || !strings.Contains(body, harness.Bob.Email) {
+	if status, body := ask(harness.CookieName + "=" + good); status != 200 || !strings.Contains(body, harness.Bob.Email) {
 		t.Fatalf("the cookie itself: %d", status)
 	}
 	flipped := []byte(good)
 	flipped[0] ^= 1
 	for name, line := range map[string]string{
-		"flipped": cookieName + "=" + string(flipped), "cut": cookieName + "=" + good[:42], "longer": cookieName + "=" + good + "A",
-		"empty": cookieName + "=", "path": cookieName + "=../../x", "quoted": cookieName + `="` + good + `"`, "escaped": cookieName + "=" + url.QueryEscape(good+"\n"),
-		"large": cookieName + "=" + strings.Repeat("A", 20_000), "another name": "__Host-" + cookieName + "=" + good, "case of the name": strings.ToUpper(cookieName) + "=" + good,
-		"two that differ": cookieName + "=" + good + "; " + cookieName + "=" + string(flipped), "good and bad": cookieName + "=x; " + cookieName + "=" + good,
-		"no name": "=" + good, "semicolons": ";;;=;=;", "NUL": cookieName + "=%00" + good, "a hundred": strings.Repeat("a=b; ", 200) + cookieName + "=nothing",
-		"a hash": cookieName + "=" + strings.Repeat("0", 64), "SQL": cookieName + "=' OR 1=1 --",
+		"flipped": harness.CookieName + "=" + string(flipped), "cut": harness.CookieName + "=" + good[:42], "longer": harness.CookieName + "=" + good + "A",
+		"empty": harness.CookieName + "=", "path": harness.CookieName + "=../../x", "quoted": harness.CookieName + `="` + good + `"`, "escaped": harness.CookieName + "=" + url.QueryEscape(good+"\n"),
+		"large": harness.CookieName + "=" + strings.Repeat("A", 20_000), "another name": "__Host-" + harness.CookieName + "=" + good, "case of the name": strings.ToUpper(harness.CookieName) + "=" + good,
+		"two that differ": harness.CookieName + "=" + good + "; " + harness.CookieName + "=" + string(flipped), "good and bad": harness.CookieName + "=x; " + harness.CookieName + "=" + good,
+		"no name": "=" + good, "semicolons": ";;;=;=;", "NUL": harness.CookieName + "=%00" + good, "a hundred": strings.Repeat("a=b; ", 200) + harness.CookieName + "=nothing",
+		"a hash": harness.CookieName + "=" + strings.Repeat("0", 64), "SQL": harness.CookieName + "=' OR 1=1 --",
 	} {
 		if status, body := ask(line); (status != 200 && status != 400) || strings.Contains(body, harness.Bob.Email) {
 			t.Errorf("%s: %d, signed in %v", name, status, strings.Contains(body, harness.Bob.Email))
 		}
 	}
-	if status, body := ask(cookieName+"="+good, cookieName+"="+string(flipped)); status != 200 || strings.Contains(body, harness.Bob.Email) {
+	if status, body := ask(harness.CookieName+"="+good, harness.CookieName+"="+string(flipped)); status != 200 || strings.Contains(body, harness.Bob.Email) {
 		t.Errorf("two header lines that differ: %d", status)
 	}
 	// A browser with an unreadable cookie can sign in nevertheless.
 	fresh := s.Browser(t)
-	setCookie(s, fresh, "rubbish")
-	signIn(t, fresh, harness.Bob)
+	harness.SetCookie(s, fresh, "rubbish")
+	harness.SignIn(t, fresh, harness.Bob)
 }
 
 // SS-12: nothing of a session is left to be seen: not by back, not by a cache.
 func testNothingIsShownAfterSigningOut(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
-	page := signIn(t, b, harness.Bob)
-	old := cookieOf(s, b)
+	page := harness.SignIn(t, b, harness.Bob)
+	old := harness.CookieOf(s, b)
 	if page.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the page may be kept: %v", page.Header["Cache-Control"])
 	}
 	out := b.Submit(t, page.Form(t, ""))
-	if strings.Contains(out.Body, harness.Bob.Email) || cookieOf(s, b) != "" {
-		t.Errorf("signed out: %d, cookie %q", out.Status, cookieOf(s, b))
+	if strings.Contains(out.Body, harness.Bob.Email) || harness.CookieOf(s, b) != "" {
+		t.Errorf("signed out: %d, cookie %q", out.Status, harness.CookieOf(s, b))
 	}
-	setCookie(s, b, old)
-	if who := home(t, s, b); who != "" {
+	harness.SetCookie(s, b, old)
+	if who := harness.GreetedUser(t, s, b); who != "" {
 		t.Errorf("the old cookie is %s's", who)
 	}
 	if p := b.Get(t, "/consent?flow="+strings.Repeat("A", 43)); strings.Contains(p.Body, harness.Bob.Email) {
@@ -233,16 +158,16 @@ func testEndingEverywhere(t *testing.T, s *harness.Server) {
 		},
 	} {
 		here, there := s.Browser(t), other.Browser(t)
-		signIn(t, here, harness.Alice)
-		signIn(t, there, harness.Alice)
-		mine, theirs := quietTokens(t, s, here, "openid offline_access"), quietTokens(t, other, there, "openid offline_access")
+		harness.SignIn(t, here, harness.Alice)
+		harness.SignIn(t, there, harness.Alice)
+		mine, theirs := harness.QuietTokens(t, s, here, "openid offline_access"), harness.QuietTokens(t, other, there, "openid offline_access")
 		if err := end(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if who := home(t, s, here) + home(t, other, there); who != "" {
+		if who := harness.GreetedUser(t, s, here) + harness.GreetedUser(t, other, there); who != "" {
 			t.Errorf("%s: still signed in: %s", name, who)
 		}
-		for node, rp := range map[string]*harness.RP{"one": quiet(s, ""), "two": quiet(other, "")} {
+		for node, rp := range map[string]*harness.RP{"one": harness.Quiet(s, ""), "two": harness.Quiet(other, "")} {
 			for _, tokens := range []*harness.Tokens{mine, theirs} {
 				if status, _ := rp.Userinfo(t, tokens.AccessToken); status != 401 {
 					t.Errorf("%s, node %s: userinfo answers %d", name, node, status)
@@ -259,36 +184,36 @@ func testEndingEverywhere(t *testing.T, s *harness.Server) {
 // what was not granted for offline use.
 func testSessionLifetimes(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	for range 13 {
 		s.Clock.Advance(110 * time.Minute)
-		quietTokens(t, s, b, "openid")
+		harness.QuietTokens(t, s, b, "openid")
 	}
-	online, offline := quietTokens(t, s, b, "openid"), quietTokens(t, s, b, "openid offline_access")
+	online, offline := harness.QuietTokens(t, s, b, "openid"), harness.QuietTokens(t, s, b, "openid offline_access")
 	s.Clock.Advance(9 * time.Minute) // 23 h 59
-	if status, _ := quiet(s, "").Userinfo(t, online.AccessToken); status != 200 {
+	if status, _ := harness.Quiet(s, "").Userinfo(t, online.AccessToken); status != 200 {
 		t.Errorf("before its end: %d", status)
 	}
 	s.Clock.Advance(2 * time.Minute)
-	if who := home(t, s, b); who != "" {
+	if who := harness.GreetedUser(t, s, b); who != "" {
 		t.Error("a session lives longer than a day")
 	}
-	if status, _ := quiet(s, "").Userinfo(t, online.AccessToken); status != 401 {
+	if status, _ := harness.Quiet(s, "").Userinfo(t, online.AccessToken); status != 401 {
 		t.Errorf("a token without offline_access after its session: %d", status)
 	}
-	if status, _ := quiet(s, "").Userinfo(t, offline.AccessToken); status != 200 {
+	if status, _ := harness.Quiet(s, "").Userinfo(t, offline.AccessToken); status != 200 {
 		t.Errorf("a token with offline_access after its session: %d", status)
 	}
-	if got := quiet(s, "").Refresh(t, offline.RefreshToken); got.Status != 200 {
+	if got := harness.Quiet(s, "").Refresh(t, offline.RefreshToken); got.Status != 200 {
 		t.Errorf("a refresh after the session: %d %s", got.Status, got.Error)
 	}
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	s.Clock.Advance(119 * time.Minute)
-	if who := home(t, s, b); who != harness.Bob.Email {
+	if who := harness.GreetedUser(t, s, b); who != harness.Bob.Email {
 		t.Error("ended before two hours of rest")
 	}
 	s.Clock.Advance(2*time.Hour + 61*time.Second)
-	if who := home(t, s, b); who != "" {
+	if who := harness.GreetedUser(t, s, b); who != "" {
 		t.Error("lives on after two hours of rest")
 	}
 }
@@ -299,7 +224,7 @@ func TestSessionProtection(t *testing.T) {
 	const newer = "Mozilla/5.0 (X11; Linux x86_64; rv:155.0) Gecko/20100101 Firefox/155.0"
 	for protection, survives := range map[string]bool{"strong": false, "basic": true, "off": true} {
 		t.Run(protection, func(t *testing.T) {
-			s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients,
+			s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients,
 				Environ: []string{"SALLYPORT_SESSION_PROTECTION=" + protection, "SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}})
 			for name, tc := range map[string]struct {
 				fields []string
@@ -311,19 +236,19 @@ func TestSessionProtection(t *testing.T) {
 				"another network":                {[]string{"X-Forwarded-For", "198.51.100.7"}, survives},
 			} {
 				b := s.Browser(t)
-				signIn(t, b, harness.Bob)
-				tokens := quietTokens(t, s, b, "openid")
+				harness.SignIn(t, b, harness.Bob)
+				tokens := harness.QuietTokens(t, s, b, "openid")
 				want := ""
 				if tc.stays {
 					want = harness.Bob.Email
 				}
-				if who := home(t, s, b, tc.fields...); who != want {
+				if who := harness.GreetedUser(t, s, b, tc.fields...); who != want {
 					t.Errorf("%s: %q is signed in, want %q", name, who, want)
 				}
-				if who := home(t, s, b); who != want {
+				if who := harness.GreetedUser(t, s, b); who != want {
 					t.Errorf("%s, back again: %q is signed in, want %q", name, who, want)
 				}
-				if status, _ := quiet(s, "").Userinfo(t, tokens.AccessToken); (status == 200) != tc.stays {
+				if status, _ := harness.Quiet(s, "").Userinfo(t, tokens.AccessToken); (status == 200) != tc.stays {
 					t.Errorf("%s: its token answers %d", name, status)
 				}
 			}

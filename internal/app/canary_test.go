@@ -12,7 +12,7 @@ import (
 // AD-07: after a bit of everything, done well and done badly, with the log at
 // debug level, neither the log nor the database holds anything that opens a door.
 func TestNoSecretIsLoggedOrStored(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		secrets := map[string]string{"Bob's password": harness.Bob.Password, "a mistyped password": "not-Bobs-Password!", "a client's secret": "secret-of-quiet-Zr8wq1LkVbX0",
 			"the portal's secret": s.Portal().Secret, "a wrong client secret": "wrong-secret-canary"}
 		note := func(name, value string) {
@@ -25,12 +25,12 @@ func TestNoSecretIsLoggedOrStored(t *testing.T) {
 		b, rp := s.Browser(t), s.Portal()
 		r := rp.Authorize(nil)
 		page := b.Get(t, r.URL)
-		note("the anonymous cookie", cookieOf(s, b))
+		note("the anonymous cookie", harness.CookieOf(s, b))
 		note("a flow", page.URL.Query().Get("flow"))
 		note("the login form's token", page.Form(t, "login").Values.Get("csrf"))
 		page = b.Submit(t, page.Form(t, "login"), "email", harness.Bob.Email, "password", "not-Bobs-Password!")
 		page = b.Submit(t, page.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
-		note("the session's cookie", cookieOf(s, b))
+		note("the session's cookie", harness.CookieOf(s, b))
 		note("the consent form's token", page.Form(t, "consent").Values.Get("csrf"))
 		b.Submit(t, page.Form(t, "consent"), "answer", "allow", "csrf", "forged-canary-token")
 		page = b.Submit(t, page.Form(t, "consent"), "answer", "allow")

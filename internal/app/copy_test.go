@@ -73,11 +73,11 @@ func TestAnInstallationGoesOnAfterItMovedToTheOtherEngine(t *testing.T) {
 				t.Errorf("client_credentials answers %d", machine.Status)
 			}
 			a := n.Browser(t)
-			if p := a.Submit(t, half(t, a, harness.Alice).Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
+			if p := a.Submit(t, harness.EnterPassword(t, a, harness.Alice).Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
 				t.Errorf("alice's app: %d at %s", p.Status, p.URL)
 			}
 			c := n.Browser(t)
-			if p := c.Ceremony(t, half(t, c, harness.Admin).Form(t, "factor-passkey"), key); p.URL.Path != "/" {
+			if p := c.Ceremony(t, harness.EnterPassword(t, c, harness.Admin).Form(t, "factor-passkey"), key); p.URL.Path != "/" {
 				t.Errorf("the administrator's passkey: %d at %s", p.Status, p.URL)
 			}
 			if got := portal.Refresh(t, before.RefreshToken); got.Status != http.StatusOK {

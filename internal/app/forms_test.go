@@ -32,7 +32,7 @@ type forged struct {
 // takes a POST must be put into a list of this test. The JSON API has its own
 // (package api).
 func TestNoForgedRequestChangesAnything(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Host: "localhost", Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Host: "localhost", Clients: harness.Clients})
 	forms := journeyForms(t, s)
 	maps.Copy(forms, accountForms(t, s))
 	maps.Copy(forms, setupForms(t, s))
@@ -67,25 +67,25 @@ func journeyForms(t *testing.T, s *harness.Server) map[string]forged {
 	const agree = "openid profile email" // the sample portal asks for consent
 	return map[string]forged{
 		"/login": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			return b.Get(t, quiet(s, "openid").Authorize(nil).URL).Form(t, "login"), []string{"email", harness.Bob.Email, "password", harness.Bob.Password}
+			return b.Get(t, harness.Quiet(s, "openid").Authorize(nil).URL).Form(t, "login"), []string{"email", harness.Bob.Email, "password", harness.Bob.Password}
 		}},
 		"/login/switch": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			signIn(t, b, harness.Bob)
-			return b.Get(t, portal(s, agree).Authorize(nil).URL).FormWith(t, "switch"), []string{"switch", "1"}
+			harness.SignIn(t, b, harness.Bob)
+			return b.Get(t, harness.Portal(s, agree).Authorize(nil).URL).FormWith(t, "switch"), []string{"switch", "1"}
 		}},
 		"/consent": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			signIn(t, b, harness.Bob)
-			return b.Get(t, portal(s, agree).Authorize(nil).URL).Form(t, "consent"), []string{"answer", "allow", "remember", ""}
+			harness.SignIn(t, b, harness.Bob)
+			return b.Get(t, harness.Portal(s, agree).Authorize(nil).URL).Form(t, "consent"), []string{"answer", "allow", "remember", ""}
 		}},
 		"/org": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			signIn(t, b, harness.Alice)
-			return b.Get(t, quiet(s, "openid org").Authorize(nil).URL).FormWith(t, "organization"), []string{"organization", "acme-corp"}
+			harness.SignIn(t, b, harness.Alice)
+			return b.Get(t, harness.Quiet(s, "openid org").Authorize(nil).URL).FormWith(t, "organization"), []string{"organization", "acme-corp"}
 		}},
 		"/logout": {form: func(b *harness.Browser) (*harness.Form, []string) {
-			return signIn(t, b, harness.Bob).Form(t, ""), nil
+			return harness.SignIn(t, b, harness.Bob).Form(t, ""), nil
 		}},
 		"/oauth2/logout": {shows: true, anywhere: true, form: func(b *harness.Browser) (*harness.Form, []string) {
-			signIn(t, b, harness.Alice)
+			harness.SignIn(t, b, harness.Alice)
 			return b.Get(t, "/oauth2/logout").FormWith(t, "answer"), []string{"answer", "yes"}
 		}},
 	}
@@ -123,7 +123,7 @@ func testForgedRequests(t *testing.T, s *harness.Server, path string, f forged) 
 		return h
 	}
 	s.Settle(t)
-	before := stateOf(t, s)
+	before := harness.StoredState(t, s)
 	got := map[string]int{
 		"no token":           send(http.MethodPost, own(), "csrf", ""),
 		"a foreign token":    send(http.MethodPost, own(), "csrf", other.Values.Get("csrf")),
@@ -150,7 +150,7 @@ func testForgedRequests(t *testing.T, s *harness.Server, path string, f forged) 
 			}
 		}
 	}
-	if after := stateOf(t, s); after != before {
+	if after := harness.StoredState(t, s); after != before {
 		t.Errorf("%s: a forged request changed something:\n%s", path, cmp.Diff(before, after))
 	}
 	want, late := http.StatusSeeOther, []string(nil)
@@ -163,13 +163,9 @@ func testForgedRequests(t *testing.T, s *harness.Server, path string, f forged) 
 	if status := send(http.MethodPost, own(), late...); status != want {
 		t.Errorf("%s, the form itself: %d, want %d", path, status, want)
 	}
-	if after := stateOf(t, s); after == before && !f.reads {
+	if after := harness.StoredState(t, s); after == before && !f.reads {
 		t.Errorf("%s, the form itself changes nothing: this test looks at the wrong tables", path)
 	}
-}
-
-func portal(s *harness.Server, scope string) *harness.RP {
-	return s.RP("acme-portal-001", "", "http://localhost:5001/callback", scope)
 }
 
 // sendOnce sends one request with the browser's cookie and returns its status.
@@ -191,27 +187,4 @@ func sendOnce(t *testing.T, b *harness.Browser, method, target string, header ht
 	}
 	resp.Body.Close()
 	return resp.StatusCode
-}
-
-// touched is what only tells that somebody was here.
-var touched = regexp.MustCompile(` (?:last_seen_at|idle_expires_at|updated_at)=[0-9]*`)
-
-// stateOf is what a browser's request could change. Of what waits to be sent only
-// that it is there: workers go on meanwhile.
-func stateOf(t *testing.T, s *harness.Server) string {
-	t.Helper()
-	tables := []string{"sessions", "flows", "consents", "grants", "codes", "audit_events", "memberships", "users", "passwords", "recovery_codes", "links", "invitations", "organizations"}
-	var out []string
-	for _, line := range strings.Split(s.Contents(t), "\n") {
-		table, row, _ := strings.Cut(line, " ")
-		if table == "outbox" {
-			id, _, _ := strings.Cut(row, " ")
-			out = append(out, table+" "+id)
-		}
-		if slices.Contains(tables, table) {
-			out = append(out, touched.ReplaceAllString(line, ""))
-		}
-	}
-	slices.Sort(out)
-	return strings.Join(out, "\n")
 }

@@ -31,7 +31,7 @@ func TestABurstOfSignInsGetsNoFurther(t *testing.T) {
 			for i := range c.tries {
 				address, email := c.attempt(i)
 				all.Go(func() {
-					switch got := apiLogin(t, nodes[i%2], forwarded{transports[i%2], address}, email, "not the password", nil); got {
+					switch got := apiLogin(t, nodes[i%2], harness.Forwarded{RoundTripper: transports[i%2], Address: address}, email, "not the password", nil); got {
 					case http.StatusUnauthorized:
 						guessed.Add(1)
 					case http.StatusTooManyRequests, http.StatusServiceUnavailable:
@@ -52,14 +52,14 @@ func TestABurstOfSignInsGetsNoFurther(t *testing.T) {
 func TestNeighboursDoNotLockAKnownBrowserOut(t *testing.T) {
 	harness.EachEngine(t, bursts, func(t *testing.T, s *harness.Server) {
 		const office = "192.0.2.1"
-		own := browserAt(t, s, office)
-		signIn(t, own, harness.Bob)
+		own := harness.BrowserAt(t, s, office)
+		harness.SignIn(t, own, harness.Bob)
 		transport := s.Transport()
 		t.Cleanup(transport.CloseIdleConnections)
 		for i := range 21 {
-			apiLogin(t, s, forwarded{transport, office}, fmt.Sprintf("nobody%d@example.com", i), "not the password", nil)
+			apiLogin(t, s, harness.Forwarded{RoundTripper: transport, Address: office}, fmt.Sprintf("nobody%d@example.com", i), "not the password", nil)
 		}
-		stranger := browserAt(t, s, office)
+		stranger := harness.BrowserAt(t, s, office)
 		for range 6 {
 			stranger.Submit(t, stranger.Get(t, "/recover").Form(t, "recover"), "email", "nobody@example.com")
 		}
@@ -80,22 +80,22 @@ func TestKeysThatDoNotFitUseUpNothing(t *testing.T) {
 		s.Phone(t, harness.Bob)
 		key := s.SecurityKey(t, harness.Bob)
 		for n := range 3 {
-			thief := browserAt(t, s, fmt.Sprintf("198.51.100.%d", n+1))
-			form := half(t, thief, harness.Bob).Form(t, "factor-passkey")
+			thief := harness.BrowserAt(t, s, fmt.Sprintf("198.51.100.%d", n+1))
+			form := harness.EnterPassword(t, thief, harness.Bob).Form(t, "factor-passkey")
 			for _, wrong := range []string{"", "{}", "null", `{"id":"AAAA","type":"public-key"}`, `{"id":1}`, "[]", "x", "{}"} {
 				if p := thief.Submit(t, form, "credential", wrong); p.Status != http.StatusUnprocessableEntity {
 					t.Errorf("%q: %d at %s", wrong, p.Status, p.URL)
 				}
 			}
 		}
-		own := browserAt(t, s, "192.0.2.1")
-		f := half(t, own, harness.Bob).Form(t, "factor-passkey")
+		own := harness.BrowserAt(t, s, "192.0.2.1")
+		f := harness.EnterPassword(t, own, harness.Bob).Form(t, "factor-passkey")
 		if p := own.Submit(t, f, "credential", own.Answer(t, f, key)); p.URL.Path != "/" {
 			t.Errorf("the owner's key: %d at %s", p.Status, p.URL)
 		}
 		// Its work is bounded all the same.
-		thief := browserAt(t, s, "198.51.100.9")
-		form := half(t, thief, harness.Bob).Form(t, "factor-passkey")
+		thief := harness.BrowserAt(t, s, "198.51.100.9")
+		form := harness.EnterPassword(t, thief, harness.Bob).Form(t, "factor-passkey")
 		refused := 0
 		for range 70 {
 			if p := thief.Submit(t, form, "credential", "{}"); p.Status == http.StatusTooManyRequests {

@@ -18,8 +18,8 @@ func TestANewPasswordIsNewToEveryDevice(t *testing.T) {
 		who := newcomer(t, s, "changed@example.com")
 		var devices []*harness.Browser
 		for _, address := range []string{"198.51.100.1", "198.51.101.1", "198.51.102.1", "198.51.103.1"} {
-			b := browserAt(t, s, address)
-			signIn(t, b, who)
+			b := harness.BrowserAt(t, s, address)
+			harness.SignIn(t, b, who)
 			devices = append(devices, b)
 		}
 		s.Clock.Advance(time.Second)
@@ -42,7 +42,7 @@ func TestANewPasswordIsNewToEveryDevice(t *testing.T) {
 		who.Password = next
 		before := len(s.Mail(t, who.Email))
 		for range 2 { // the second time the device is known again
-			signIn(t, devices[0], who)
+			harness.SignIn(t, devices[0], who)
 			devices[0].Submit(t, devices[0].Get(t, "/").FormWith(t, "csrf"))
 			if got := len(s.Mail(t, who.Email)); got != before+1 {
 				t.Errorf("%d mails tell of a browser that knew the last password, want one", got-before)
@@ -56,12 +56,12 @@ func TestANewPasswordIsNewToEveryDevice(t *testing.T) {
 func TestProgramsAreAnnouncedOnce(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32"}}, func(t *testing.T, s *harness.Server) {
 		who := newcomer(t, s, "program@example.com")
-		signIn(t, s.Browser(t), who)
+		harness.SignIn(t, s.Browser(t), who)
 		for i, step := range []struct {
 			from string
 			want int
 		}{{"192.0.2.1", 1}, {"192.0.2.1", 1}, {"192.0.2.77", 1}, {"198.51.100.1", 2}, {"198.51.100.1", 2}, {"192.0.2.1", 2}} {
-			if got := apiLogin(t, s, forwarded{s.Transport(), step.from}, who.Email, who.Password, nil); got != http.StatusOK {
+			if got := apiLogin(t, s, harness.Forwarded{RoundTripper: s.Transport(), Address: step.from}, who.Email, who.Password, nil); got != http.StatusOK {
 				t.Fatalf("%d: signing in gets %d", i, got)
 			}
 			if got := len(s.Mail(t, who.Email)); got != step.want {

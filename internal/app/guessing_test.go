@@ -22,7 +22,7 @@ type wandering struct {
 }
 
 func (w *wandering) RoundTrip(r *http.Request) (*http.Response, error) {
-	return forwarded{w.RoundTripper, w.address}.RoundTrip(r)
+	return harness.Forwarded{RoundTripper: w.RoundTripper, Address: w.address}.RoundTrip(r)
 }
 
 // guesser tries passwords at one node, on the page and by the API.
@@ -104,8 +104,8 @@ func TestHoursOfGuessingAtOneAccount(t *testing.T) {
 				t.Fatalf("%q signs in with %d", spelling, got)
 			}
 		}
-		owner := browserAt(t, s, "192.0.2.1")
-		signIn(t, owner, harness.Bob)
+		owner := harness.BrowserAt(t, s, "192.0.2.1")
+		harness.SignIn(t, owner, harness.Bob)
 		var tries []time.Time
 		const step, hours = 4 * time.Minute, 6
 		guesses, begin := 0, s.Clock.Now()
@@ -159,7 +159,7 @@ func ownerReturns(t *testing.T, node *harness.Server, b *harness.Browser) {
 	}
 	for _, c := range b.HTTP.Jar.Cookies(u) {
 		if c.Name == "sp_device" {
-			if got := apiLogin(t, node, forwarded{transport, "192.0.2.1"}, harness.Bob.Email, harness.Bob.Password, c); got != http.StatusOK {
+			if got := apiLogin(t, node, harness.Forwarded{RoundTripper: transport, Address: "192.0.2.1"}, harness.Bob.Email, harness.Bob.Password, c); got != http.StatusOK {
 				t.Errorf("the owner gets %d from the API", got)
 			}
 			return

@@ -76,7 +76,7 @@ func TestBeforeTheSecondFactorNoAnswerDependsOnMemberships(t *testing.T) {
 			t.Fatal(err)
 		}
 		phone := s.Phone(t, harness.Bob)
-		half(t, h.b, harness.Bob)
+		harness.EnterPassword(t, h.b, harness.Bob)
 		slugs := []string{"acme-corp", "tech-startup", "does-not-exist", "Not-A-Slug!"}
 		ids := []string{acme.ID.String(), tech.ID.String(), uuid.NewString(), "00000000-0000-0000-0000-000000000000"}
 		testHalfAtAuthorize(t, h, slugs, ids, hints)
@@ -84,7 +84,7 @@ func TestBeforeTheSecondFactorNoAnswerDependsOnMemberships(t *testing.T) {
 		testHalfElsewhere(t, h, slugs, ids)
 
 		// The factor proven, the difference is told.
-		p := asked(t, h.b, h.rp.Authorize(url.Values{"organization": {"tech-startup"}}))
+		p := harness.OpenSecondFactor(t, h.b, h.rp.Authorize(url.Values{"organization": {"tech-startup"}}))
 		p = h.b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		if p.Status != http.StatusForbidden || !strings.Contains(p.Body, `data-error="not_a_member"`) {
 			t.Errorf("with the factor: %d at %s", p.Status, p.URL)
@@ -133,7 +133,7 @@ func testHalfAtAuthorize(t *testing.T, h *halfAnswers, slugs, ids, hints []strin
 
 func testHalfWithinAFlow(t *testing.T, h *halfAnswers, slugs []string) {
 	h.same(t, "the pages of a flow", slugs, func(o string) string {
-		p := asked(t, h.b, h.rp.Authorize(url.Values{"organization": {o}}))
+		p := harness.OpenSecondFactor(t, h.b, h.rp.Authorize(url.Values{"organization": {o}}))
 		flow := "?flow=" + p.URL.Query().Get("flow")
 		var all []string
 		for _, path := range []string{"/oauth2/authorize", "/login", "/login/factor", "/org", "/consent", "/register", "/recover"} {
@@ -147,7 +147,7 @@ func testHalfWithinAFlow(t *testing.T, h *halfAnswers, slugs []string) {
 		return strings.Join(sorted(all), "\n")
 	})
 	h.same(t, "picking within a flow", slugs, func(o string) string {
-		p := asked(t, h.b, h.rp.Authorize(nil))
+		p := harness.OpenSecondFactor(t, h.b, h.rp.Authorize(nil))
 		return h.answer(t, h.b.Post(t, "/org?flow="+p.URL.Query().Get("flow"), url.Values{"organization": {o}, "csrf": {p.Form(t, "factor").Values.Get("csrf")}}))
 	})
 }
@@ -161,8 +161,8 @@ func testHalfElsewhere(t *testing.T, h *halfAnswers, slugs, ids []string) {
 	for _, require := range []string{storage.RequirePasskey, storage.RequireTOTP, storage.RequireAny} {
 		h.same(t, "a policy of "+require, slugs[:3], func(o string) string {
 			if found, err := h.App.Store.OrganizationBySlug(t.Context(), o); err == nil {
-				requireOf(t, h.Server, found.ID, storage.MFAPolicy{Require: require})
-				defer requireOf(t, h.Server, found.ID, storage.MFAPolicy{})
+				harness.RequirePolicy(t, h.Server, found.ID, storage.MFAPolicy{Require: require})
+				defer harness.RequirePolicy(t, h.Server, found.ID, storage.MFAPolicy{})
 			}
 			var all []string
 			for _, path := range []string{"/login/factor", "/login/factor?to=/account", "/account", "/account/organizations", "/account/security", "/invite?token=x",

@@ -20,7 +20,7 @@ import (
 )
 
 func TestTheHTTPLayer(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
 	// The limits of the product's own listener, which the harness does not set.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -322,10 +322,10 @@ func testCORS(t *testing.T, e *edge) {
 			}
 		}
 	}
-	rp := quiet(e.Server, "openid")
+	rp := harness.Quiet(e.Server, "openid")
 	b := e.Browser(t)
-	signIn(t, b, harness.Bob)
-	access := quietTokens(t, e.Server, b, "openid").AccessToken
+	harness.SignIn(t, b, harness.Bob)
+	access := harness.QuietTokens(t, e.Server, b, "openid").AccessToken
 	for path, form := range map[string]url.Values{
 		"/oauth2/token":      {"grant_type": {"refresh_token"}, "refresh_token": {"x"}},
 		"/oauth2/par":        rp.Authorize(nil).Params,
@@ -364,7 +364,7 @@ func testCORS(t *testing.T, e *edge) {
 // would let it try; a stranger's page cannot.
 func testCORSOfErrors(t *testing.T, e *edge) {
 	const form = "Content-Type: application/x-www-form-urlencoded"
-	rp := quiet(e.Server, "openid")
+	rp := harness.Quiet(e.Server, "openid")
 	machine := e.Machine().Token(t, url.Values{"grant_type": {"client_credentials"}}).AccessToken
 	for name, tc := range map[string]struct {
 		target string

@@ -18,11 +18,11 @@ import (
 // machines; what needs none goes on; and it is ready again by itself, everybody
 // still signed in.
 func TestWithoutItsDatabase(t *testing.T) {
-	s := harness.Start(t, storage.Postgres, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.Postgres, harness.Options{Clients: harness.Clients})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
-	rp := quiet(s, "openid offline_access")
-	tokens := quietTokens(t, s, b, "openid offline_access")
+	harness.SignIn(t, b, harness.Bob)
+	rp := harness.Quiet(s, "openid offline_access")
+	tokens := harness.QuietTokens(t, s, b, "openid offline_access")
 	r := rp.Authorize(nil)
 	code := b.Get(t, r.URL).Away.Query().Get("code")
 	stranger := s.Browser(t)
@@ -92,7 +92,7 @@ func TestWithoutItsDatabase(t *testing.T) {
 	if status, _ := rp.Userinfo(t, tokens.AccessToken); status != http.StatusOK {
 		t.Errorf("userinfo: %d", status)
 	}
-	if home(t, s, b) != harness.Bob.Email {
+	if harness.GreetedUser(t, s, b) != harness.Bob.Email {
 		t.Error("Bob was signed out")
 	}
 	if p := stranger.Submit(t, form, "email", harness.Bob.Email, "password", harness.Bob.Password); p.Away == nil || p.Away.Query().Get("code") == "" {

@@ -126,7 +126,7 @@ func (d *program) changePassword(t *testing.T, from, to string) int {
 
 // Pages and API do alike what both do.
 func TestPagesAndAPIDoTheSame(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost", Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32,::1/128"}})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients, Host: "localhost", Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32,::1/128"}})
 	for name, open := range map[string]func() door{
 		"pages":         func() door { return pages{s.Browser(t)} },
 		"API by cookie": func() door { return &program{Browser: s.Browser(t), issuer: s.Issuer} },
@@ -135,10 +135,12 @@ func TestPagesAndAPIDoTheSame(t *testing.T) {
 		prefix := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
 		t.Run(name+"/five wrong codes", func(t *testing.T) {
 			for kind, recovery := range map[string]bool{"app": false, "recovery": true} {
-				testWrongCodesAt(t, s, open(), person(t, s, prefix+"-"+kind+"@example.com"), recovery)
+				testWrongCodesAt(t, s, open(), harness.NewPerson(t, s, prefix+"-"+kind+"@example.com"), recovery)
 			}
 		})
-		t.Run(name+"/password change", func(t *testing.T) { testPasswordChangeAt(t, s, open(), person(t, s, prefix+"-password@example.com")) })
+		t.Run(name+"/password change", func(t *testing.T) {
+			testPasswordChangeAt(t, s, open(), harness.NewPerson(t, s, prefix+"-password@example.com"))
+		})
 	}
 	t.Run("pages/step-up", func(t *testing.T) { testWrongCodesAtAStepUp(t, s) })
 }
@@ -157,14 +159,14 @@ func testWrongCodesAt(t *testing.T, s *harness.Server, d door, who harness.Perso
 		return phone.Code(t)
 	}
 	d.login(t, who)
-	before := cookieOf(s, d.browser())
+	before := harness.CookieOf(s, d.browser())
 	for range 5 {
 		d.code(t, "000000", recovery)
 	}
 	if d.code(t, right(), recovery) || d.signedIn(t) {
 		t.Error("five wrong codes leave a session that needs its second factor")
 	}
-	if cookieOf(s, d.browser()) != before {
+	if harness.CookieOf(s, d.browser()) != before {
 		t.Error("five wrong codes take the browser's token away, and with it a flow that waits")
 	}
 	s.Clock.Advance(time.Minute)
@@ -189,24 +191,24 @@ func testWrongCodesAt(t *testing.T, s *harness.Server, d door, who harness.Perso
 
 // testWrongCodesAtAStepUp: the same for a page that asks somebody for a code who came by passkey.
 func testWrongCodesAtAStepUp(t *testing.T, s *harness.Server) {
-	who := person(t, s, "step-up@example.com")
+	who := harness.NewPerson(t, s, "step-up@example.com")
 	phone, key := s.Phone(t, who), s.SecurityKey(t, who)
-	require(t, s, "", storage.RequireTOTP, 0)
-	defer require(t, s, "", "", 0)
-	rp := quiet(s, "openid")
+	harness.RequireFactor(t, s, "", storage.RequireTOTP, 0)
+	defer harness.RequireFactor(t, s, "", "", 0)
+	rp := harness.Quiet(s, "openid")
 	for name, extra := range map[string]string{"with an app": rp.Authorize(nil).URL, "without": "/login?to=/account"} {
 		s.Clock.Advance(2 * time.Minute)
 		b := s.Browser(t)
-		p := passkeyIn(t, b, &harness.Request{URL: extra}, key)
-		token := cookieOf(s, b)
+		p := harness.SignInByPasskey(t, b, &harness.Request{URL: extra}, key)
+		token := harness.CookieOf(s, b)
 		for n := range 5 {
 			if p.URL.Path != "/login/factor" {
 				t.Fatalf("%s: wrong code %d: at %s with %d", name, n+1, p.URL, p.Status)
 			}
 			p = b.Submit(t, p.Form(t, "factor"), "code", "000000")
 		}
-		shows(t, p, http.StatusOK, "too many wrong codes")
-		if p.URL.Path != "/login" || cookieOf(s, b) != token {
+		harness.MustShow(t, p, http.StatusOK, "too many wrong codes")
+		if p.URL.Path != "/login" || harness.CookieOf(s, b) != token {
 			t.Errorf("%s: the fifth wrong code leads to %s", name, p.URL)
 		}
 		if p := b.Get(t, "/account"); p.URL.Path != "/login/factor" {
@@ -238,7 +240,7 @@ func testPasswordChangeAt(t *testing.T, s *harness.Server, d door, who harness.P
 		}
 	}
 	who.Password = "another correct horse"
-	stranger := pages{browserAt(t, s, "203.0.113.77")}
+	stranger := pages{harness.BrowserAt(t, s, "203.0.113.77")}
 	for range 12 {
 		stranger.login(t, harness.Person{Email: who.Email, Password: "guess"})
 	}

@@ -53,7 +53,7 @@ func TestNoAnswerTellsWhoHasAnAccount(t *testing.T) {
 			},
 			"recover": func(b *harness.Browser, email string) *harness.Page { return recovery(t, b, email) },
 			"login within a flow": func(b *harness.Browser, email string) *harness.Page {
-				return tryPassword(t, b, quiet(s, "openid").Authorize(nil).URL, email)
+				return tryPassword(t, b, harness.Quiet(s, "openid").Authorize(nil).URL, email)
 			},
 			"an invitation": func(b *harness.Browser, email string) *harness.Page {
 				return b.Get(t, invite(t, s, email, storage.RoleMember))

@@ -46,7 +46,7 @@ func peopleForms(t *testing.T, s *harness.Server) map[string]func(b *harness.Bro
 		"/invite": func(b *harness.Browser) (*harness.Form, []string) {
 			who := somebody()
 			link := invite(t, s, who.Email, storage.RoleMember)
-			signIn(t, b, who)
+			harness.SignIn(t, b, who)
 			return b.Get(t, link).FormWith(t, "act"), []string{"act", "accept"}
 		},
 		"/login/passkey": func(b *harness.Browser) (*harness.Form, []string) {

@@ -60,7 +60,7 @@ func testJoiningWithAnAccount(t *testing.T, s *harness.Server) {
 
 	// Another user is told that the invitation is not theirs, and cannot accept with a form of their own.
 	bob := s.Browser(t)
-	signIn(t, bob, harness.Bob)
+	harness.SignIn(t, bob, harness.Bob)
 	bobs := bob.Get(t, link)
 	says(t, "Bob's", bobs, http.StatusOK, "signed in with a different address", harness.Bob.Email, `id="sign-in"`)
 	if strings.Contains(bobs.Body, `id="accept"`) || strings.Contains(bobs.Body, `id="register"`) {
@@ -218,7 +218,7 @@ func testJoiningWhileOverdue(t *testing.T, s *harness.Server) {
 	}
 	link := invite(t, s, who.Email, storage.RoleMember)
 	b := s.Browser(t)
-	signIn(t, b, who)
+	harness.SignIn(t, b, who)
 	form := b.Get(t, link).FormWith(t, "act")
 	if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequireAny}); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func resetLink(t *testing.T, s *harness.Server, email string) string {
 // A link in a mail sets a new password: it is for one address, leads to the issuer
 // whatever the Host says, and works once; the second step is asked for as before.
 func TestAPasswordIsReset(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		t.Run("the way", func(t *testing.T) { testResettingAPassword(t, s) })
 		t.Run("second step", func(t *testing.T) { testResetKeepsTheSecondStep(t, s) })
 		t.Run("addresses", func(t *testing.T) { testAddressesThatAreSeveral(t, s) })
@@ -44,9 +44,9 @@ func TestAPasswordIsReset(t *testing.T) {
 
 func testResettingAPassword(t *testing.T, s *harness.Server) {
 	signedIn := s.Browser(t)
-	signIn(t, signedIn, harness.Bob)
+	harness.SignIn(t, signedIn, harness.Bob)
 	b := s.Browser(t)
-	flow := b.Get(t, quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
+	flow := b.Get(t, harness.Quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
 	page := b.Get(t, "/recover?flow="+flow)
 	says(t, "the form", page, http.StatusOK, `href="/login?flow=`+flow)
 	says(t, "sent", b.Submit(t, page.Form(t, "recover"), "email", " BOB@ACME-CORP.COM"), http.StatusOK, `id="check-mail"`, "30 minutes")
@@ -94,7 +94,7 @@ func testResetKeepsTheSecondStep(t *testing.T, s *harness.Server) {
 		t.Fatalf("after the reset the password leads to %s", step.URL)
 	}
 	// Half a session is good for nothing else.
-	for _, path := range []string{"/", "/account", quiet(s, "openid").Authorize(nil).URL} {
+	for _, path := range []string{"/", "/account", harness.Quiet(s, "openid").Authorize(nil).URL} {
 		if p := b.Get(t, path); p.Away != nil || p.URL.Path != "/login/factor" {
 			t.Errorf("with the password alone %s is at %s, away to %v", path, p.URL, p.Away)
 		}

@@ -16,7 +16,7 @@ import (
 
 // What signing in promises beside a password that is compared.
 func TestSigningIn(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		t.Run("where to", func(t *testing.T) { testWhereSigningInLeads(t, s) })
 		t.Run("new devices", func(t *testing.T) { testNewDevicesAreAnnounced(t, s) })
 		t.Run("newcomers", func(t *testing.T) { testNewcomersAreWelcome(t, s) })
@@ -30,14 +30,14 @@ func TestSigningIn(t *testing.T) {
 // their sessions are swept: of a dormant account nobody else will notice.
 func TestADormantAccountIsToldOfANewDevice(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
-		signIn(t, s.Browser(t), harness.Bob)
+		harness.SignIn(t, s.Browser(t), harness.Bob)
 		s.Clock.Advance(40 * 24 * time.Hour)
 		gone := map[string]int64{}
 		sweeper := storage.Sweeper{Store: s.App.Store, Pace: storage.Pace{Rest: storage.Hurry}, Swept: func(table string, n int64) { gone[table] += n }}
 		if err := sweeper.Run(t.Context()); err != nil || gone["sessions"] != 1 {
 			t.Fatalf("swept %v, %v, want the session", gone, err)
 		}
-		signIn(t, s.Browser(t), harness.Bob)
+		harness.SignIn(t, s.Browser(t), harness.Bob)
 		if all := s.Mail(t, harness.Bob.Email); len(all) != 1 || !strings.Contains(all[0].Subject, "sign-in") {
 			t.Errorf("got %+v, want the one about a new device", all)
 		}
@@ -112,7 +112,7 @@ func testNewDevicesAreAnnounced(t *testing.T, s *harness.Server) {
 		b    *harness.Browser
 		want int
 	}{{"the first session", first, 0}, {"the same browser", first, 0}, {"another browser", s.Browser(t), 1}, {"the first browser again", first, 1}} {
-		signIn(t, step.b, who)
+		harness.SignIn(t, step.b, who)
 		step.b.Submit(t, step.b.Get(t, "/").FormWith(t, "csrf"))
 		if got := len(s.Mail(t, who.Email)); got != step.want {
 			t.Errorf("%d, %s: %d mails, want %d", i, step.what, got, step.want)
@@ -139,7 +139,7 @@ func testNewDevicesAreAnnounced(t *testing.T, s *harness.Server) {
 	joined.Submit(t, joined.Get(t, invite(t, s, member.Email, storage.RoleMember)).Form(t, "register"), "password", member.Password)
 	before = len(s.Mail(t, member.Email))
 	joined.Submit(t, joined.Get(t, "/").FormWith(t, "csrf"))
-	signIn(t, joined, member)
+	harness.SignIn(t, joined, member)
 	if got := len(s.Mail(t, member.Email)); got != before {
 		t.Errorf("the browser that registered: %d mails: %q", got-before, s.LastMail(t, member.Email).Subject)
 	}
@@ -148,7 +148,7 @@ func testNewDevicesAreAnnounced(t *testing.T, s *harness.Server) {
 	b = s.Browser(t)
 	register(t, b, b.Get(t, "/register"), unproven)
 	before = len(s.Mail(t, unproven.Email))
-	signIn(t, s.Browser(t), unproven)
+	harness.SignIn(t, s.Browser(t), unproven)
 	if got := len(s.Mail(t, unproven.Email)); got != before {
 		t.Errorf("an address that is not proven got %d mails", got-before)
 	}
@@ -179,7 +179,7 @@ func testNewcomersAreWelcome(t *testing.T, s *harness.Server) {
 		t.Fatal("there is an organization before the first sign-in")
 	}
 	for range 2 {
-		signIn(t, s.Browser(t), who)
+		harness.SignIn(t, s.Browser(t), who)
 		if got := memberships(); got != 1 {
 			t.Errorf("%d organizations, want one", got)
 		}
@@ -194,13 +194,13 @@ func testSigningInWithAPasskey(t *testing.T, s *harness.Server) {
 	who := newcomer(t, s, "passkey@example.com")
 	key := s.SecurityKey(t, who)
 	b := s.Browser(t)
-	r := quiet(s, "openid").Authorize(url.Values{"acr_values": {"phr"}})
+	r := harness.Quiet(s, "openid").Authorize(url.Values{"acr_values": {"phr"}})
 	page := b.Get(t, r.URL)
 	done := b.Ceremony(t, page.FormWith(t, "credential"), key)
 	if done.Away == nil || done.Away.Query().Get("code") == "" {
 		t.Fatalf("the passkey ends at %d %s:\n%s", done.Status, done.URL, done.Body)
 	}
-	claims := harness.Claims(t, quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r).IDToken)
+	claims := harness.Claims(t, harness.Quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r).IDToken)
 	if amr, _ := claims["amr"].([]any); claims["acr"] != "phr" || claims["sub"] != s.User(t, who).Sub.String() || !slices.Contains(amr, any("mfa")) {
 		t.Errorf("the ID token says %v", claims)
 	}
@@ -298,9 +298,9 @@ func testEveryWayInGivesANewToken(t *testing.T, s *harness.Server) {
 	} {
 		b := s.Browser(t)
 		b.Get(t, "/login")
-		before := cookieOf(s, b)
+		before := harness.CookieOf(s, b)
 		enter(b)
-		if after := cookieOf(s, b); before == "" || after == before || !strings.Contains(b.Get(t, "/").Body, "fixed") {
+		if after := harness.CookieOf(s, b); before == "" || after == before || !strings.Contains(b.Get(t, "/").Body, "fixed") {
 			t.Errorf("%s: the token was %q and is %q", name, before, after)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // confirming is a server on which nobody has an account before their address is proven.
 func confirming(environ ...string) harness.Options {
-	return harness.Options{Clients: wholeServerClients, Environ: append([]string{"SALLYPORT_CONFIRM_EMAIL=true"}, environ...)}
+	return harness.Options{Clients: harness.Clients, Environ: append([]string{"SALLYPORT_CONFIRM_EMAIL=true"}, environ...)}
 }
 
 const newPassword = "seven lazy otters swim"
@@ -80,7 +80,7 @@ func TestAnAccountIsMadeWhenItsAddressIsProven(t *testing.T) {
 // app with a code: through the form, the mail, and the sign-in.
 func testRegisteringWithinAFlow(t *testing.T, s *harness.Server) {
 	b, who := s.Browser(t), carol()
-	r := quiet(s, "openid email").Authorize(nil)
+	r := harness.Quiet(s, "openid email").Authorize(nil)
 	page := b.Get(t, r.URL)
 	flow := page.URL.Query().Get("flow")
 	says(t, "the sign-in page", page, http.StatusOK, `id="register" href="/register?flow=`+flow, `id="forgot" href="/recover?flow=`+flow)
@@ -110,7 +110,7 @@ func testRegisteringWithinAFlow(t *testing.T, s *harness.Server) {
 	if done.Away == nil || done.Away.Query().Get("code") == "" || done.Away.Query().Get("state") != r.State {
 		t.Fatalf("signed in, the way ends at %s, away to %v:\n%s", done.URL, done.Away, done.Body)
 	}
-	_, info := quiet(s, "").Userinfo(t, quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r).AccessToken)
+	_, info := harness.Quiet(s, "").Userinfo(t, harness.Quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r).AccessToken)
 	if info["email_verified"] != true {
 		t.Errorf("userinfo says %v", info)
 	}
@@ -123,7 +123,7 @@ func testRegisteringWithinAFlow(t *testing.T, s *harness.Server) {
 // The flow may be over when the mail is read: then one signs in to this server.
 func testConfirmingAfterTheFlow(t *testing.T, s *harness.Server) {
 	b, who := s.Browser(t), harness.Person{Email: "slow@example.com", Password: newPassword}
-	flow := b.Get(t, quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
+	flow := b.Get(t, harness.Quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
 	register(t, b, b.Get(t, "/register?flow="+flow), who)
 	s.Clock.Advance(31 * time.Minute)
 	in := b.Submit(t, b.Get(t, s.LastMail(t, who.Email).Link).Form(t, "verify"))
@@ -138,7 +138,7 @@ func testConfirmingAfterTheFlow(t *testing.T, s *harness.Server) {
 func testConfirmingElsewhere(t *testing.T, s *harness.Server) {
 	who := harness.Person{Email: "dora@example.com", Password: newPassword}
 	registering := s.Browser(t)
-	flow := registering.Get(t, quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
+	flow := registering.Get(t, harness.Quiet(s, "openid").Authorize(nil).URL).URL.Query().Get("flow")
 	register(t, registering, registering.Get(t, "/register?flow="+flow), who)
 	b := s.Browser(t)
 	choose := b.Submit(t, b.Get(t, s.LastMail(t, who.Email).Link).Form(t, "verify"))
@@ -245,16 +245,16 @@ func testTooManyRequests(t *testing.T, s *harness.Server) {
 
 // Where CONFIRM_EMAIL is off an account is there at once, and belongs to nobody yet.
 func TestAnAccountWithoutConfirmation(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		b, who := s.Browser(t), carol()
-		r := quiet(s, "openid email").Authorize(nil)
+		r := harness.Quiet(s, "openid email").Authorize(nil)
 		page := b.Get(t, r.URL)
 		done := register(t, b, b.Get(t, "/register?flow="+page.URL.Query().Get("flow")), who)
 		if done.Away == nil || done.Away.Query().Get("code") == "" || done.Away.Query().Get("state") != r.State {
 			t.Fatalf("registered within a flow, the way ends at %s, away to %v:\n%s", done.URL, done.Away, done.Body)
 		}
-		tokens := quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r)
-		if _, info := quiet(s, "").Userinfo(t, tokens.AccessToken); info["email_verified"] != false {
+		tokens := harness.Quiet(s, "").Redeem(t, done.Away.Query().Get("code"), r)
+		if _, info := harness.Quiet(s, "").Userinfo(t, tokens.AccessToken); info["email_verified"] != false {
 			t.Errorf("userinfo says %v", info)
 		}
 
@@ -296,7 +296,7 @@ func TestWhoMayRegister(t *testing.T) {
 	for mode, want := range map[string]string{"false": "registration_closed", "invite": "registration_invited"} {
 		harness.EachEngine(t, confirming("SALLYPORT_REGISTRATION="+mode, "SALLYPORT_RECOVERY=false"), func(t *testing.T, s *harness.Server) {
 			b := s.Browser(t)
-			for _, path := range []string{"/login", "/login?to=%2Faccount", b.Get(t, quiet(s, "openid").Authorize(nil).URL).URL.RequestURI()} {
+			for _, path := range []string{"/login", "/login?to=%2Faccount", b.Get(t, harness.Quiet(s, "openid").Authorize(nil).URL).URL.RequestURI()} {
 				if p := b.Get(t, path); strings.Contains(p.Body, `id="register"`) || strings.Contains(p.Body, `id="forgot"`) {
 					t.Errorf("REGISTRATION=%s: %s offers what is closed", mode, path)
 				}

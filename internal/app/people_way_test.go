@@ -16,9 +16,9 @@ import (
 // A user who came from an app, or wanted a page, and resets a forgotten password on
 // the way, goes on there afterwards; in the browser that asked, and in no other.
 func TestTheWayOnSurvivesAMail(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)
-		r := quiet(s, "openid").Authorize(nil)
+		r := harness.Quiet(s, "openid").Authorize(nil)
 		flow := b.Get(t, r.URL).URL.Query().Get("flow")
 		ask := func(path string) *harness.Form {
 			t.Helper()

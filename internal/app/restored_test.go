@@ -57,7 +57,7 @@ func TestNothingOldWorksAfterARestoredBackup(t *testing.T) {
 			rp.Refresh(t, tokens.RefreshToken)
 			a := s.Browser(t)
 			appCode := phone.Code(t)
-			a.Submit(t, half(t, a, harness.Alice).Form(t, "factor"), "code", appCode)
+			a.Submit(t, harness.EnterPassword(t, a, harness.Alice).Form(t, "factor"), "code", appCode)
 
 			n := s.Moved(t, databaseURL)
 			ended, err := n.App.Factors.EndRestored(t.Context(), identity.Operator(), taken)
@@ -101,12 +101,12 @@ func TestNothingOldWorksAfterARestoredBackup(t *testing.T) {
 			}
 			for name, typed := range map[string]string{"the app's used code": appCode, "the app's next code": harness.TOTP(t, phone.Key, n.Clock.Now().Add(30*time.Second))} {
 				l := n.Browser(t)
-				if p := l.Submit(t, half(t, l, harness.Alice).Form(t, "factor"), "code", typed); p.URL.Path == "/" {
+				if p := l.Submit(t, harness.EnterPassword(t, l, harness.Alice).Form(t, "factor"), "code", typed); p.URL.Path == "/" {
 					t.Errorf("%s signs in", name)
 				}
 			}
 			l := n.Browser(t)
-			half(t, l, harness.Alice)
+			harness.EnterPassword(t, l, harness.Alice)
 			if p := l.Submit(t, l.Get(t, "/login/factor?method=recovery").Form(t, "factor"), "code", phone.RecoveryCodes[0]); p.URL.Path == "/" {
 				t.Error("a recovery code signs in")
 			}
@@ -114,7 +114,7 @@ func TestNothingOldWorksAfterARestoredBackup(t *testing.T) {
 			// And people come back: two minutes later the app counts, and the consent is asked again.
 			n.Clock.Advance(2 * time.Minute)
 			fresh := n.Browser(t)
-			if p := fresh.Submit(t, half(t, fresh, harness.Alice).Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
+			if p := fresh.Submit(t, harness.EnterPassword(t, fresh, harness.Alice).Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
 				t.Errorf("alice's app later: %d at %s", p.Status, p.URL)
 			}
 			again := portal.SignIn(t, n.Browser(t), harness.Bob, nil)

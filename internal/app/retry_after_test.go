@@ -25,7 +25,7 @@ func wantRetryAfter(t *testing.T, what string, status int, header http.Header, l
 
 // Retry-After tells for how long a refusal lasts, and so does the page.
 func TestRetryAfterIsTrue(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Environ: behindAProxy.Environ}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Environ: behindAProxy.Environ}, func(t *testing.T, s *harness.Server) {
 		t.Run("flows", func(t *testing.T) { testRetryAfterOfFlows(t, s) })
 		t.Run("pushed requests", func(t *testing.T) { testRetryAfterOfPushes(t, s) })
 		t.Run("mails", func(t *testing.T) { testRetryAfterOfMails(t, s) })
@@ -35,7 +35,7 @@ func TestRetryAfterIsTrue(t *testing.T) {
 // testRetryAfterOfFlows: a network whose strangers have opened as many flows as they may
 // waits until the oldest of them ends, not until the minute is over.
 func testRetryAfterOfFlows(t *testing.T, s *harness.Server) {
-	b := browserAt(t, s, "198.51.100.7")
+	b := harness.BrowserAt(t, s, "198.51.100.7")
 	if p := b.Get(t, s.Portal().Authorize(nil).URL); p.URL.Path != "/login" {
 		t.Fatalf("a flow leads to %s", p.URL)
 	}
@@ -51,20 +51,20 @@ func testRetryAfterOfFlows(t *testing.T, s *harness.Server) {
 		s.Clock.Advance(passed)
 	}
 	left := 5 * time.Minute
-	p := browserAt(t, s, "198.51.100.7").Get(t, s.Portal().Authorize(nil).URL)
+	p := harness.BrowserAt(t, s, "198.51.100.7").Get(t, s.Portal().Authorize(nil).URL)
 	wantRetryAfter(t, "flows", p.Status, p.Header, left)
 	if !strings.Contains(p.Body, "Try again in 5 minutes.") {
 		t.Errorf("the page does not say how long it lasts:\n%s", p.Body)
 	}
 	s.Clock.Advance(left + time.Second)
-	if p := browserAt(t, s, "198.51.100.7").Get(t, s.Portal().Authorize(nil).URL); p.URL.Path != "/login" {
+	if p := harness.BrowserAt(t, s, "198.51.100.7").Get(t, s.Portal().Authorize(nil).URL); p.URL.Path != "/login" {
 		t.Errorf("after that: %d at %s", p.Status, p.URL)
 	}
 }
 
 func testRetryAfterOfPushes(t *testing.T, s *harness.Server) {
 	push := func() (int, http.Header) {
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		return rp.Post(t, "/oauth2/par", rp.Authorize(nil).Params, nil)
 	}
 	if status, _ := push(); status != http.StatusCreated {
@@ -79,11 +79,11 @@ func testRetryAfterOfPushes(t *testing.T, s *harness.Server) {
 }
 
 func testRetryAfterOfMails(t *testing.T, s *harness.Server) {
-	who := person(t, s, "unproven@example.com")
+	who := harness.NewPerson(t, s, "unproven@example.com")
 	s.Exec(t, `UPDATE users SET email_verified_at = NULL WHERE email_key = 'unproven@example.com'`)
-	b := browserAt(t, s, "192.0.2.44")
-	signIn(t, b, who)
-	send := func() *harness.Page { return post(t, b, "/account/email") }
+	b := harness.BrowserAt(t, s, "192.0.2.44")
+	harness.SignIn(t, b, who)
+	send := func() *harness.Page { return harness.Post(t, b, "/account/email") }
 	for range 5 {
 		if p := send(); p.Status != http.StatusOK {
 			t.Fatalf("a mail: %d at %s:\n%s", p.Status, p.URL, p.Body)
@@ -98,7 +98,7 @@ func testRetryAfterOfMails(t *testing.T, s *harness.Server) {
 	if !strings.Contains(p.Body, "15 minutes") {
 		t.Errorf("the page does not say how long it lasts:\n%s", p.Body)
 	}
-	api := &program{Browser: browserAt(t, s, "192.0.2.45"), issuer: s.Issuer}
+	api := &program{Browser: harness.BrowserAt(t, s, "192.0.2.45"), issuer: s.Issuer}
 	if status := api.login(t, who); status != http.StatusOK {
 		t.Fatalf("the API: %d", status)
 	}

@@ -38,9 +38,9 @@ func TestARightPasswordWithoutTheSecondStepIsMailedOnceADay(t *testing.T) {
 		untilNoon(s)
 		s.Phone(t, harness.Bob)
 		first := s.Browser(t)
-		half(t, first, harness.Bob)
+		harness.EnterPassword(t, first, harness.Bob)
 		s.Clock.Advance(9 * time.Minute)
-		half(t, first, harness.Bob) // the same session again: that puts nothing off
+		harness.EnterPassword(t, first, harness.Bob) // the same session again: that puts nothing off
 		wantMissed(t, s, harness.Bob, "within ten minutes", 0)
 		s.Clock.Advance(2 * time.Minute)
 		wantMissed(t, s, harness.Bob, "after ten minutes", 1)
@@ -56,10 +56,10 @@ func TestARightPasswordWithoutTheSecondStepIsMailedOnceADay(t *testing.T) {
 
 		// Signed out, replaced by another person's session, and asked for by a program.
 		out := s.Browser(t)
-		out.Submit(t, half(t, out, harness.Bob).FormWith(t, "switch"))
+		out.Submit(t, harness.EnterPassword(t, out, harness.Bob).FormWith(t, "switch"))
 		replaced := s.Browser(t)
-		half(t, replaced, harness.Bob)
-		signIn(t, replaced, harness.Alice)
+		harness.EnterPassword(t, replaced, harness.Bob)
+		harness.SignIn(t, replaced, harness.Alice)
 		if status := apiLogin(t, s, s.Transport(), harness.Bob.Email, harness.Bob.Password, nil); status != http.StatusOK {
 			t.Fatalf("auth/login answers %d", status)
 		}
@@ -67,7 +67,7 @@ func TestARightPasswordWithoutTheSecondStepIsMailedOnceADay(t *testing.T) {
 		wantMissed(t, s, harness.Bob, "three more on the same day", 1)
 
 		s.Clock.Advance(24 * time.Hour)
-		half(t, first, harness.Bob)
+		harness.EnterPassword(t, first, harness.Bob)
 		s.Clock.Advance(11 * time.Minute)
 		wantMissed(t, s, harness.Bob, "the next day", 2)
 		if told := strings.Count(s.Contents(t), "session.second_step_missed"); told != 2 {
@@ -81,25 +81,25 @@ func TestASecondStepPassedInTimeOrNotOwedIsNotMailed(t *testing.T) {
 		untilNoon(s)
 		phone := s.Phone(t, harness.Bob)
 		b := s.Browser(t)
-		p := half(t, b, harness.Bob)
+		p := harness.EnterPassword(t, b, harness.Bob)
 		s.Clock.Advance(5 * time.Minute)
 		b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		s.Clock.Advance(time.Hour)
 		wantMissed(t, s, harness.Bob, "a step passed in time", 0)
 
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		s.Clock.Advance(time.Hour)
 		wantMissed(t, s, harness.Bob, "a browser that passed one before", 0)
 
 		wrong := s.Browser(t)
 		wrong.Submit(t, wrong.Get(t, "/login").Form(t, "login"), "email", harness.Bob.Email, "password", "not the password")
-		signIn(t, s.Browser(t), harness.Alice)
+		harness.SignIn(t, s.Browser(t), harness.Alice)
 		s.Clock.Advance(time.Hour)
 		wantMissed(t, s, harness.Bob, "a wrong password", 0)
 		wantMissed(t, s, harness.Alice, "a person without a second factor", 0)
 
 		// A new browser is told of all the same.
-		half(t, s.Browser(t), harness.Bob)
+		harness.EnterPassword(t, s.Browser(t), harness.Bob)
 		s.Clock.Advance(11 * time.Minute)
 		wantMissed(t, s, harness.Bob, "another browser", 1)
 	})

@@ -27,10 +27,10 @@ func TestASecretKeyThatIsTakenOutVerifiesNothing(t *testing.T) {
 		"behind the new one": {next + "," + former, true},
 		"taken out":          {next, false},
 	} {
-		who := person(t, s, map[bool]string{true: "behind", false: "out"}[tc.verifies]+"@example.com")
+		who := harness.NewPerson(t, s, map[bool]string{true: "behind", false: "out"}[tc.verifies]+"@example.com")
 		known, signedIn := s.Browser(t), s.Browser(t)
-		signIn(t, known, who)
-		signIn(t, signedIn, who)
+		harness.SignIn(t, known, who)
+		harness.SignIn(t, signedIn, who)
 		password := signedIn.Get(t, "/account/password").Form(t, "change-password")
 		token := &program{Browser: s.Browser(t), issuer: s.Issuer, byToken: true}
 		if status := token.login(t, harness.Alice); status != http.StatusOK {
@@ -61,7 +61,7 @@ func TestASecretKeyThatIsTakenOutVerifiesNothing(t *testing.T) {
 				device.HTTP.Jar.SetCookies(site, []*http.Cookie{c})
 			}
 		}
-		signIn(t, device, who)
+		harness.SignIn(t, device, who)
 		if isNew := len(n.Mail(t, who.Email)) > before; isNew == tc.verifies {
 			t.Errorf("%s: a mail says that the device is new: %v", name, isNew)
 		}

@@ -21,8 +21,8 @@ func TestABusyPersonStaysSignedIn(t *testing.T) {
 }
 
 func testBusy(t *testing.T, idle time.Duration, redis bool) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Redis: redis, Environ: []string{fmt.Sprintf("SALLYPORT_SESSION_IDLE=%d", int(idle.Seconds()))}})
-	who := person(t, s, "busy@example.com")
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients, Redis: redis, Environ: []string{fmt.Sprintf("SALLYPORT_SESSION_IDLE=%d", int(idle.Seconds()))}})
+	who := harness.NewPerson(t, s, "busy@example.com")
 	interval := min(time.Minute, idle/4) // at which a use is written
 	late := idle + interval + time.Second
 	if redis {
@@ -31,15 +31,15 @@ func testBusy(t *testing.T, idle time.Duration, redis bool) {
 	for name, path := range map[string]string{
 		"the start page":         "/",
 		"the account":            "/account",
-		"a code":                 quiet(s, "openid").Authorize(nil).URL,
-		"a consent that is open": portal(s, "openid email").Authorize(nil).URL,
-		"an error for the app":   portal(s, "openid email").Authorize(url.Values{"prompt": {"none"}}).URL,
+		"a code":                 harness.Quiet(s, "openid").Authorize(nil).URL,
+		"a consent that is open": harness.Portal(s, "openid email").Authorize(nil).URL,
+		"an error for the app":   harness.Portal(s, "openid email").Authorize(url.Values{"prompt": {"none"}}).URL,
 		"signing out, not yet":   "/oauth2/logout",
 		"the second step":        "/login/factor",
 		"the API":                "/api/v1/auth/me",
 	} {
 		b := s.Browser(t)
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		for range 9 { // the last use is one that is not written
 			s.Clock.Advance(interval * 9 / 10)
 			b.Get(t, path)

@@ -46,7 +46,7 @@ const (
 // A browser whose network changes all the time is told why it is signed out, and may stay
 // signed in once that has happened twice; no other browser may.
 func TestANetworkThatChangesAllTheTime(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost", Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32,::1/128"}}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost", Environ: []string{"SALLYPORT_TRUSTED_PROXIES=127.0.0.1/32,::1/128"}}, func(t *testing.T, s *harness.Server) {
 		t.Run("on the way to an app", func(t *testing.T) { testHoppingToAnApp(t, s) })
 		t.Run("without an app", func(t *testing.T) { testHoppingWithoutAnApp(t, s) })
 		t.Run("with a second step", func(t *testing.T) { testHoppingWithASecondStep(t, s) })
@@ -65,22 +65,22 @@ func exemptions(t *testing.T, s *harness.Server) int {
 
 func testHoppingToAnApp(t *testing.T, s *harness.Server) {
 	before := exemptions(t, s)
-	who := person(t, s, "app@example.com")
+	who := harness.NewPerson(t, s, "app@example.com")
 	b := from(t, s, hopping("198.51.%d.7"))
-	r := quiet(s, "openid").Authorize(nil)
+	r := harness.Quiet(s, "openid").Authorize(nil)
 	p := b.Get(t, r.URL)
 	for range 2 {
 		p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
 		if p.Away != nil {
 			t.Fatal("a change of network did not end the session")
 		}
-		shows(t, p, http.StatusOK, saysNetwork)
+		harness.MustShow(t, p, http.StatusOK, saysNetwork)
 	}
 	p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
 	if p.Away == nil || p.Away.Query().Get("code") == "" {
 		t.Fatalf("the third sign-in leads to %s with %d:\n%s", p.URL, p.Status, p.Body)
 	}
-	shows(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
+	harness.MustShow(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
 	if got := exemptions(t, s) - before; got != 1 {
 		t.Errorf("%d events tell of the exemption, want 1", got)
 	}
@@ -89,44 +89,44 @@ func testHoppingToAnApp(t *testing.T, s *harness.Server) {
 		t.Fatal(err)
 	}
 	req.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36")
-	shows(t, b.Do(t, req), http.StatusOK, saysBrowser)
+	harness.MustShow(t, b.Do(t, req), http.StatusOK, saysBrowser)
 }
 
 func testHoppingWithoutAnApp(t *testing.T, s *harness.Server) {
-	who := person(t, s, "direct@example.com")
+	who := harness.NewPerson(t, s, "direct@example.com")
 	b := from(t, s, hopping("2001:db8:0:%d00::7"))
 	for range 2 {
 		p := b.Get(t, "/login?to=/account")
-		shows(t, b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password), http.StatusOK, saysNetwork)
-		shows(t, b.Get(t, "/"), http.StatusOK, saysNetwork)
+		harness.MustShow(t, b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password), http.StatusOK, saysNetwork)
+		harness.MustShow(t, b.Get(t, "/"), http.StatusOK, saysNetwork)
 		if p := b.Get(t, "/api/v1/auth/me"); p.Status != http.StatusUnauthorized || !strings.Contains(p.Body, saysNetwork) {
 			t.Errorf("the API: %d %s", p.Status, p.Body)
 		}
 	}
-	signIn(t, b, who)
-	shows(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
+	harness.SignIn(t, b, who)
+	harness.MustShow(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
 	other := from(t, s, hopping("203.0.%d.1"))
-	shows(t, other.Submit(t, other.Get(t, "/login?to=/account").Form(t, "login"), "email", who.Email, "password", who.Password), http.StatusOK, saysNetwork)
+	harness.MustShow(t, other.Submit(t, other.Get(t, "/login?to=/account").Form(t, "login"), "email", who.Email, "password", who.Password), http.StatusOK, saysNetwork)
 }
 
 func testHoppingWithASecondStep(t *testing.T, s *harness.Server) {
 	home := "192.0.2.1"
 	b := from(t, s, fixed(&home))
-	who := person(t, s, "step@example.com")
-	signIn(t, b, who)
+	who := harness.NewPerson(t, s, "step@example.com")
+	harness.SignIn(t, b, who)
 	app := b.Get(t, "/account/security/app")
-	key := keyOf(t, app)
+	key := harness.TOTPKey(t, app)
 	b.Submit(t, app.Form(t, "app"), "code", harness.TOTP(t, key, s.Clock.Now()))
 	s.Clock.Advance(time.Minute)
 	b = from(t, s, hopping("10.%d.0.1"))
 	p := b.Get(t, "/login?to=/account/sessions")
 	for range 2 {
 		p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
-		shows(t, p, http.StatusOK, saysNetwork)
+		harness.MustShow(t, p, http.StatusOK, saysNetwork)
 	}
 	p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
 	b.Submit(t, p.Form(t, "factor"), "code", harness.TOTP(t, key, s.Clock.Now()))
-	shows(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
+	harness.MustShow(t, b.Get(t, "/account/sessions"), http.StatusOK, saysExempt)
 }
 
 // move ends the browser's session by a change of network, and tells whether it did.
@@ -137,10 +137,10 @@ func move(t *testing.T, b *harness.Browser, network *string, to string) bool {
 }
 
 func testTheExemptionIsForOneSession(t *testing.T, s *harness.Server) {
-	who, network := person(t, s, "one@example.com"), "192.0.2.1"
+	who, network := harness.NewPerson(t, s, "one@example.com"), "192.0.2.1"
 	b := from(t, s, fixed(&network))
 	for i := range 7 {
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		exempt := i%3 == 2
 		if moved := move(t, b, &network, fmt.Sprintf("198.18.%d.1", i)); moved == exempt {
 			t.Errorf("session %d: a change of network ends it: %v, want %v", i, moved, !exempt)
@@ -152,57 +152,57 @@ func testTheExemptionIsForOneSession(t *testing.T, s *harness.Server) {
 }
 
 func testLateMovesDoNotCount(t *testing.T, s *harness.Server) {
-	who, network := person(t, s, "late@example.com"), "192.0.2.1"
+	who, network := harness.NewPerson(t, s, "late@example.com"), "192.0.2.1"
 	b := from(t, s, fixed(&network))
 	for i, after := range []time.Duration{time.Minute, 10*time.Minute + time.Second, time.Minute, 9 * time.Minute} {
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		s.Clock.Advance(after)
 		if !move(t, b, &network, fmt.Sprintf("198.18.%d.1", i)) {
 			t.Errorf("session %d is good in any network", i)
 		}
 	}
-	signIn(t, b, who)
+	harness.SignIn(t, b, who)
 	if move(t, b, &network, "198.19.0.1") {
 		t.Error("after two early ends one after the other the network still counts")
 	}
 }
 
 func testMovesDaysApartDoNotCount(t *testing.T, s *harness.Server) {
-	who, network := person(t, s, "apart@example.com"), "192.0.2.1"
+	who, network := harness.NewPerson(t, s, "apart@example.com"), "192.0.2.1"
 	b := from(t, s, fixed(&network))
 	for i, pause := range []time.Duration{29 * 24 * time.Hour, 24*time.Hour + time.Second, 23 * time.Hour} {
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		if !move(t, b, &network, fmt.Sprintf("198.18.%d.1", i)) {
 			t.Errorf("session %d is good in any network", i)
 		}
 		s.Clock.Advance(pause)
 	}
-	signIn(t, b, who)
+	harness.SignIn(t, b, who)
 	if !move(t, b, &network, "198.19.0.1") {
 		t.Error("ends two days apart exempt a session")
 	}
-	signIn(t, b, who)
+	harness.SignIn(t, b, who)
 	if move(t, b, &network, "198.19.1.1") {
 		t.Error("after two ends within a day the network still counts")
 	}
 }
 
 func testAThiefEarnsNoExemption(t *testing.T, s *harness.Server) {
-	who, network, elsewhere := person(t, s, "robbed@example.com"), "192.0.2.1", "203.0.113.9"
+	who, network, elsewhere := harness.NewPerson(t, s, "robbed@example.com"), "192.0.2.1", "203.0.113.9"
 	b := from(t, s, fixed(&network))
 	for range 3 {
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/account", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Cookie", "sp_browser="+cookieOf(s, b))
+		req.Header.Set("Cookie", "sp_browser="+harness.CookieOf(s, b))
 		if p := from(t, s, fixed(&elsewhere)).Do(t, req); p.URL.Path != "/login" {
 			t.Fatalf("a stolen cookie is good elsewhere: %d at %s", p.Status, p.URL)
 		}
-		shows(t, b.Get(t, "/account"), http.StatusOK, saysNetwork)
+		harness.MustShow(t, b.Get(t, "/account"), http.StatusOK, saysNetwork)
 	}
-	signIn(t, b, who)
+	harness.SignIn(t, b, who)
 	if !move(t, b, &network, "198.51.100.1") {
 		t.Error("a thief has earned the browser an exemption")
 	}

@@ -17,7 +17,7 @@ func signedIn(t *testing.T, s *harness.Server, who harness.Person, n int) []*har
 	for i := range all {
 		all[i] = s.Browser(t)
 		s.Clock.Advance(time.Second)
-		signIn(t, all[i], who)
+		harness.SignIn(t, all[i], who)
 	}
 	return all
 }
@@ -46,18 +46,18 @@ func TestASignInBeyondTheBoundEndsTheLongestIdleSession(t *testing.T) {
 	}{{1, true}, {2, false}, {2, true}, {3, true}} {
 		bound := c.bound
 		t.Run(fmt.Sprintf("%d, Redis %v", bound, c.redis), func(t *testing.T) {
-			o := harness.Options{Redis: c.redis, Clients: wholeServerClients, Environ: []string{fmt.Sprintf("SALLYPORT_SESSIONS_PER_USER=%d", bound)}}
+			o := harness.Options{Redis: c.redis, Clients: harness.Clients, Environ: []string{fmt.Sprintf("SALLYPORT_SESSIONS_PER_USER=%d", bound)}}
 			harness.EachEngine(t, o, func(t *testing.T, s *harness.Server) { testBound(t, s, bound) })
 		})
 	}
 }
 
 func testBound(t *testing.T, s *harness.Server, bound int) {
-	who, other := person(t, s, "often@example.com"), person(t, s, "other@example.com")
+	who, other := harness.NewPerson(t, s, "often@example.com"), harness.NewPerson(t, s, "other@example.com")
 	apart := signedIn(t, s, other, 1)
 	all := signedIn(t, s, who, bound)
 	mustBeIn(t, "within the bound", all, strings.Repeat("+", bound))
-	online, offline := quietTokens(t, s, all[0], "openid"), quietTokens(t, s, all[0], "openid offline_access")
+	online, offline := harness.QuietTokens(t, s, all[0], "openid"), harness.QuietTokens(t, s, all[0], "openid offline_access")
 	if bound > 1 { // the first is used, so that the second is idle longest
 		s.Clock.Advance(2 * time.Minute)
 		mustBeIn(t, "used", all[:1], "+")
@@ -74,8 +74,8 @@ func testBound(t *testing.T, s *harness.Server, bound int) {
 	}
 	mustBeIn(t, "beyond the bound", all, strings.Repeat("-", len(all)-bound)+strings.Repeat("+", bound))
 	mustBeIn(t, "of another person", apart, "+")
-	mustSaySignedOut(t, all[0])
-	rp := quiet(s, "openid offline_access")
+	harness.MustBeSignedOut(t, all[0])
+	rp := harness.Quiet(s, "openid offline_access")
 	if status, _ := rp.Userinfo(t, online.AccessToken); status != http.StatusUnauthorized {
 		t.Errorf("an online grant of the ended session: %d", status)
 	}
@@ -90,7 +90,7 @@ func testBound(t *testing.T, s *harness.Server, bound int) {
 	}
 	// A second sign-in in the same browser makes no further session.
 	last := all[len(all)-bound:]
-	submitLogin(t, last[0], who)
+	harness.SubmitLogin(t, last[0], who)
 	mustBeIn(t, "renewed", last, strings.Repeat("+", bound))
 }
 
@@ -124,12 +124,12 @@ func TestTheBoundOfSessionsIsFiftyUnlessSet(t *testing.T) {
 func TestSessionsWithoutTheirSecondFactorAreBoundedApart(t *testing.T) {
 	o := harness.Options{Environ: []string{"SALLYPORT_SESSIONS_PER_USER=2"}}
 	harness.EachEngine(t, o, func(t *testing.T, s *harness.Server) {
-		who := person(t, s, "two@example.com")
+		who := harness.NewPerson(t, s, "two@example.com")
 		phone := s.Phone(t, who)
 		proven := func() *harness.Browser {
 			b := s.Browser(t)
 			s.Clock.Advance(time.Minute) // codes are good once
-			signInWith(t, b, who, phone)
+			harness.SignInWith(t, b, who, phone)
 			return b
 		}
 		full := []*harness.Browser{proven(), proven()}
@@ -137,7 +137,7 @@ func TestSessionsWithoutTheirSecondFactorAreBoundedApart(t *testing.T) {
 		for range 6 {
 			s.Clock.Advance(20 * time.Second)
 			halves = append(halves, s.Browser(t))
-			half(t, halves[len(halves)-1], who)
+			harness.EnterPassword(t, halves[len(halves)-1], who)
 		}
 		mustBeIn(t, "full ones", full, "++")
 		mustBeIn(t, "without a second factor", halves, "-+++++")

@@ -17,11 +17,11 @@ func setupForms(t *testing.T, s *harness.Server) map[string]forged {
 	superadmin := func(b *harness.Browser) {
 		t.Helper()
 		n++
-		who := person(t, s, fmt.Sprintf("superadmin%d@example.com", n))
+		who := harness.NewPerson(t, s, fmt.Sprintf("superadmin%d@example.com", n))
 		if _, err := s.App.Identity.People.AddPlatformRole(t.Context(), identity.Operator(), s.User(t, who).ID, storage.RoleSuperadmin); err != nil {
 			t.Fatal(err)
 		}
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 	}
 	form := func(path, id string, fields ...string) func(*harness.Browser) (*harness.Form, []string) {
 		return func(b *harness.Browser) (*harness.Form, []string) {
@@ -52,9 +52,9 @@ func setupForms(t *testing.T, s *harness.Server) map[string]forged {
 func TestNoForgedRequestMakesAnAdministrator(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Empty: true, Host: "localhost"})
 	b, other := s.Browser(t), s.Browser(t)
-	token := setupToken(t, s)
+	token := harness.SetupToken(t, s)
 	form := b.Get(t, "/setup?token="+token).Form(t, "administrator")
-	values := url.Values{"act": {"administrator"}, "token": {token}, "email": {ada.Email}, "password": {ada.Password}}
+	values := url.Values{"act": {"administrator"}, "token": {token}, "email": {harness.Ada.Email}, "password": {harness.Ada.Password}}
 	send := func(csrf, site string) int {
 		values.Set("csrf", csrf)
 		return sendOnce(t, b, http.MethodPost, form.Action.String(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {site}}, values)

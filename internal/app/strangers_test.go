@@ -27,7 +27,7 @@ func strangerAt(t *testing.T, s *harness.Server, address string) *stranger {
 	transport := s.Transport()
 	transport.MaxIdleConnsPerHost = 16
 	t.Cleanup(transport.CloseIdleConnections)
-	return &stranger{s, &http.Client{Transport: forwarded{transport, address}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &stranger{s, &http.Client{Transport: harness.Forwarded{RoundTripper: transport, Address: address}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // do sends a form, or gets where there is none, and returns the answer.
@@ -96,7 +96,7 @@ func TestNeighboursCannotStopASignIn(t *testing.T) {
 	harness.EachEngine(t, behindAProxy, func(t *testing.T, s *harness.Server) {
 		const address = "198.51.100.7"
 		rp, x, began := s.Portal(), strangerAt(t, s, address), s.Clock.Now()
-		victim := browserAt(t, s, address)
+		victim := harness.BrowserAt(t, s, address)
 		r := rp.Authorize(nil)
 		form := victim.Get(t, r.URL).Form(t, "login")
 
@@ -127,7 +127,7 @@ func TestNeighboursCannotStopASignIn(t *testing.T) {
 		if page.Away == nil || page.Away.Query().Get("code") == "" {
 			t.Errorf("the sign-in that was under way ends at %s with %d", page.URL, page.Status)
 		}
-		rp.SignIn(t, browserAt(t, s, address), harness.Alice, nil)
+		rp.SignIn(t, harness.BrowserAt(t, s, address), harness.Alice, nil)
 	})
 }
 
@@ -149,10 +149,10 @@ func TestOpenedFlowsStayAndKnownBrowsersAreNeverRefused(t *testing.T) {
 	harness.EachEngine(t, behindAProxy, func(t *testing.T, s *harness.Server) {
 		rp := s.Portal()
 		const address, neighbour = "2001:db8:7:7::1", "2001:db8:7:7:ffff::2"
-		known := browserAt(t, s, "203.0.113.5")
+		known := harness.BrowserAt(t, s, "203.0.113.5")
 		rp.SignIn(t, known, harness.Bob, nil)
 		known.Get(t, "/oauth2/logout?client_id="+rp.ClientID)
-		moved := harness.NewBrowser(t, s.Issuer, forwarded{s.Transport(), neighbour})
+		moved := harness.NewBrowser(t, s.Issuer, harness.Forwarded{RoundTripper: s.Transport(), Address: neighbour})
 		moved.HTTP.Jar = known.HTTP.Jar
 		moved.Submit(t, moved.Get(t, "/oauth2/logout").FormWith(t, "csrf"), "answer", "yes")
 

@@ -21,18 +21,18 @@ func TestPagesAreNoDeadEnds(t *testing.T) {
 	}
 	for who, want := range map[harness.Person]bool{harness.Admin: true, harness.Bob: false} {
 		b := s.Browser(t)
-		signIn(t, b, who)
+		harness.SignIn(t, b, who)
 		for _, path := range []string{"/", "/account"} {
 			if got := strings.Contains(b.Get(t, path).Body, `href="/setup"`); got != want {
 				t.Errorf("%s at %s: a way to the set-up %v, want %v", who.Email, path, got, want)
 			}
 		}
 	}
-	who := person(t, s, "unproven@example.com")
+	who := harness.NewPerson(t, s, "unproven@example.com")
 	s.Exec(t, `UPDATE users SET email_verified_at = NULL WHERE email_key = 'unproven@example.com'`)
 	b := s.Browser(t)
-	signIn(t, b, who)
-	post(t, b, "/account/email")
+	harness.SignIn(t, b, who)
+	harness.Post(t, b, "/account/email")
 	all := s.Mail(t, who.Email)
 	if len(all) == 0 {
 		t.Fatal("no mail to confirm the address")
@@ -43,5 +43,5 @@ func TestPagesAreNoDeadEnds(t *testing.T) {
 	}
 	link := all[len(all)-1].Link
 	p := b.Submit(t, b.Get(t, link).Form(t, ""))
-	shows(t, p, http.StatusOK, "Your email address is confirmed.")
+	harness.MustShow(t, p, http.StatusOK, "Your email address is confirmed.")
 }

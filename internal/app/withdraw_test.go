@@ -62,7 +62,7 @@ func TestAWithdrawalIsNotOvertakenBySilentAuthorizations(t *testing.T) {
 		}{
 			{"disconnecting on the page", "consent_required", func(b *harness.Browser) {
 				ask := b.Get(t, "/account/apps/disconnect?client=acme-portal-001")
-				shows(t, b.Submit(t, ask.Form(t, "confirm")), http.StatusOK, "The app is disconnected.")
+				harness.MustShow(t, b.Submit(t, ask.Form(t, "confirm")), http.StatusOK, "The app is disconnected.")
 			}},
 			{"withdrawing by the API", "consent_required", func(*harness.Browser) {
 				_, login := jsonAPI(t, s, "", http.MethodPost, "/auth/login", map[string]any{"email": harness.Bob.Email, "password": harness.Bob.Password, "token": true})

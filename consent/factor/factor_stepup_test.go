@@ -1,4 +1,4 @@
-package app_test
+package factor_test
 
 import (
 	"net/http"
@@ -13,7 +13,7 @@ import (
 )
 
 // stepUpClients: careful asks for a passkey or key whenever the person has one.
-const stepUpClients = wholeServerClients + `
+const stepUpClients = harness.Clients + `
   - {client_id: careful, client_name: Careful, secret: secret-of-careful-Zr8wq1LkVbX0, redirect_uris: [https://careful.example/cb], skip_consent: true,
      grant_types: [authorization_code], scope: openid, default_acr_values: ["phr"]}
 `
@@ -22,67 +22,26 @@ func careful(s *harness.Server) *harness.RP {
 	return s.RP("careful", "secret-of-careful-Zr8wq1LkVbX0", "https://careful.example/cb", "openid")
 }
 
-// require sets what an organization of the sample data asks of its members; "" stands for the installation.
-func require(t *testing.T, s *harness.Server, slug, what string, graceDays int) {
-	t.Helper()
-	policy := storage.MFAPolicy{Require: what, GraceDays: graceDays, Since: s.Clock.Now().UTC().Add(-time.Hour)}
-	if slug == "" {
-		if err := s.App.Store.EditPlatformSettings(t.Context(), func(set *storage.PlatformSettings) *storage.Event {
-			*set = storage.PlatformSettings{MFA: policy}
-			return &storage.Event{Type: "settings.changed"}
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.App.Registry.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	o, err := s.App.Store.OrganizationBySlug(t.Context(), slug)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.App.Store.EditOrganizationSettings(t.Context(), o.ID, func(set *storage.OrganizationSettings) *storage.Event {
-		*set = storage.OrganizationSettings{MFA: policy}
-		return &storage.Event{Type: "organization.changed", Organization: o.ID}
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// passkeyIn signs in with a passkey as first factor.
-func passkeyIn(t *testing.T, b *harness.Browser, r *harness.Request, key *harness.Authenticator) *harness.Page {
-	t.Helper()
-	p := b.Get(t, r.URL)
-	for i := range p.Forms {
-		if p.Forms[i].WebAuthn == "get" {
-			return b.Ceremony(t, &p.Forms[i], key)
-		}
-	}
-	t.Fatalf("the page %s has no passkey form", p.URL)
-	return nil
-}
-
 // acr and amr of a token say what was shown, for every way to show it.
 func TestTokensTellHowSomebodySignedIn(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
-		rp := quiet(s, "openid")
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		rp := harness.Quiet(s, "openid")
 		wantACR(t, harness.Claims(t, rp.SignIn(t, s.Browser(t), harness.Bob, nil).IDToken), acrPwd, "pwd")
 		key := s.SecurityKey(t, harness.Bob)
 		b := s.Browser(t)
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		r := rp.Authorize(nil)
-		wantACR(t, granted(t, rp, r, b.Ceremony(t, asked(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, harness.OpenSecondFactor(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
 		r = rp.Authorize(nil)
-		wantACR(t, granted(t, rp, r, passkeyIn(t, s.Browser(t), r, key)), acrPhr, "hwk", "user", "mfa")
+		wantACR(t, granted(t, rp, r, harness.SignInByPasskey(t, s.Browser(t), r, key)), acrPhr, "hwk", "user", "mfa")
 		// A key that only notices that somebody is there is still a second step, with a password.
 		key.Options.UserNotVerified = true
 		b = s.Browser(t)
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		r = rp.Authorize(nil)
-		wantACR(t, granted(t, rp, r, b.Ceremony(t, asked(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+		wantACR(t, granted(t, rp, r, b.Ceremony(t, harness.OpenSecondFactor(t, b, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
 		r = rp.Authorize(nil)
-		if p := passkeyIn(t, s.Browser(t), r, key); p.Away != nil {
+		if p := harness.SignInByPasskey(t, s.Browser(t), r, key); p.Away != nil {
 			t.Errorf("without user verification a passkey alone signs in: %s", p.Away)
 		}
 	})
@@ -93,9 +52,9 @@ func TestTokensTellHowSomebodySignedIn(t *testing.T) {
 // reach is refused, and auth_time stays that of the sign-in.
 func TestARequestCanAskForMore(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: stepUpClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
-		signIn(t, b, harness.Alice)
+		harness.SignIn(t, b, harness.Alice)
 		mfa, phr := url.Values{"acr_values": {acrMFA}}, url.Values{"acr_values": {"phr " + acrMFA}}
 		essential := url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"values":["phr"]}}}`}}
 		r := rp.Authorize(mfa)
@@ -108,7 +67,7 @@ func TestARequestCanAskForMore(t *testing.T) {
 		}
 
 		phone := s.Phone(t, harness.Alice)
-		half(t, b, harness.Alice)
+		harness.EnterPassword(t, b, harness.Alice)
 		b.Submit(t, b.Get(t, "/login/factor").Form(t, "factor"), "code", phone.Code(t))
 		r = rp.Authorize(mfa)
 		first := granted(t, rp, r, b.Get(t, r.URL))
@@ -121,7 +80,7 @@ func TestARequestCanAskForMore(t *testing.T) {
 		wantACR(t, granted(t, rp, r, b.Get(t, r.URL)), acrMFA, "pwd", "otp", "mfa") // the second of her wishes is met
 
 		key := s.SecurityKey(t, harness.Alice)
-		half(t, b, harness.Alice)
+		harness.EnterPassword(t, b, harness.Alice)
 		b.Submit(t, b.Get(t, "/login/factor").Form(t, "factor"), "code", phone.Code(t))
 		s.Clock.Advance(time.Hour)
 		p = b.Get(t, rp.Authorize(url.Values{"acr_values": {"phr"}, "prompt": {"none"}}).URL)
@@ -133,7 +92,7 @@ func TestARequestCanAskForMore(t *testing.T) {
 			t.Errorf("an essential context under prompt=none: away to %v", p.Away)
 		}
 		r = careful(s).Authorize(nil)
-		p = asked(t, b, r)
+		p = harness.OpenSecondFactor(t, b, r)
 		if strings.Contains(p.Body, `id="code"`) || strings.Contains(p.Body, `id="use-recovery"`) {
 			t.Error("a code is offered where only a key will do")
 		}
@@ -150,11 +109,11 @@ func TestARequestCanAskForMore(t *testing.T) {
 func TestOnlyWhatIsAskedForIsAccepted(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Clients: stepUpClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		phone, key := s.Phone(t, harness.Bob), s.SecurityKey(t, harness.Bob)
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		r := rp.Authorize(url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"value":"phr"}}}`}})
-		p := asked(t, b, r)
+		p := harness.OpenSecondFactor(t, b, r)
 		for kind, code := range map[string]string{"totp": phone.Code(t), "recovery": phone.RecoveryCodes[0], "": phone.Code(t), "pwd": "x"} {
 			for _, method := range []string{"", "&method=totp", "&method=recovery"} {
 				f := *p.Form(t, "factor-passkey")
@@ -175,11 +134,11 @@ func TestOnlyWhatIsAskedForIsAccepted(t *testing.T) {
 
 // A request that is older than the sign-in may be gets password and second step anew.
 func TestAFreshSignInAsksForBoth(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Bob)
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
-		b.Submit(t, half(t, b, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
+		b.Submit(t, harness.EnterPassword(t, b, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
 		s.Clock.Advance(10 * time.Minute)
 		r := rp.Authorize(url.Values{"max_age": {"300"}})
 		p := b.Get(t, r.URL)
@@ -197,14 +156,14 @@ func TestAFreshSignInAsksForBoth(t *testing.T) {
 
 // What an organization asks is asked once it is picked, and not of those who act for another.
 func TestAnOrganizationAsksWhenItIsPicked(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		phone, key := s.Phone(t, harness.Alice), s.SecurityKey(t, harness.Alice)
-		require(t, s, "acme-corp", storage.RequirePasskey, 0)
-		rp := quiet(s, "openid org")
+		harness.RequireFactor(t, s, "acme-corp", storage.RequirePasskey, 0)
+		rp := harness.Quiet(s, "openid org")
 		b := s.Browser(t)
-		half(t, b, harness.Alice)
+		harness.EnterPassword(t, b, harness.Alice)
 		r := rp.Authorize(nil)
-		p := b.Submit(t, asked(t, b, r).Form(t, "factor"), "code", phone.Code(t))
+		p := b.Submit(t, harness.OpenSecondFactor(t, b, r).Form(t, "factor"), "code", phone.Code(t))
 		if p.URL.Path != "/org" {
 			t.Fatalf("the code leads to %s", p.URL)
 		}
@@ -214,9 +173,9 @@ func TestAnOrganizationAsksWhenItIsPicked(t *testing.T) {
 		}
 		wantACR(t, granted(t, rp, r, b.Ceremony(t, p.Form(t, "factor-passkey"), key)), acrPhr, "pwd", "otp", "mfa", "hwk", "user")
 		other := s.Browser(t)
-		half(t, other, harness.Alice)
+		harness.EnterPassword(t, other, harness.Alice)
 		r = rp.Authorize(nil)
-		p = other.Submit(t, asked(t, other, r).Form(t, "factor"), "code", phone.Code(t))
+		p = other.Submit(t, harness.OpenSecondFactor(t, other, r).Form(t, "factor"), "code", phone.Code(t))
 		wantACR(t, granted(t, rp, r, other.Submit(t, p.FormWith(t, "organization"), "organization", "tech-startup")), acrMFA, "pwd", "otp", "mfa")
 	})
 }
@@ -244,11 +203,11 @@ func TestForeignAnswersOfAnAuthenticator(t *testing.T) {
 			"an unknown key":      func(b *harness.Browser, f *harness.Form) string { return b.Answer(t, f, s.Authenticator(t)) },
 			"another browser's challenge": func(_ *harness.Browser, _ *harness.Form) string {
 				b := s.Browser(t)
-				return b.Answer(t, half(t, b, harness.Bob).Form(t, "factor-passkey"), key)
+				return b.Answer(t, harness.EnterPassword(t, b, harness.Bob).Form(t, "factor-passkey"), key)
 			},
 			"another person's challenge": func(_ *harness.Browser, _ *harness.Form) string {
 				b := s.Browser(t)
-				return b.Answer(t, half(t, b, harness.Alice).Form(t, "factor-passkey"), key)
+				return b.Answer(t, harness.EnterPassword(t, b, harness.Alice).Form(t, "factor-passkey"), key)
 			},
 			"a first factor's challenge": func(_ *harness.Browser, _ *harness.Form) string {
 				b := s.Browser(t)
@@ -278,13 +237,13 @@ func TestForeignAnswersOfAnAuthenticator(t *testing.T) {
 		for name, forge := range attacks {
 			s.Clock.Advance(2 * time.Minute) // past the limits of a minute
 			b := s.Browser(t)
-			f := half(t, b, harness.Bob).Form(t, "factor-passkey")
+			f := harness.EnterPassword(t, b, harness.Bob).Form(t, "factor-passkey")
 			if p := b.Submit(t, f, "credential", forge(b, f)); p.Status != http.StatusUnprocessableEntity {
 				t.Errorf("%s: %d at %s", name, p.Status, p.URL)
 			}
 		}
 		b := s.Browser(t)
-		f := half(t, b, harness.Bob).Form(t, "factor-passkey")
+		f := harness.EnterPassword(t, b, harness.Bob).Form(t, "factor-passkey")
 		if p := b.Ceremony(t, f, key); p.URL.Path != "/" {
 			t.Fatalf("the key itself: %d at %s", p.Status, p.URL)
 		}
@@ -297,26 +256,26 @@ func TestForeignAnswersOfAnAuthenticator(t *testing.T) {
 // MF-07: the recovery codes that came with a key are no app: where one is required,
 // they lead to setting it up.
 func TestARecoveryCodeIsNoAuthenticatorApp(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients, Host: "localhost"})
 	codes := s.SecurityKey(t, harness.Bob).RecoveryCodes
-	require(t, s, "acme-corp", storage.RequireTOTP, 0)
+	harness.RequireFactor(t, s, "acme-corp", storage.RequireTOTP, 0)
 	b := s.Browser(t)
-	p := half(t, b, harness.Bob)
+	p := harness.EnterPassword(t, b, harness.Bob)
 	p = b.Get(t, p.URL.String()+"?method=recovery")
 	b.Submit(t, p.Form(t, "factor"), "code", codes[0])
-	due(t, b.Get(t, quiet(s, "openid org").Authorize(nil).URL))
+	due(t, b.Get(t, harness.Quiet(s, "openid org").Authorize(nil).URL))
 	due(t, b.Get(t, "/account"))
 }
 
 // The time that a policy leaves is for everybody: who has lost the key that will be
 // asked for comes in with what else they have, and can replace it.
 func TestUntilTheDeadlineAnySecondStepWillDo(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients, Host: "localhost"})
 	phone := s.Phone(t, harness.Bob)
 	s.SecurityKey(t, harness.Bob)
-	require(t, s, "acme-corp", storage.RequirePasskey, 30)
+	harness.RequireFactor(t, s, "acme-corp", storage.RequirePasskey, 30)
 	b := s.Browser(t)
-	p := half(t, b, harness.Bob)
+	p := harness.EnterPassword(t, b, harness.Bob)
 	if p = b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t)); p.Status != http.StatusOK || p.URL.Path != "/" {
 		t.Fatalf("within the grace a code leads to %d at %s", p.Status, p.URL)
 	}
@@ -325,7 +284,7 @@ func TestUntilTheDeadlineAnySecondStepWillDo(t *testing.T) {
 	}
 	s.Clock.Advance(31 * 24 * time.Hour)
 	// A password alone is not told which kind an organization asks for; the code is.
-	p = half(t, b, harness.Bob)
+	p = harness.EnterPassword(t, b, harness.Bob)
 	b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 	if p = b.Get(t, "/account"); p.URL.Path != "/login/factor" || strings.Contains(p.Body, `id="code"`) {
 		t.Errorf("after the deadline a code is enough, or still offered: %s", p.URL)
@@ -336,23 +295,23 @@ func TestUntilTheDeadlineAnySecondStepWillDo(t *testing.T) {
 // what was granted on a password alone is refused until they have signed in with it.
 // The grant stays, for a policy can be taken back.
 func TestARefreshNeedsWhatThePolicyAsksToHaveBeenShown(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)
-		signIn(t, b, harness.Bob)
+		harness.SignIn(t, b, harness.Bob)
 		const scope = "openid offline_access org"
-		old := quietTokens(t, s, b, scope)
+		old := harness.QuietTokens(t, s, b, scope)
 		p := b.Get(t, "/account/security/app")
-		goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, p), s.Clock.Now())))
-		now := quietTokens(t, s, b, scope)
-		require(t, s, "acme-corp", storage.RequireAny, 0)
-		rp := quiet(s, scope)
+		goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, harness.TOTPKey(t, p), s.Clock.Now())))
+		now := harness.QuietTokens(t, s, b, scope)
+		harness.RequireFactor(t, s, "acme-corp", storage.RequireAny, 0)
+		rp := harness.Quiet(s, scope)
 		if got := rp.Refresh(t, old.RefreshToken); got.Status != http.StatusBadRequest || got.Error != "invalid_grant" {
 			t.Errorf("a grant on a password alone: %d %s", got.Status, got.Error)
 		}
 		if got := rp.Refresh(t, now.RefreshToken); got.Status != http.StatusOK {
 			t.Errorf("a grant on both: %d %s", got.Status, got.Description)
 		}
-		require(t, s, "acme-corp", "", 0)
+		harness.RequireFactor(t, s, "acme-corp", "", 0)
 		if got := rp.Refresh(t, old.RefreshToken); got.Status != http.StatusOK {
 			t.Errorf("with the policy gone: %d %s", got.Status, got.Description)
 		}
@@ -362,10 +321,10 @@ func TestARefreshNeedsWhatThePolicyAsksToHaveBeenShown(t *testing.T) {
 // OpenID Connect Core 1.0, section 5.5.1.1: an essential acr is answered with one of
 // the values asked for, in every token of the grant; a voluntary one with the truth.
 func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
-	clients := strings.ReplaceAll(wholeServerClients, "client_id: quiet,", "client_id: quiet, access_token_format: jwt,")
+	clients := strings.ReplaceAll(harness.Clients, "client_id: quiet,", "client_id: quiet, access_token_format: jwt,")
 	harness.EachEngine(t, harness.Options{Clients: clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
-		key, rp, b := s.SecurityKey(t, harness.Bob), quiet(s, "openid offline_access"), s.Browser(t)
-		half(t, b, harness.Bob)
+		key, rp, b := s.SecurityKey(t, harness.Bob), harness.Quiet(s, "openid offline_access"), s.Browser(t)
+		harness.EnterPassword(t, b, harness.Bob)
 		b.Ceremony(t, b.Get(t, "/login/factor").Form(t, "factor-passkey"), key)
 		for name, c := range map[string]struct {
 			extra url.Values
@@ -396,7 +355,7 @@ func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
 		// The policy looks at what was shown, not at what was told of it.
 		r := rp.Authorize(url.Values{"claims": {`{"id_token":{"acr":{"essential":true,"value":"` + acrMFA + `"}}}`}})
 		tokens := rp.Redeem(t, b.Get(t, r.URL).Away.Query().Get("code"), r)
-		require(t, s, "", storage.RequirePasskey, 0)
+		harness.RequireFactor(t, s, "", storage.RequirePasskey, 0)
 		if again := rp.Refresh(t, tokens.RefreshToken); again.Status != http.StatusOK {
 			t.Errorf("a grant on a passkey that told mfa: %d %s", again.Status, again.Description)
 		}
@@ -408,26 +367,26 @@ func TestAnEssentialContextIsAnsweredToTheLetter(t *testing.T) {
 func TestALostKeyThatIsRequiredLeadsToHelp(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Clients: stepUpClients, Host: "localhost", Environ: []string{"SALLYPORT_SUPPORT_EMAIL=help@acme.example"}})
 	s.SecurityKey(t, harness.Bob)
-	if p := half(t, s.Browser(t), harness.Bob); strings.Contains(p.Body, `id="key-only"`) {
+	if p := harness.EnterPassword(t, s.Browser(t), harness.Bob); strings.Contains(p.Body, `id="key-only"`) {
 		t.Error("a page that takes recovery codes says that they do not count")
 	}
-	require(t, s, "acme-corp", storage.RequirePasskey, 0)
+	harness.RequireFactor(t, s, "acme-corp", storage.RequirePasskey, 0)
 	b := s.Browser(t)
 	// A password alone does not tell in which organizations the person is.
-	if p := half(t, b, harness.Bob); strings.Contains(p.Body, "Acme") || strings.Contains(p.Body, `id="key-only"`) {
+	if p := harness.EnterPassword(t, b, harness.Bob); strings.Contains(p.Body, "Acme") || strings.Contains(p.Body, `id="key-only"`) {
 		t.Error("a page before the second factor tells of an organization's policy")
 	}
-	require(t, s, "acme-corp", "", 0)
-	require(t, s, "", storage.RequirePasskey, 0)
-	shows(t, b.Get(t, "/login/factor"), http.StatusOK, "This service</bdi> accepts only a passkey", "no recovery code either", "mailto:help@acme.example")
-	require(t, s, "", "", 0)
-	shows(t, asked(t, b, careful(s).Authorize(nil)), http.StatusOK, "Careful</bdi> accepts only a passkey")
+	harness.RequireFactor(t, s, "acme-corp", "", 0)
+	harness.RequireFactor(t, s, "", storage.RequirePasskey, 0)
+	harness.MustShow(t, b.Get(t, "/login/factor"), http.StatusOK, "This service</bdi> accepts only a passkey", "no recovery code either", "mailto:help@acme.example")
+	harness.RequireFactor(t, s, "", "", 0)
+	harness.MustShow(t, harness.OpenSecondFactor(t, b, careful(s).Authorize(nil)), http.StatusOK, "Careful</bdi> accepts only a passkey")
 	// The codes do not promise what they cannot do.
-	signIn(t, b, harness.Alice)
+	harness.SignIn(t, b, harness.Alice)
 	p := b.Get(t, "/account/security/passkey")
 	for i := range p.Forms {
 		if p.Forms[i].WebAuthn == "create" {
-			shows(t, b.Ceremony(t, &p.Forms[i], s.Authenticator(t)), http.StatusOK, "codes don’t work where", `href="/account/security/passkey"`)
+			harness.MustShow(t, b.Ceremony(t, &p.Forms[i], s.Authenticator(t)), http.StatusOK, "codes don’t work where", `href="/account/security/passkey"`)
 		}
 	}
 }

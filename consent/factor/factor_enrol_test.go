@@ -1,4 +1,4 @@
-package app_test
+package factor_test
 
 import (
 	"net/http"
@@ -55,9 +55,9 @@ func goOn(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
 // When the time for it is over, somebody without a second step sets one up
 // before anything else, on the way to an app or to their account.
 func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
-		require(t, s, "", storage.RequireAny, 0)
-		rp := quiet(s, "openid")
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
+		harness.RequireFactor(t, s, "", storage.RequireAny, 0)
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
 		r := rp.Authorize(nil)
 		p := due(t, b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password))
@@ -71,9 +71,9 @@ func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
 		if p := b.Get(t, rp.Authorize(url.Values{"prompt": {"none"}}).URL); p.Away == nil || p.Away.Query().Get("error") != "login_required" {
 			t.Errorf("prompt=none: away to %v", p.Away)
 		}
-		before := cookieOf(s, b)
+		before := harness.CookieOf(s, b)
 		p = enrolPhone(t, s, b, p)
-		if cookieOf(s, b) == before {
+		if harness.CookieOf(s, b) == before {
 			t.Error("SS-01: the token is the same as before")
 		}
 		if cc := p.Header.Get("Cache-Control"); cc != "no-store" {
@@ -93,9 +93,9 @@ func TestAnOverdueSecondStepIsSetUpFirst(t *testing.T) {
 // choosing is not taken, and a new key makes the one before worthless.
 func TestAnAppCountsOnceItHasShownACode(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
-		require(t, s, "", storage.RequireTOTP, 0)
+		harness.RequireFactor(t, s, "", storage.RequireTOTP, 0)
 		b := s.Browser(t)
-		signIn(t, b, harness.Bob)
+		harness.SignIn(t, b, harness.Bob)
 		p := due(t, b.Get(t, "/login/factor"))
 		if strings.Contains(p.Body, "add-passkey") {
 			t.Error("a passkey is offered where only an app will do")
@@ -114,7 +114,7 @@ func TestAnAppCountsOnceItHasShownACode(t *testing.T) {
 			t.Fatalf("a wrong first code: %d at %s", p.Status, p.URL)
 		}
 		p = b.Submit(t, p.Form(t, "totp-again"), "enrol", "totp")
-		if again := keyOf(t, p); again != first {
+		if again := harness.TOTPKey(t, p); again != first {
 			t.Error("after a wrong code there is another key than the one in the app")
 		}
 		p = b.Submit(t, p.Form(t, "totp"), "code", harness.TOTP(t, first, s.Clock.Now()))
@@ -126,9 +126,9 @@ func TestAnAppCountsOnceItHasShownACode(t *testing.T) {
 
 // An organization that wants passkeys gets one, and nothing else will do (MF-13).
 func TestAnOrganizationsDeadlineIsMetByWhatItAsksFor(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
-		require(t, s, "acme-corp", storage.RequirePasskey, 7)
-		rp := quiet(s, "openid org")
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		harness.RequireFactor(t, s, "acme-corp", storage.RequirePasskey, 7)
+		rp := harness.Quiet(s, "openid org")
 		b := s.Browser(t)
 		r := rp.Authorize(nil)
 		p := b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
@@ -150,19 +150,19 @@ func TestAnOrganizationsDeadlineIsMetByWhatItAsksFor(t *testing.T) {
 		wantACR(t, granted(t, rp, r, goOn(t, b, p)), acrPhr, "pwd", "hwk", "user", "mfa")
 		other := s.Browser(t)
 		r = rp.Authorize(nil)
-		half(t, other, harness.Bob)
-		wantACR(t, granted(t, rp, r, other.Ceremony(t, asked(t, other, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
+		harness.EnterPassword(t, other, harness.Bob)
+		wantACR(t, granted(t, rp, r, other.Ceremony(t, harness.OpenSecondFactor(t, other, r).Form(t, "factor-passkey"), key)), acrPhr, "pwd", "hwk", "user", "mfa")
 	})
 }
 
 // Enrolling needs a sign-in within five minutes: who has found a browser signed
 // in must not make the second step their own.
 func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
-		rp := quiet(s, "openid")
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
-		signIn(t, b, harness.Bob)
-		require(t, s, "", storage.RequireAny, 0)
+		harness.SignIn(t, b, harness.Bob)
+		harness.RequireFactor(t, s, "", storage.RequireAny, 0)
 		early := due(t, b.Get(t, "/login/factor"))
 		s.Clock.Advance(6 * time.Minute)
 		for _, what := range []string{"totp", "totp-code", "webauthn"} {
@@ -195,8 +195,8 @@ func TestSettingUpNeedsAFreshSignIn(t *testing.T) {
 func TestSettingUpNeedsTheBrowserThatSignedIn(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Environ: []string{"SALLYPORT_SESSION_PROTECTION=basic"}})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
-	require(t, s, "", storage.RequireAny, 0)
+	harness.SignIn(t, b, harness.Bob)
+	harness.RequireFactor(t, s, "", storage.RequireAny, 0)
 	due(t, b.Get(t, "/login/factor"))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+"/login/factor", nil)
 	if err != nil {
@@ -216,10 +216,10 @@ func TestSettingUpNeedsAProvenAddress(t *testing.T) {
 		b := s.Browser(t)
 		p := b.Get(t, "/register")
 		p = b.Submit(t, p.Form(t, "register"), "email", eve.Email, "password", eve.Password, "name", "Eve")
-		if p.Status != http.StatusOK || cookieOf(s, b) == "" {
+		if p.Status != http.StatusOK || harness.CookieOf(s, b) == "" {
 			t.Fatalf("she cannot register: %d at %s", p.Status, p.URL)
 		}
-		require(t, s, "", storage.RequireAny, 0)
+		harness.RequireFactor(t, s, "", storage.RequireAny, 0)
 		p = b.Get(t, "/login/factor")
 		if !strings.Contains(p.Body, "Confirm your email first") {
 			t.Fatalf("an unproven address: %d at %s:\n%s", p.Status, p.URL, p.Body)
@@ -243,9 +243,9 @@ func TestSettingUpNeedsAProvenAddress(t *testing.T) {
 
 // MF-07: whichever way somebody comes in, they end at what is required.
 func TestEveryWayInEndsAtThePolicy(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients, Environ: []string{"SALLYPORT_RECOVERY=on"}}, func(t *testing.T, s *harness.Server) {
-		require(t, s, "acme-corp", storage.RequireAny, 0)
-		rp := quiet(s, "openid org")
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients, Environ: []string{"SALLYPORT_RECOVERY=on"}}, func(t *testing.T, s *harness.Server) {
+		harness.RequireFactor(t, s, "acme-corp", storage.RequireAny, 0)
+		rp := harness.Quiet(s, "openid org")
 		reset := func(who harness.Person) harness.Person {
 			b := s.Browser(t)
 			p := b.Get(t, "/recover")
@@ -267,7 +267,7 @@ func TestEveryWayInEndsAtThePolicy(t *testing.T) {
 		phone := s.Phone(t, harness.Alice)
 		alice := reset(harness.Alice)
 		b = s.Browser(t)
-		p = half(t, b, alice)
+		p = harness.EnterPassword(t, b, alice)
 		if p = b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t)); p.URL.Path != "/" {
 			t.Errorf("the code leads to %d at %s", p.Status, p.URL)
 		}
@@ -287,7 +287,7 @@ func TestEveryWayInEndsAtThePolicy(t *testing.T) {
 		b.Submit(t, p.Form(t, "register"), "password", dora.Password)
 		due(t, b.Get(t, "/account"))
 		b = s.Browser(t)
-		signIn(t, b, harness.Admin)
+		harness.SignIn(t, b, harness.Admin)
 		b.Submit(t, b.Get(t, s.LastMail(t, harness.Admin.Email).Link).Form(t, "accept-form"), "act", "accept")
 		due(t, b.Get(t, "/account"))
 		p = b.Get(t, rp.Authorize(nil).URL) // she has one of her own too
@@ -298,16 +298,16 @@ func TestEveryWayInEndsAtThePolicy(t *testing.T) {
 // A stricter policy with a grace leaves no gap: until its deadline the one before it
 // holds, for sign-ins, refreshes and personal access tokens.
 func TestAStricterPolicyLeavesNoGap(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients, Host: "localhost"})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients, Host: "localhost"})
 	ctx := t.Context()
 	o, err := s.App.Store.OrganizationBySlug(ctx, "acme-corp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	acme, b := o.ID, s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	const scope = "openid offline_access org"
-	tokens := quietTokens(t, s, b, scope)
+	tokens := harness.QuietTokens(t, s, b, scope)
 	pat, _, err := s.App.Identity.Tokens.Create(ctx, identity.Actor{UserID: s.User(t, harness.Bob).ID}, identity.NewToken{OrganizationID: acme, Name: "CI", Scopes: []string{identity.ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestAStricterPolicyLeavesNoGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		due(t, b.Get(t, "/account"))
-		if again := quiet(s, scope).Refresh(t, tokens.RefreshToken); again.Error != "invalid_grant" {
+		if again := harness.Quiet(s, scope).Refresh(t, tokens.RefreshToken); again.Error != "invalid_grant" {
 			t.Errorf("%s: a refresh gets %d %s", p.Require, again.Status, again.Error)
 		}
 		if got, err := s.App.Identity.Tokens.ByHash(ctx, secret.HashOf(pat)); err != nil || !got.Overdue {
@@ -334,12 +334,12 @@ func TestAStricterPolicyLeavesNoGap(t *testing.T) {
 // confirm the key that they have scanned, in that session; beginning needs a fresh
 // sign-in.
 func TestAScannedKeyStaysGood(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	p := b.Get(t, "/account/security/app")
-	key := keyOf(t, p)
-	if again := keyOf(t, b.Get(t, "/account/security/app")); again != key {
+	key := harness.TOTPKey(t, p)
+	if again := harness.TOTPKey(t, b.Get(t, "/account/security/app")); again != key {
 		t.Error("loading the page again shows another key")
 	}
 	s.Clock.Advance(10 * time.Minute)
@@ -347,7 +347,7 @@ func TestAScannedKeyStaysGood(t *testing.T) {
 		t.Errorf("without a fresh sign-in the key is shown: %s", got.URL)
 	}
 	other := s.Browser(t)
-	signIn(t, other, harness.Bob)
+	harness.SignIn(t, other, harness.Bob)
 	code := func() string { return harness.TOTP(t, key, s.Clock.Now()) }
 	csrf := other.Get(t, "/account/profile").Form(t, "profile").Values
 	if got := other.Post(t, "/account/security/app", url.Values{"csrf": csrf["csrf"], "code": {code()}}); got.Status != http.StatusUnprocessableEntity {
@@ -356,14 +356,14 @@ func TestAScannedKeyStaysGood(t *testing.T) {
 	goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", code()))
 
 	// The same where it is required.
-	require(t, s, "", storage.RequireAny, 0)
+	harness.RequireFactor(t, s, "", storage.RequireAny, 0)
 	b = s.Browser(t)
-	signIn(t, b, harness.Alice)
+	harness.SignIn(t, b, harness.Alice)
 	p = due(t, b.Get(t, "/login/factor"))
 	choice := p.Form(t, "enrol-totp")
 	p = b.Submit(t, choice, "enrol", "totp")
-	key = keyOf(t, p)
-	if again := keyOf(t, b.Submit(t, choice, "enrol", "totp")); again != key {
+	key = harness.TOTPKey(t, p)
+	if again := harness.TOTPKey(t, b.Submit(t, choice, "enrol", "totp")); again != key {
 		t.Error("choosing the app again shows another key")
 	}
 	s.Clock.Advance(6 * time.Minute)
@@ -376,31 +376,31 @@ func TestAScannedKeyStaysGood(t *testing.T) {
 // The recovery codes are shown once: not even a session that ends at that moment takes
 // them along.
 func TestTheFirstCodesAreShownWhateverBecomesOfTheSession(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
-	require(t, s, "", storage.RequireAny, 0)
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
+	harness.RequireFactor(t, s, "", storage.RequireAny, 0)
 	b, other := s.Browser(t), s.Browser(t)
-	signIn(t, b, harness.Bob)
-	signIn(t, other, harness.Alice)
+	harness.SignIn(t, b, harness.Bob)
+	harness.SignIn(t, other, harness.Alice)
 	s.Exec(t, `CREATE TRIGGER ends AFTER INSERT ON recovery_codes BEGIN UPDATE sessions SET ended_at = 1, end_reason = 'test' WHERE ended_at IS NULL AND user_id = NEW.user_id; END`)
 	if p := goOn(t, b, enrolPhone(t, s, b, due(t, b.Get(t, "/login/factor")))); p.URL.Path != "/login" {
 		t.Errorf("the button leads to %s", p.URL)
 	}
-	require(t, s, "", "", 0)
+	harness.RequireFactor(t, s, "", "", 0)
 	p := other.Get(t, "/account/security/app")
-	goOn(t, other, other.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, keyOf(t, p), s.Clock.Now())))
+	goOn(t, other, other.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, harness.TOTPKey(t, p), s.Clock.Now())))
 }
 
 // The browser in which somebody has set a second step up is no new device to them.
 func TestTheBrowserOfAnEnrolmentIsKnown(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	p := b.Get(t, "/account/security/app")
-	key := keyOf(t, p)
+	key := harness.TOTPKey(t, p)
 	goOn(t, b, b.Submit(t, p.Form(t, "app"), "code", harness.TOTP(t, key, s.Clock.Now())))
 	s.Clock.Advance(time.Minute)
 	before := len(s.Mail(t, harness.Bob.Email))
-	b.Submit(t, half(t, b, harness.Bob).Form(t, "factor"), "code", harness.TOTP(t, key, s.Clock.Now()))
+	b.Submit(t, harness.EnterPassword(t, b, harness.Bob).Form(t, "factor"), "code", harness.TOTP(t, key, s.Clock.Now()))
 	if mails := s.Mail(t, harness.Bob.Email)[before:]; len(mails) > 0 {
 		t.Errorf("a mail says %q", mails[0].Subject)
 	}

@@ -1,4 +1,4 @@
-package app_test
+package setup_test
 
 import (
 	"encoding/base64"
@@ -19,24 +19,11 @@ import (
 	"github.com/sallyport-id/sallyport/storage"
 )
 
-// ada is the administrator to be.
-var ada = harness.Person{Email: "ada@example.com", Password: "a quiet river bends north"}
-
-// setupToken is a new token of the first run.
-func setupToken(t *testing.T, s *harness.Server) string {
-	t.Helper()
-	token, _, err := s.App.Identity.Installation.NewSetupToken(t.Context(), identity.Operator())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
 // found makes ada the administrator in a browser, and returns the page after that.
 func found(t *testing.T, s *harness.Server, b *harness.Browser) *harness.Page {
 	t.Helper()
-	p := b.Get(t, "/setup?token="+setupToken(t, s))
-	p = b.Submit(t, p.Form(t, "administrator"), "name", "Ada", "email", ada.Email, "password", ada.Password)
+	p := b.Get(t, "/setup?token="+harness.SetupToken(t, s))
+	p = b.Submit(t, p.Form(t, "administrator"), "name", "Ada", "email", harness.Ada.Email, "password", harness.Ada.Password)
 	if p.URL.Path != "/setup/passkey" || p.Status != http.StatusOK {
 		t.Fatalf("the administrator is not made: %d at %s\n%s", p.Status, p.URL, p.Body)
 	}
@@ -93,14 +80,14 @@ func TestTheFirstRun(t *testing.T) {
 			t.Errorf("everything else works: /login answers %d at %s", p.Status, p.URL)
 		}
 		p := b.Get(t, "/setup")
-		p = b.Submit(t, p.Form(t, "setup-token"), "token", " "+setupToken(t, s)+" ")
-		p = b.Submit(t, p.Form(t, "administrator"), "name", "Ada", "email", ada.Email, "password", "password1")
+		p = b.Submit(t, p.Form(t, "setup-token"), "token", " "+harness.SetupToken(t, s)+" ")
+		p = b.Submit(t, p.Form(t, "administrator"), "name", "Ada", "email", harness.Ada.Email, "password", "password1")
 		wantText(t, p, `id="password-error"`, `value="ada@example.com"`)
-		p = b.Submit(t, p.Form(t, "administrator"), "password", ada.Password)
+		p = b.Submit(t, p.Form(t, "administrator"), "password", harness.Ada.Password)
 		if p.URL.Path != "/setup/passkey" {
 			t.Fatalf("got %s, want the passkey: %s", p.URL, p.Body)
 		}
-		u := s.User(t, ada)
+		u := s.User(t, harness.Ada)
 		if !u.EmailVerified() || !slices.Equal(u.PlatformRoles, []string{storage.RoleSuperadmin}) || u.FirstSignInAt.IsZero() {
 			t.Errorf("got %+v, want a proven superadmin who is signed in", u)
 		}
@@ -114,7 +101,7 @@ func TestTheFirstRun(t *testing.T) {
 		c := clientOf(t, s, "Acme Portal")
 		wantText(t, p, `id="client-secret"`, c.ID, s.Issuer, "go-oidc", "openid-client", "Authlib", "OIDC_CLIENT_SECRET=")
 		p = runTest(t, b, p)
-		wantText(t, p, "It works", "signed you in", "Userinfo tells about the same person", ada.Email, u.Sub.String(), assurance.ACRPassword)
+		wantText(t, p, "It works", "signed you in", "Userinfo tells about the same person", harness.Ada.Email, u.Sub.String(), assurance.ACRPassword)
 		if again := b.Get(t, p.URL.String()); !strings.Contains(again.Body, "This test has ended") {
 			t.Errorf("the page once more says:\n%s", again.Body)
 		}
@@ -123,8 +110,8 @@ func TestTheFirstRun(t *testing.T) {
 		if strings.Contains(p.Body, "Test of an app") || strings.Contains(p.Body, "First app") {
 			t.Errorf("what was done is still open:\n%s", p.Body)
 		}
-		wantText(t, b.Get(t, "/setup"), "Acme Portal", ada.Email)
-		if p := b.Get(t, "/"); p.URL.Path != "/" || !strings.Contains(p.Body, ada.Email) {
+		wantText(t, b.Get(t, "/setup"), "Acme Portal", harness.Ada.Email)
+		if p := b.Get(t, "/"); p.URL.Path != "/" || !strings.Contains(p.Body, harness.Ada.Email) {
 			t.Errorf("afterwards / leads to %s", p.URL)
 		}
 	})
@@ -166,7 +153,7 @@ func TestATestOfAClientLeavesNothingBehind(t *testing.T) {
 				t.Errorf("the page shows a token %s…", left)
 			}
 		}
-		if grants, err := s.App.Store.UserGrants(t.Context(), s.User(t, ada).ID, uuid.Max, 1000); err != nil || len(grants) != 0 {
+		if grants, err := s.App.Store.UserGrants(t.Context(), s.User(t, harness.Ada).ID, uuid.Max, 1000); err != nil || len(grants) != 0 {
 			t.Errorf("grants that are left: %+v, %v", grants, err)
 		}
 		b.Submit(t, ready.Form(t, "test"))
@@ -258,12 +245,12 @@ func registerAtSetup(t *testing.T, s *harness.Server, b *harness.Browser) {
 func TestOnlyTheTokenThatWasPrintedLastOpensTheFirstRun(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Empty: true, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)
-		older := setupToken(t, s)
-		token := setupToken(t, s)
+		older := harness.SetupToken(t, s)
+		token := harness.SetupToken(t, s)
 		p := b.Get(t, "/setup?token="+token)
 		form := p.Form(t, "administrator")
 		try := func(token string) *harness.Page {
-			return b.Submit(t, form, "token", token, "email", ada.Email, "password", ada.Password)
+			return b.Submit(t, form, "token", token, "email", harness.Ada.Email, "password", harness.Ada.Password)
 		}
 		for name, wrong := range map[string]string{"none": "", "a guess": strings.Repeat("A", 43), "an older one": older, "its hash": base64.RawURLEncoding.EncodeToString([]byte(token))} {
 			if p := try(wrong); p.Status != http.StatusForbidden || !strings.Contains(p.Body, `id="setup-token"`) {
@@ -290,7 +277,7 @@ func TestOnlyTheTokenThatWasPrintedLastOpensTheFirstRun(t *testing.T) {
 func TestRacingCallersMakeOneAdministrator(t *testing.T) {
 	harness.EachEngine(t, harness.Options{Empty: true, Host: "localhost"}, func(t *testing.T, s *harness.Server) {
 		nodes := []*harness.Server{s, s.Node(t)}
-		token := setupToken(t, s)
+		token := harness.SetupToken(t, s)
 		const callers = 16
 		browsers, forms := make([]*harness.Browser, callers), make([]*harness.Form, callers)
 		for i := range callers {
@@ -301,7 +288,7 @@ func TestRacingCallersMakeOneAdministrator(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range callers {
 			all.Go(func() {
-				p := browsers[i].Submit(t, forms[i], "email", fmt.Sprintf("ada%d@example.com", i), "password", ada.Password)
+				p := browsers[i].Submit(t, forms[i], "email", fmt.Sprintf("ada%d@example.com", i), "password", harness.Ada.Password)
 				paths[i] = p.URL.Path
 			})
 		}
@@ -321,7 +308,7 @@ func TestRacingCallersMakeOneAdministrator(t *testing.T) {
 			if p := b.Get(t, "/setup?token="+token); (p.Status == http.StatusOK) != won {
 				t.Errorf("GET /setup afterwards: %d, won %v", p.Status, won)
 			}
-			if p := b.Submit(t, forms[i], "email", "eve@example.com", "password", ada.Password); !won && p.Status != http.StatusNotFound {
+			if p := b.Submit(t, forms[i], "email", "eve@example.com", "password", harness.Ada.Password); !won && p.Status != http.StatusNotFound {
 				t.Errorf("POST /setup afterwards: %d, want 404", p.Status)
 			}
 		}
@@ -335,8 +322,8 @@ func TestRacingCallersMakeOneAdministrator(t *testing.T) {
 func TestTheStepsOfTheFirstRunAreForSuperadmins(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Host: "localhost"})
 	bob, stranger, admin := s.Browser(t), s.Browser(t), s.Browser(t)
-	signIn(t, bob, harness.Bob)
-	signIn(t, admin, harness.Admin)
+	harness.SignIn(t, bob, harness.Bob)
+	harness.SignIn(t, admin, harness.Admin)
 	for _, path := range []string{"/setup", "/setup/passkey", "/setup/brand", "/setup/client", "/setup/test?state=x&code=y", "/setup/done"} {
 		for who, b := range map[string]*harness.Browser{"bob": bob, "a stranger": stranger} {
 			if p := b.Get(t, path); p.Status != http.StatusNotFound {
@@ -378,7 +365,7 @@ func TestTheBrandIsSeenOnEveryNode(t *testing.T) {
 		other := s.Node(t)
 		fixed := s.Node(t, "SALLYPORT_BRAND_NAME=Fixed ID", "SALLYPORT_BRAND_COLOR=#123456")
 		b := s.Browser(t)
-		signIn(t, b, harness.Admin)
+		harness.SignIn(t, b, harness.Admin)
 		p := b.Submit(t, b.Get(t, "/setup/brand").Form(t, "brand"), "name", "Globex ID", "color", "#7A1F5C", "logo", "data:text/html;base64,"+png)
 		wantText(t, p, "Globex ID", `id="done"`, "data:image/png;base64,"+png)
 		if name := s.App.BrandName(); name != "Globex ID" {
@@ -392,7 +379,7 @@ func TestTheBrandIsSeenOnEveryNode(t *testing.T) {
 			})
 		}
 		fixedAdmin := fixed.Browser(t)
-		signIn(t, fixedAdmin, harness.Admin)
+		harness.SignIn(t, fixedAdmin, harness.Admin)
 		p = fixedAdmin.Get(t, "/setup/brand")
 		wantText(t, p, "BRAND_COLOR", "BRAND_NAME", "readonly")
 		fixedAdmin.Submit(t, p.Form(t, "brand"), "name", "Evil ID", "color", "#000000", "remove-logo", "on")
@@ -439,8 +426,8 @@ func TestAPasskeyInTheFirstRun(t *testing.T) {
 func TestTheAnswerToATestBelongsToItsSession(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Host: "localhost"})
 	one, other := s.Browser(t), s.Browser(t)
-	signIn(t, one, harness.Admin)
-	signIn(t, other, harness.Admin)
+	harness.SignIn(t, one, harness.Admin)
+	harness.SignIn(t, other, harness.Admin)
 	p := one.Submit(t, one.Get(t, "/setup/client").Form(t, "client"), "name", "Portal", "redirect_uris", "https://portal.example/cb")
 	p = one.Submit(t, p.Form(t, "test"))
 	answer := p.FormWith(t, "answer")

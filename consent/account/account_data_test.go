@@ -1,4 +1,4 @@
-package app_test
+package account_test
 
 import (
 	"encoding/json"
@@ -12,12 +12,12 @@ import (
 )
 
 func testTheDownload(t *testing.T, s *harness.Server) {
-	b, who := s.Browser(t), person(t, s, "export@example.com")
+	b, who := s.Browser(t), harness.NewPerson(t, s, "export@example.com")
 	phone := s.Phone(t, who)
-	signInWith(t, b, who, phone)
-	tokens := quietTokens(t, s, b, "openid offline_access")
+	harness.SignInWith(t, b, who, phone)
+	tokens := harness.QuietTokens(t, s, b, "openid offline_access")
 	p := b.Submit(t, b.Get(t, "/account/data").Form(t, "download"))
-	shows(t, p, http.StatusOK)
+	harness.MustShow(t, p, http.StatusOK)
 	if h := p.Header; h.Get("Content-Disposition") != `attachment; filename="account.json"` || h.Get("Content-Type") != "application/json" {
 		t.Errorf("answered as %v", h)
 	}
@@ -28,7 +28,7 @@ func testTheDownload(t *testing.T, s *harness.Server) {
 	if export["email"] != who.Email || export["sub"] != s.User(t, who).Sub.String() || !strings.Contains(p.Body, "Firefox on Linux") || !strings.Contains(p.Body, "quiet") {
 		t.Errorf("the file lacks something: %s", p.Body)
 	}
-	for name, secret := range map[string]string{"the cookie": cookieOf(s, b), "the key": phone.Key, "a recovery code": phone.RecoveryCodes[0], "the refresh token": tokens.RefreshToken,
+	for name, secret := range map[string]string{"the cookie": harness.CookieOf(s, b), "the key": phone.Key, "a recovery code": phone.RecoveryCodes[0], "the refresh token": tokens.RefreshToken,
 		"the password": who.Password, "its hash": "$argon2id$", "a name of the inside": "token_hash", "a sealed column": "sealed"} {
 		if strings.Contains(strings.ToLower(p.Body), strings.ToLower(secret)) {
 			t.Errorf("%s is in the file: %s", name, p.Body)
@@ -37,20 +37,20 @@ func testTheDownload(t *testing.T, s *harness.Server) {
 }
 
 func testDeletingAnAccount(t *testing.T, s *harness.Server) {
-	who := person(t, s, "leaving@example.com")
+	who := harness.NewPerson(t, s, "leaving@example.com")
 	if _, err := s.App.Identity.Organizations.Create(t.Context(), identity.Operator(), "workshop", "The workshop", s.User(t, who).ID); err != nil {
 		t.Fatal(err)
 	}
 	b, other := s.Browser(t), s.Browser(t)
-	signIn(t, b, who)
-	signIn(t, other, who)
-	tokens := quietTokens(t, s, other, "openid offline_access")
+	harness.SignIn(t, b, who)
+	harness.SignIn(t, other, who)
+	tokens := harness.QuietTokens(t, s, other, "openid offline_access")
 	p := b.Get(t, "/account/delete")
-	shows(t, p, http.StatusOK, "The workshop", "cannot be undone")
-	shows(t, b.Submit(t, p.Form(t, "delete")), http.StatusUnprocessableEntity, "Tick the box first.")
-	shows(t, b.Get(t, "/account"), http.StatusOK, who.Email)
-	shows(t, b.Submit(t, p.Form(t, "delete"), "confirm", "yes"), http.StatusOK, `id="account-deleted"`)
-	if cookieOf(s, b) != "" {
+	harness.MustShow(t, p, http.StatusOK, "The workshop", "cannot be undone")
+	harness.MustShow(t, b.Submit(t, p.Form(t, "delete")), http.StatusUnprocessableEntity, "Tick the box first.")
+	harness.MustShow(t, b.Get(t, "/account"), http.StatusOK, who.Email)
+	harness.MustShow(t, b.Submit(t, p.Form(t, "delete"), "confirm", "yes"), http.StatusOK, `id="account-deleted"`)
+	if harness.CookieOf(s, b) != "" {
 		t.Error("the browser keeps its cookie")
 	}
 	for name, b := range map[string]*harness.Browser{"this": b, "the other": other} {
@@ -58,11 +58,11 @@ func testDeletingAnAccount(t *testing.T, s *harness.Server) {
 			t.Errorf("%s session lives: %s", name, p.URL)
 		}
 	}
-	rp := quiet(s, "openid offline_access")
+	rp := harness.Quiet(s, "openid offline_access")
 	if r := rp.Refresh(t, tokens.RefreshToken); r.Error != "invalid_grant" {
 		t.Errorf("the refresh token: %d %s", r.Status, r.Error)
 	}
-	if p := submitLogin(t, s.Browser(t), who); p.URL.Path != "/login" {
+	if p := harness.SubmitLogin(t, s.Browser(t), who); p.URL.Path != "/login" {
 		t.Errorf("the password leads to %s", p.URL)
 	}
 	if got := subjects(t, s, who); !strings.Contains(got, "deleted") {
@@ -75,23 +75,23 @@ func testDeletingAnAccount(t *testing.T, s *harness.Server) {
 
 func testADeletionThatIsBlocked(t *testing.T, s *harness.Server) {
 	b := s.Browser(t)
-	signIn(t, b, harness.Alice)
+	harness.SignIn(t, b, harness.Alice)
 	p := b.Get(t, "/account/delete")
-	if shows(t, p, http.StatusOK, `id="blocked"`, "Acme Corp", "Make someone else an owner"); len(p.Forms) > 0 {
+	if harness.MustShow(t, p, http.StatusOK, `id="blocked"`, "Acme Corp", "Make someone else an owner"); len(p.Forms) > 0 {
 		t.Error("there is a button that cannot work")
 	}
-	shows(t, post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, `id="blocked"`, "Your account was not deleted.")
-	shows(t, b.Get(t, "/account"), http.StatusOK, harness.Alice.Email)
+	harness.MustShow(t, harness.Post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, `id="blocked"`, "Your account was not deleted.")
+	harness.MustShow(t, b.Get(t, "/account"), http.StatusOK, harness.Alice.Email)
 }
 
 // The last superadmin is told before and after that the account stays.
 func TestTheLastSuperadminCannotLeave(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	b := s.Browser(t)
-	signIn(t, b, harness.Admin)
-	shows(t, b.Get(t, "/account/delete"), http.StatusOK, "You are the last superadmin")
-	shows(t, post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, "You are the last superadmin")
-	if home(t, s, b) != harness.Admin.Email {
+	harness.SignIn(t, b, harness.Admin)
+	harness.MustShow(t, b.Get(t, "/account/delete"), http.StatusOK, "You are the last superadmin")
+	harness.MustShow(t, harness.Post(t, b, "/account/delete", "confirm", "yes"), http.StatusUnprocessableEntity, "You are the last superadmin")
+	if harness.GreetedUser(t, s, b) != harness.Admin.Email {
 		t.Error("the account is gone")
 	}
 }

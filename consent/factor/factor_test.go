@@ -1,4 +1,4 @@
-package app_test
+package factor_test
 
 import (
 	"net/http"
@@ -17,27 +17,6 @@ const (
 	acrMFA = "urn:sallyport:acr:mfa"
 	acrPhr = "phr"
 )
-
-// half signs a person in as far as their password goes.
-func half(t *testing.T, b *harness.Browser, who harness.Person) *harness.Page {
-	t.Helper()
-	p := b.Get(t, "/login")
-	p = b.Submit(t, p.Form(t, "login"), "email", who.Email, "password", who.Password)
-	if p.URL.Path != "/login/factor" || p.Status != http.StatusOK {
-		t.Fatalf("%s is not asked for a second step: %d at %s", who.Email, p.Status, p.URL)
-	}
-	return p
-}
-
-// asked opens a request in a browser with a half session, and is its second step.
-func asked(t *testing.T, b *harness.Browser, r *harness.Request) *harness.Page {
-	t.Helper()
-	p := b.Get(t, r.URL)
-	if p.URL.Path != "/login/factor" || p.Status != http.StatusOK {
-		t.Fatalf("no second step is asked for: %d at %s, away to %v", p.Status, p.URL, p.Away)
-	}
-	return p
-}
 
 // granted is the ID token of a request whose journey ended with a code.
 func granted(t *testing.T, rp *harness.RP, r *harness.Request, p *harness.Page) map[string]any {
@@ -76,10 +55,10 @@ func onward(t *testing.T, b *harness.Browser, p *harness.Page) *harness.Page {
 // MF-04: what a password has earned of somebody with a second step is good for the
 // page that asks for it, and for nothing else.
 func TestAHalfSessionCarriesNoRights(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		s.Phone(t, harness.Bob)
 		b := s.Browser(t)
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		for _, path := range []string{"/", "/account", "/account/security"} {
 			if p := b.Get(t, path); p.URL.Path != "/login/factor" {
 				t.Errorf("%s leads to %s with %d", path, p.URL, p.Status)
@@ -91,9 +70,9 @@ func TestAHalfSessionCarriesNoRights(t *testing.T) {
 		if p := b.Get(t, "/login/factor?to=//evil.example"); strings.Contains(p.Body, "evil.example") {
 			t.Error("the way on leads away")
 		}
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		own := b.Get(t, "/login/factor").Form(t, "factor").Values.Get("csrf")
-		if p := b.Submit(t, asked(t, b, rp.Authorize(nil)).Form(t, "factor"), "csrf", own, "code", "123456"); p.Status != http.StatusForbidden {
+		if p := b.Submit(t, harness.OpenSecondFactor(t, b, rp.Authorize(nil)).Form(t, "factor"), "csrf", own, "code", "123456"); p.Status != http.StatusForbidden {
 			t.Errorf("a form of one way is good for another: %d", p.Status)
 		}
 		p := b.Get(t, rp.Authorize(url.Values{"prompt": {"none"}}).URL)
@@ -110,12 +89,12 @@ func TestAHalfSessionCarriesNoRights(t *testing.T) {
 
 // A browser that is not signed in, or of which no second factor is required, is sent on.
 func TestTheSecondStepLeadsOnWhenNothingIsOwed(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
 	if p := s.Browser(t).Get(t, "/login/factor?to=/account"); p.URL.Path != "/login" || p.URL.Query().Get("to") != "/account" {
 		t.Errorf("a stranger is led to %s", p.URL)
 	}
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	if p := b.Get(t, "/login/factor"); p.URL.Path != "/" {
 		t.Errorf("who owes nothing is led to %s", p.URL)
 	}
@@ -127,40 +106,40 @@ func TestTheSecondStepLeadsOnWhenNothingIsOwed(t *testing.T) {
 // SS-01: the token changes at the step, and the one of before is worth nothing. acr,
 // amr and auth_time of the tokens say what happened.
 func TestACodeCompletesASignIn(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Bob)
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
 		r := rp.Authorize(nil)
 		p := b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
-		before := cookieOf(s, b)
+		before := harness.CookieOf(s, b)
 		p = b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		wantACR(t, granted(t, rp, r, p), acrMFA, "pwd", "otp", "mfa")
-		if cookieOf(s, b) == before {
+		if harness.CookieOf(s, b) == before {
 			t.Error("the token is the same as before the second step")
 		}
 		thief := s.Browser(t)
-		setCookie(s, thief, before)
+		harness.SetCookie(s, thief, before)
 		if p := thief.Get(t, rp.Authorize(nil).URL); p.URL.Path != "/login" {
 			t.Errorf("the token of before leads to %s", p.URL)
 		}
-		wantACR(t, harness.Claims(t, quietTokens(t, s, b, "openid").IDToken), acrMFA, "pwd", "otp", "mfa")
+		wantACR(t, harness.Claims(t, harness.QuietTokens(t, s, b, "openid").IDToken), acrMFA, "pwd", "otp", "mfa")
 	})
 }
 
 // A recovery code stands in for the app, once, in whatever way it is written, and
 // the person is told by mail.
 func TestARecoveryCodeCompletesASignIn(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Bob)
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		var browser *harness.Browser
 		use := func(code string) (*harness.Request, *harness.Page) {
 			b := s.Browser(t)
 			browser = b
-			half(t, b, harness.Bob)
+			harness.EnterPassword(t, b, harness.Bob)
 			r := rp.Authorize(nil)
-			p := b.Get(t, asked(t, b, r).URL.String()+"&method=recovery")
+			p := b.Get(t, harness.OpenSecondFactor(t, b, r).URL.String()+"&method=recovery")
 			f := p.Form(t, "factor")
 			if f.Values.Get("kind") != "recovery" {
 				t.Fatalf("the form is for %q", f.Values.Get("kind"))
@@ -168,7 +147,7 @@ func TestARecoveryCodeCompletesASignIn(t *testing.T) {
 			return r, b.Submit(t, f, "code", code)
 		}
 		r, p := use(" " + strings.ToUpper(phone.RecoveryCodes[0]) + " ")
-		shows(t, p, http.StatusOK, "2 codes", `href="/account/security"`)
+		harness.MustShow(t, p, http.StatusOK, "2 codes", `href="/account/security"`)
 		wantACR(t, granted(t, rp, r, onward(t, browser, p)), acrMFA, "pwd", "otp", "mfa")
 		if !slices.ContainsFunc(s.Mail(t, harness.Bob.Email), func(m harness.Mail) bool { return strings.Contains(m.Subject, "recovery code") }) {
 			t.Error("no mail tells of it")
@@ -177,16 +156,16 @@ func TestARecoveryCodeCompletesASignIn(t *testing.T) {
 			t.Errorf("a second time: %d at %s", p.Status, p.URL)
 		}
 		_, p = use(phone.RecoveryCodes[1])
-		shows(t, p, http.StatusOK, "one code")
+		harness.MustShow(t, p, http.StatusOK, "one code")
 		// The last one lets nobody in for the last time.
 		r, p = use(phone.RecoveryCodes[2])
-		codes := codesOf(t, p)
+		codes := harness.RecoveryCodes(t, p)
 		if len(codes) != 3 || slices.Contains(phone.RecoveryCodes, codes[0]) {
 			t.Fatalf("after the last code the page shows %q", codes)
 		}
 		wantACR(t, granted(t, rp, r, onward(t, browser, p)), acrMFA, "pwd", "otp", "mfa")
 		_, p = use(codes[0])
-		shows(t, p, http.StatusOK, "2 codes")
+		harness.MustShow(t, p, http.StatusOK, "2 codes")
 	})
 }
 
@@ -195,7 +174,7 @@ func TestARecoveryCodeCompletesASignIn(t *testing.T) {
 func TestTheSecondStepOffersWhatThePersonHas(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{Host: "localhost"})
 	on := func(who harness.Person) []string {
-		p := half(t, s.Browser(t), who)
+		p := harness.EnterPassword(t, s.Browser(t), who)
 		var found []string
 		for _, id := range []string{"code", "factor-submit", "use-passkey", "use-recovery", "switch"} {
 			if strings.Contains(p.Body, `id="`+id+`"`) {
@@ -220,19 +199,19 @@ func TestTheSecondStepOffersWhatThePersonHas(t *testing.T) {
 
 // A user who sees that it is not their account can leave.
 func TestAHalfSessionCanBeLeft(t *testing.T) {
-	s := harness.Start(t, storage.SQLite, harness.Options{Clients: wholeServerClients})
+	s := harness.Start(t, storage.SQLite, harness.Options{Clients: harness.Clients})
 	s.Phone(t, harness.Bob)
 	b := s.Browser(t)
-	p := half(t, b, harness.Bob)
+	p := harness.EnterPassword(t, b, harness.Bob)
 	if p = b.Submit(t, p.FormWith(t, "switch")); p.URL.Path != "/" || strings.Contains(p.Body, harness.Bob.Email) {
 		t.Errorf("signing out leads to %s", p.URL)
 	}
-	half(t, b, harness.Bob)
-	r := quiet(s, "openid").Authorize(nil)
-	if p = b.Submit(t, asked(t, b, r).FormWith(t, "switch"), "switch", "1"); p.URL.Path != "/login" {
+	harness.EnterPassword(t, b, harness.Bob)
+	r := harness.Quiet(s, "openid").Authorize(nil)
+	if p = b.Submit(t, harness.OpenSecondFactor(t, b, r).FormWith(t, "switch"), "switch", "1"); p.URL.Path != "/login" {
 		t.Errorf("in a flow it leads to %s", p.URL)
 	}
-	rp := quiet(s, "openid")
+	rp := harness.Quiet(s, "openid")
 	p = b.Submit(t, p.Form(t, "login"), "email", harness.Alice.Email, "password", harness.Alice.Password)
 	wantACR(t, granted(t, rp, r, p), acrPwd, "pwd")
 }
@@ -241,7 +220,7 @@ func TestAHalfSessionCanBeLeft(t *testing.T) {
 // before. A password alone makes no device known.
 func TestNewDevicesAreToldOfWhenTheSecondStepIsDone(t *testing.T) {
 	harness.EachEngine(t, harness.Options{}, func(t *testing.T, s *harness.Server) {
-		signIn(t, s.Browser(t), harness.Bob) // the first session of all is no news
+		harness.SignIn(t, s.Browser(t), harness.Bob) // the first session of all is no news
 		phone := s.Phone(t, harness.Bob)
 		before := len(s.Mail(t, harness.Bob.Email))
 		news := func(step string, want int) {
@@ -252,33 +231,17 @@ func TestNewDevicesAreToldOfWhenTheSecondStepIsDone(t *testing.T) {
 			}
 		}
 		b := s.Browser(t)
-		half(t, b, harness.Bob)
+		harness.EnterPassword(t, b, harness.Bob)
 		news("after the password", 0)
-		p := half(t, b, harness.Bob)
+		p := harness.EnterPassword(t, b, harness.Bob)
 		b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		news("after the code", 1)
-		p = half(t, b, harness.Bob)
+		p = harness.EnterPassword(t, b, harness.Bob)
 		b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		news("again on the same device", 1)
 		other := s.Browser(t)
-		p = half(t, other, harness.Bob)
+		p = harness.EnterPassword(t, other, harness.Bob)
 		other.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))
 		news("on another device", 2)
 	})
-}
-
-// factorForms are the forms of the second step, for TestNoForgedRequestChangesAnything.
-func factorForms(t *testing.T, s *harness.Server) map[string]func(b *harness.Browser) (*harness.Form, []string) {
-	phone := s.Phone(t, harness.Admin)
-	s.SecurityKey(t, harness.Admin)
-	return map[string]func(b *harness.Browser) (*harness.Form, []string){
-		"/login/factor": func(b *harness.Browser) (*harness.Form, []string) {
-			return half(t, b, harness.Admin).Form(t, "factor"), []string{"code", phone.Code(t)}
-		},
-		"/login/factor/begin": func(b *harness.Browser) (*harness.Form, []string) {
-			f := *half(t, b, harness.Admin).Form(t, "factor-passkey")
-			f.Action, _ = url.Parse(s.Issuer + f.Begin)
-			return &f, nil
-		},
-	}
 }

@@ -1,4 +1,4 @@
-package app_test
+package factor_test
 
 import (
 	"fmt"
@@ -55,7 +55,7 @@ func outcomes(t *testing.T, nodes []*harness.Server, b *harness.Browser, f *harn
 				t.Errorf("an attempt gets %d", resp.StatusCode)
 			}
 			for _, c := range resp.Cookies() {
-				won[n] = won[n] || c.Name == cookieName && c.Value != ""
+				won[n] = won[n] || c.Name == harness.CookieName && c.Value != ""
 			}
 		})
 	}
@@ -89,7 +89,7 @@ func TestAProofCountsOnceOnTwoNodes(t *testing.T) {
 		} {
 			s.Clock.Advance(2 * time.Minute) // who comes too late is counted as wrong: past the limits of a minute
 			b := s.Browser(t)
-			form, fields := set(b, half(t, b, harness.Bob))
+			form, fields := set(b, harness.EnterPassword(t, b, harness.Bob))
 			if in := outcomes(t, nodes, b, form, fields...); in != 1 {
 				t.Errorf("%s: %d of 16 sign in, want 1", name, in)
 			}
@@ -97,7 +97,7 @@ func TestAProofCountsOnceOnTwoNodes(t *testing.T) {
 		// The same code in the browsers of two who both know the password.
 		s.Clock.Advance(2 * time.Minute)
 		one, two := s.Browser(t), s.Browser(t)
-		formOne, formTwo := half(t, one, harness.Bob).Form(t, "factor"), half(t, two, harness.Bob).Form(t, "factor")
+		formOne, formTwo := harness.EnterPassword(t, one, harness.Bob).Form(t, "factor"), harness.EnterPassword(t, two, harness.Bob).Form(t, "factor")
 		code := phone.Code(t)
 		if in := outcomes(t, nodes, one, formOne, "code", code); in != 1 {
 			t.Errorf("%d sign in, want 1", in)
@@ -116,7 +116,7 @@ func TestWhatIsNoCode(t *testing.T) {
 	try := func(code string) bool {
 		s.Clock.Advance(2 * time.Minute) // past the limits of a minute, and every code of before
 		b := s.Browser(t)
-		p := half(t, b, harness.Bob)
+		p := harness.EnterPassword(t, b, harness.Bob)
 		p = b.Submit(t, p.Form(t, "factor"), "code", code)
 		if p.URL.Path == "/login/factor" && p.Status != http.StatusUnprocessableEntity {
 			t.Errorf("%q: %d", code, p.Status)
@@ -153,13 +153,13 @@ func arabic(digits string) string {
 // The fifth wrong code takes away what the password has earned, and the flow
 // goes on after another sign-in.
 func TestFiveWrongCodesEndAHalfSession(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		phone := s.Phone(t, harness.Bob)
-		rp := quiet(s, "openid")
+		rp := harness.Quiet(s, "openid")
 		b := s.Browser(t)
 		r := rp.Authorize(nil)
 		p := b.Submit(t, b.Get(t, r.URL).Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
-		token := cookieOf(s, b)
+		token := harness.CookieOf(s, b)
 		for n := range 4 {
 			p = b.Submit(t, p.Form(t, "factor"), "code", "000000")
 			if p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Body, "That code is not right") {
@@ -171,33 +171,13 @@ func TestFiveWrongCodesEndAHalfSession(t *testing.T) {
 			t.Fatalf("the fifth wrong code: %d at %s", p.Status, p.URL)
 		}
 		stolen := s.Browser(t)
-		setCookie(s, stolen, token)
+		harness.SetCookie(s, stolen, token)
 		if p := stolen.Get(t, "/login/factor"); p.URL.Path != "/login" {
 			t.Errorf("the half session goes on at %s", p.URL)
 		}
 		p = b.Submit(t, p.Form(t, "login"), "email", harness.Bob.Email, "password", harness.Bob.Password)
 		wantACR(t, granted(t, rp, r, b.Submit(t, p.Form(t, "factor"), "code", phone.Code(t))), acrMFA, "pwd", "otp", "mfa")
 	})
-}
-
-// browserAt is a browser of its own network.
-func browserAt(t *testing.T, s *harness.Server, address string) *harness.Browser {
-	t.Helper()
-	transport := s.Transport()
-	t.Cleanup(transport.CloseIdleConnections)
-	return harness.NewBrowser(t, s.Issuer, forwarded{transport, address})
-}
-
-// forwarded is a proxy that says who asked it.
-type forwarded struct {
-	http.RoundTripper
-	address string
-}
-
-func (f forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("X-Forwarded-For", f.address)
-	return f.RoundTripper.RoundTrip(r)
 }
 
 // 20 wrong codes a minute for an account, on all nodes and in all browsers
@@ -208,12 +188,12 @@ func TestCodesOfAnAccountAreLimited(t *testing.T) {
 		other := s.Node(t)
 		phone := s.Phone(t, harness.Bob)
 		own := s.Browser(t)
-		own.Submit(t, half(t, own, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
+		own.Submit(t, harness.EnterPassword(t, own, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
 		var blocked *harness.Page
 		tries := 0
 		for round := 0; blocked == nil && round < 8; round++ {
-			b := browserAt(t, []*harness.Server{s, other}[round%2], fmt.Sprintf("192.0.2.%d", round+1))
-			p := half(t, b, harness.Bob)
+			b := harness.BrowserAt(t, []*harness.Server{s, other}[round%2], fmt.Sprintf("192.0.2.%d", round+1))
+			p := harness.EnterPassword(t, b, harness.Bob)
 			for n := 0; n < 4 && blocked == nil; n++ {
 				if p = b.Submit(t, p.Form(t, "factor"), "code", "000000"); p.Status == http.StatusTooManyRequests {
 					blocked = p
@@ -226,7 +206,7 @@ func TestCodesOfAnAccountAreLimited(t *testing.T) {
 			t.Fatalf("%d wrong codes get through", tries)
 		}
 		own.Submit(t, own.Get(t, "/").FormWith(t, "csrf"))
-		p := own.Submit(t, half(t, own, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
+		p := own.Submit(t, harness.EnterPassword(t, own, harness.Bob).Form(t, "factor"), "code", phone.Code(t))
 		if p.URL.Path != "/" {
 			t.Errorf("the owner is locked out: %d at %s", p.Status, p.URL)
 		}

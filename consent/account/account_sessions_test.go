@@ -1,4 +1,4 @@
-package app_test
+package account_test
 
 import (
 	"io"
@@ -15,7 +15,7 @@ import (
 // SS-08, RT-07: what a person ends under /account is over on every node at once,
 // with the grants that came from it, offline ones too; what they keep goes on.
 func TestEndingSessionsAndAppsUnderAccount(t *testing.T) {
-	harness.EachEngine(t, harness.Options{Host: "localhost", Redis: true, Clients: wholeServerClients}, func(t *testing.T, s *harness.Server) {
+	harness.EachEngine(t, harness.Options{Host: "localhost", Redis: true, Clients: harness.Clients}, func(t *testing.T, s *harness.Server) {
 		node := s.Node(t)
 		t.Run("one", func(t *testing.T) { testEndingOneSession(t, s, node) })
 		t.Run("others", func(t *testing.T) { testEndingTheOthers(t, s, node) })
@@ -35,8 +35,8 @@ func places(t *testing.T, s *harness.Server, who harness.Person, n int) []place 
 	all := make([]place, n)
 	for i := range all {
 		all[i].Browser = s.Browser(t)
-		signIn(t, all[i].Browser, who)
-		all[i].tokens = quietTokens(t, s, all[i].Browser, "openid offline_access")
+		harness.SignIn(t, all[i].Browser, who)
+		all[i].tokens = harness.QuietTokens(t, s, all[i].Browser, "openid offline_access")
 	}
 	return all
 }
@@ -45,7 +45,7 @@ func places(t *testing.T, s *harness.Server, who harness.Person, n int) []place 
 func (p *place) lives(t *testing.T, node *harness.Server) (session, access, refresh bool) {
 	t.Helper()
 	session = p.Get(t, "/account").URL.Path == "/account"
-	rp := quiet(node, "openid offline_access")
+	rp := harness.Quiet(node, "openid offline_access")
 	status, _ := rp.Userinfo(t, p.tokens.AccessToken)
 	r := rp.Refresh(t, p.tokens.RefreshToken)
 	if r.Status == http.StatusOK {
@@ -61,82 +61,62 @@ func (p *place) mustLive(t *testing.T, node *harness.Server, what string, want b
 	}
 }
 
-// others are the ids of the sessions in the list but this one.
-func others(t *testing.T, p *harness.Page) []string {
-	t.Helper()
-	var ids []string
-	for _, m := range rowText.FindAllStringSubmatch(p.Body, -1) {
-		if m[2] == "" {
-			ids = append(ids, m[1])
-		}
-	}
-	return ids
-}
-
 func testEndingOneSession(t *testing.T, s, node *harness.Server) {
-	who := person(t, s, "one@example.com")
+	who := harness.NewPerson(t, s, "one@example.com")
 	at := places(t, s, who, 2)
 	list := at[0].Get(t, "/account/sessions")
-	shows(t, list, http.StatusOK, "Firefox on Linux", "This one", "127.0.0.0/24", "<time datetime=")
-	ids := others(t, list)
+	harness.MustShow(t, list, http.StatusOK, "Firefox on Linux", "This one", "127.0.0.0/24", "<time datetime=")
+	ids := harness.OtherSessions(t, list)
 	if len(ids) != 1 {
 		t.Fatalf("others %v:\n%s", ids, list.Body)
 	}
 	ask := at[0].Get(t, "/account/sessions/"+ids[0]+"/end")
-	shows(t, ask, http.StatusOK, "Sign out this device?", "Firefox on Linux", "has to sign in again")
+	harness.MustShow(t, ask, http.StatusOK, "Sign out this device?", "Firefox on Linux", "has to sign in again")
 	at[1].mustLive(t, node, "before", true)
-	shows(t, at[0].Submit(t, ask.Form(t, "confirm")), http.StatusOK, "That device is signed out.", "nowhere else")
+	harness.MustShow(t, at[0].Submit(t, ask.Form(t, "confirm")), http.StatusOK, "That device is signed out.", "nowhere else")
 	at[1].mustLive(t, node, "the one that was ended", false)
 	at[0].mustLive(t, node, "this one", true)
-	mustSaySignedOut(t, at[1].Browser)
+	harness.MustBeSignedOut(t, at[1].Browser)
 	if p := at[0].Submit(t, ask.Form(t, "confirm")); p.Status != http.StatusNotFound {
 		t.Errorf("a second time: %d", p.Status)
 	}
 }
 
 func testEndingTheOthers(t *testing.T, s, node *harness.Server) {
-	at := places(t, s, person(t, s, "others@example.com"), 3)
+	at := places(t, s, harness.NewPerson(t, s, "others@example.com"), 3)
 	ask := at[0].Get(t, "/account/sessions/end-others")
-	shows(t, ask, http.StatusOK, "Every device but this one")
-	shows(t, at[0].Submit(t, ask.Form(t, "confirm")), http.StatusOK, "You are signed out everywhere else.")
+	harness.MustShow(t, ask, http.StatusOK, "Every device but this one")
+	harness.MustShow(t, at[0].Submit(t, ask.Form(t, "confirm")), http.StatusOK, "You are signed out everywhere else.")
 	at[0].mustLive(t, node, "this one", true)
 	at[1].mustLive(t, node, "another", false)
 	at[2].mustLive(t, node, "a third", false)
-	mustSaySignedOut(t, at[1].Browser)
-}
-
-// mustSaySignedOut checks that the sign-in page does not take a session that was ended for one that lives.
-func mustSaySignedOut(t *testing.T, b *harness.Browser) {
-	t.Helper()
-	if p := b.Get(t, "/login"); strings.Contains(p.Body, "You are signed in already") {
-		t.Error("the sign-in page says that somebody is signed in")
-	}
+	harness.MustBeSignedOut(t, at[1].Browser)
 }
 
 func testEndingThisSession(t *testing.T, s *harness.Server) {
-	at := places(t, s, person(t, s, "this@example.com"), 1)
-	id := rowText.FindStringSubmatch(at[0].Get(t, "/account/sessions").Body)[1]
+	at := places(t, s, harness.NewPerson(t, s, "this@example.com"), 1)
+	id := harness.RowText.FindStringSubmatch(at[0].Get(t, "/account/sessions").Body)[1]
 	ask := at[0].Get(t, "/account/sessions/"+id+"/end")
-	shows(t, ask, http.StatusOK, "Sign out here?")
-	if p := at[0].Submit(t, ask.Form(t, "confirm")); p.URL.Path != "/" || cookieOf(s, at[0].Browser) != "" {
-		t.Errorf("ends at %s with the cookie %q", p.URL, cookieOf(s, at[0].Browser))
+	harness.MustShow(t, ask, http.StatusOK, "Sign out here?")
+	if p := at[0].Submit(t, ask.Form(t, "confirm")); p.URL.Path != "/" || harness.CookieOf(s, at[0].Browser) != "" {
+		t.Errorf("ends at %s with the cookie %q", p.URL, harness.CookieOf(s, at[0].Browser))
 	}
 	at[0].mustLive(t, s, "this one", false)
 }
 
 func testDisconnectingAnApp(t *testing.T, s, node *harness.Server) {
 	b := s.Browser(t)
-	rp := portal(s, "openid profile email offline_access")
+	rp := harness.Portal(s, "openid profile email offline_access")
 	rp.Secret = "acme_secret_portal_2024"
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	tokens := rp.SignIn(t, b, harness.Bob, nil)
-	own := quietTokens(t, s, b, "openid offline_access")
+	own := harness.QuietTokens(t, s, b, "openid offline_access")
 	list := b.Get(t, "/account/apps")
-	shows(t, list, http.StatusOK, "Acme Portal", "localhost:5001", "See your email address", "Quiet")
+	harness.MustShow(t, list, http.StatusOK, "Acme Portal", "localhost:5001", "See your email address", "Quiet")
 	ask := b.Get(t, "/account/apps/disconnect?client=acme-portal-001")
-	shows(t, ask, http.StatusOK, "Acme Portal", "can no longer act for you")
+	harness.MustShow(t, ask, http.StatusOK, "Acme Portal", "can no longer act for you")
 	p := b.Submit(t, ask.Form(t, "confirm"))
-	if shows(t, p, http.StatusOK, "The app is disconnected.", "Quiet"); strings.Contains(p.Body, "Acme Portal") {
+	if harness.MustShow(t, p, http.StatusOK, "The app is disconnected.", "Quiet"); strings.Contains(p.Body, "Acme Portal") {
 		t.Error("the app is still listed")
 	}
 	elsewhere := node.RP(rp.ClientID, rp.Secret, rp.RedirectURI, rp.Scope)
@@ -146,7 +126,7 @@ func testDisconnectingAnApp(t *testing.T, s, node *harness.Server) {
 	if r := elsewhere.Refresh(t, tokens.RefreshToken); r.Error != "invalid_grant" {
 		t.Errorf("its refresh token: %d %s", r.Status, r.Error)
 	}
-	if r := quiet(node, "openid offline_access").Refresh(t, own.RefreshToken); r.Status != http.StatusOK {
+	if r := harness.Quiet(node, "openid offline_access").Refresh(t, own.RefreshToken); r.Status != http.StatusOK {
 		t.Errorf("another app's refresh token: %d %s", r.Status, r.Error)
 	}
 	if p := b.Get(t, rp.Authorize(nil).URL); p.URL.Path != "/consent" {
@@ -158,7 +138,7 @@ func testDisconnectingAnApp(t *testing.T, s, node *harness.Server) {
 func TestLookingAroundKeepsASessionAlive(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
+	harness.SignIn(t, b, harness.Bob)
 	for range 3 {
 		s.Clock.Advance(90 * time.Minute)
 		if p := b.Get(t, "/account/sessions"); p.URL.Path != "/account/sessions" {
@@ -175,8 +155,8 @@ func TestLookingAroundKeepsASessionAlive(t *testing.T) {
 func TestProgramsAreListedAmongTheSessions(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	b := s.Browser(t)
-	signIn(t, b, harness.Bob)
-	shows(t, b.Get(t, "/account/sessions"), http.StatusOK, "nowhere else")
+	harness.SignIn(t, b, harness.Bob)
+	harness.MustShow(t, b.Get(t, "/account/sessions"), http.StatusOK, "nowhere else")
 	program := &http.Client{Transport: s.Transport()}
 	call := func(method, path, token, body string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), method, s.Issuer+path, strings.NewReader(body))
@@ -204,8 +184,8 @@ func TestProgramsAreListedAmongTheSessions(t *testing.T) {
 		t.Fatalf("the program is not signed in: %d %s", status, answer)
 	}
 	list := b.Get(t, "/account/sessions")
-	shows(t, list, http.StatusOK, "Program")
-	ids := others(t, list)
+	harness.MustShow(t, list, http.StatusOK, "Program")
+	ids := harness.OtherSessions(t, list)
 	if len(ids) != 1 {
 		t.Fatalf("listed %v", ids)
 	}

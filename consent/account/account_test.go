@@ -1,10 +1,8 @@
-package app_test
+package account_test
 
 import (
-	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +15,7 @@ import (
 )
 
 // withAccounts is a server whose pages can make passkeys.
-var withAccounts = harness.Options{Host: "localhost", Clients: wholeServerClients}
+var withAccounts = harness.Options{Host: "localhost", Clients: harness.Clients}
 
 // sensitive are the pages that ask for a sign-in within the last five minutes.
 var sensitive = []string{"/account/password", "/account/security/app", "/account/security/passkey", "/account/security/codes",
@@ -32,46 +30,6 @@ func accountPaths(s *harness.Server, id uuid.UUID) map[string][]string {
 		}
 	}
 	return all
-}
-
-// post sends a form to a path as a page would, with a good token of the browser's.
-func post(t *testing.T, b *harness.Browser, path string, fields ...string) *harness.Page {
-	t.Helper()
-	form := url.Values{"csrf": {"none"}}
-	if p := b.Get(t, "/account"); p.URL.Path == "/account" {
-		form.Set("csrf", b.Get(t, "/account/profile").Form(t, "profile").Values.Get("csrf"))
-	}
-	for i := 0; i+1 < len(fields); i += 2 {
-		form.Set(fields[i], fields[i+1])
-	}
-	return b.Post(t, path, form)
-}
-
-// shows fails unless the page is there and holds all of these.
-func shows(t *testing.T, p *harness.Page, status int, all ...string) {
-	t.Helper()
-	if p.Status != status {
-		t.Errorf("%s: %d, want %d:\n%s", p.URL, p.Status, status, p.Body)
-	}
-	text := html.UnescapeString(p.Body)
-	for _, want := range all {
-		if !strings.Contains(text, want) {
-			t.Errorf("%s does not say %q:\n%s", p.URL, want, p.Body)
-		}
-	}
-	if p.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%s may be kept: %v", p.URL, p.Header["Cache-Control"])
-	}
-}
-
-// person makes somebody with a proven address.
-func person(t *testing.T, s *harness.Server, email string) harness.Person {
-	t.Helper()
-	who := harness.Person{Email: email, Password: "correct horse battery staple"}
-	if _, err := s.App.Identity.People.Create(t.Context(), identity.Operator(), identity.NewUser{Email: email, Password: who.Password}); err != nil {
-		t.Fatal(err)
-	}
-	return who
 }
 
 // subjects are those of the mails to a person.
@@ -90,11 +48,11 @@ func TestNothingOfAnAccountIsOpenBeforeAllIsProven(t *testing.T) {
 	harness.EachEngine(t, withAccounts, func(t *testing.T, s *harness.Server) {
 		nobody, half, overdue := s.Browser(t), s.Browser(t), s.Browser(t)
 		s.Phone(t, harness.Bob)
-		if p := submitLogin(t, half, harness.Bob); p.URL.Path != "/login/factor" {
+		if p := harness.SubmitLogin(t, half, harness.Bob); p.URL.Path != "/login/factor" {
 			t.Fatalf("a password alone leads to %s", p.URL)
 		}
-		carol := person(t, s, "carol@example.com")
-		signIn(t, overdue, carol)
+		carol := harness.NewPerson(t, s, "carol@example.com")
+		harness.SignIn(t, overdue, carol)
 		if _, err := s.App.Identity.Policies.SetPlatformMFA(t.Context(), identity.Operator(), storage.MFAPolicy{Require: storage.RequirePasskey}); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +63,7 @@ func TestNothingOfAnAccountIsOpenBeforeAllIsProven(t *testing.T) {
 		if len(paths) < 15 {
 			t.Fatalf("only %d routes: %v", len(paths), paths)
 		}
-		before := stateOf(t, s)
+		before := harness.StoredState(t, s)
 		for name, tc := range map[string]struct {
 			b  *harness.Browser
 			to string
@@ -131,16 +89,10 @@ func TestNothingOfAnAccountIsOpenBeforeAllIsProven(t *testing.T) {
 				}
 			}
 		}
-		if after := stateOf(t, s); after != before {
+		if after := harness.StoredState(t, s); after != before {
 			t.Errorf("something has changed:\n%s\nbecame\n%s", before, after)
 		}
 	})
-}
-
-// submitLogin sends the form of /login and returns where it leads.
-func submitLogin(t *testing.T, b *harness.Browser, who harness.Person) *harness.Page {
-	t.Helper()
-	return b.Submit(t, b.Get(t, "/login").Form(t, "login"), "email", who.Email, "password", who.Password)
 }
 
 // What weakens the account, or tells all about it, asks for a fresh sign-in,
@@ -149,7 +101,7 @@ func TestWhatWeakensAnAccountAsksForAFreshSignIn(t *testing.T) {
 	harness.EachEngine(t, withAccounts, func(t *testing.T, s *harness.Server) {
 		b := s.Browser(t)
 		phone := s.Phone(t, harness.Bob)
-		signInWith(t, b, harness.Bob, phone)
+		harness.SignInWith(t, b, harness.Bob, phone)
 		factors, err := s.App.Factors.List(t.Context(), s.User(t, harness.Bob).ID)
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +129,7 @@ func TestWhatWeakensAnAccountAsksForAFreshSignIn(t *testing.T) {
 			}
 			p := b.Post(t, path, url.Values{"csrf": {csrf}, "confirm": {"yes"}, "current_password": {harness.Bob.Password}, "password": {"another horse battery"}})
 			if path == "/account/security/app" { // the key that waits in this session may still be confirmed
-				shows(t, p, http.StatusUnprocessableEntity, "not right")
+				harness.MustShow(t, p, http.StatusUnprocessableEntity, "not right")
 				continue
 			}
 			if p.URL.Path != "/login" || p.URL.Query().Get("to") != path {
@@ -215,19 +167,6 @@ func withoutTouches(contents string) string {
 	return strings.Join(lines, "\n")
 }
 
-// signInWith signs in with a password and a code.
-func signInWith(t *testing.T, b *harness.Browser, who harness.Person, phone *harness.Phone) *harness.Page {
-	t.Helper()
-	p := submitLogin(t, b, who)
-	if p.URL.Path == "/login/factor" {
-		p = b.Submit(t, p.FormWith(t, "code"), "code", phone.Code(t))
-	}
-	if p.URL.Path != "/" || p.Status != http.StatusOK {
-		t.Fatalf("%s cannot sign in: %d at %s:\n%s", who.Email, p.Status, p.URL, p.Body)
-	}
-	return p
-}
-
 // SESSION_PROTECTION: from elsewhere, a session is over, good for little, or good.
 func TestSessionProtectionOnTheAccountPages(t *testing.T) {
 	const elsewhere = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -237,7 +176,7 @@ func TestSessionProtectionOnTheAccountPages(t *testing.T) {
 		t.Run(protection, func(t *testing.T) {
 			s := harness.Start(t, storage.SQLite, harness.Options{Environ: []string{"SALLYPORT_SESSION_PROTECTION=" + protection}})
 			b := s.Browser(t)
-			signIn(t, b, harness.Bob)
+			harness.SignIn(t, b, harness.Bob)
 			open := func(path, agent string) string {
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Issuer+path, nil)
 				if err != nil {
@@ -262,7 +201,7 @@ func TestSessionProtectionOnTheAccountPages(t *testing.T) {
 			if got := open("/account", elsewhere); got != want.see {
 				t.Errorf("to see from elsewhere: %s, want %s", got, want.see)
 			}
-			signIn(t, b, harness.Bob)
+			harness.SignIn(t, b, harness.Bob)
 			if got := open("/account/password", elsewhere); got != want.weaken {
 				t.Errorf("to weaken from elsewhere: %s, want %s", got, want.weaken)
 			}
@@ -277,10 +216,10 @@ func TestSessionProtectionOnTheAccountPages(t *testing.T) {
 func TestWhatWasDoneIsNotTakenFromALink(t *testing.T) {
 	s := harness.Start(t, storage.SQLite, harness.Options{})
 	b, other := s.Browser(t), s.Browser(t)
-	signIn(t, b, harness.Bob)
-	signIn(t, other, harness.Alice)
-	p := post(t, b, "/account/profile", "nickname", "Bobby")
-	shows(t, p, http.StatusOK, "Your profile is saved.")
+	harness.SignIn(t, b, harness.Bob)
+	harness.SignIn(t, other, harness.Alice)
+	p := harness.Post(t, b, "/account/profile", "nickname", "Bobby")
+	harness.MustShow(t, p, http.StatusOK, "Your profile is saved.")
 	for _, link := range []string{"/account/profile?done=profile", "/account/profile?done=profile.x", "/account/profile?done=password." + strings.TrimPrefix(p.URL.Query().Get("done"), "profile.")} {
 		if p := b.Get(t, link); strings.Contains(p.Body, `id="done"`) {
 			t.Errorf("%s says that something was done", link)
@@ -289,16 +228,4 @@ func TestWhatWasDoneIsNotTakenFromALink(t *testing.T) {
 	if p := other.Get(t, p.URL.RequestURI()); strings.Contains(p.Body, `id="done"`) {
 		t.Error("another person's link says that something was done")
 	}
-}
-
-var keyText = regexp.MustCompile(`<code id="key"[^>]*>([A-Z2-7 ]+)</code>`)
-
-// keyOf is the key that a page shows for an authenticator app.
-func keyOf(t *testing.T, p *harness.Page) string {
-	t.Helper()
-	m := keyText.FindStringSubmatch(p.Body)
-	if m == nil {
-		t.Fatalf("%s (%d) shows no key:\n%s", p.URL, p.Status, p.Body)
-	}
-	return strings.ReplaceAll(m[1], " ", "")
 }
