@@ -16,7 +16,7 @@
 //	           │ allowed, and remembered if wanted: 180 days, beside earlier scopes
 //	           └ denied: the flow ends with access_denied
 //
-// It is written with its audit event in one statement, once: a second one, from another tab or a double click, changes
+// It is written with its audit event in one transaction, once: a second one, from another tab or a double click, changes
 // nothing. It is dropped when another user signs in or another organization is chosen within the flow (storage.SignIn,
 // storage.ChooseOrganization).
 package consent

@@ -38,8 +38,11 @@ func ChangedFields(details []string) []string {
 	return names
 }
 
-// display is a value as one line of text.
+// displayValue is a value as one line of text.
 func displayValue(v reflect.Value) string {
+	if text, ok := v.Interface().(fmt.Stringer); ok { // require_pkce, whose zero value is false
+		return text.String()
+	}
 	if v.IsZero() && v.Kind() != reflect.Bool || v.Kind() == reflect.Slice && v.Len() == 0 {
 		return "none"
 	}

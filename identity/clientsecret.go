@@ -164,7 +164,7 @@ type phcQueue struct {
 	waiting atomic.Int64
 }
 
-// verified remembers secrets that this process has verified and whose stored form may be older in its copy of the
+// verifiedSecrets remembers secrets that this process has verified and whose stored form may be older in its copy of the
 // registry. It holds MACs, never secrets.
 type verifiedSecrets struct {
 	now  func() time.Time

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -43,8 +44,18 @@ func CheckConnectionName(name string) string {
 }
 
 // Configure makes the connections those of the configuration: it creates and changes what differs, and takes those out
-// of use that are not named any more. One that an operator has disabled stays so.
-func (i *Connections) Configure(ctx context.Context, a Actor, all []ConnectionConfig) error {
+// of use that are not named any more. One that an operator has disabled stays so. Nodes that start together, and an
+// operator who disables one meanwhile, change the same rows: what another has changed is read anew.
+func (i *Connections) Configure(ctx context.Context, a Actor, all []ConnectionConfig) (err error) {
+	for range 5 {
+		if err = i.configure(ctx, a, all); !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrExists) {
+			break
+		}
+	}
+	return err
+}
+
+func (i *Connections) configure(ctx context.Context, a Actor, all []ConnectionConfig) error {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return err
 	}
@@ -119,7 +130,7 @@ func (i *Connections) ByName(ctx context.Context, a Actor, name string) (*storag
 }
 
 // SetEnabled switches a connection on or off: while it is off, nobody signs in with it. False if it was so already.
-// storage.ErrNotFound.
+// storage.ErrNotFound; storage.ErrConflict if it was changed at the same time.
 func (i *Connections) SetEnabled(ctx context.Context, a Actor, name string, enabled bool) (changed bool, err error) {
 	if err := i.Authorize(ctx, &a, ManagePlatform, uuid.Nil); err != nil {
 		return false, err

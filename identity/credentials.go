@@ -125,5 +125,5 @@ func AttemptKey(typed string) string {
 // maxTyped bounds the key, in bytes; an address has at most 254.
 const maxTyped = 320
 
-// cut returns at most most bytes of s, as valid UTF-8. s may be megabytes long.
+// truncate returns at most most bytes of s, as valid UTF-8. s may be megabytes long.
 func truncate(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }

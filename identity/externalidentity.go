@@ -58,7 +58,7 @@ func (i *Connections) find(ctx context.Context, x External) (*storage.User, erro
 		return u, err
 	}
 	key, err := EmailKey(x.Email)
-	if err != nil {
+	if err != nil || !x.EmailVerified { // the same whether or not the address has an account
 		return nil, ErrExternalEmail
 	}
 	u, err = i.store.UserByEmail(ctx, key)
@@ -67,7 +67,7 @@ func (i *Connections) find(ctx context.Context, x External) (*storage.User, erro
 		return i.register(ctx, x, key)
 	case err != nil:
 		return nil, err
-	case u.EmailVerified() || !x.EmailVerified:
+	case u.EmailVerified():
 		return nil, ErrLinkNeeded
 	case !u.Active():
 		return nil, ErrForbidden
@@ -77,9 +77,6 @@ func (i *Connections) find(ctx context.Context, x External) (*storage.User, erro
 
 // register makes the account of an identity.
 func (i *Connections) register(ctx context.Context, x External, key string) (*storage.User, error) {
-	if !x.EmailVerified {
-		return nil, ErrExternalEmail
-	}
 	switch i.registrations.registration {
 	case RegistrationClosed:
 		return nil, ErrRegistrationClosed
@@ -168,10 +165,4 @@ func (i *Connections) Unlink(ctx context.Context, a Actor, session uuid.UUID, c 
 	}
 	x := External{Connection: c, Subject: subject}
 	return i.store.UnlinkIdentity(ctx, i.row(x, u.ID), session, i.linkedEvent(a, storage.EventUserIdentityUnlinked, x))
-}
-
-// EndSessions ends the sessions that came through a connection, because its provider says that they are over there. One
-// of subject and sid may be "". It returns how many there were.
-func (i *Connections) EndSessions(ctx context.Context, c *storage.Connection, subject, sid, requestID string) (int, error) {
-	return i.store.EndUpstreamSessions(ctx, c.ID, subject, sid, requestID)
 }

@@ -18,7 +18,7 @@ const (
 // unverifiedLife is how long an account may stay unverified.
 const unverifiedLife = 7 * 24 * time.Hour
 
-// dedupe is a key that keeps a message that is handled twice from sending two mails.
+// dedupeKey is a key that keeps a message that is handled twice from sending two mails.
 func dedupeKey(m *storage.Message) string { return "answer " + m.ID.String() }
 
 // TooManyMails is ErrTooManyMails with the time to wait.

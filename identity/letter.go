@@ -45,7 +45,7 @@ func (ml *mailer) notify(u *storage.User, l templates.Mail) ([]*storage.Message,
 	return []*storage.Message{m}, nil
 }
 
-// timed is o with a time.
+// withTime is o with a time.
 func (ml *mailer) withTime(o request.Info) request.Info {
 	if o.At.IsZero() {
 		o.At = ml.currentTime()
@@ -53,7 +53,7 @@ func (ml *mailer) withTime(o request.Info) request.Info {
 	return o
 }
 
-// origin adds the device and network of an action to its event.
+// withOrigin adds the device and network of an action to its event.
 func withOrigin(e *storage.Event, o request.Info) *storage.Event {
 	for name, value := range map[string]string{"device": o.Device, "network": o.Network} {
 		if value == "" {
@@ -67,7 +67,7 @@ func withOrigin(e *storage.Event, o request.Info) *storage.Event {
 	return e
 }
 
-// linked is the content of a mailed link.
+// linkPayload is the content of a mailed link.
 type linkPayload struct {
 	// EmailKey is the address that the link was mailed to; it verifies no other.
 	EmailKey string `json:"email_key"`

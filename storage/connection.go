@@ -100,12 +100,13 @@ func (t *tx) putConnection(ctx context.Context, change *ConnectionChange) error 
 	if err := t.authorize(ctx, change.Event); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, `INSERT INTO connections (id, organization_id, name, kind, settings, secret, created_at, updated_at, disabled_at, removed_at)
+	if err := execOr(ctx, t, ErrConflict, `INSERT INTO connections (id, organization_id, name, kind, settings, secret, created_at, updated_at, disabled_at, removed_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, settings = excluded.settings, secret = excluded.secret,
-			updated_at = excluded.updated_at, disabled_at = excluded.disabled_at, removed_at = excluded.removed_at`,
+			updated_at = excluded.updated_at, disabled_at = excluded.disabled_at, removed_at = excluded.removed_at
+			WHERE connections.updated_at = ?`,
 		id(c.ID), id(c.OrganizationID), c.Name, c.Kind, string(settings), c.Secret, usec(c.CreatedAt), usec(t.s.clock()),
-		usec(c.DisabledAt), usec(c.RemovedAt)); err != nil {
+		usec(c.DisabledAt), usec(c.RemovedAt), usec(c.UpdatedAt)); err != nil {
 		return err
 	}
 	return t.event(ctx, change.Event)

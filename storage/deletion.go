@@ -55,6 +55,7 @@ func (t *tx) deleteUser(ctx context.Context, userID uuid.UUID, e *Event) error {
 		statement{`UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL, platform_roles = '', profile = '{}', deleted_at = ? WHERE id = ?`, []any{now, id(userID)}},
 		statement{`DELETE FROM passwords WHERE user_id = ?`, []any{id(userID)}},
 		statement{`DELETE FROM external_identities WHERE user_id = ?`, []any{id(userID)}},
+		statement{`DELETE FROM upstream_sessions WHERE session_id IN (SELECT id FROM sessions WHERE user_id = ?)`, []any{id(userID)}},
 		statement{`UPDATE consents SET withdrawn_at = ? WHERE user_id = ? AND withdrawn_at IS NULL`, []any{now, id(userID)}},
 		statement{`UPDATE links SET spent_at = ?, payload = '' WHERE user_id = ?`, []any{now, id(userID)}},
 		statement{`UPDATE sessions SET browser = '', network4 = '', network6 = '', device_hash = NULL WHERE user_id = ?`,

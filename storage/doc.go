@@ -42,6 +42,6 @@
 //
 // # Errors
 //
-// ErrNotFound, ErrExists, ErrSpent, ErrConflict and ErrUnavailable, wrapped with
+// ErrNotFound, ErrExists, ErrSpent, ErrConflict and ErrUnavailable, and those that a method names, wrapped with
 // the operation; anything else is a fault of the program or the database.
 package storage

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sallyport-id/sallyport/internal/secret"
 )
 
 // ExternalIdentity is whom a connection knows under a subject, and the user that it signs in.
@@ -111,21 +112,31 @@ func (t *tx) noteUpstream(ctx context.Context, session uuid.UUID, x *ExternalIde
 // EndUpstream is why a session ended whose user signed out at the provider that it came through.
 const EndUpstream = "upstream_sign_out"
 
+// UpstreamLogout is a sign-out at the provider of a connection, as its logout token tells it.
+type UpstreamLogout struct {
+	ConnectionID uuid.UUID
+	Subject, SID string // "" stands for any subject, or any session; both "" end none
+	Token        secret.Hash
+	ExpiresAt    time.Time // of the token
+	RequestID    string
+}
+
 // EndUpstreamSessions ends the live sessions that came through a connection with that subject and in that session of
-// the provider, with their grants that are not offline; "" stands for any subject, or any session. It returns how many.
-func (s *Store) EndUpstreamSessions(ctx context.Context, connectionID uuid.UUID, subject, sid, requestID string) (n int, err error) {
-	where, args := `x.connection_id = ?`, []any{id(connectionID)}
-	if subject != "" {
-		where, args = where+` AND x.subject = ?`, append(args, subject)
+// the provider, with their grants that are not offline. It returns how many. The token is spent with them, so that one
+// whose transaction failed can be sent again; ErrSpent for one that was used before.
+func (s *Store) EndUpstreamSessions(ctx context.Context, l UpstreamLogout) (n int, err error) {
+	where, args := `x.connection_id = ?`, []any{id(l.ConnectionID)}
+	if l.Subject != "" {
+		where, args = where+` AND x.subject = ?`, append(args, l.Subject)
 	}
-	if sid != "" {
-		where, args = where+` AND x.sid = ?`, append(args, sid)
-	}
-	if len(args) == 1 {
-		return 0, nil
+	if l.SID != "" {
+		where, args = where+` AND x.sid = ?`, append(args, l.SID)
 	}
 	err = s.inTx(ctx, func(t *tx) error {
 		n = 0
+		if err := t.spendChallenge(ctx, l.Token, l.ExpiresAt); err != nil || len(args) == 1 {
+			return err
+		}
 		all, err := list(ctx, t, "read the sessions of an upstream", column[uuid.UUID],
 			`SELECT x.session_id FROM upstream_sessions x WHERE `+where+` ORDER BY x.session_id`, args...)
 		for i := 0; i < len(all) && err == nil; i++ {
@@ -135,7 +146,9 @@ func (s *Store) EndUpstreamSessions(ctx context.Context, connectionID uuid.UUID,
 			}
 			n++
 			if _, err = t.revokeGrants(ctx, EndUpstream, `session_id = ? AND NOT offline`, id(all[i])); err == nil {
-				err = t.event(ctx, endedEvent(&ended[0], EndUpstream, requestID))
+				e := endedEvent(&ended[0], EndUpstream, l.RequestID)
+				e.Actor, e.Facts["connection"] = uuid.Nil, l.ConnectionID // the provider ended it, not the user
+				err = t.event(ctx, e)
 			}
 		}
 		return err

@@ -78,7 +78,7 @@ type FactorUse struct {
 	Mails []*Message
 }
 
-// Factors returns the authenticators of a person, those that wait to be confirmed
+// List returns the authenticators of a person, those that wait to be confirmed
 // too, in the order they were made.
 func (factors Factors) List(ctx context.Context, userID uuid.UUID) ([]Factor, error) {
 	return list(ctx, factors.store, "read the factors of a person", factorRow.dest, `SELECT `+factorRow.columns+` FROM factors f WHERE f.user_id = ? ORDER BY f.id`, id(userID))

@@ -9,7 +9,7 @@ import (
 
 // FlowState is an authorization request as the pages on the way to a code see it:
 // what was asked, by which client, and how far this browser has come. Package
-// provider makes it; a Step looks at it and tells whether it is still pending.
+// provider makes it; consent.NextStep tells by it which page comes next.
 type FlowState struct {
 	// Flow is the request. It is stored only when a step is pending: IDHash is
 	// zero before.

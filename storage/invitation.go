@@ -303,6 +303,6 @@ func (t *tx) createOrTakeOver(ctx context.Context, p *NewUser, claimed *Event) e
 func (s *Store) IsInvited(ctx context.Context, emailKey string) (bool, error) {
 	var n int
 	err := s.row(ctx, `SELECT count(*) FROM invitations i WHERE i.email_key = ? AND i.accepted_at IS NULL AND i.revoked_at IS NULL
-		AND i.suspended_at IS NULL AND i.expires_at > ?`, emailKey, usec(s.clock())).Scan(&n)
+		AND NOT `+invitationSuspended+` AND i.expires_at > ?`, emailKey, usec(s.clock())).Scan(&n)
 	return n > 0, fault("look for an invitation", err)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Get is what became of a client's logo_uri.
+// ClientLogo is what became of a client's logo_uri.
 type ClientLogo struct {
 	ClientID string    `db:"client_id"`
 	URI      string    `db:"uri"`
@@ -35,7 +35,7 @@ func (r *RegistryEdit) deleteLogo(ctx context.Context, clientID string) error {
 	return r.tx.do(ctx, `DELETE FROM client_logos WHERE client_id = ?`, clientID)
 }
 
-// Lease takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is.
+// Lease takes a logo that is due and hides it from every other worker until the given time. ErrNotFound if none is, or another worker was first.
 func (logos Logos) Lease(ctx context.Context, until time.Time) (*ClientLogo, error) {
 	var l ClientLogo
 	err := logos.store.row(ctx, `SELECT `+logoRow.columns+` FROM client_logos l WHERE due_at <= ? ORDER BY due_at LIMIT 1`,

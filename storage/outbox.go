@@ -173,18 +173,18 @@ func (outbox Outbox) Retry(ctx context.Context, m *Message, f Failure) error {
 		usec(outbox.store.clock().Add(wait)), f.Reason, copies, f.Recipient, id(m.ID), m.lease))
 }
 
-// Messages lists messages of a kind, the newest first, at most limit and only
-// those older than after unless that is nil; the delivered ones that are left too,
+// List returns messages of a kind, the newest first, at most limit and only
+// those older than before unless that is nil; the delivered ones that are left too,
 // until they are swept.
-func (outbox Outbox) List(ctx context.Context, kind string, after uuid.UUID, limit int) ([]*Message, error) {
+func (outbox Outbox) List(ctx context.Context, kind string, before uuid.UUID, limit int) ([]*Message, error) {
 	query, args := `SELECT `+messageRow.columns+` FROM outbox WHERE kind = ?`, []any{kind}
-	if after != uuid.Nil {
-		query, args = query+` AND id < ?`, append(args, id(after))
+	if before != uuid.Nil {
+		query, args = query+` AND id < ?`, append(args, id(before))
 	}
 	return list(ctx, outbox.store, "list messages", newMessage, query+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
 }
 
-// Message returns one message, or ErrNotFound.
+// Get returns one message, or ErrNotFound.
 func (outbox Outbox) Get(ctx context.Context, messageID uuid.UUID) (*Message, error) {
 	return one(ctx, outbox.store, "read a message", messageRow.dest, `SELECT `+messageRow.columns+` FROM outbox WHERE id = ?`, id(messageID))
 }

@@ -92,7 +92,7 @@ func (factors Factors) CountRecoveryCodes(ctx context.Context, userID uuid.UUID)
 	return n, fault("count recovery codes", err)
 }
 
-// RecoveryCode tells whether one of the hashes is an unspent recovery code of a
+// HasRecoveryCode tells whether one of the hashes is an unspent recovery code of a
 // person, and how many of those they have.
 func (factors Factors) HasRecoveryCode(ctx context.Context, userID uuid.UUID, hashes []secret.Hash) (there bool, left int, err error) {
 	all, err := list(ctx, factors.store, "look for a recovery code", column[secret.Hash],

@@ -17,8 +17,8 @@ import (
 // RegistryPoll is how long a process may act on a registration that another has changed: Refresh is called that often.
 const RegistryPoll = 500 * time.Millisecond
 
-// Registry is this process's copy of clients, resources and settings. Each change of them makes a new version and notes
-// what it changed, in one transaction. The version is polled, so a change is seen everywhere within a second, and what it
+// Registry is this process's copy of clients, resources, settings, connections and names of organizations. Each change
+// of them makes a new version and notes what it changed, in one transaction. The version is polled, so a change is seen everywhere within a second, and what it
 // names is forgotten and nothing else. What the Registry hands out is immutable.
 type Registry struct {
 	store    *Store
@@ -27,7 +27,7 @@ type Registry struct {
 	origins  *expirable.LRU[string, bool]
 	scopes   atomic.Pointer[ScopeIndex]
 	settings atomic.Pointer[PlatformSettings]
-	// connections are those that belong to no organization; nil before they are read.
+	// connections are those that belong to no organization and are enabled; nil before they are read.
 	connections atomic.Pointer[[]Connection]
 	loading     sync.Mutex // one reads the scopes for all
 

@@ -279,7 +279,7 @@ func (s *Store) signInPostgres(ctx context.Context, in *SignIn, args map[string]
 	return out, err
 }
 
-// signIn is signInPostgres in steps: for SQLite, and where a factor is spent too.
+// signIn is signInPostgres in steps: for SQLite, and for all sign-ins but one with a password alone.
 func (t *tx) signIn(ctx context.Context, in *SignIn, args map[string]any) (out SignedIn, err error) {
 	if err := t.allowSignIn(ctx, in); err != nil {
 		return out, err

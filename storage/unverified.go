@@ -19,18 +19,22 @@ func (s *Store) RevokeUnverified(ctx context.Context, pace *Pace) (int, error) {
 		if !u.access {
 			return nil
 		}
-		return s.inTx(ctx, func(t *tx) error {
+		held := int64(0)
+		err := s.inTx(ctx, func(t *tx) (err error) {
 			// They may have proven it, or be gone, since they were looked for.
-			held, err := t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL`, usec(s.clock()), id(u.id))
+			held, err = t.exec(ctx, `UPDATE users SET updated_at = ? WHERE id = ? AND email_verified_at IS NULL AND deleted_at IS NULL`, usec(s.clock()), id(u.id))
 			if err != nil || held == 0 {
 				return err
 			}
-			n++
 			if err := t.endAccess(ctx, u.id, uuid.Nil, uuid.Nil, EndUnverified); err != nil {
 				return err
 			}
 			return t.event(ctx, &Event{Type: EventUserAccessEnded, User: u.id, Facts: map[string]any{"reason": EndUnverified}})
 		})
+		if err == nil && held > 0 {
+			n++
+		}
+		return err
 	})
 	return n, fault("end the access of unproven people", err)
 }

@@ -83,7 +83,7 @@ var failures = map[string]failure{
 	"upstream_denied":      {"You did not sign in with the other provider.", "Nothing was changed. Try again, or sign in another way."},
 	"upstream_unavailable": {"The other provider does not answer right now.", "Nothing is lost. Sign in another way, or try again in a few minutes."},
 	"upstream_failed":      {"The other provider did not sign you in.", "Its answer could not be accepted. Sign in another way. If it happens again, give us the request id."},
-	"upstream_unverified":  {"The other provider did not confirm an email address for you.", "Create an account with your address first. Then link the other provider on the page of your account."},
+	"upstream_unverified":  {"The other provider did not confirm an email address for you.", "Sign in another way or create an account. Then link the other provider under Linked accounts."},
 	"upstream_refused":     {"This account cannot sign in here.", "Ask the people who run this service."},
 	"upstream_taken":       {"That account is linked to somebody else here.", "Nothing was changed. Sign in with it to see whose it is, or link another one."},
 

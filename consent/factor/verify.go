@@ -55,8 +55,10 @@ func (p Pages) act(w http.ResponseWriter, r *http.Request) error {
 	}
 	form, err := v.form(r)
 	switch {
-	case errors.Is(err, page.ErrStale) && (v.current == nil || !v.required.Incomplete()):
-		return web.SeeOther(w, r, v.signInURL()) // signed out, or another tab was faster; nothing is done here
+	case errors.Is(err, page.ErrStale) && v.current == nil:
+		return web.SeeOther(w, r, v.signInURL())
+	case errors.Is(err, page.ErrStale) && !v.required.Incomplete(): // another tab was faster
+		return web.SeeOther(w, r, v.NextURL())
 	case err != nil:
 		return err
 	case v.current == nil:

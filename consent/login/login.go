@@ -38,7 +38,7 @@
 //
 // No page tells whether an address has an account, except to a user who has shown that the address is theirs, and to
 // every registrant where CONFIRM_EMAIL is off. Requests whose outcome depends on it are answered before the account is
-// looked up (identity.RequestRegistration, RequestRecovery).
+// looked up (identity.Registrations.Request, RequestRecovery).
 package login
 
 import (

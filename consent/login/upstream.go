@@ -229,8 +229,8 @@ func (p *Pages) upstreamRequest(r *http.Request, q *page.Request, link bool) (re
 		}
 		switch {
 		case isSwitching(f):
-			request.Prompt, request.SignedInAfter = "select_account", time.Time{}
-		case f.HasPrompt("login"):
+			request.Prompt = "select_account" // SignedInAfter stays: the user may choose the account that is open there
+		case f.HasPrompt("login") || !request.SignedInAfter.IsZero():
 			request.Prompt = "login"
 		}
 		return request, nil

@@ -213,6 +213,7 @@ func TestWhoGetsNoAccount(t *testing.T) {
 		want               string
 	}{
 		{"an address that is not verified", "true", unverified(carol), "upstream_unverified"},
+		{"an address of an account that is not verified there", "true", unverified(bob), "upstream_unverified"},
 		{"no address", "true", nameless, "upstream_unverified"},
 		{"registration is closed", "false", carol, "registration_closed"},
 		{"nobody invited them", "invite", carol, "registration_invited"},

@@ -51,9 +51,6 @@ func (p *Pages) refuseUpstream(a *attempt, err error) error {
 		e.Code = "registration_closed"
 	case errors.Is(err, identity.ErrExternalEmail):
 		e.Code = "upstream_unverified"
-		if p.Identity.Registrations.Mode() == identity.RegistrationOpen {
-			e.BackURL, e.BackLabel = a.path("/register"), "Create an account"
-		}
 	case errors.Is(err, identity.ErrForbidden):
 		e.Code = "upstream_refused"
 	default:

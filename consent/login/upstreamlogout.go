@@ -36,16 +36,13 @@ func (p *Pages) upstreamLogout(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
-	// A token counts once, and one that came before has done its work.
-	err = p.Store.SpendID(r.Context(), secret.HashOf("upstream logout "+c.ID.String()+" "+out.ID), out.ExpiresAt)
+	n, err := p.Store.EndUpstreamSessions(r.Context(), storage.UpstreamLogout{ConnectionID: c.ID, Subject: out.Subject,
+		SID: out.SID, Token: secret.HashOf("upstream logout " + c.ID.String() + " " + out.ID), ExpiresAt: out.ExpiresAt,
+		RequestID: web.RequestID(r.Context())})
 	if errors.Is(err, storage.ErrSpent) {
 		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "the token was used before",
 			Err: err}
 	} else if err != nil {
-		return err
-	}
-	n, err := p.Identity.Connections.EndSessions(r.Context(), c, out.Subject, out.SID, web.RequestID(r.Context()))
-	if err != nil {
 		return err
 	}
 	web.Annotate(r.Context(), "connection", c.Name, "sessions_ended", n)

@@ -416,7 +416,7 @@ func TestAPasskeyInTheFirstRun(t *testing.T) {
 	if p = b.Get(t, "/setup/brand"); p.URL.Path != "/setup/brand" {
 		t.Errorf("after the passkey: %s", p.URL)
 	}
-	wantText(t, b.Get(t, "/setup/passkey"), "You have one")
+	wantText(t, b.Get(t, "/setup/passkey"), "Your passkey is set up")
 	byAddress := harness.Start(t, storage.SQLite, harness.Options{Empty: true})
 	p = found(t, byAddress, byAddress.Browser(t))
 	wantText(t, p, "/account/security/app", `id="skip"`)

@@ -36,6 +36,7 @@ func TestNoForgedRequestChangesAnything(t *testing.T) {
 	forms := journeyForms(t, s)
 	maps.Copy(forms, accountForms(t, s))
 	maps.Copy(forms, setupForms(t, s))
+	maps.Copy(forms, linkedForms(t, s))
 	for _, more := range []map[string]func(*harness.Browser) (*harness.Form, []string){peopleForms(t, s), factorForms(t, s)} {
 		for path, form := range more {
 			forms[path] = forged{form: form, shows: path == "/recover", reads: strings.HasSuffix(path, "/begin")}
@@ -44,6 +45,8 @@ func TestNoForgedRequestChangesAnything(t *testing.T) {
 	// Other sites post to these on purpose, and no cookie counts: a request by form, and the machines' endpoints.
 	others := []string{"/oauth2/authorize", "/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/userinfo"}
 	others = append(others, "/setup") // nobody's any more here; it has a test of its own
+	// Providers post answers and logout tokens here. No cookie counts, but the state or the token's signature.
+	others = append(others, "/login/{connection}/callback", "/login/{connection}/authorized", "/login/{connection}/logout")
 	for path, methods := range s.Server.Routes() {
 		if strings.HasPrefix(path, "/api/") {
 			continue

@@ -318,7 +318,8 @@ var touched = regexp.MustCompile(` (?:last_seen_at|idle_expires_at|updated_at)=[
 // workers send messages meanwhile.
 func StoredState(t *testing.T, s *Server) string {
 	t.Helper()
-	tables := []string{"sessions", "flows", "consents", "grants", "codes", "audit_events", "memberships", "users", "passwords", "recovery_codes", "links", "invitations", "organizations"}
+	tables := []string{"sessions", "flows", "consents", "grants", "codes", "audit_events", "memberships", "users", "passwords", "recovery_codes", "links", "invitations", "organizations",
+		"external_identities"}
 	var out []string
 	for _, line := range strings.Split(s.Contents(t), "\n") {
 		table, row, _ := strings.Cut(line, " ")

@@ -19,7 +19,7 @@ import (
 
 // bounded are the tables that do not grow with people, clients or traffic: reading one of them whole is no fault.
 var bounded = []string{"versions", "leases", "settings", "signing_keys", "resources", "resource_scopes", "resource_servers",
-	"goose_db_version"}
+	"connections", "goose_db_version"}
 
 // boundedIndexes hold only a few of their table's rows, and may be read whole: the people with platform roles.
 var boundedIndexes = []string{"users_platform_roles"}

@@ -41,7 +41,7 @@ type Caller struct {
 // Gate admits users to a group of pages outside any flow: an account, the set-up, a console.
 type Gate struct {
 	*Deps
-	// Path is the first of the pages. A refused form leads back to it.
+	// Path is the first of the pages. All their forms have it as their one purpose, and a refused one leads back to it.
 	Path string
 	// Role is the platform role that users need. For others the pages do not exist. "" admits every user.
 	Role string

@@ -10,7 +10,7 @@ import (
 
 // Register takes a registration. Where addresses are confirmed first, the Result is nil: a mail goes
 // out if it may, and whether the address has an account already is not told. Else, and by invitation, the
-// account is made and signed in. The errors are those of identity.RequestRegistration and
+// account is made and signed in. The errors are those of identity.Registrations.Request and
 // identity.Register, and *limit.Blocked.
 func (s *Service) Register(ctx context.Context, from session.Source, r identity.Registration) (*Result, error) {
 	r.From, r.RequestID = s.Origin(from), from.RequestID

@@ -65,7 +65,7 @@ func New(c Config) (*Service, error) {
 // Result is a sign-in that succeeded. The caller gives Token and Device to the browser or the program.
 type Result struct {
 	User *storage.User
-	// Token is the session's new token; "" if the session has ended, which only Enrol returns.
+	// Token is the session's new token; "" if Enrol could not step the session up.
 	Token string
 	// Device is the new value of the device cookie.
 	Device string

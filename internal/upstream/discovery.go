@@ -39,6 +39,8 @@ type metadata struct {
 // endpoint is what this process knows of the provider of one connection.
 type endpoint struct {
 	waiting chan struct{}
+	// logouts is the same for logout tokens: strangers post them, and must not take the places of sign-ins.
+	logouts chan struct{}
 
 	mu        sync.Mutex // one discovers for all
 	version   time.Time  // the connection's UpdatedAt
@@ -53,7 +55,7 @@ func (s *Service) endpoint(c *storage.Connection) *endpoint {
 	defer s.mu.Unlock()
 	e := s.known[c.ID]
 	if e == nil {
-		e = &endpoint{waiting: make(chan struct{}, maxWaiting)}
+		e = &endpoint{waiting: make(chan struct{}, maxWaiting), logouts: make(chan struct{}, maxLogouts)}
 		s.known[c.ID] = e
 	}
 	return e
@@ -73,7 +75,10 @@ func (x *exchange) discover(ctx context.Context) (*metadata, error) {
 	case e.metadata != nil && age < metadataLife:
 		return e.metadata, nil
 	}
-	e.metadata, e.err = x.fetchMetadata(ctx)
+	// The answer is for all callers, so the one who asks cannot spoil it by hanging up.
+	shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.service.Timeout)
+	defer cancel()
+	e.metadata, e.err = x.fetchMetadata(shared)
 	e.version, e.fetchedAt = x.UpdatedAt, x.service.Now()
 	return e.metadata, e.err
 }

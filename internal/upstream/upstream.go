@@ -34,6 +34,8 @@ const (
 	maxBody = 1 << 20
 	// maxWaiting bounds the calls that wait for the provider of one connection.
 	maxWaiting = 32
+	// maxLogouts bounds the logout tokens that wait for the keys of one connection's provider.
+	maxLogouts = 4
 )
 
 // Service speaks to the providers of all connections. It is safe for concurrent use.
@@ -144,7 +146,7 @@ type Logout struct {
 
 // Logout checks a logout token that the provider of a connection has posted. A *Fault if it must not be believed.
 func (s *Service) Logout(ctx context.Context, c *storage.Connection, raw string) (out *Logout, err error) {
-	err = s.call(ctx, c, func(ctx context.Context, x *exchange) error {
+	err = s.callIn(ctx, c, s.endpoint(c).logouts, func(ctx context.Context, x *exchange) error {
 		if x.kind.logout == nil {
 			return fault(BadSettings, nil, "providers of the kind %s send no logout tokens", "", c.Kind)
 		}
@@ -172,16 +174,20 @@ type exchange struct {
 
 // call runs do with what it needs to speak to the provider, within the time that it may take.
 func (s *Service) call(ctx context.Context, c *storage.Connection, do func(context.Context, *exchange) error) error {
+	return s.callIn(ctx, c, s.endpoint(c).waiting, do)
+}
+
+// callIn is call in one of places, of which each call takes one.
+func (s *Service) callIn(ctx context.Context, c *storage.Connection, places chan struct{}, do func(context.Context, *exchange) error) error {
 	k := kinds[c.Kind]
 	if k == nil {
 		return fault(BadSettings, nil, "the kind %q is not known", "choose one of "+KindNames(), c.Kind)
 	}
-	e := s.endpoint(c)
 	select {
-	case e.waiting <- struct{}{}:
-		defer func() { <-e.waiting }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
-		return fault(Busy, nil, "%d sign-ins wait for this provider already", retryRemedy, maxWaiting)
+		return fault(Busy, nil, "%d calls wait for this provider already", retryRemedy, cap(places))
 	}
 	x := &exchange{Connection: c, kind: k, service: s}
 	if c.Secret != nil {

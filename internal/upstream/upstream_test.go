@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +86,29 @@ func TestCallsThatWaitAreBounded(t *testing.T) {
 	other.ID = uuid.New()
 	if _, _, err := s.Begin(t.Context(), &other, Request{}); err != nil {
 		t.Errorf("another connection: %v", err)
+	}
+	for range maxWaiting {
+		<-e.waiting
+	}
+	// Logout tokens, which strangers can post, take no place of a sign-in.
+	for range maxLogouts {
+		e.logouts <- struct{}{}
+	}
+	_, err = s.Logout(t.Context(), c, "token")
+	wantFault(t, "one more logout token", err, Busy)
+	if _, _, err := s.Begin(t.Context(), c, Request{}); err != nil {
+		t.Errorf("a sign-in beside logout tokens: %v", err)
+	}
+}
+
+// A caller that hangs up while the metadata is fetched does not make it fail for the others.
+func TestHangingUpSpoilsNoMetadata(t *testing.T) {
+	s, _, c := newService(t, time.Minute)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	_, _, _ = s.Begin(gone, c, Request{})
+	if _, _, err := s.Begin(t.Context(), c, Request{}); err != nil {
+		t.Errorf("the next sign-in: %v", err)
 	}
 }
 
