@@ -100,13 +100,20 @@ func (t *tx) putConnection(ctx context.Context, change *ConnectionChange) error 
 	if err := t.authorize(ctx, change.Event); err != nil {
 		return err
 	}
-	if err := execOr(ctx, t, ErrConflict, `INSERT INTO connections (id, organization_id, name, kind, settings, secret, created_at, updated_at, disabled_at, removed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	query, values, err := t.s.bindNamed(`INSERT INTO connections (id, organization_id, name, kind, settings, secret, created_at, updated_at, disabled_at, removed_at)
+		VALUES (:id, :organization_id, :name, :kind, :settings, :secret, :created_at, :updated_at, :disabled_at,
+			:removed_at)
 		ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, settings = excluded.settings, secret = excluded.secret,
 			updated_at = excluded.updated_at, disabled_at = excluded.disabled_at, removed_at = excluded.removed_at
-			WHERE connections.updated_at = ?`,
-		id(c.ID), id(c.OrganizationID), c.Name, c.Kind, string(settings), c.Secret, usec(c.CreatedAt), usec(t.s.clock()),
-		usec(c.DisabledAt), usec(c.RemovedAt), usec(c.UpdatedAt)); err != nil {
+			WHERE connections.updated_at = :read_at`, map[string]any{
+		"id": id(c.ID), "organization_id": id(c.OrganizationID), "name": c.Name, "kind": c.Kind,
+		"settings": string(settings), "secret": c.Secret, "created_at": usec(c.CreatedAt),
+		"updated_at": usec(t.s.clock()), "disabled_at": usec(c.DisabledAt), "removed_at": usec(c.RemovedAt),
+		"read_at": usec(c.UpdatedAt)})
+	if err != nil {
+		return err
+	}
+	if err := execOr(ctx, t, ErrConflict, query, values...); err != nil {
 		return err
 	}
 	return t.event(ctx, change.Event)

@@ -113,9 +113,14 @@ func (factors Factors) Begin(ctx context.Context, f *Factor) error {
 }
 
 func (t *tx) insertFactor(ctx context.Context, f *Factor) error {
-	return t.do(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at, confirmed_at, session_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id(f.ID), id(f.UserID), f.Kind, f.Name, f.Sealed, string(f.Credential), f.CredentialHash, f.Passkey, f.Counter,
-		usec(f.CreatedAt), usec(f.ConfirmedAt), id(f.Session))
+	return t.doNamed(ctx, `INSERT INTO factors (id, user_id, kind, name, sealed, credential, credential_hash, passkey, counter, created_at,
+			confirmed_at, session_id)
+		VALUES (:id, :user_id, :kind, :name, :sealed, :credential, :credential_hash, :passkey, :counter, :created_at,
+			:confirmed_at, :session_id)`, map[string]any{
+		"id": id(f.ID), "user_id": id(f.UserID), "kind": f.Kind, "name": f.Name, "sealed": f.Sealed,
+		"credential": string(f.Credential), "credential_hash": f.CredentialHash, "passkey": f.Passkey,
+		"counter": f.Counter, "created_at": usec(f.CreatedAt), "confirmed_at": usec(f.ConfirmedAt),
+		"session_id": id(f.Session)})
 }
 
 // NewFactor is an authenticator that a person has just shown to hold.

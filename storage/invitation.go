@@ -113,10 +113,11 @@ func (s *Store) CreateInvitation(ctx context.Context, i *Invitation, limit int, 
 			AND (revoked_at IS NULL AND expires_at > ? OR created_at > ?)`, limit, id(i.OrganizationID), now, usec(s.clock().Add(-24*time.Hour))); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			id(i.ID), id(i.OrganizationID), i.Email, i.EmailKey, i.Role, i.Token, id(i.InvitedBy), usec(i.CreatedAt),
-			usec(i.ExpiresAt)); err != nil {
+		if _, err := t.execNamed(ctx, `INSERT INTO invitations (id, organization_id, email, email_key, role, token_hash, invited_by, created_at, expires_at)
+			VALUES (:id, :organization_id, :email, :email_key, :role, :token_hash, :invited_by, :created_at, :expires_at)`, map[string]any{
+			"id": id(i.ID), "organization_id": id(i.OrganizationID), "email": i.Email, "email_key": i.EmailKey,
+			"role": i.Role, "token_hash": i.Token, "invited_by": id(i.InvitedBy), "created_at": usec(i.CreatedAt),
+			"expires_at": usec(i.ExpiresAt)}); err != nil {
 			return err
 		}
 		return t.eventAndMail(ctx, e, mails)

@@ -61,8 +61,12 @@ func (keys Keys) List(ctx context.Context) ([]SigningKey, int64, error) {
 // this generation.
 func (keys Keys) Add(ctx context.Context, k *SigningKey, e *Event) error {
 	return keys.change(ctx, "add a signing key", e, func(t *tx) (int64, error) {
-		return t.exec(ctx, `INSERT INTO signing_keys (kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			k.KID, k.Alg, k.Generation, string(k.State), string(k.Public), k.Sealed, usec(k.CreatedAt), usec(k.ActivatesAt), usec(k.ActiveAt))
+		return t.execNamed(ctx, `INSERT INTO signing_keys (kid, alg, generation, state, public_jwk, private_sealed, created_at, activates_at, active_at)
+			VALUES (:kid, :alg, :generation, :state, :public_jwk, :private_sealed, :created_at, :activates_at,
+				:active_at)`, map[string]any{
+			"kid": k.KID, "alg": k.Alg, "generation": k.Generation, "state": string(k.State),
+			"public_jwk": string(k.Public), "private_sealed": k.Sealed, "created_at": usec(k.CreatedAt),
+			"activates_at": usec(k.ActivatesAt), "active_at": usec(k.ActiveAt)})
 	})
 }
 

@@ -46,8 +46,10 @@ func (s *Store) CreateLink(ctx context.Context, l *Link, e *Event, mails ...*Mes
 }
 
 func (t *tx) createLink(ctx context.Context, l *Link) error {
-	return t.do(ctx, `INSERT INTO links (hash, purpose, user_id, payload, browser_hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		l.Hash, l.Purpose, id(l.UserID), string(l.Payload), l.Browser, usec(l.CreatedAt), usec(l.ExpiresAt))
+	return t.doNamed(ctx, `INSERT INTO links (hash, purpose, user_id, payload, browser_hash, created_at, expires_at)
+		VALUES (:hash, :purpose, :user_id, :payload, :browser_hash, :created_at, :expires_at)`, map[string]any{
+		"hash": l.Hash, "purpose": l.Purpose, "user_id": id(l.UserID), "payload": string(l.Payload),
+		"browser_hash": l.Browser, "created_at": usec(l.CreatedAt), "expires_at": usec(l.ExpiresAt)})
 }
 
 // Link returns a link that can still be used. ErrSpent if it was used or has

@@ -50,8 +50,11 @@ func (s *Store) CreatePersonalToken(ctx context.Context, p *PersonalToken, limit
 			limit, id(p.UserID), usec(s.clock())); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			id(p.ID), p.Hash, id(p.UserID), id(p.Organization.ID), p.Name, words(p.Scopes), usec(p.CreatedAt), usec(p.ExpiresAt)); err != nil {
+		if _, err := t.execNamed(ctx, `INSERT INTO personal_access_tokens (id, hash, user_id, organization_id, name, scopes, created_at, expires_at)
+			VALUES (:id, :hash, :user_id, :organization_id, :name, :scopes, :created_at, :expires_at)`, map[string]any{
+			"id": id(p.ID), "hash": p.Hash, "user_id": id(p.UserID), "organization_id": id(p.Organization.ID),
+			"name": p.Name, "scopes": words(p.Scopes), "created_at": usec(p.CreatedAt),
+			"expires_at": usec(p.ExpiresAt)}); err != nil {
 			return err
 		}
 		return t.event(ctx, e)

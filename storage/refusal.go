@@ -112,9 +112,13 @@ func (t *tx) addRefusals(ctx context.Context, m *RefusedMinute) error {
 			continue
 		}
 		stored.Refusals = append(stored.Refusals, *r)
-		if _, err := t.exec(ctx, `INSERT INTO refusals (client_id, minute, line, occurred_at, endpoint, error, cause, request_id, parameters, redirect_uri, scope, n)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)`, m.ClientID, m.Minute, len(stored.Refusals), usec(r.At), r.Endpoint, r.Error, r.Cause,
-			r.RequestID, words(r.Parameters), r.RedirectURI, r.Scope); err != nil {
+		if _, err := t.execNamed(ctx, `INSERT INTO refusals (client_id, minute, line, occurred_at, endpoint, error, cause, request_id, parameters, redirect_uri,
+				scope, n)
+			VALUES (:client_id, :minute, :line, :occurred_at, :endpoint, :error, :cause, :request_id, :parameters,
+				:redirect_uri, :scope, 1)`, map[string]any{
+			"client_id": m.ClientID, "minute": m.Minute, "line": len(stored.Refusals), "occurred_at": usec(r.At),
+			"endpoint": r.Endpoint, "error": r.Error, "cause": r.Cause, "request_id": r.RequestID,
+			"parameters": words(r.Parameters), "redirect_uri": r.RedirectURI, "scope": r.Scope}); err != nil {
 			return err
 		}
 	}

@@ -76,8 +76,10 @@ func (r *RegistryEdit) CreateClient(ctx context.Context, c *Client, e *Event) er
 	if err != nil {
 		return err
 	}
-	if _, err := r.tx.exec(ctx, `INSERT INTO clients (id, organization_id, name, metadata, managed_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, id(c.Organization), c.Name(), string(metadata), c.ManagedBy, r.now, r.now); err != nil {
+	if _, err := r.tx.execNamed(ctx, `INSERT INTO clients (id, organization_id, name, metadata, managed_by, created_at, updated_at)
+		VALUES (:id, :organization_id, :name, :metadata, :managed_by, :created_at, :updated_at)`, map[string]any{
+		"id": c.ID, "organization_id": id(c.Organization), "name": c.Name(), "metadata": string(metadata),
+		"managed_by": c.ManagedBy, "created_at": r.now, "updated_at": r.now}); err != nil {
 		return err
 	}
 	for i := range c.Secrets {
@@ -184,8 +186,10 @@ func (r *RegistryEdit) insertSecret(ctx context.Context, clientID string, k *Cli
 	if len(k.MAC) > 0 {
 		mac = k.MAC
 	}
-	return r.tx.do(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id(k.ID), clientID, k.KeyID, mac, k.PHC, k.Weak, r.now, usec(k.ExpiresAt))
+	return r.tx.doNamed(ctx, `INSERT INTO client_secrets (id, client_id, key_id, mac, phc, weak, created_at, expires_at)
+		VALUES (:id, :client_id, :key_id, :mac, :phc, :weak, :created_at, :expires_at)`, map[string]any{
+		"id": id(k.ID), "client_id": clientID, "key_id": k.KeyID, "mac": mac, "phc": k.PHC, "weak": k.Weak,
+		"created_at": r.now, "expires_at": usec(k.ExpiresAt)})
 }
 
 // PutResource registers a resource or replaces its name, scopes and servers.

@@ -99,6 +99,12 @@ func (t *tx) execNamed(ctx context.Context, query string, args map[string]any) (
 	return t.exec(ctx, query, values...)
 }
 
+// doNamed is do with named arguments.
+func (t *tx) doNamed(ctx context.Context, query string, args map[string]any) error {
+	_, err := t.execNamed(ctx, query, args)
+	return err
+}
+
 // rowNamed is row with named arguments.
 func (t *tx) rowNamed(ctx context.Context, query string, args map[string]any) result {
 	query, values, err := t.s.bindNamed(query, args)

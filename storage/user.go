@@ -117,10 +117,14 @@ func (t *tx) createUser(ctx context.Context, p *NewUser) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at, disabled_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id(u.ID), id(u.Sub), u.Email, u.EmailKey, usec(u.EmailVerifiedAt), words(u.PlatformRoles), string(profile),
-		usec(u.CreatedAt), usec(u.UpdatedAt), usec(u.DisabledAt))
+	_, err = t.execNamed(ctx, `INSERT INTO users (id, sub, email, email_key, email_verified_at, platform_roles, profile, created_at, updated_at,
+			disabled_at)
+		VALUES (:id, :sub, :email, :email_key, :email_verified_at, :platform_roles, :profile, :created_at, :updated_at,
+			:disabled_at)`, map[string]any{
+		"id": id(u.ID), "sub": id(u.Sub), "email": u.Email, "email_key": u.EmailKey,
+		"email_verified_at": usec(u.EmailVerifiedAt), "platform_roles": words(u.PlatformRoles),
+		"profile": string(profile), "created_at": usec(u.CreatedAt), "updated_at": usec(u.UpdatedAt),
+		"disabled_at": usec(u.DisabledAt)})
 	if err != nil {
 		return err
 	}
