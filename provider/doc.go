@@ -19,7 +19,7 @@
 //	GET/POST authorize → resolveClient (client, request object or pushed request, redirect URI)
 //	                   → validate (everything else; errors go to the redirect URI from here on)
 //	                   → flowState (which user is signed in, which organization, what is remembered)
-//	                   → a Step is pending?  store the flow, 303 to the step's page …
+//	                   → NextStep names one?  store the flow, 303 to the step's page …
 //	                     … which comes back to authorize?flow=ID, and all steps are asked from the first
 //	                   → none pending: issueCode (fosite makes the code, one statement stores it)
 //

@@ -9,7 +9,7 @@
 // # Where things are
 //
 //	config_keys.go   the table of configuration keys: each row has a default, a help text, a parser and a field
-//	server.go        which package gets what; the order of a flow's steps; the route table
+//	server.go        which package gets what; the route table
 //	jobs.go          the table of background jobs
 //	health.go        /healthz, /readyz and the admin listener
 //	doctor.go        what `sallyport doctor` looks at

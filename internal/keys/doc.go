@@ -17,7 +17,7 @@
 //
 // A Keyset is one immutable snapshot behind an atomic pointer: parsed keys,
 // encoded token headers, the published set as ready bytes. Signing and verifying
-// ask no database and take no lock. Run polls a version row twice a second.
+// ask no database and take no lock. Maintain, a job of every node, reads a version row twice a second.
 //
 // # At rest
 //
