@@ -56,6 +56,7 @@ func TestAHalfSessionTellsNothingOfThePerson(t *testing.T) {
 				}
 			}
 		}
+		thief.want(t, http.StatusUnauthorized, "GET", "/users/me", nil)
 		nextStep(s)
 		thief.take(thief.want(t, http.StatusOK, "POST", "/auth/totp/verify", object{"code": code(t, s, secret)}))
 		if whole := thief.want(t, http.StatusOK, "GET", "/auth/me", nil); !strings.Contains(whole.Body, phone) {
