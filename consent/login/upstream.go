@@ -230,7 +230,7 @@ func (p *Pages) upstreamRequest(r *http.Request, q *page.Request, link bool) (re
 		switch {
 		case isSwitching(f):
 			request.Prompt = "select_account" // SignedInAfter stays: the user may choose the account that is open there
-		case f.HasPrompt("login") || !request.SignedInAfter.IsZero():
+		case f.HasPrompt("login"):
 			request.Prompt = "login"
 		}
 		return request, nil

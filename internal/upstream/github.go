@@ -32,7 +32,7 @@ func beginGitHub(_ context.Context, x *exchange, r Request, st *State) (string, 
 	if r.LoginHint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login", r.LoginHint))
 	}
-	if r.Prompt != "" {
+	if r.Prompt != "" || !r.SignedInAfter.IsZero() {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
 	}
 	return config.AuthCodeURL(st.Token, options...), nil

@@ -34,6 +34,8 @@ type kind struct {
 	verified func(t *claims) bool
 	// maxAge: the provider knows max_age and answers with auth_time.
 	maxAge bool
+	// loginPrompt is the prompt that asks for a new sign-in, or comes next to it: Google refuses "login".
+	loginPrompt string
 
 	begin  func(ctx context.Context, x *exchange, r Request, st *State) (string, error)
 	finish func(ctx context.Context, x *exchange, st State, a Answer) (*Identity, error)
@@ -51,10 +53,10 @@ func table() map[string]*kind {
 		tokenIssuer: func(m *metadata, _ *claims) string { return m.Issuer },
 		subject:     func(_ *storage.Connection, t *claims) string { return t.Subject },
 		verified:    func(t *claims) bool { return bool(t.EmailVerified) },
-		maxAge:      true, begin: beginOIDC, finish: finishOIDC, test: testOIDC}
+		maxAge:      true, loginPrompt: "login", begin: beginOIDC, finish: finishOIDC, test: testOIDC}
 
 	google := standard
-	google.label, google.maxAge = "Google", false
+	google.label, google.maxAge, google.loginPrompt = "Google", false, "select_account"
 	google.issuer = func(c *storage.Connection) string { return cmp.Or(c.Settings.Issuer, "https://accounts.google.com") }
 	google.sameIssuer = func(c *storage.Connection, named string) bool { return named == google.issuer(c) }
 

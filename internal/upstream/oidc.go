@@ -27,7 +27,11 @@ func beginOIDC(ctx context.Context, x *exchange, r Request, st *State) (string, 
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(st.Verifier), oauth2.SetAuthURLParam("nonce", st.Nonce)}
-	for name, value := range map[string]string{"prompt": r.Prompt, "login_hint": r.LoginHint} {
+	prompt := r.Prompt
+	if prompt == "login" || prompt == "" && !r.SignedInAfter.IsZero() && !x.kind.maxAge {
+		prompt = x.kind.loginPrompt
+	}
+	for name, value := range map[string]string{"prompt": prompt, "login_hint": r.LoginHint} {
 		if value != "" {
 			options = append(options, oauth2.SetAuthURLParam(name, value))
 		}

@@ -189,3 +189,37 @@ func TestWhatCountsAsASecondFactor(t *testing.T) {
 		}
 	}
 }
+
+// A new sign-in is asked for in the words that each provider knows: Google refuses prompt=login, and only a provider that
+// answers with auth_time is sent max_age alone.
+func TestEachKindIsAskedForANewSignIn(t *testing.T) {
+	s, _, oidcConnection := newService(t, time.Minute)
+	for _, tc := range []struct {
+		kind   string
+		r      Request
+		prompt string
+		maxAge bool
+	}{
+		{KindOIDC, Request{}, "", false},
+		{KindOIDC, Request{Prompt: "login"}, "login", false},
+		{KindOIDC, Request{SignedInAfter: s.Now()}, "", true},
+		{KindGoogle, Request{Prompt: "login"}, "select_account", false},
+		{KindGoogle, Request{SignedInAfter: s.Now()}, "select_account", false},
+		{KindGoogle, Request{}, "", false},
+		{KindGitHub, Request{SignedInAfter: s.Now()}, "select_account", false},
+	} {
+		c := *oidcConnection
+		c.ID, c.Kind = uuid.New(), tc.kind
+		to, _, err := s.Begin(t.Context(), &c, tc.r)
+		if err != nil {
+			t.Fatal(tc.kind, err)
+		}
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q := u.Query(); q.Get("prompt") != tc.prompt || q.Has("max_age") != tc.maxAge {
+			t.Errorf("%s, %+v: got prompt %q, max_age %q", tc.kind, tc.r, q.Get("prompt"), q.Get("max_age"))
+		}
+	}
+}
